@@ -1,0 +1,1 @@
+"""The command ``eureka``: one file per subcommand, parsing and printing only."""

@@ -1,0 +1,177 @@
+"""Score the replies of one or more systems against references.
+
+From two text files, one reply per line, or from the output of fairseq-generate:
+
+    eureka evaluate --hypotheses replies.txt --references test.txt --json scores.json
+    eureka evaluate --generated generate-test.txt
+    eureka evaluate --hypotheses CE=ce.txt Eureka=eureka.txt --references test.txt
+
+Prints macro and micro F, ParlAI F1, 4-gram diversity and BLEU, in percent. The JSON holds the same scores in
+full precision with what defines them; for several systems it maps each system's name to that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+from eureka_nlg.errors import UserError
+from eureka_nlg.metrics import ReplyScores, read_generated, read_vocabulary, score_replies, score_table
+from eureka_nlg.metrics.f_score import Types
+from eureka_nlg.metrics.text import TextFile
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``eureka evaluate``."""
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--hypotheses",
+        nargs="+",
+        metavar="[NAME=]FILE",
+        help="replies, one per line, tokens divided by white space; one file per system",
+    )
+    source.add_argument(
+        "--generated",
+        nargs="+",
+        metavar="[NAME=]FILE",
+        help="output of fairseq-generate, its results file or its redirected output; one file per system",
+    )
+    parser.add_argument(
+        "--references",
+        metavar="FILE",
+        help="references, one per line, in the order of the replies; with --generated they replace its own",
+    )
+    parser.add_argument(
+        "--types",
+        choices=get_args(Types),
+        default="reference",
+        help="word types that macro F averages over: those of the references (default), "
+        "those of either side, or those of --vocabulary",
+    )
+    parser.add_argument(
+        "--vocabulary",
+        metavar="FILE",
+        help="with --types vocabulary: fairseq's dict.txt, or one word per line",
+    )
+    parser.add_argument("--lowercase", action="store_true", help="lower the case of everything first")
+    parser.add_argument(
+        "--json", metavar="OUT", help="also write the scores and their signature to this file"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Score, print the table, write the JSON."""
+    json_path = None if args.json is None else _checked_output(args.json)
+    systems = _score_systems(args)
+    first, *others = systems.values()
+    # one system needs no name above its column
+    columns = {name: system.scores for name, system in systems.items()} if others else {"score": first.scores}
+    print(score_table(columns))
+    print(
+        f"\n{first.num_pairs:,} pairs; macro F over {first.num_types:,} {args.types} types; "
+        f"BLEU {first.signature['sacrebleu']}"
+    )
+    if json_path is not None:
+        documents = {name: system.to_dict() for name, system in systems.items()}
+        _write_json(json_path, documents if others else first.to_dict())
+    return 0
+
+
+def _score_systems(args: argparse.Namespace) -> dict[str, ReplyScores]:
+    if args.hypotheses and not args.references:
+        raise UserError("--hypotheses needs --references FILE, one reference per line")
+    if (args.types == "vocabulary") != bool(args.vocabulary):
+        raise UserError("--types vocabulary and --vocabulary FILE go together: give both or neither")
+    inputs = {}
+    vocabulary = None
+    if args.vocabulary:
+        inputs["vocabulary"] = TextFile(args.vocabulary, holds="one word")
+        vocabulary = read_vocabulary(inputs["vocabulary"])
+    first_references: list[str] | None = None
+    systems = {}
+    for name, path in _named_paths(args.hypotheses or args.generated).items():
+        hypotheses: Iterable[str]
+        references: Iterable[str]
+        if args.references:
+            references = inputs["references"] = TextFile(args.references, holds="one reference")
+        if args.hypotheses:
+            hypotheses = inputs["hypotheses"] = TextFile(path)
+        else:
+            inputs["generated"] = TextFile(path, holds="one record of fairseq-generate")
+            generated = read_generated(inputs["generated"])
+            hypotheses = generated.hypotheses
+            if not args.references:
+                if generated.references is None:
+                    raise UserError(
+                        f"{path}: no line starts with T-, so there are no references: give --references"
+                    )
+                references = generated.references
+                first_references = first_references or references
+                if references != first_references:
+                    raise UserError(
+                        f"{path}: its references differ from those of the first file, expected the same"
+                    )
+        scores = score_replies(
+            hypotheses,
+            references,
+            types=args.types,
+            vocabulary=vocabulary,
+            lowercase=args.lowercase,
+            names=(path, args.references or path),
+        )
+        if not scores.num_reference_words:
+            raise UserError(
+                f"{args.references or path}: every reference is empty, expected words to compare with"
+            )
+        if not scores.num_hypothesis_words:
+            print(f"eureka evaluate: warning: {path}: every reply is empty", file=sys.stderr)
+        files = {role: {"name": file.name, "sha256": file.sha256} for role, file in sorted(inputs.items())}
+        systems[name] = replace(scores, signature={**scores.signature, "inputs": files})
+    return systems
+
+
+def _named_paths(arguments: list[str]) -> dict[str, str]:
+    """``[NAME=]FILE`` -> name and file; the default name is the file's, without its suffix."""
+    paths: dict[str, str] = {}
+    for argument in arguments:
+        name, equals, path = argument.partition("=")
+        if not equals or not name or os.path.exists(argument):  # a file name may hold a "=" itself
+            name, path = Path(argument).stem, argument
+        if name in paths:
+            raise UserError(f"{paths[name]} and {path} are both named {name}: give names, NAME=FILE")
+        paths[name] = path
+    return paths
+
+
+def _checked_output(argument: str) -> Path:
+    """Notice before the work, not after it, that there is no place for the result."""
+    path = Path(argument)
+    if path.is_dir():
+        raise UserError(f"--json {path}: is a folder, expected a file name")
+    if not path.parent.is_dir():
+        raise UserError(f"--json {path}: there is no folder {path.parent}, make it first")
+    return path
+
+
+def _write_json(path: Path, document: Any) -> None:
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    special = path.exists() and not path.is_file()  # a pipe or /dev/stdout: written to, never replaced
+    path = path if special else path.resolve()  # or a link would be replaced instead of what it points to
+    written = path if special else path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        written.write_text(text, encoding="utf-8")
+        if not special:
+            os.replace(written, path)
+    except OSError as error:
+        raise UserError(f"--json {path}: cannot be written: {error.strerror}") from None
+    finally:
+        if not special:
+            written.unlink(missing_ok=True)

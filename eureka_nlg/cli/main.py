@@ -1,0 +1,80 @@
+"""Entry point of the command ``eureka``.
+
+Each subcommand is a module of this package with a docstring (its help), ``add_arguments(parser)`` and
+``run(args) -> int``. Only the module that was asked for is imported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import eureka_nlg
+from eureka_nlg.errors import UserError
+
+__all__ = ["main"]
+
+# name of the subcommand -> (module in this package, the line that `eureka --help` shows)
+COMMANDS = {
+    "prepare": ("prepare", "dialogue corpus -> fairseq data folder"),
+    "train": ("train", "train the model of a YAML config with fairseq-train"),
+    "generate": ("generate", "decode a split with a trained model, one reply per line"),
+    "evaluate": ("evaluate", "score replies against references"),
+    "plugin-dir": ("plugin_dir", "print the folder to give to fairseq's --user-dir"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``eureka`` with the given arguments (default: those of the process); return the exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = _top_level_parser()
+    if not arguments or arguments[0] not in COMMANDS:
+        parser.parse_args(arguments)  # --help, --version, or an error that lists the subcommands
+        parser.print_help()
+        return 0
+    name = arguments[0]
+    try:
+        command = importlib.import_module(f"eureka_nlg.cli.{COMMANDS[name][0]}")
+        subparser = argparse.ArgumentParser(
+            prog=f"eureka {name}",
+            description=command.__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.add_arguments(subparser)
+        return command.run(subparser.parse_args(arguments[1:])) or 0
+    except UserError as error:
+        return _fail(name, str(error))
+    except BrokenPipeError:  # the reader of our output went away, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        return _fail(name, f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except KeyboardInterrupt:
+        return _fail(name, "interrupted", status=130)
+
+
+def _top_level_parser() -> argparse.ArgumentParser:
+    width = max(map(len, COMMANDS)) + 2
+    listing = "\n".join(f"  {name:<{width}}{line}" for name, (_, line) in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="eureka",
+        description="Dialogue models that dare to use rare words: prepare, train, generate, evaluate.",
+        epilog=f"commands:\n{listing}\n\n`eureka COMMAND --help` describes a command.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="eureka COMMAND [options]",
+    )
+    parser.add_argument("--version", action="version", version=f"eureka-nlg {eureka_nlg.__version__}")
+    parser.add_argument("command", nargs="?", choices=list(COMMANDS), metavar="COMMAND", help=argparse.SUPPRESS)
+    return parser
+
+
+def _fail(command: str, message: str, status: int = 2) -> int:
+    print(f"eureka {command}: error: {' '.join(message.split())}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""From dialogues to exchanges: what a model reads before a reply, and the reply."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from eureka_nlg.dialogue.formats import Dialogue
+
+__all__ = ["PERSONA", "PARTNER", "SELF", "SILENCE", "RESERVED", "Exchange", "ContextOptions", "exchanges"]
+
+# Marks of who speaks, and the token that stands for an empty context.
+PERSONA, PARTNER, SELF, SILENCE = "<persona>", "<partner>", "<self>", "__silence__"
+# Tokens that mean something to the model or to fairseq, and so cannot be words of a corpus.
+RESERVED = frozenset({PERSONA, PARTNER, SELF, SILENCE, "<s>", "<pad>", "</s>", "<unk>"})
+
+Part = tuple[str, list[str]]  # (PERSONA, PARTNER or SELF; tokens)
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A reply and what came before it, both as tokens."""
+
+    context: list[str]
+    reply: list[str]
+
+
+@dataclass(frozen=True)
+class ContextOptions:
+    """What of a dialogue a model reads before it replies; the field is the option's name and help.
+
+    Attributes:
+        history_turns: number of last turns (utterances) kept; None for all.
+        persona: begin with the persona sentences of who replies.
+        speaker_tokens: put ``<persona>``, ``<partner>`` or ``<self>`` before each part.
+        max_context_tokens: tokens kept, the rest is cut from the left; None for all.
+    """
+
+    history_turns: int | None = None
+    persona: bool = True
+    speaker_tokens: bool = True
+    max_context_tokens: int | None = None
+
+    def context(self, persona: Sequence[list[str]], history: Sequence[Part]) -> list[str]:
+        """Tokens of the context of one reply.
+
+        Args:
+            persona: tokens of each persona sentence of who replies.
+            history: the turns before the reply, oldest first, each with who spoke; without silences.
+
+        Returns:
+            At least one token: an empty context is ``["__silence__"]``.
+        """
+        parts: list[Part] = [(PERSONA, sentence) for sentence in persona] if self.persona else []
+        parts += history if self.history_turns is None else history[-self.history_turns :]
+        tokens: list[str] = []
+        for mark, words in parts:
+            if self.speaker_tokens:
+                tokens.append(mark)
+            tokens += words
+        if self.max_context_tokens is not None:
+            tokens = tokens[-self.max_context_tokens :]
+        return tokens or [SILENCE]
+
+
+def exchanges(
+    dialogue: Dialogue,
+    tokenize: Callable[[str], list[str]],
+    options: ContextOptions,
+    both_sides: bool = False,
+) -> Iterator[Exchange]:
+    """The exchanges of one dialogue, in the order of their replies.
+
+    Args:
+        dialogue: the conversation.
+        tokenize: text to tokens; called once per turn and persona sentence.
+        options: what the contexts hold.
+        both_sides: yield the first speaker's turns as replies too, with that speaker's own persona
+            where the corpus gives it.
+    """
+    turns = [tokenize(turn) for turn in dialogue["turns"]]
+    # persona of the speaker of even turns, of odd turns
+    personas = [[tokenize(sentence) for sentence in dialogue[key]] for key in ("partner_persona", "persona")]
+    for index, reply in enumerate(turns):
+        if not reply or not (index % 2 or both_sides):
+            continue
+        history = [
+            (SELF if (index - earlier) % 2 == 0 else PARTNER, turn) for earlier, turn in enumerate(turns[:index]) if turn
+        ]
+        yield Exchange(options.context(personas[index % 2], history), reply)

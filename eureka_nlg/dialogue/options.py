@@ -1,0 +1,69 @@
+"""The options of ``eureka prepare``: each one field, from which command line, manifest and checks are made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from eureka_nlg.dialogue.exchanges import ContextOptions
+from eureka_nlg.dialogue.tokenizers import TOKENIZERS
+from eureka_nlg.errors import UserError
+
+__all__ = ["PrepareOptions", "option_name"]
+
+_DEFAULT_PIECES = 8000
+
+
+def _option(default: Any, help: str, **metadata: Any) -> Any:
+    return field(default=default, metadata={"help": help, **metadata})
+
+
+@dataclass(frozen=True)
+class PrepareOptions:
+    """What decides the bytes of a prepared folder, besides its inputs.
+
+    Raises:
+        UserError: a value that makes no sense, by the name it has on the command line.
+    """
+
+    history_turns: int | None = _option(None, "keep the last N turns before the reply (default: all)", minimum=1)
+    persona: bool = _option(True, "begin the context with the persona sentences of who replies")
+    speaker_tokens: bool = _option(True, "mark each part of the context with <persona>, <partner> or <self>")
+    max_context_tokens: int | None = _option(
+        None, "keep the last N tokens of the context (default: all)", minimum=1
+    )
+    both_sides: bool = _option(False, "train on the first speaker's turns as well")
+    lowercase: bool = _option(True, "lower-case everything")
+    tokenizer: str = _option("whitespace", "how text becomes tokens", choices=TOKENIZERS)
+    vocab_size: int | None = _option(
+        None, f"pieces of the SentencePiece model (default: {_DEFAULT_PIECES})", minimum=1
+    )
+    min_count: int = _option(1, "tokens that occur less than N times in training become <unk>", minimum=1)
+
+    def __post_init__(self) -> None:
+        for option in fields(self):
+            value, minimum = getattr(self, option.name), option.metadata.get("minimum")
+            if minimum is not None and value is not None and value < minimum:
+                raise UserError(f"{option_name(option.name)} {value}: expected a number from {minimum} on")
+        if self.tokenizer not in TOKENIZERS:
+            raise UserError(f"--tokenizer {self.tokenizer}: expected one of {', '.join(TOKENIZERS)}")
+        if self.tokenizer == "sentencepiece":
+            object.__setattr__(self, "vocab_size", self.vocab_size or _DEFAULT_PIECES)
+        elif self.vocab_size is not None:
+            raise UserError(f"--vocab-size {self.vocab_size}: is for --tokenizer sentencepiece; see --min-count")
+
+    @property
+    def context(self) -> ContextOptions:
+        """The part that says what a context holds."""
+        return ContextOptions(**{option.name: getattr(self, option.name) for option in fields(ContextOptions)})
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> PrepareOptions:
+        """From a mapping that may hold other things too, as parsed arguments or a manifest do."""
+        return cls(**{option.name: values[option.name] for option in fields(cls)})
+
+
+def option_name(name: str) -> str:
+    """Field name to command-line name."""
+    return f"--{name.replace('_', '-')}"

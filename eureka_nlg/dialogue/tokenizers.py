@@ -1,0 +1,130 @@
+"""Text to tokens and back: white space, NLTK's word tokenizer, or a trained SentencePiece model."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+from eureka_nlg.dialogue.exchanges import PARTNER, PERSONA, RESERVED, SELF, SILENCE
+from eureka_nlg.errors import UserError, require
+
+__all__ = [
+    "TOKENIZERS",
+    "Tokenizer",
+    "WordTokenizer",
+    "SentencePieceTokenizer",
+    "nltk_tokenizer",
+    "normalize",
+    "train_sentencepiece",
+]
+
+TOKENIZERS = ("whitespace", "nltk", "sentencepiece")
+UNKNOWN = "<unk>"
+_SPACE = "\u2581"  # how SentencePiece writes the blank before a word
+_MAX_TRAINING_SENTENCES = 1_000_000
+# Floating-point sums depend on it: part of the definition of the model, no matter how many cores there are.
+_TRAINER_THREADS = 4
+
+
+class Tokenizer(Protocol):
+    """What turns normalised text into tokens, and tokens into text."""
+
+    def tokenize(self, text: str) -> list[str]:
+        """Tokens of one utterance or persona sentence."""
+
+    def detokenize(self, tokens: Sequence[str]) -> str:
+        """Readable text of tokens, marks of speakers among them."""
+
+
+def normalize(text: str, lowercase: bool) -> str:
+    """Text as the model sees it, before it is tokenised.
+
+    A word that is spelt like a token with a meaning of its own, say ``</s>``, becomes ``<unk>``.
+
+    >>> normalize("Hello  <pad> THERE", lowercase=True)
+    'hello <unk> there'
+    """
+    words = (text.lower() if lowercase else text).split()
+    return " ".join(UNKNOWN if word in RESERVED else word for word in words)
+
+
+@dataclass(frozen=True)
+class WordTokenizer:
+    """Tokens are the words that ``split`` finds."""
+
+    split: Callable[[str], list[str]] = str.split
+
+    def tokenize(self, text: str) -> list[str]:
+        return self.split(text)
+
+    def detokenize(self, tokens: Sequence[str]) -> str:
+        return " ".join(tokens)
+
+
+def nltk_tokenizer() -> WordTokenizer:
+    """NLTK's Penn Treebank style tokenizer, the one that needs no downloaded data."""
+    tokenize = require("nltk.tokenize.destructive", extra="data").NLTKWordTokenizer().tokenize
+    # it would take the mark apart
+    return WordTokenizer(lambda text: [UNKNOWN] if text == UNKNOWN else tokenize(text))
+
+
+class SentencePieceTokenizer:
+    """Tokens are the pieces of a SentencePiece model."""
+
+    def __init__(self, model: Path) -> None:
+        """
+        Args:
+            model: the file that ``train_sentencepiece`` wrote.
+        """
+        self._processor: Any = require("sentencepiece", extra="data").SentencePieceProcessor(model_file=str(model))
+
+    def tokenize(self, text: str) -> list[str]:
+        pieces = self._processor.encode(text, out_type=str)
+        return [UNKNOWN if piece in RESERVED else piece for piece in pieces]
+
+    def detokenize(self, tokens: Sequence[str]) -> str:
+        text = "".join(f" {token} " if token in RESERVED else token for token in tokens)
+        return " ".join(text.replace(_SPACE, " ").split())
+
+
+def train_sentencepiece(sentences: Path, count: int, vocab_size: int, model: Path) -> None:
+    """Train a unigram model and write it; the same sentences give the same bytes.
+
+    Args:
+        sentences: text file, a sentence a line.
+        count: its number of lines. Of more than a million, equally spaced ones are used: the trainer
+            keeps what it reads in memory.
+        vocab_size: number of pieces.
+        model: the file to write.
+
+    Raises:
+        UserError: the vocabulary is too large or too small for the text.
+    """
+    trainer = require("sentencepiece", extra="data").SentencePieceTrainer
+    written = io.BytesIO()  # handed over so that no path gets into the model
+    try:
+        trainer.train(
+            sentence_iterator=_spaced_lines(sentences, -(-count // _MAX_TRAINING_SENTENCES) or 1),
+            model_writer=written,
+            vocab_size=vocab_size,
+            user_defined_symbols=[PERSONA, PARTNER, SELF, SILENCE],
+            normalization_rule_name="identity",  # replies decoded must compare with the references
+            character_coverage=1.0,
+            num_threads=_TRAINER_THREADS,
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        reason = re.sub(r"^.*\] *", "", str(error).strip().splitlines()[0])
+        raise UserError(f"--vocab-size {vocab_size}: does not fit the corpus: {reason}") from error
+    model.write_bytes(written.getvalue())
+
+
+def _spaced_lines(path: Path, step: int) -> Iterator[str]:
+    with open(path, encoding="utf-8", newline="\n") as file:
+        for line in islice(file, 0, None, step):
+            yield line.rstrip("\n")

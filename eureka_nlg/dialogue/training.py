@@ -1,0 +1,134 @@
+"""A YAML of ``configs/dialogue`` as the arguments of ``fairseq-train``, and the run of it."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import shlex
+import subprocess
+import sys
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from eureka_nlg.dialogue.plugin import user_dir
+from eureka_nlg.errors import UserError, require
+
+__all__ = ["read_config", "fairseq_arguments", "shown_command", "check_arguments", "train"]
+
+Config = dict[str, Any]
+
+
+def read_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Config:
+    """Read a flat YAML mapping of fairseq options, with ``key=value`` overrides on top.
+
+    Keys are the options of fairseq-train with or without dashes for underscores; ``data`` is its
+    positional argument. An override ``key=`` takes the key out.
+
+    Raises:
+        UserError: the file is not there, is no YAML or no flat mapping, or an override is no ``key=value``.
+    """
+    yaml = require("yaml", extra="fairseq")
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not valid UTF-8"
+        raise UserError(f"config {path}: {reason}; expected a YAML file such as those in configs/dialogue") from error
+    try:
+        config = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"config {path}: not valid YAML: {error}") from error
+    if not isinstance(config, dict) or not all(isinstance(key, str) for key in config):
+        raise UserError(f"config {path}: expected a mapping of fairseq options to values, `max_epoch: 16` a line")
+    config = {key.replace("-", "_"): value for key, value in config.items()}
+    for override in overrides:
+        key, separator, value = override.partition("=")
+        if not separator or not key:
+            raise UserError(f"override {override!r}: expected key=value, such as max_epoch=16")
+        config[key.lstrip("-").replace("-", "_")] = yaml.safe_load(value) if value else None
+    for key, value in config.items():
+        if isinstance(value, dict):
+            raise UserError(f"config {path}: {key}: expected one value or a list, got a mapping")
+    return config
+
+
+def fairseq_arguments(config: Mapping[str, Any]) -> list[str]:
+    """Arguments of fairseq-train: ``data`` first, then the options in the order of the config.
+
+    True gives the bare flag, False and None nothing, a list its values joined by commas.
+
+    Raises:
+        UserError: no ``data``.
+    """
+    config = dict(config)
+    data = config.pop("data", None)
+    if not data:
+        raise UserError("no data folder: give data=DIR (made by `eureka prepare ... --out DIR`)")
+    arguments = [str(data)]
+    config = {"user_dir": config.pop("user_dir", None) or user_dir(), **config}
+    for key, value in config.items():
+        if value is None or value is False:
+            continue
+        arguments.append("--" + key.replace("_", "-"))
+        if isinstance(value, list):
+            arguments.append(",".join(map(str, value)))
+        elif value is not True:
+            arguments.append(str(value))
+    return arguments
+
+
+def shown_command(arguments: Sequence[str], program: str = "fairseq-train") -> str:
+    """The equivalent shell command, in one line."""
+    return shlex.join([program, *arguments])
+
+
+def check_arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    """Let fairseq parse the arguments, and check what it would trip over after a minute of loading.
+
+    Raises:
+        UserError: an unknown option, a bad value, a data folder that is none, or a checkpoint that is none.
+    """
+    require("fairseq", extra="fairseq")
+    from fairseq import options, utils
+
+    user_dir = arguments[arguments.index("--user-dir") + 1]
+    utils.import_user_module(argparse.Namespace(user_dir=user_dir))
+    # fairseq looks into sys.argv for some options while it builds its parser
+    saved_argv, sys.argv = sys.argv, ["fairseq-train", *arguments]
+    try:
+        parser = options.get_training_parser()
+        parser.error = _raise_user_error  # type: ignore[method-assign]
+        args, unknown = options.parse_args_and_arch(parser, input_args=list(arguments), parse_known=True)
+    finally:
+        sys.argv = saved_argv
+    for option in unknown:
+        if option.startswith("--"):
+            known = [name for action in parser._actions for name in action.option_strings]
+            near = difflib.get_close_matches(option.partition("=")[0], known, n=1)
+            raise UserError(f"fairseq-train has no option {option}" + (f"; did you mean {near[0]}?" if near else ""))
+    if unknown:
+        raise UserError(f"fairseq-train takes no argument {unknown[0]!r}")
+    _check_data_folder(args.data)
+    for checkpoint in {os.path.join(args.save_dir, "checkpoint_last.pt"), args.restore_file}:
+        if os.path.exists(checkpoint) and not zipfile.is_zipfile(checkpoint):
+            raise UserError(f"{checkpoint}: not a checkpoint of torch; remove it, or give another save_dir")
+    return args
+
+
+def train(arguments: Sequence[str]) -> int:
+    """Run fairseq-train in a process of its own; return its exit status."""
+    return subprocess.call([sys.executable, "-m", "fairseq_cli.train", *arguments])
+
+
+def _check_data_folder(data: str) -> None:
+    for folder in data.split(os.pathsep):
+        if not os.path.isdir(folder):
+            raise UserError(f"data folder {folder}: not there; make it with `eureka prepare ... --out {folder}`")
+        if not any(name.startswith("dict.") for name in os.listdir(folder)):
+            raise UserError(f"data folder {folder}: holds no dict.*.txt; make it with `eureka prepare ... --out DIR`")
+
+
+def _raise_user_error(message: str) -> NoReturn:
+    raise UserError(message)

@@ -1,0 +1,169 @@
+"""Pre-trained word vectors for the words of a dictionary, in the file fairseq's --encoder-embed-path reads."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from eureka_nlg.errors import UserError, require
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Coverage", "write_vectors", "reduce_width"]
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What of a dictionary the vectors cover.
+
+    Attributes:
+        source: file name or torchtext name.
+        source_width: numbers per word there.
+        width: numbers per word written.
+        types: words with a vector.
+        types_share: share of the dictionary's words, 0 to 1.
+        tokens_share: share of the training tokens whose word has a vector, 0 to 1.
+        explained_variance: share of the vectors' variance that is kept where the width was reduced, 0 to 1.
+    """
+
+    source: str
+    source_width: int
+    width: int
+    types: int
+    types_share: float
+    tokens_share: float
+    explained_variance: float
+
+
+def write_vectors(
+    source: str, counts: Mapping[str, int], out: Path, width: int | None = None, cache_dir: Path | None = None
+) -> Coverage:
+    """Write ``V D`` and then ``word v1 ... vD`` for each word that has a vector.
+
+    Args:
+        source: a text file of GloVe or word2vec, or a torchtext name such as ``glove.6B.300d``.
+        counts: the words of the dictionary, in its order, with their training counts.
+        out: the file to write.
+        width: numbers per word wanted; None for what the source has.
+        cache_dir: where torchtext keeps what it downloads.
+
+    Raises:
+        UserError: no such source, a malformed line, no word found, or vectors narrower than ``width``.
+    """
+    if width is not None and width < 1:
+        raise UserError(f"--vector-dim {width}: expected a number from 1 on")
+    words = list(counts)
+    if Path(source).exists():
+        matrix, found = _from_file(Path(source), words)
+    else:
+        matrix, found = _from_torchtext(source, words, cache_dir)
+    if not found.any():
+        raise UserError(f"{source}: has a vector for none of the {len(words)} words of the dictionary")
+    source_width = matrix.shape[1]
+    width = width or source_width
+    if width > source_width:
+        raise UserError(f"{source}: the vectors have {source_width} numbers; expected at least --vector-dim {width}")
+    vectors, explained = reduce_width(matrix[found], width)
+    covered = [word for word, has_vector in zip(words, found) if has_vector]
+    with open(out, "w", encoding="utf-8", newline="\n") as file:
+        file.write(f"{len(covered)} {width}\n")
+        for word, vector in zip(covered, vectors):
+            file.write(f"{word} {' '.join(f'{number:.6g}' for number in vector)}\n")
+    return Coverage(
+        source=Path(source).name,
+        source_width=source_width,
+        width=width,
+        types=len(covered),
+        types_share=len(covered) / len(words),
+        tokens_share=sum(counts[word] for word in covered) / sum(counts.values()),
+        explained_variance=explained,
+    )
+
+
+def reduce_width(vectors: NDArray[np.float32], width: int) -> tuple[NDArray[np.floating], float]:
+    """Project vectors onto their principal components, without rescaling.
+
+    Args:
+        vectors: [V, D].
+        width: number of components kept, at most D; with D the vectors stay as they are.
+
+    Returns:
+        The vectors [V, width], and the share of the variance that is kept.
+    """
+    if width == vectors.shape[1]:
+        return vectors, 1.0
+    centred = vectors.astype(np.float64)
+    centred -= centred.mean(axis=0)
+    variances, axes = np.linalg.eigh(centred.T @ centred / len(centred))  # ascending
+    axes = axes[:, ::-1][:, :width]
+    # An axis is defined up to its sign: let its largest component be positive.
+    axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(width)])
+    total = variances.sum()
+    return centred @ axes, float(variances[::-1][:width].sum() / total) if total > 0 else 1.0
+
+
+def _from_file(path: Path, words: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Rows for ``words`` from a text file, read line by line; the first line of a word counts."""
+    rows = {word.encode(): row for row, word in enumerate(words)}
+    found = np.zeros(len(words), dtype=bool)
+    with open(path, "rb") as file:
+        first = file.readline().split()
+        if not first:
+            raise UserError(f"{path}:1: the line is empty; expected a word and its vector")
+        has_header = len(first) == 2 and all(part.isdigit() for part in first)  # word2vec: count and width
+        width = int(first[1]) if has_header else len(first) - 1
+        if width < 1:
+            raise UserError(f"{path}:1: no numbers in the line; expected a word and its vector")
+        matrix = np.zeros((len(words), width), dtype=np.float32)
+        if not has_header:
+            file.seek(0)
+        for number, line in enumerate(file, start=2 if has_header else 1):
+            word, _, values = line.partition(b" ")
+            row = rows.get(word)
+            if row is None or found[row]:
+                continue
+            numbers = values.split()
+            if len(numbers) > width:  # a "word" with blanks in it, of which GloVe has some
+                continue
+            try:
+                if len(numbers) < width:
+                    raise ValueError
+                matrix[row] = [float(value) for value in numbers]
+                if not np.isfinite(matrix[row]).all():
+                    raise ValueError
+            except ValueError:
+                raise UserError(f"{path}:{number}: expected a word and {width} finite numbers") from None
+            found[row] = True
+    return matrix, found
+
+
+def _from_torchtext(
+    name: str, words: Sequence[str], cache_dir: Path | None
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Rows for ``words`` from vectors that torchtext downloads, and keeps."""
+    aliases = require("torchtext.vocab", extra="data").pretrained_aliases
+    if name not in aliases:
+        raise UserError(f"{name}: no such file, and no vectors that torchtext knows; it knows {', '.join(aliases)}")
+    cache = cache_dir or Path(require("pooch", extra="data").os_cache("eureka-nlg"))
+    # torchtext shows a progress bar, which is of use to somebody who is there
+    screen = contextlib.nullcontext() if sys.stderr.isatty() else contextlib.redirect_stderr(io.StringIO())
+    try:
+        with screen:
+            vectors = aliases[name](cache=str(cache))
+    except (OSError, RuntimeError) as error:
+        raise UserError(
+            f"{name}: torchtext cannot fetch the vectors ({error}); fetch them elsewhere and give the text file"
+        ) from error
+    found = np.array([word in vectors.stoi for word in words], dtype=bool)
+    matrix = np.zeros((len(words), vectors.dim), dtype=np.float32)
+    if found.any():
+        matrix[found] = vectors.vectors[[vectors.stoi[w] for w, has in zip(words, found) if has]].numpy()
+    return matrix, found

@@ -1,0 +1,167 @@
+"""From training counts to class weights: effective number, encouragement, class-balanced weight.
+
+Everything is computed in float64. Classes that never occur (count 0) take no part in any mean and get
+weight 0: they never are a target.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["effective_number", "encouragement", "class_balanced_weight", "rarest_classes", "check_class_counts"]
+
+ClassCounts = Sequence[int] | Tensor | Any  # Any: numpy arrays, without importing numpy for its type
+
+
+def effective_number(class_counts: ClassCounts, beta: float) -> Tensor:
+    """Effective number of samples of each class, ``(1 - beta ** m) / (1 - beta)``.
+
+    Source: Cui et al. 2019, "Class-Balanced Loss Based on Effective Number of Samples", Eq. 3.
+
+    Args:
+        class_counts: number of training examples of each class, ``[C]`` non-negative integers.
+        beta: in [0, 1). 0 gives 1 for every class that occurs; towards 1 it approaches the count itself.
+
+    Returns:
+        float64 tensor ``[C]`` on the device of ``class_counts``; 0 where the count is 0.
+
+    Raises:
+        ValueError: negative, fractional, non-finite, all-zero or empty counts, or beta outside [0, 1).
+
+    >>> effective_number([1, 2, 0], beta=0.9)
+    tensor([1.0000, 1.9000, 0.0000], dtype=torch.float64)
+    """
+    counts = check_class_counts(class_counts)
+    beta = _check_beta(beta)
+    if beta == 0.0:
+        return (counts > 0).to(torch.float64)
+    # 1 - beta ** m cancels for beta near 1; expm1 and log1p keep every digit.
+    return -torch.expm1(counts * math.log1p(-(1.0 - beta))) / (1.0 - beta)
+
+
+def encouragement(
+    class_counts: ClassCounts,
+    beta: float = 0.999,
+    *,
+    measure: str = "effective_number",
+    normalization: str = "mean_measure",
+    dtype: torch.dtype | None = None,
+) -> Tensor:
+    """Weight of the bonus for each class: the rarer the class, the larger (paper, Eq. 9).
+
+    Args:
+        class_counts: number of training examples of each class, ``[C]`` non-negative integers.
+        beta: of the effective number, in [0, 1); without effect for ``measure="count"``.
+        measure: ``"effective_number"`` or ``"count"``; written ``E`` below.
+        normalization: ``"mean_measure"`` is the paper's ``mean(E) / E``;
+            ``"mean_weight"`` is ``(1 / E) / mean(1 / E)``, which has mean one over the classes that occur.
+            They differ by a factor that is constant within a data set, and large on a long tail.
+        dtype: of the result; default ``torch.get_default_dtype()``.
+
+    Returns:
+        Tensor ``[C]``, 0 where the count is 0.
+
+    Raises:
+        ValueError: as :func:`effective_number`, or an unknown ``measure`` or ``normalization``.
+
+    >>> encouragement([1, 3], measure="count")
+    tensor([2.0000, 0.6667])
+    """
+    if measure == "effective_number":
+        size = effective_number(class_counts, beta)
+    elif measure == "count":
+        _check_beta(beta)
+        size = check_class_counts(class_counts)
+    else:
+        raise ValueError(f"measure must be 'effective_number' or 'count', got {measure!r}")
+    if normalization not in ("mean_measure", "mean_weight"):
+        raise ValueError(f"normalization must be 'mean_measure' or 'mean_weight', got {normalization!r}")
+    return _inverse(size, normalization).to(dtype or torch.get_default_dtype())
+
+
+def class_balanced_weight(
+    class_counts: ClassCounts, beta: float = 0.999, *, dtype: torch.dtype | None = None
+) -> Tensor:
+    """Class-balanced weight ``1 / E`` with mean one over the classes that occur (Cui et al. 2019).
+
+    Args:
+        class_counts: number of training examples of each class, ``[C]`` non-negative integers.
+        beta: of the effective number, in [0, 1).
+        dtype: of the result; default ``torch.get_default_dtype()``.
+
+    Returns:
+        Tensor ``[C]``, 0 where the count is 0: the ``weight`` of a loss.
+
+    Raises:
+        ValueError: as :func:`effective_number`.
+    """
+    weight = _inverse(effective_number(class_counts, beta), "mean_weight")
+    return weight.to(dtype or torch.get_default_dtype())
+
+
+def rarest_classes(class_counts: ClassCounts, fraction: float) -> Tensor:
+    """Mark the rarest ``fraction`` of the classes that occur, as HFL(t) wants them (paper, section 3.2).
+
+    Args:
+        class_counts: number of training examples of each class, ``[C]`` non-negative integers.
+        fraction: in [0, 1]; times the number of classes that occur, rounded to the nearest whole class.
+
+    Returns:
+        bool tensor ``[C]``. Of equally frequent classes the one with the smaller index counts as rarer.
+
+    Raises:
+        ValueError: bad counts, or a fraction outside [0, 1].
+
+    >>> rarest_classes([9, 1, 5, 3], 0.5)
+    tensor([False,  True, False,  True])
+    """
+    counts = check_class_counts(class_counts)
+    if not 0.0 <= fraction <= 1.0:
+        raise ValueError(f"fraction must lie in [0, 1], got {fraction!r}")
+    occurring = counts > 0
+    order = torch.where(occurring, counts, math.inf).argsort(stable=True)
+    chosen = math.floor(fraction * int(occurring.sum()) + 0.5)
+    return torch.zeros_like(occurring).index_fill_(0, order[:chosen], True)
+
+
+def check_class_counts(class_counts: ClassCounts) -> Tensor:
+    """Return the counts as a float64 tensor ``[C]``.
+
+    Raises:
+        ValueError: not one-dimensional, empty, all zero, or with a negative, fractional or non-finite count;
+            the message names the value and its class.
+    """
+    try:
+        counts = torch.as_tensor(class_counts).detach().to(torch.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"class_counts must be a sequence of non-negative integers: {error}") from error
+    if counts.dim() != 1 or counts.numel() == 0:
+        raise ValueError(f"class_counts must be a non-empty [C] sequence, got shape {list(counts.shape)}")
+    bad = ~torch.isfinite(counts) | (counts < 0) | (counts != counts.floor())
+    if bad.any():
+        index = int(bad.nonzero()[0])
+        raise ValueError(
+            f"class_counts must be non-negative integers, got {counts[index].item():g} for class {index}"
+        )
+    if not counts.any():
+        raise ValueError(f"class_counts are zero for all of the {counts.numel()} classes: nothing was counted")
+    return counts
+
+
+def _check_beta(beta: float) -> float:
+    if not 0.0 <= beta < 1.0:
+        raise ValueError(f"beta must lie in [0, 1), got {beta!r}")
+    return float(beta)
+
+
+def _inverse(size: Tensor, normalization: str) -> Tensor:
+    occurring = size > 0
+    inverse = torch.where(occurring, 1.0 / torch.where(occurring, size, 1.0), 0.0)
+    if normalization == "mean_measure":
+        return inverse * size[occurring].mean()
+    return inverse / inverse[occurring].mean()

@@ -1,0 +1,29 @@
+"""The folder for fairseq's ``--user-dir``: thin classes that hand fairseq's tensors to ``eureka_nlg``."""
+
+import argparse
+import sys
+from types import TracebackType
+
+import torch
+
+from eureka_nlg.errors import UserError
+from fairseq_plugins import criterions, models
+
+__all__ = ["criterions", "models"]
+
+# fairseq's checkpoints hold an argparse.Namespace, which torch.load(weights_only=True), torch's default, refuses
+# unless it is named here. Nothing else becomes loadable.
+torch.serialization.add_safe_globals([argparse.Namespace])
+
+
+def _one_line_for_bad_input(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    """What a user can mend is said in one line, also by fairseq's own commands; the rest keeps its traceback."""
+    if isinstance(error, UserError):
+        print(f"error: {error}", file=sys.stderr)
+    else:
+        _previous_excepthook(kind, error, traceback)
+
+
+_previous_excepthook, sys.excepthook = sys.excepthook, _one_line_for_bad_input

@@ -1,0 +1,116 @@
+"""How often each word of the target dictionary is a training target."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+
+from eureka_nlg.errors import UserError
+
+__all__ = ["class_counts", "count_targets"]
+
+logger = logging.getLogger(__name__)
+
+_SENTENCES_AT_ONCE = 10_000
+
+
+def class_counts(source: str, task: Any, train_subset: str) -> np.ndarray:
+    """Counts of the classes, ``[len(dictionary)]`` int64, in the order of the target dictionary.
+
+    Args:
+        source: ``"targets"`` counts the targets of the training data, so that ``</s>`` counts once a
+            sentence and ``<unk>`` as often as it occurs. ``"dictionary"`` takes fairseq's counts from
+            dict.txt; these lack the special symbols, which get no encouragement then (count 0), and
+            include the source side of a joined dictionary. Anything else is the path of a text file with one
+            count a line, special symbols included, or of a one-dimensional ``.npy`` array.
+        task: the fairseq task; its training data is loaded if it is not yet.
+        train_subset: name of the training split.
+
+    Raises:
+        UserError: the counts cannot be had, or do not fit the dictionary.
+    """
+    dictionary = task.target_dictionary
+    if dictionary is None:
+        raise UserError(f"--criterion eureka needs a target dictionary; task {type(task).__name__} has none")
+    if source == "targets":
+        if train_subset not in task.datasets:
+            _load_training_data(task, train_subset)
+        counts = count_targets(task.dataset(train_subset), len(dictionary))
+        counts[dictionary.pad()] = 0  # padding is never a target, whatever the data holds
+        if not counts.any():
+            raise UserError(f"the training split {train_subset!r} has no target tokens to count")
+    elif source == "dictionary":
+        counts = np.array(dictionary.count, dtype=np.int64)
+        counts[: dictionary.nspecial] = 0
+    else:
+        counts = _read_counts(source, dictionary)
+    logger.info(
+        f"class counts from {source}: {np.count_nonzero(counts):,} of {len(counts):,} classes occur, "
+        f"{counts.sum():,} tokens, {counts[dictionary.eos()]:,} of them </s>, {counts[dictionary.unk()]:,} <unk>"
+    )
+    return counts
+
+
+def count_targets(dataset: Any, num_classes: int) -> np.ndarray:
+    """Count the target tokens of a fairseq dataset whose items hold a ``"target"``.
+
+    Returns:
+        int64 array ``[num_classes]``.
+
+    Raises:
+        UserError: items without a target.
+    """
+    counts = np.zeros(num_classes, dtype=np.int64)
+    for start in range(0, len(dataset), _SENTENCES_AT_ONCE):
+        indices = range(start, min(start + _SENTENCES_AT_ONCE, len(dataset)))
+        try:
+            targets = [np.asarray(dataset[index]["target"]) for index in indices]
+        except (KeyError, TypeError, IndexError) as error:
+            raise UserError(
+                f"cannot count targets in a {type(dataset).__name__}, whose items have none: "
+                "give --class-counts dictionary, or a file of counts"
+            ) from error
+        counts += np.bincount(np.concatenate(targets), minlength=num_classes)
+    return counts
+
+
+def _load_training_data(task: Any, train_subset: str) -> None:
+    """Outside of training (fairseq-validate) the training data is not loaded yet."""
+    try:
+        task.load_dataset(train_subset, combine=True, epoch=1)
+    except FileNotFoundError as error:
+        raise UserError(
+            f"the training split {train_subset!r}, whose targets are to be counted, is not there ({error}): "
+            "give --class-counts dictionary, or a file of counts"
+        ) from error
+
+
+def _read_counts(path: str, dictionary: Any) -> np.ndarray:
+    try:
+        counts = np.load(path, allow_pickle=False) if path.endswith(".npy") else _read_lines(path)
+    except OSError as error:
+        raise UserError(
+            f"--class-counts {path}: {error.strerror or error} (expected 'targets', 'dictionary' or a file of counts)"
+        ) from error
+    except ValueError as error:
+        raise UserError(f"--class-counts {path}: {error}") from error
+    if counts.shape != (len(dictionary),):
+        raise UserError(
+            f"--class-counts {path}: {counts.size} counts, but the target dictionary has {len(dictionary)} entries "
+            f"(its words and {dictionary.nspecial} special symbols, which come first)"
+        )
+    if counts.dtype.kind not in "iu" or (counts < 0).any():
+        raise UserError(f"--class-counts {path}: expected non-negative integers, got {counts.dtype} {counts.min()}")
+    return counts.astype(np.int64)
+
+
+def _read_lines(path: str) -> np.ndarray:
+    counts = []
+    with open(path, encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip().isdecimal():
+                raise ValueError(f"line {number}: expected one non-negative integer, got {line.strip()!r}")
+            counts.append(int(line))
+    return np.array(counts, dtype=np.int64)
