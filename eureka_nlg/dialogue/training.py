@@ -35,13 +35,17 @@ def read_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not valid UTF-8"
-        raise UserError(f"config {path}: {reason}; expected a YAML file such as those in configs/dialogue") from error
+        raise UserError(
+            f"config {path}: {reason}; expected a YAML file such as those in configs/dialogue"
+        ) from error
     try:
         config = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise UserError(f"config {path}: not valid YAML: {error}") from error
     if not isinstance(config, dict) or not all(isinstance(key, str) for key in config):
-        raise UserError(f"config {path}: expected a mapping of fairseq options to values, `max_epoch: 16` a line")
+        raise UserError(
+            f"config {path}: expected a mapping of fairseq options to values, `max_epoch: 16` a line"
+        )
     config = {key.replace("-", "_"): value for key, value in config.items()}
     for override in overrides:
         key, separator, value = override.partition("=")
@@ -107,7 +111,9 @@ def check_arguments(arguments: Sequence[str]) -> argparse.Namespace:
         if option.startswith("--"):
             known = [name for action in parser._actions for name in action.option_strings]
             near = difflib.get_close_matches(option.partition("=")[0], known, n=1)
-            raise UserError(f"fairseq-train has no option {option}" + (f"; did you mean {near[0]}?" if near else ""))
+            raise UserError(
+                f"fairseq-train has no option {option}" + (f"; did you mean {near[0]}?" if near else "")
+            )
     if unknown:
         raise UserError(f"fairseq-train takes no argument {unknown[0]!r}")
     _check_data_folder(args.data)
@@ -125,9 +131,13 @@ def train(arguments: Sequence[str]) -> int:
 def _check_data_folder(data: str) -> None:
     for folder in data.split(os.pathsep):
         if not os.path.isdir(folder):
-            raise UserError(f"data folder {folder}: not there; make it with `eureka prepare ... --out {folder}`")
+            raise UserError(
+                f"data folder {folder}: not there; make it with `eureka prepare ... --out {folder}`"
+            )
         if not any(name.startswith("dict.") for name in os.listdir(folder)):
-            raise UserError(f"data folder {folder}: holds no dict.*.txt; make it with `eureka prepare ... --out DIR`")
+            raise UserError(
+                f"data folder {folder}: holds no dict.*.txt; make it with `eureka prepare ... --out DIR`"
+            )
 
 
 def _raise_user_error(message: str) -> NoReturn:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal, overload
+from typing import Literal, NamedTuple, overload
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from eureka_nlg.losses.kernels import fused_loss
 from eureka_nlg.losses.log_odds import Bonus, log_odds_of_target
 
 __all__ = ["eureka_loss", "check_encouragement"]
 
 Encouragement = Tensor | float | None
 _REDUCTIONS = ("none", "mean", "sum")
-_IMPLEMENTATIONS = ("auto", "reference")
+_IMPLEMENTATIONS = ("auto", "fused", "reference")
 
 
 @overload
@@ -90,7 +91,10 @@ def eureka_loss(
             loss of Eq. 11 is ``threshold=0.5, encouragement=None``.
         likelihood_cap: above this ``p`` the bonus goes on linearly in p. None: the exact loss, which falls
             without bound as p goes to 1 (its gradient is bounded all the same).
-        impl: ``"auto"`` or ``"reference"``.
+        impl: ``"fused"`` computes loss and gradient in one pass over the logits (see
+            :mod:`eureka_nlg.losses.kernels`); ``"reference"`` is plain autograd, for double backward, forward-mode
+            and ``torch.func`` transforms, ``torch.compile``, and gradients of the encouragement or the weight.
+            ``"auto"`` takes the fused path wherever none of these is visible. The numbers are the same.
         weight: ``[C]``, multiplies the cross-entropy term of a row by that of its target, not the bonus;
             ``reduction="mean"`` divides by the sum of the rows' weights, as in ``cross_entropy``.
         ignore_index: rows with this target count for nothing.
@@ -123,29 +127,17 @@ def eureka_loss(
     encouragement = check_encouragement(encouragement, num_classes)
 
     out_dtype = dtype or (torch.float32 if _autocast_lowers(input) else input.dtype)
-    compute_dtype = torch.float32 if input.dtype in (torch.float16, torch.bfloat16) else input.dtype
-    logits = input.movedim(class_dim, -1).reshape(-1, num_classes).to(compute_dtype)
-    target_shape = target.shape
-    target = target.reshape(-1).long()
-    ignored = target == ignore_index
-    target = torch.where(ignored, 0, target)
-
-    log_odds = log_odds_of_target(logits, target)
-    row_weight = None if weight is None else weight.to(compute_dtype)[target]
-    loss = _cross_entropy_rows(logits, target, log_odds, weight, row_weight, label_smoothing)
-    loss = loss + _bonus_rows(bonus_of, log_odds, target, encouragement)
-    loss = torch.where(ignored, 0.0, loss)
-
-    if reduction == "none":
-        result = loss.reshape(target_shape)
-    elif reduction == "sum":
-        result = loss.sum()
-    else:
-        kept = (~ignored).to(compute_dtype)
-        result = loss.sum() / (kept if row_weight is None else kept * row_weight).sum()
-    result = result.to(out_dtype)
+    compute_dtype = torch.float64 if input.dtype == torch.float64 else torch.float32
+    logits = input.movedim(class_dim, -1).reshape(-1, num_classes)
+    rows = _Rows.of(target.reshape(-1), ignore_index, num_classes, weight, encouragement, compute_dtype)
+    if impl == "auto":
+        impl = "reference" if _needs_autograd(input, weight, encouragement) else "fused"
+    compute = _fused if impl == "fused" else _reference
+    loss, log_odds = compute(logits, rows, bonus_of, label_smoothing, reduction)
+    result = (loss.reshape(target.shape) if reduction == "none" else loss).to(out_dtype)
     if return_log_odds:
-        return result, torch.where(ignored, torch.nan, log_odds.detach()).reshape(target_shape)
+        log_odds = torch.where(rows.kept > 0, log_odds.detach(), torch.nan)
+        return result, log_odds.reshape(target.shape)
     return result
 
 
@@ -186,35 +178,119 @@ def check_encouragement(encouragement: Encouragement, num_classes: int | None = 
     return encouragement
 
 
-def _cross_entropy_rows(
-    logits: Tensor,
-    target: Tensor,
-    log_odds: Tensor,
-    weight: Tensor | None,
-    row_weight: Tensor | None,
-    label_smoothing: float,
-) -> Tensor:
-    """Label-smoothed, weighted cross-entropy of each row, in torch's definition of both."""
-    negative_log_likelihood = -F.logsigmoid(log_odds)
-    if row_weight is not None:
-        negative_log_likelihood = row_weight * negative_log_likelihood
-    if label_smoothing == 0.0:
-        return negative_log_likelihood
-    log_probs = logits.log_softmax(-1)
-    if weight is None:
-        uniform = -log_probs.mean(-1)
-    else:
-        uniform = -(log_probs * weight.to(logits.dtype)).sum(-1) / logits.shape[-1]
-    return (1.0 - label_smoothing) * negative_log_likelihood + label_smoothing * uniform
+class _Rows(NamedTuple):
+    """What is known of each row besides its logits, ``[N]`` each in the dtype of the computation."""
+
+    target: Tensor  # valid also where the row is ignored
+    kept: Tensor  # 0 or 1
+    weight: Tensor  # of the cross-entropy: that of the target class, 0 where ignored
+    encouragement: Tensor  # of the bonus, likewise
+    class_weight: Tensor | None  # [C]
+
+    @classmethod
+    def of(
+        cls,
+        target: Tensor,
+        ignore_index: int,
+        num_classes: int,
+        class_weight: Tensor | None,
+        encouragement: Encouragement,
+        dtype: torch.dtype,
+    ) -> _Rows:
+        ignored = target == ignore_index
+        target = torch.where(ignored, 0, target).long()
+        if target.device.type == "cpu" and not _is_transformed():
+            _check_target(target, num_classes)
+        kept = (~ignored).to(dtype)
+        weight = kept
+        if class_weight is not None:
+            class_weight = class_weight.to(dtype)
+            weight = kept * class_weight[target]
+        if isinstance(encouragement, Tensor):
+            encouraged = kept * encouragement.to(dtype)[target]
+        else:
+            encouraged = kept if encouragement is None else kept * encouragement
+        return cls(target, kept, weight, encouraged, class_weight)
+
+    def mean_scale(self) -> tuple[Tensor, Tensor]:
+        """What turns the sum into the mean: a factor, and a summand that is NaN for the mean of nothing."""
+        total = self.weight.sum()
+        is_empty = total == 0
+        return torch.where(is_empty, 0.0, 1.0 / total), torch.where(is_empty, torch.nan, 0.0)
 
 
-def _bonus_rows(bonus_of: Bonus, log_odds: Tensor, target: Tensor, encouragement: Encouragement) -> Tensor:
-    rows = bonus_of(log_odds)
-    if encouragement is None:
-        return rows
-    if isinstance(encouragement, Tensor):
-        return encouragement.to(rows.dtype)[target] * rows
-    return encouragement * rows
+def _reference(
+    logits: Tensor, rows: _Rows, bonus_of: Bonus, label_smoothing: float, reduction: str
+) -> tuple[Tensor, Tensor]:
+    """The loss in plain autograd, and the log-odds; torch's definitions of weight and label smoothing."""
+    logits = logits.to(rows.kept.dtype)
+    log_odds = log_odds_of_target(logits, rows.target)
+    loss = _times(rows.weight * (1.0 - label_smoothing), -F.logsigmoid(log_odds))
+    loss = loss + _times(rows.encouragement, bonus_of(log_odds))
+    if label_smoothing > 0.0:
+        negative_log_probs = -logits.log_softmax(-1)
+        if rows.class_weight is not None:
+            negative_log_probs = negative_log_probs * rows.class_weight
+        loss = loss + _times(rows.kept * label_smoothing, negative_log_probs.mean(-1))
+    if reduction == "none":
+        return loss, log_odds
+    if reduction == "sum":
+        return loss.sum(), log_odds
+    scale, nothing = rows.mean_scale()
+    return loss.sum() * scale + nothing, log_odds
+
+
+def _fused(
+    logits: Tensor, rows: _Rows, bonus_of: Bonus, label_smoothing: float, reduction: str
+) -> tuple[Tensor, Tensor]:
+    """The same, loss and gradient in one pass."""
+    cross_entropy_weight = rows.weight * (1.0 - label_smoothing)
+
+    def row_loss(log_odds: Tensor, chunk: slice) -> tuple[Tensor, Tensor]:
+        weight, encouragement = cross_entropy_weight[chunk], rows.encouragement[chunk]
+        loss = _times(weight, -F.logsigmoid(log_odds)) + _times(encouragement, bonus_of(log_odds))
+        return loss, encouragement * bonus_of.slope(log_odds) - weight * torch.sigmoid(-log_odds)
+
+    scale, nothing = rows.mean_scale() if reduction == "mean" else (None, 0.0)
+    loss, log_odds = fused_loss(
+        logits,
+        rows.target,
+        row_loss,
+        smoothing=rows.kept * label_smoothing if label_smoothing > 0.0 else None,
+        weight=rows.class_weight,
+        scale=scale,
+        reduce=reduction != "none",
+    )
+    return loss + nothing, log_odds
+
+
+def _times(factor: Tensor, value: Tensor) -> Tensor:
+    """Product in which a factor of zero wins over an infinite value."""
+    return torch.where(factor == 0, 0.0, factor * value)
+
+
+def _needs_autograd(input: Tensor, weight: Tensor | None, encouragement: Encouragement) -> bool:
+    """Whether a gradient is wanted that the fused path does not give."""
+    if _is_transformed():
+        return True
+    others = [tensor for tensor in (weight, encouragement) if isinstance(tensor, Tensor)]
+    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in others)
+
+
+def _is_transformed() -> bool:
+    """Inside torch.compile or a torch.func transform, where values cannot be looked at."""
+    return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+
+
+def _check_target(target: Tensor, num_classes: int) -> None:
+    if target.numel() == 0:
+        return
+    low, high = (int(value) for value in target.aminmax())
+    if low < 0 or high >= num_classes:
+        raise IndexError(
+            f"target {low if low < 0 else high} is out of bounds for {num_classes} classes: expected 0 to "
+            f"{num_classes - 1}, or ignore_index"
+        )
 
 
 def _check_arguments(

@@ -112,5 +112,7 @@ class EurekaLoss(nn.Module):
         exact = self.encouragement
         super()._apply(fn, recurse)
         if isinstance(exact, Tensor) and isinstance(self.encouragement, Tensor):
-            self.encouragement = exact.to(self.encouragement.device)  # the move, without the rounding
+            moved = self.encouragement
+            if moved.dtype != exact.dtype:
+                self.encouragement = exact.to(moved.device)  # the move, without the rounding
         return self

@@ -1,0 +1,41 @@
+# The Python to build on (3.10 to 3.13), and where the environment goes.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint format lock clean
+
+help:  ## list the targets
+	@echo "usage: make TARGET [PYTHON=python3] [VENV=.venv]"; echo
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+install: $(INSTALLED)  ## install everything into .venv (first time: some minutes)
+
+demo: $(INSTALLED)  ## train cross-entropy and Eureka on the bundled corpus, print scores and replies
+	@$(BIN)/python scripts/demo.py
+
+test: $(INSTALLED)  ## run the tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(INSTALLED)  ## check style (ruff) and types (mypy)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(INSTALLED)  ## mend style where ruff can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lock: $(INSTALLED)  ## resolve the dependencies anew (changes requirements/)
+	$(BIN)/uv pip compile requirements/uv.in --universal --python-version 3.10 --generate-hashes --no-header \
+		--upgrade --quiet --output-file requirements/uv.txt
+	$(BIN)/uv pip compile setup.cfg --extra dev --universal --python-version 3.10 --generate-hashes --no-header \
+		--upgrade --quiet --output-file requirements/lock.txt
+
+clean:  ## remove the environment and what demo made
+	rm -rf $(VENV) runs/demo data-bin/demo
+
+$(INSTALLED): requirements/lock.txt requirements/uv.txt setup.cfg pyproject.toml scripts/install.sh
+	@sh scripts/install.sh "$(PYTHON)" "$(VENV)"
