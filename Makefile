@@ -14,7 +14,7 @@ help:  ## list the targets
 install: $(INSTALLED)  ## install everything into .venv (first time: some minutes)
 
 demo: $(INSTALLED)  ## train cross-entropy and Eureka on the bundled corpus, print scores and replies
-	@$(BIN)/python scripts/demo.py
+	@$(BIN)/python scripts/demo.py $(ARGS)
 
 test: $(INSTALLED)  ## run the tests
 	@$(BIN)/python -m pytest $(ARGS)

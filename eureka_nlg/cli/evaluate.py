@@ -90,35 +90,19 @@ def _score_systems(args: argparse.Namespace) -> dict[str, ReplyScores]:
         raise UserError("--hypotheses needs --references FILE, one reference per line")
     if (args.types == "vocabulary") != bool(args.vocabulary):
         raise UserError("--types vocabulary and --vocabulary FILE go together: give both or neither")
-    inputs = {}
+    inputs: dict[str, TextFile] = {}
     vocabulary = None
     if args.vocabulary:
         inputs["vocabulary"] = TextFile(args.vocabulary, holds="one word")
         vocabulary = read_vocabulary(inputs["vocabulary"])
-    first_references: list[str] | None = None
+    generated_references: list[str] | None = None
     systems = {}
     for name, path in _named_paths(args.hypotheses or args.generated).items():
-        hypotheses: Iterable[str]
-        references: Iterable[str]
-        if args.references:
-            references = inputs["references"] = TextFile(args.references, holds="one reference")
-        if args.hypotheses:
-            hypotheses = inputs["hypotheses"] = TextFile(path)
-        else:
-            inputs["generated"] = TextFile(path, holds="one record of fairseq-generate")
-            generated = read_generated(inputs["generated"])
-            hypotheses = generated.hypotheses
-            if not args.references:
-                if generated.references is None:
-                    raise UserError(
-                        f"{path}: no line starts with T-, so there are no references: give --references"
-                    )
-                references = generated.references
-                first_references = first_references or references
-                if references != first_references:
-                    raise UserError(
-                        f"{path}: its references differ from those of the first file, expected the same"
-                    )
+        hypotheses, references = _open_pairs(path, args, inputs)
+        if isinstance(references, list):
+            if references != (generated_references or references):
+                raise UserError(f"{path}: its references are not those of the first file, expected the same")
+            generated_references = references
         scores = score_replies(
             hypotheses,
             references,
@@ -128,14 +112,30 @@ def _score_systems(args: argparse.Namespace) -> dict[str, ReplyScores]:
             names=(path, args.references or path),
         )
         if not scores.num_reference_words:
-            raise UserError(
-                f"{args.references or path}: every reference is empty, expected words to compare with"
-            )
+            raise UserError(f"{args.references or path}: every reference is empty, expected words in them")
         if not scores.num_hypothesis_words:
             print(f"eureka evaluate: warning: {path}: every reply is empty", file=sys.stderr)
         files = {role: {"name": file.name, "sha256": file.sha256} for role, file in sorted(inputs.items())}
         systems[name] = replace(scores, signature={**scores.signature, "inputs": files})
     return systems
+
+
+def _open_pairs(
+    path: str, args: argparse.Namespace, inputs: dict[str, TextFile]
+) -> tuple[Iterable[str], TextFile | list[str]]:
+    """Replies and references of one system; the files they come from are noted in ``inputs``."""
+    if args.references:
+        inputs["references"] = TextFile(args.references, holds="one reference")
+    if args.hypotheses:
+        inputs["hypotheses"] = TextFile(path)
+        return inputs["hypotheses"], inputs["references"]
+    inputs["generated"] = TextFile(path, holds="one record of fairseq-generate")
+    generated = read_generated(inputs["generated"])
+    if args.references:
+        return generated.hypotheses, inputs["references"]
+    if generated.references is None:
+        raise UserError(f"{path}: no line starts with T-, so there are no references: give --references FILE")
+    return generated.hypotheses, generated.references
 
 
 def _named_paths(arguments: list[str]) -> dict[str, str]:

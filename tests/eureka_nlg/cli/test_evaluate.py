@@ -1,0 +1,307 @@
+"""The command `eureka evaluate` and the script over it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eureka_nlg import __version__
+from eureka_nlg.cli.main import main
+from eureka_nlg.metrics import score_replies
+
+ROOT = Path(__file__).parents[3]
+HYPOTHESES = ["i like tea .", "Hello !", "i do not know .", "i do not know ."]
+REFERENCES = ["i like green tea .", "hello there !", "i sail .", "what do you not know ?"]
+GENERATED = "".join(
+    f"S-{number}\tcontext\nT-{number}\t{REFERENCES[number]}\n"
+    f"H-{number}\t-0.1\tx\nD-{number}\t-0.1\t{HYPOTHESES[number]}\nP-{number}\t-0.1\n"
+    for number in (2, 0, 3, 1)
+)
+Files = Callable[..., str]
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Files:
+    """A working folder with replies.txt, references.txt and generated.txt, and a function to add others."""
+    monkeypatch.chdir(tmp_path)
+
+    def add(name: str, content: list[str] | str | bytes) -> str:
+        if isinstance(content, list):
+            content = "".join(f"{line}\n" for line in content)
+        Path(name).write_bytes(content.encode() if isinstance(content, str) else content)
+        return name
+
+    add("replies.txt", HYPOTHESES)
+    add("references.txt", REFERENCES)
+    add("generated.txt", GENERATED)
+    return add
+
+
+def evaluate(*arguments: str) -> dict[str, Any]:
+    """Run the command, which must succeed; return what it writes to scores.json."""
+    assert main(["evaluate", *arguments, "--json", "scores.json"]) == 0
+    document: dict[str, Any] = json.loads(Path("scores.json").read_text(encoding="utf-8"))
+    return document
+
+
+def digest(name: str) -> dict[str, str]:
+    return {"name": name, "sha256": hashlib.sha256(Path(name).read_bytes()).hexdigest()}
+
+
+def test_two_text_files(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
+    document = evaluate("--hypotheses", "replies.txt", "--references", "references.txt")
+    expected = score_replies(HYPOTHESES, REFERENCES)
+    assert document["scores"] == expected.scores
+    assert (document["num_pairs"], document["num_types"]) == (4, expected.num_types)
+    signature = document["signature"]
+    assert (signature["types"], signature["n"], signature["lowercase"]) == ("reference", 4, False)
+    assert signature["eureka_nlg"] == __version__
+    assert "tok:none" in signature["sacrebleu"]
+    assert signature["inputs"] == {
+        "hypotheses": digest("replies.txt"),
+        "references": digest("references.txt"),
+    }
+
+    output = capsys.readouterr()
+    assert output.err == ""
+    for label, key in (
+        ("macro F", "macro_f"),
+        ("micro F", "micro_f"),
+        ("ParlAI F1", "parlai_f1"),
+        ("4-gram diversity", "diversity_4"),
+        ("BLEU", "bleu"),
+    ):
+        (row,) = (line for line in output.out.splitlines() if line.startswith(label + " "))
+        assert row.removeprefix(label).split()[0] == f"{expected.scores[key]:.2f}"
+    assert "4 pairs" in output.out
+    assert signature["sacrebleu"] in output.out
+
+
+def test_generated_gives_the_same_scores(files: Files) -> None:
+    document = evaluate("--generated", "generated.txt")
+    assert document["scores"] == score_replies(HYPOTHESES, REFERENCES).scores
+    assert document["signature"]["inputs"] == {"generated": digest("generated.txt")}
+
+
+def test_generated_with_references_given_separately(files: Files) -> None:
+    files("no_targets.txt", "".join(line for line in GENERATED.splitlines(keepends=True) if line[0] != "T"))
+    document = evaluate("--generated", "no_targets.txt", "--references", "references.txt")
+    assert document["scores"] == score_replies(HYPOTHESES, REFERENCES).scores
+    assert set(document["signature"]["inputs"]) == {"generated", "references"}
+
+
+@pytest.mark.parametrize("vocabulary", ["tea 5\nHello 2\nmadeupword0000 0\nzebra 1\n", "tea\nHello\nzebra\n"])
+@pytest.mark.parametrize("lowercase", [False, True])
+def test_vocabulary_and_case(files: Files, vocabulary: str, lowercase: bool) -> None:
+    files("dict.txt", vocabulary)
+    pair = ["--hypotheses", "replies.txt", "--references", "references.txt"]
+    options = ["--types", "vocabulary", "--vocabulary", "dict.txt", *(["--lowercase"] if lowercase else [])]
+    document = evaluate(*pair, *options)
+    expected = score_replies(
+        HYPOTHESES,
+        REFERENCES,
+        types="vocabulary",
+        vocabulary=["tea", "Hello", "zebra"],
+        lowercase=lowercase,
+    )
+    assert document["scores"] == expected.scores
+    assert document["num_types"] == 3
+    assert document["signature"]["lowercase"] is lowercase
+    assert document["signature"]["inputs"]["vocabulary"] == digest("dict.txt")
+
+
+def test_several_systems(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
+    files("a=b.txt", REFERENCES)  # a file name with "=" in it is a file name
+    document = evaluate("--hypotheses", "CE=replies.txt", "a=b.txt", "--references", "references.txt")
+    assert list(document) == ["CE", "a=b"]
+    assert document["CE"]["scores"] == score_replies(HYPOTHESES, REFERENCES).scores
+    assert document["a=b"]["scores"]["micro_f"] == 100
+    assert document["a=b"]["signature"]["inputs"]["hypotheses"] == digest("a=b.txt")
+    assert capsys.readouterr().out.split()[:3] == ["metric", "CE", "a=b"]
+
+
+def test_same_input_same_bytes_and_nothing_else_left(files: Files) -> None:
+    before = set(os.listdir())
+    evaluate("--generated", "generated.txt")
+    first = Path("scores.json").read_bytes()
+    evaluate("--generated", "generated.txt")
+    assert Path("scores.json").read_bytes() == first
+    assert first.endswith(b"}\n")
+    assert set(os.listdir()) - before == {"scores.json"}
+
+
+def test_odd_line_breaks_do_not_shift_lines(files: Files) -> None:
+    odd = ["a\u2028b", "c\x0cd", "e\x85f", "g"]
+    files("odd.txt", odd)
+    files("windows.txt", "".join(f"{line}\r\n" for line in odd))
+    document = evaluate("--hypotheses", "odd.txt", "--references", "windows.txt")
+    assert document["num_pairs"] == 4
+    assert document["scores"]["micro_f"] == 100
+
+
+def test_a_silent_system_scores_zero_with_a_warning(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
+    files("silent.txt", ["", " ", "", ""])
+    document = evaluate("--hypotheses", "silent.txt", "--references", "references.txt")
+    assert set(document["scores"].values()) == {0}
+    assert capsys.readouterr().err == "eureka evaluate: warning: silent.txt: every reply is empty\n"
+
+
+PAIR = ["--hypotheses", "replies.txt", "--references", "references.txt"]
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "expected"),
+    [
+        (
+            {},
+            ["--hypotheses", "missing.txt", "--references", "references.txt"],
+            ["missing.txt", "No such file"],
+        ),
+        ({}, ["--hypotheses", "replies.txt", "--references", "missing.txt"], ["missing.txt", "No such file"]),
+        ({}, ["--generated", "missing.txt"], ["missing.txt", "No such file"]),
+        ({}, ["--hypotheses", ".", "--references", "references.txt"], [".", "directory"]),
+        ({}, ["--hypotheses", "replies.txt"], ["--references FILE"]),
+        ({"replies.txt": ""}, PAIR, ["replies.txt", "empty", "one reply per line"]),
+        ({"references.txt": ""}, PAIR, ["references.txt", "empty", "one reference per line"]),
+        ({"references.txt": "\n\n\n\n"}, PAIR, ["references.txt", "every reference is empty"]),
+        ({"replies.txt": b"fine\n\xff\n"}, PAIR, ["replies.txt:2", "0xff", "UTF-8"]),
+        ({"references.txt": b"a\nb\n\xc3\n"}, PAIR, ["references.txt:3", "0xc3", "UTF-8"]),
+        ({"replies.txt": ["a"] * 7}, PAIR, ["replies.txt: 7 replies", "references.txt: 4 references"]),
+        ({"references.txt": ["a"] * 3}, PAIR, ["replies.txt: 4 replies", "references.txt: 3 references"]),
+        (
+            {"generated.txt": "H-0 a\n"},
+            ["--generated", "generated.txt"],
+            ["generated.txt:1", "H-ID<TAB>SCORE"],
+        ),
+        (
+            {"generated.txt": "loading\n"},
+            ["--generated", "generated.txt"],
+            ["generated.txt", "H- or D-", "--quiet"],
+        ),
+        (
+            {"generated.txt": "H-0\t-1\ta\n"},
+            ["--generated", "generated.txt"],
+            ["generated.txt", "T-", "--references FILE"],
+        ),
+        (
+            {"other.txt": "T-0\tb\nH-0\t-1\ta\n"},
+            ["--generated", "generated.txt", "other.txt"],
+            ["other.txt", "references are not those of the first file"],
+        ),
+        (
+            {},
+            ["--generated", "generated.txt", "--references", "replies.txt", "--vocabulary", "replies.txt"],
+            ["--types vocabulary", "--vocabulary FILE"],
+        ),
+        ({}, [*PAIR, "--types", "vocabulary"], ["--types vocabulary", "--vocabulary FILE"]),
+        (
+            {"dict.txt": "a b c\n"},
+            [*PAIR, "--types", "vocabulary", "--vocabulary", "dict.txt"],
+            ["dict.txt:1", "`word count`"],
+        ),
+        (
+            {"dict.txt": ""},
+            [*PAIR, "--types", "vocabulary", "--vocabulary", "dict.txt"],
+            ["dict.txt", "empty", "one word per line"],
+        ),
+        (
+            {},
+            ["--hypotheses", "x=replies.txt", "x=references.txt", "--references", "references.txt"],
+            ["replies.txt", "references.txt", "both named x", "NAME=FILE"],
+        ),
+        ({}, [*PAIR, "--json", "nowhere/scores.json"], ["nowhere/scores.json", "no folder nowhere"]),
+        ({}, [*PAIR, "--json", "references.txt/scores.json"], ["no folder references.txt"]),
+        ({}, [*PAIR, "--json", "."], ["--json .", "is a folder"]),
+    ],
+)
+def test_bad_input(
+    files: Files,
+    capsys: pytest.CaptureFixture[str],
+    content: dict[str, Any],
+    arguments: list[str],
+    expected: list[str],
+) -> None:
+    for name, text in content.items():
+        files(name, text)
+    before = sorted(os.listdir())
+    assert main(["evaluate", *arguments]) == 2
+    output = capsys.readouterr()
+    (line,) = output.err.splitlines()
+    assert line.startswith("eureka evaluate: error: ")
+    assert "Traceback" not in line
+    for part in expected:
+        assert part in line
+    assert output.out == ""
+    assert sorted(os.listdir()) == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--references", "references.txt"],
+        [*PAIR, "--generated", "generated.txt"],
+        [*PAIR, "--types", "all"],
+    ],
+)
+def test_wrong_usage(files: Files, arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        main(["evaluate", *arguments])
+    assert raised.value.code == 2
+
+
+def test_a_full_disk_leaves_the_old_result(
+    files: Files, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files("scores.json", "old\n")
+    before = sorted(os.listdir())
+
+    def fail(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    assert main(["evaluate", *PAIR, "--json", "scores.json"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "scores.json: cannot be written: No space left on device" in line
+    assert Path("scores.json").read_text(encoding="utf-8") == "old\n"
+    assert sorted(os.listdir()) == before
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_device_is_written_to_and_never_replaced(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", *PAIR, "--json", "/dev/full"]) == 2
+    assert "/dev/full: cannot be written: No space left on device" in capsys.readouterr().err
+    assert not os.path.isfile("/dev/full")
+
+
+def test_a_link_to_the_result_stays_a_link(files: Files) -> None:
+    Path("target.json").write_text("old\n", encoding="utf-8")
+    os.symlink("target.json", "scores.json")
+    evaluate(*PAIR)
+    assert os.path.islink("scores.json")
+    assert "macro_f" in Path("target.json").read_text(encoding="utf-8")
+
+
+def test_script(files: Files) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
+    command = [sys.executable, str(ROOT / "scripts" / "evaluate_dialogue.py"), *PAIR]
+    done = subprocess.run(
+        [*command, "--json", "scores.json"], env=environment, capture_output=True, text=True, check=True
+    )
+    assert "macro F" in done.stdout
+    assert done.stderr == ""
+    scores = json.loads(Path("scores.json").read_text(encoding="utf-8"))["scores"]
+    assert scores == score_replies(HYPOTHESES, REFERENCES).scores
+
+    command[3] = "missing.txt"
+    failed = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (failed.returncode, failed.stdout) == (2, "")
+    assert failed.stderr == "eureka evaluate: error: missing.txt: No such file or directory\n"
