@@ -28,7 +28,10 @@ from eureka_nlg.metrics import score_replies, score_table
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path("data-bin/demo")
 RUNS = Path("runs/demo")
-SYSTEMS = {"CE": "ce", "Eureka": "eureka"}  # name in the table -> config sample_<name>.yaml and folder of the run
+SYSTEMS = {
+    "CE": "ce",
+    "Eureka": "eureka",
+}  # name in the table -> config sample_<name>.yaml and folder of the run
 NUM_TRIPLES = 4
 
 
@@ -95,7 +98,16 @@ def train(arguments: dict[str, list[str]]) -> None:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             process = subprocess.Popen(
-                [sys.executable, "-m", "fairseq_cli.train", *given, "--log-format", "json", "--log-interval", "10"],
+                [
+                    sys.executable,
+                    "-m",
+                    "fairseq_cli.train",
+                    *given,
+                    "--log-format",
+                    "json",
+                    "--log-interval",
+                    "10",
+                ],
                 env=environment,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -103,7 +115,9 @@ def train(arguments: dict[str, list[str]]) -> None:
                 errors="replace",
             )
             processes.append(process)
-            thread = threading.Thread(target=follow, args=(name, process, folder / "train.log", given, position, failed))
+            thread = threading.Thread(
+                target=follow, args=(name, process, folder / "train.log", given, position, failed)
+            )
             thread.start()
             threads.append(thread)
         for thread in threads:
@@ -116,7 +130,12 @@ def train(arguments: dict[str, list[str]]) -> None:
 
 
 def follow(
-    name: str, process: subprocess.Popen[str], log: Path, arguments: list[str], position: int, failed: list[str]
+    name: str,
+    process: subprocess.Popen[str],
+    log: Path,
+    arguments: list[str],
+    position: int,
+    failed: list[str],
 ) -> None:
     """Copy the output of a training into its log, and its progress onto a bar."""
     num_epochs = float(arguments[arguments.index("--max-epoch") + 1])
@@ -138,7 +157,9 @@ def follow(
                 bar.update(float(entry.get("update", entry["epoch"])) - bar.n)
     if process.wait() != 0:
         tail = "".join(log.read_text(encoding="utf-8").splitlines(keepends=True)[-5:])
-        failed.append(f"training of {name} failed with status {process.returncode}; the end of {log}:\n{tail}")
+        failed.append(
+            f"training of {name} failed with status {process.returncode}; the end of {log}:\n{tail}"
+        )
 
 
 def progress_of(line: str) -> dict[str, str]:
@@ -181,7 +202,9 @@ def show(seconds: float) -> None:
     print(f"models, logs, replies  {RUNS}/ce, {RUNS}/eureka")
     print(f"scores                 {RUNS}/scores.json")
     print(f"data                   {DATA}")
-    print(f"{seconds:.0f} seconds. The scores are those of one seed on a made-up corpus: they show that it works, no more.")
+    print(
+        f"{seconds:.0f} seconds. The scores are those of one seed on a made-up corpus: they show that it works, no more."
+    )
 
 
 def wrapped(label: str, text: str) -> str:
