@@ -38,7 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="test", help="split to decode (default: test)")
     parser.add_argument("--data", metavar="DIR", help="data folder (default: that of the training)")
     parser.add_argument("--out", metavar="FILE", help="where the replies go (default: RUN/replies.SPLIT.txt)")
-    parser.add_argument("--perplexity", action="store_true", help="also print the perplexity of the references")
+    parser.add_argument(
+        "--perplexity", action="store_true", help="also print the perplexity of the references, and write it beside the replies"
+    )
     decoding = parser.add_argument_group("decoding, as in fairseq-generate")
     decoding.add_argument("--sampling", action="store_true", help="sample instead of searching")
     for name, kind, text in _DECODING:
@@ -49,12 +51,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Decode and write the replies."""
     model = Run.load(args.run_folder, args.data)
-    out = Path(args.out or Path(args.run_folder if os.path.isdir(args.run_folder) else ".") / f"replies.{args.split}.txt")
+    out = Path(
+        args.out
+        or Path(args.run_folder if os.path.isdir(args.run_folder) else ".") / f"replies.{args.split}.txt"
+    )
     replies = generate(model, args.split, _fairseq_options(args)).hypotheses
     write_lines(out, replies)
     print(f"{len(replies):,} replies of {model.checkpoint} in {out}")
     if args.perplexity:
-        print(f"perplexity of the references: {reference_perplexity(model, args.split):.2f}")
+        perplexity = reference_perplexity(model, args.split)
+        write_lines(out.with_suffix(".perplexity"), [f"{perplexity:.4f}"])
+        print(f"perplexity of the references: {perplexity:.2f}")
     return 0
 
 

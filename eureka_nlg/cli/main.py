@@ -67,7 +67,9 @@ def _top_level_parser() -> argparse.ArgumentParser:
         usage="eureka COMMAND [options]",
     )
     parser.add_argument("--version", action="version", version=f"eureka-nlg {eureka_nlg.__version__}")
-    parser.add_argument("command", nargs="?", choices=list(COMMANDS), metavar="COMMAND", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "command", nargs="?", choices=list(COMMANDS), metavar="COMMAND", help=argparse.SUPPRESS
+    )
     return parser
 
 

@@ -1,6 +1,6 @@
 """Print the folder of the fairseq plug-in, for fairseq's --user-dir:
 
-    fairseq-train DIR --user-dir "$(eureka plugin-dir)" --criterion eureka ...
+fairseq-train DIR --user-dir "$(eureka plugin-dir)" --criterion eureka ...
 """
 
 from __future__ import annotations

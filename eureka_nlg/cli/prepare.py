@@ -1,28 +1,130 @@
-"""Dialogue corpus -> fairseq data folder."""
+"""Turn a dialogue corpus into a data folder for fairseq-train.
+
+SOURCE is a folder with files named train*, valid* (or val*, dev*) and perhaps test*; such files
+themselves; a JSON file that holds its splits; the name of a data set on the Hugging Face hub; or
+`convai2`, which is fetched (a folder of that name is ./convai2). Or name the files of each split
+with --train, --valid and --test.
+
+    eureka prepare data/sample --out prepared
+    eureka prepare --train a.txt b.txt --valid c.txt --out prepared --history-turns 3
+"""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import shlex
+import sys
+import typing
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from eureka_nlg.dialogue.files import new_folder
+from eureka_nlg.dialogue.formats import FILE_FORMATS
+from eureka_nlg.dialogue.options import PrepareOptions, option_name
+from eureka_nlg.dialogue.prepare import prepare
+from eureka_nlg.dialogue.sources import SPLITS, find_sources
+from eureka_nlg.errors import UserError
 
 __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    for s in ("train", "valid", "test"):
-        parser.add_argument(f"--{s}", nargs="+", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--history-turns", type=int)
-    parser.add_argument("--max-context-tokens", type=int)
-    parser.add_argument("--min-count", type=int, default=1)
-    parser.add_argument("--workers", type=int, default=1)
-    for b, d in (("persona", True), ("speaker-tokens", True), ("lowercase", True), ("both-sides", False), ("overwrite", False)):
-        parser.add_argument(f"--{b}", action=argparse.BooleanOptionalAction, default=d)
+    """The options of ``eureka prepare``; those of the data itself are the fields of ``PrepareOptions``."""
+    parser.add_argument("sources", nargs="*", metavar="SOURCE", help="corpus that tells its splits itself")
+    for split in SPLITS:
+        parser.add_argument(
+            f"--{split}", nargs="+", default=[], metavar="FILE", help=f"files of the {split} split"
+        )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to write")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace what is in --out, once the new is whole"
+    )
+    parser.add_argument(
+        "--format", metavar="NAME", help=f"{', '.join(FILE_FORMATS)} (default: detected, file by file)"
+    )
+    parser.add_argument("--cache-dir", type=Path, metavar="DIR", help="where downloads are kept")
+    parser.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="processes (default: %(default)s)"
+    )
+    data = parser.add_argument_group("what the data is to be")
+    types = typing.get_type_hints(PrepareOptions)
+    for option in dataclasses.fields(PrepareOptions):
+        settings: dict[str, Any] = {"default": option.default, "help": option.metadata["help"]}
+        if types[option.name] is bool:
+            settings["action"] = argparse.BooleanOptionalAction
+        elif types[option.name] is str:
+            settings["choices"] = option.metadata["choices"]
+        else:
+            settings |= {"type": int, "metavar": "N"}
+        data.add_argument(option_name(option.name), **settings)
+    data.add_argument("--vectors", metavar="FILE", help="GloVe or word2vec text file, or a torchtext name")
+    data.add_argument(
+        "--vector-dim", type=int, metavar="D", help="width of these (default: that of the file)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    from eureka_nlg.dialogue.prepare import prepare
-
-    sources = {s: getattr(args, s) for s in ("train", "valid", "test") if getattr(args, s)}
-    print(prepare(sources, args.out, args, args.overwrite, args.workers))
+    """Prepare, then show what came out and what to do with it."""
+    if args.vector_dim is not None and args.vectors is None:
+        raise UserError(f"--vector-dim {args.vector_dim}: goes with --vectors")
+    options = PrepareOptions.from_values(vars(args))
+    with new_folder(args.out, args.overwrite) as folder:
+        explicit = {split: getattr(args, split) for split in SPLITS}
+        manifest = prepare(
+            find_sources(args.sources, explicit, args.format, args.cache_dir),
+            folder,
+            options,
+            vectors=args.vectors,
+            vector_dim=args.vector_dim,
+            cache_dir=args.cache_dir,
+            workers=args.workers,
+            progress=sys.stderr.isatty(),
+        )
+    print(_summary(manifest, args.out))
     return 0
+
+
+def _summary(manifest: Mapping[str, Any], out: Path) -> str:
+    row = "{:<8}{:>10}{:>11}{:>16}{:>9}{:>14}{:>9}".format
+    lines = [row("split", "dialogues", "exchanges", "context tokens", "<unk> %", "reply tokens", "<unk> %")]
+    for split, counts in manifest["splits"].items():
+        numbers = [counts["dialogues"], counts["exchanges"]]
+        sides = [
+            text
+            for side in (counts["context"], counts["reply"])
+            for text in (f"{side['tokens']:,}", f"{100 * side['unknown_share']:.2f}")
+        ]
+        lines.append(row(split, *(f"{number:,}" for number in numbers), *sides))
+    lines.append(f"vocabulary: {manifest['vocabulary']['size']:,} types")
+    for split, parts in manifest["inputs"].items():
+        if len(parts) > 1:
+            lines.append(f"{split}: {len(parts)} files: {', '.join(part['name'] for part in parts)}")
+    if "test" not in manifest["splits"]:
+        lines.append("note: no test split was given")
+    if "vectors" in manifest:
+        vectors = manifest["vectors"]
+        lines.append(
+            f"vectors: {vectors['width']} numbers for {vectors['types']:,} types, "
+            f"{100 * vectors['types_share']:.1f} % of the types and "
+            f"{100 * vectors['tokens_share']:.1f} % of the training tokens"
+        )
+        if vectors["width"] < vectors["source_width"]:
+            lines.append(
+                f"vectors: reduced from {vectors['source_width']} numbers, "
+                f"{100 * vectors['explained_variance']:.1f} % of the variance kept"
+            )
+    return "\n".join([*lines, "", "next:", f"  {_next_command(manifest, out)}"])
+
+
+def _next_command(manifest: Mapping[str, Any], out: Path) -> str:
+    """A command that trains on the folder, in any working directory and from an installed package too."""
+    arguments = ["--arch", "lstm_convai2", "--criterion", "eureka", "--optimizer", "adam", "--lr", "0.001"]
+    arguments += ["--clip-norm", "1", "--batch-size", "64", "--best-checkpoint-metric", "ppl"]
+    if "vectors" in manifest:
+        width, path = str(manifest["vectors"]["width"]), str(out / "vectors.txt")
+        for side in ("encoder", "decoder"):
+            arguments += [f"--{side}-embed-dim", width, f"--{side}-embed-path", path]
+    arguments += ["--save-dir", "runs/eureka"]
+    return f'fairseq-train {shlex.quote(str(out))} --user-dir "$(eureka plugin-dir)" {shlex.join(arguments)}'

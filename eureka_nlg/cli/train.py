@@ -18,7 +18,9 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
     parser.add_argument("config", metavar="CONFIG", help="YAML file of fairseq options")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="options on top of the file's; key= removes")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="options on top of the file's; key= removes"
+    )
     parser.add_argument("--print-only", action="store_true", help="print the fairseq-train command and stop")
 
 

@@ -3,27 +3,73 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
+import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
+from eureka_nlg.dialogue.texts import SIDES
 from eureka_nlg.errors import require
 
-__all__ = ["CONTEXT", "REPLY", "SideCounts", "import_fairseq", "build_dictionary", "binarize"]
-
-CONTEXT, REPLY = "context", "reply"  # fairseq's source and target language
+__all__ = ["SideCounts", "build_dictionary", "binarize"]
 
 
 @dataclass(frozen=True)
 class SideCounts:
-    """What fairseq counted on one side of one split, end-of-sentence tokens left out."""
+    """What fairseq counted on one side of one split; the end-of-sentence tokens are left out."""
 
     sentences: int
     tokens: int
     unknown: int
+
+
+def build_dictionary(counts: Mapping[str, int], folder: Path, min_count: int = 1) -> Any:
+    """The joined dictionary, as ``fairseq-preprocess --joined-dictionary`` makes it, saved for both sides.
+
+    Args:
+        counts: token -> occurrences in contexts and replies of the training split.
+        folder: where ``dict.context.txt`` and ``dict.reply.txt`` go.
+        min_count: tokens that occur less often become ``<unk>``.
+
+    Returns:
+        fairseq's ``Dictionary``.
+    """
+    with _quiet():
+        dictionary = require("fairseq.data", extra="fairseq").Dictionary()
+    for token, count in counts.items():
+        dictionary.add_symbol(token, n=count)
+    dictionary.finalize(threshold=min_count)  # sorts by count, then by the alphabet
+    for side in SIDES:
+        dictionary.save(str(folder / f"dict.{side}.txt"))
+    return dictionary
+
+
+def binarize(text: Path, dictionary: Any, prefix: Path, workers: int = 1) -> SideCounts:
+    """Binarise one side of one split as ``fairseq-preprocess`` does.
+
+    Args:
+        text: tokens separated by blanks, a sentence a line.
+        dictionary: what ``build_dictionary`` returned.
+        prefix: path of the files to write, without ``.bin`` and ``.idx``.
+        workers: processes; the bytes written do not depend on it.
+    """
+    with _quiet(), _silent_workers():
+        binarizer = require("fairseq.binarizer", extra="fairseq")
+        summary = binarizer.FileBinarizer.multiprocess_dataset(
+            str(text),
+            "mmap",
+            binarizer.VocabularyDatasetBinarizer(dictionary, append_eos=True),
+            str(prefix),
+            vocab_size=len(dictionary),
+            num_workers=workers,
+        )
+    return SideCounts(summary.num_seq, summary.num_tok - summary.num_seq, summary.num_replaced)
 
 
 @contextmanager
@@ -40,51 +86,21 @@ def _quiet() -> Iterator[None]:
         root.setLevel(level)
 
 
-def import_fairseq(module: str) -> Any:
-    """Import a module of fairseq without its noise."""
-    with _quiet():
-        return require(module, extra="fairseq")
+@contextmanager
+def _silent_workers() -> Iterator[None]:
+    """Let an interrupt end forked workers without a traceback each; this process sees it as always."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers
+        return
+    parent, before = os.getpid(), signal.getsignal(signal.SIGINT)
 
+    def interrupted(signum: int, frame: FrameType | None) -> None:
+        if os.getpid() != parent:
+            os._exit(130)
+        raise KeyboardInterrupt
 
-def build_dictionary(text: Path, folder: Path, min_count: int = 1, workers: int = 1) -> Any:
-    """The joined dictionary of ``train.context`` and ``train.reply``, saved for both sides.
-
-    Args:
-        text: folder with the tokenised text.
-        folder: where ``dict.context.txt`` and ``dict.reply.txt`` go.
-        min_count: types that occur less often become ``<unk>``.
-        workers: processes to count with.
-
-    Returns:
-        fairseq's ``Dictionary``.
-    """
-    task = import_fairseq("fairseq.tasks.translation").TranslationTask
-    with _quiet():
-        dictionary = task.build_dictionary(
-            [str(text / f"train.{side}") for side in (CONTEXT, REPLY)], workers=workers, threshold=min_count
-        )
-    for side in (CONTEXT, REPLY):
-        dictionary.save(str(folder / f"dict.{side}.txt"))
-    return dictionary
-
-
-def binarize(text: Path, split: str, folder: Path, dictionary: Any, workers: int = 1) -> Mapping[str, SideCounts]:
-    """Binarise ``{split}.context`` and ``{split}.reply`` as ``fairseq-preprocess`` does.
-
-    Returns:
-        The counts per side.
-    """
-    binarizer = import_fairseq("fairseq.binarizer")
-    counts = {}
-    for side in (CONTEXT, REPLY):
-        with _quiet():
-            summary = binarizer.FileBinarizer.multiprocess_dataset(
-                str(text / f"{split}.{side}"),
-                "mmap",
-                binarizer.VocabularyDatasetBinarizer(dictionary, append_eos=True),
-                str(folder / f"{split}.{CONTEXT}-{REPLY}.{side}"),
-                vocab_size=len(dictionary),
-                num_workers=workers,
-            )
-        counts[side] = SideCounts(summary.num_seq, summary.num_tok - summary.num_seq, summary.num_replaced)
-    return counts
+    signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

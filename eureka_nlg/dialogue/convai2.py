@@ -8,6 +8,7 @@ import sys
 import tarfile
 import tempfile
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from eureka_nlg.dialogue.files import sha256
 from eureka_nlg.errors import UserError, require
@@ -42,7 +43,9 @@ def fetch_convai2(
     if not archive.exists():
         _download(pooch, url, archive, archive_sha256)
     elif (found := sha256(archive)) != archive_sha256:
-        raise UserError(f"{archive}: the SHA-256 is {found}; expected {archive_sha256}; remove the file and run again")
+        raise UserError(
+            f"{archive}: the SHA-256 is {found}; expected {archive_sha256}; remove the file and run again"
+        )
     folder = cache / archive_sha256[:16]
     files = {split: folder / name for split, name in MEMBERS.items()}
     if not all(file.exists() for file in files.values()):
@@ -50,10 +53,10 @@ def fetch_convai2(
     return files
 
 
-def _download(pooch: object, url: str, archive: Path, archive_sha256: str) -> None:
-    pooch.get_logger().setLevel("WARNING")  # type: ignore[attr-defined]
+def _download(pooch: Any, url: str, archive: Path, archive_sha256: str) -> None:
+    pooch.get_logger().setLevel("WARNING")
     try:
-        pooch.retrieve(  # type: ignore[attr-defined]
+        pooch.retrieve(
             url,
             known_hash=f"sha256:{archive_sha256}",
             fname=archive.name,
@@ -61,7 +64,9 @@ def _download(pooch: object, url: str, archive: Path, archive_sha256: str) -> No
             progressbar=sys.stderr.isatty(),
         )
     except ValueError as error:  # pooch has removed what it fetched
-        raise UserError(f"{url}: what was fetched does not have the SHA-256 {archive_sha256}; nothing was kept") from error
+        raise UserError(
+            f"{url}: what was fetched does not have the SHA-256 {archive_sha256}; nothing was kept"
+        ) from error
     except OSError as error:  # the errors of requests are OSErrors
         raise UserError(
             f"{url}: cannot be fetched ({type(error).__name__}); fetch it elsewhere and put it at {archive}"
@@ -78,7 +83,9 @@ def _extract(archive: Path, folder: Path) -> None:
                 name = PurePosixPath(member.name).name
                 if name not in wanted:
                     continue
-                tarfile.data_filter(member, str(building))  # refuses links, devices and paths that lead outside
+                tarfile.data_filter(
+                    member, str(building)
+                )  # refuses links, devices and paths that lead outside
                 content = tar.extractfile(member)
                 if content is None:
                     raise UserError(f"{archive}: {member.name} is no regular file")

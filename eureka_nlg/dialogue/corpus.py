@@ -32,7 +32,7 @@ def load_dialogues(
     Args:
         sources: ``"convai2"``, folders, files or hub names that tell their splits themselves.
         train: files of the training split, in order; ``valid`` and ``test`` likewise.
-        format: key of ``eureka_nlg.dialogue.formats.FORMATS``; None to detect it file by file.
+        format: one of ``eureka_nlg.dialogue.formats.FILE_FORMATS``; None to detect it file by file.
         cache_dir: where ``"convai2"`` is kept; None for the platform's cache folder.
 
     Returns:
@@ -42,7 +42,9 @@ def load_dialogues(
     Raises:
         UserError: now, if a split or file is missing; while iterating, if a line is malformed.
     """
-    return stream_dialogues(find_sources(sources, {"train": train, "valid": valid, "test": test}, format, cache_dir))
+    return stream_dialogues(
+        find_sources(sources, {"train": train, "valid": valid, "test": test}, format, cache_dir)
+    )
 
 
 def stream_dialogues(sources: Mapping[str, Sequence[Source]]) -> datasets.IterableDatasetDict:
@@ -54,7 +56,9 @@ def stream_dialogues(sources: Mapping[str, Sequence[Source]]) -> datasets.Iterab
         {
             split: library.IterableDataset.from_generator(
                 # a list among these arguments would mean shards, to be read in any order
-                _read, features=features, gen_kwargs={"sources": tuple(parts)}
+                _read,
+                features=features,
+                gen_kwargs={"sources": tuple(parts)},
             )
             for split, parts in sources.items()
         }

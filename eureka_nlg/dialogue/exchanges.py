@@ -27,7 +27,7 @@ class Exchange:
 
 @dataclass(frozen=True)
 class ContextOptions:
-    """What of a dialogue a model reads before it replies; the field is the option's name and help.
+    """What of a dialogue a model reads before it replies.
 
     Attributes:
         history_turns: number of last turns (utterances) kept; None for all.
@@ -85,6 +85,8 @@ def exchanges(
         if not reply or not (index % 2 or both_sides):
             continue
         history = [
-            (SELF if (index - earlier) % 2 == 0 else PARTNER, turn) for earlier, turn in enumerate(turns[:index]) if turn
+            (SELF if (index - earlier) % 2 == 0 else PARTNER, turn)
+            for earlier, turn in enumerate(turns[:index])
+            if turn
         ]
         yield Exchange(options.context(personas[index % 2], history), reply)

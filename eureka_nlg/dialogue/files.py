@@ -25,23 +25,30 @@ def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
         overwrite: replace what is there, once the new folder is whole.
 
     Raises:
-        UserError: ``path`` is a file, or a folder with something in it and ``overwrite`` is not given.
+        UserError: ``path`` is a file, or a folder with something in it and ``overwrite`` is not given; or
+            nothing can be written there.
     """
     if path.is_symlink() or (path.exists() and not path.is_dir()):
         raise UserError(f"{path}: is no folder; give --out the name of a folder")
     if path.exists() and any(path.iterdir()) and not overwrite:
         raise UserError(f"{path}: the folder is not empty; give another --out, or --overwrite to replace it")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from error
     try:
         yield building
         building.chmod(0o777 & ~_umask())  # mkdtemp's are for the owner only
         _replace(path, building)
-    except BaseException:
+    except BaseException as error:
         for child in multiprocessing.active_children():  # or they would write on
             child.terminate()
             child.join()
         shutil.rmtree(building, ignore_errors=True)
+        # A full disk names no file, and the name of a temporary one says little.
+        if isinstance(error, OSError) and str(error.filename or building).startswith(str(building)):
+            raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
         raise
 
 

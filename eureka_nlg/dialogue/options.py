@@ -1,4 +1,4 @@
-"""The options of ``eureka prepare``: each one field, from which command line, manifest and checks are made."""
+"""The options of ``eureka prepare``: one field each, from which command line, manifest and checks follow."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ class PrepareOptions:
         UserError: a value that makes no sense, by the name it has on the command line.
     """
 
-    history_turns: int | None = _option(None, "keep the last N turns before the reply (default: all)", minimum=1)
+    history_turns: int | None = _option(
+        None, "keep the last N turns before the reply (default: all)", minimum=1
+    )
     persona: bool = _option(True, "begin the context with the persona sentences of who replies")
     speaker_tokens: bool = _option(True, "mark each part of the context with <persona>, <partner> or <self>")
     max_context_tokens: int | None = _option(
@@ -51,12 +53,16 @@ class PrepareOptions:
         if self.tokenizer == "sentencepiece":
             object.__setattr__(self, "vocab_size", self.vocab_size or _DEFAULT_PIECES)
         elif self.vocab_size is not None:
-            raise UserError(f"--vocab-size {self.vocab_size}: is for --tokenizer sentencepiece; see --min-count")
+            raise UserError(
+                f"--vocab-size {self.vocab_size}: is for --tokenizer sentencepiece; see --min-count"
+            )
 
     @property
     def context(self) -> ContextOptions:
         """The part that says what a context holds."""
-        return ContextOptions(**{option.name: getattr(self, option.name) for option in fields(ContextOptions)})
+        return ContextOptions(
+            **{option.name: getattr(self, option.name) for option in fields(ContextOptions)}
+        )
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> PrepareOptions:

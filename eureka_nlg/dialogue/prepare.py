@@ -2,46 +2,197 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.metadata
 import json
+import os
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from eureka_nlg.dialogue.binarize import CONTEXT, REPLY, binarize, build_dictionary
-from eureka_nlg.dialogue.corpus import load_dialogues
-from eureka_nlg.dialogue.exchanges import ContextOptions, exchanges
-from eureka_nlg.dialogue.files import new_folder
-from eureka_nlg.dialogue.formats import Dialogue
-from eureka_nlg.dialogue.tokenizers import Tokenizer, WordTokenizer
+import eureka_nlg
+from eureka_nlg.dialogue.binarize import SideCounts, binarize, build_dictionary
+from eureka_nlg.dialogue.corpus import stream_dialogues
+from eureka_nlg.dialogue.exchanges import RESERVED
+from eureka_nlg.dialogue.files import sha256
+from eureka_nlg.dialogue.formats import HUB, Dialogue
+from eureka_nlg.dialogue.options import PrepareOptions
+from eureka_nlg.dialogue.sources import Source
+from eureka_nlg.dialogue.texts import CONTEXT, REPLY, SIDES, SplitText
+from eureka_nlg.dialogue.tokenizers import (
+    SentencePieceTokenizer,
+    Tokenizer,
+    WordTokenizer,
+    nltk_tokenizer,
+    normalize,
+    train_sentencepiece,
+)
+from eureka_nlg.dialogue.vectors import check_vectors, write_vectors
+from eureka_nlg.errors import UserError, require
 
-__all__ = ["prepare"]
+__all__ = ["prepare", "load_prepared", "MANIFEST"]
+
+MANIFEST = "manifest.json"
+SENTENCEPIECE_MODEL = "sentencepiece.model"
 
 
-def prepare(sources: Mapping[str, Sequence[Path]], out: Path, options: Any, overwrite: bool = False, workers: int = 1) -> dict:
-    dialogues = load_dialogues(sources)
-    tokenizer = WordTokenizer(options.lowercase)
-    context_options = ContextOptions(options.history_turns, options.persona, options.speaker_tokens, options.max_context_tokens)
-    manifest: dict[str, Any] = {}
-    with new_folder(out, overwrite) as folder:
-        for name in ("contexts", "references"):
-            (folder / name).mkdir()
-        text = folder / "text"
-        text.mkdir()
-        for split, dataset in dialogues.items():
-            n = 0
-            with open(text / f"{split}.context", "w") as c, open(text / f"{split}.reply", "w") as r:
-                for dialogue in dataset:
-                    for e in exchanges(dialogue, tokenizer.tokenize, context_options, options.both_sides and split == "train"):
-                        c.write(" ".join(e.context) + "\n")
-                        r.write(" ".join(e.reply) + "\n")
-                        n += 1
-            manifest[split] = n
-        dictionary = build_dictionary(text, folder, options.min_count, workers)
-        for split in dialogues:
-            manifest[split] = {k: vars(v) for k, v in binarize(text, split, folder, dictionary, workers).items()}
-            (text / f"{split}.context").rename(folder / "contexts" / f"{split}.txt")
-            (text / f"{split}.reply").rename(folder / "references" / f"{split}.txt")
-        text.rmdir()
-        (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+def prepare(
+    sources: Mapping[str, Sequence[Source]],
+    folder: Path,
+    options: PrepareOptions,
+    *,
+    vectors: str | None = None,
+    vector_dim: int | None = None,
+    cache_dir: Path | None = None,
+    workers: int = 1,
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Fill a folder with fairseq data, reference and context texts and a manifest.
+
+    Memory holds the vocabulary, never the corpus. The same input and options give the same bytes, whatever
+    the folder and the number of workers.
+
+    Args:
+        sources: split -> its parts, from ``find_sources``.
+        folder: an empty folder; ``new_folder`` makes one that appears only when it is whole.
+        options: what contexts, tokens and dictionary are to be.
+        vectors: file or torchtext name of word vectors to write as ``vectors.txt``.
+        vector_dim: numbers per word of these; None for what the source has.
+        cache_dir: where torchtext keeps what it downloads.
+        workers: processes for the binarisation.
+        progress: show on stderr how far the work is.
+
+    Returns:
+        The content of ``manifest.json``.
+
+    Raises:
+        UserError: malformed input, by file and line; a split without any exchange; see ``write_vectors``.
+    """
+    if workers < 1:
+        raise UserError(f"--workers {workers}: expected a number from 1 on")
+    if vectors is not None:
+        check_vectors(vectors, vector_dim)
+    show = functools.partial(_bar, shown=progress)
+    corpus = stream_dialogues(sources)
+    work = folder / "work"
+    work.mkdir()
+    if options.tokenizer == "sentencepiece":
+        _train_sentencepiece(show(corpus["train"], "read train"), options, work, folder / SENTENCEPIECE_MODEL)
+    tokenizer = _tokenizer(options, folder)
+
+    texts = {split: SplitText(split, folder, tokenizer, work) for split in corpus}
+    for split, text in texts.items():
+        both_sides = options.both_sides and split == "train"
+        text.write(show(corpus[split], split), options.context, options.lowercase, both_sides)
+        if not text.exchanges:
+            locations = ", ".join(part.location for part in sources[split])
+            raise UserError(
+                f"{locations}: no exchange for the split {split}; a dialogue needs a turn and a reply"
+            )
+
+    dictionary = build_dictionary(texts["train"].tokens, folder, options.min_count)
+    coverage = None
+    if vectors is not None:
+        words = zip(dictionary.symbols[dictionary.nspecial :], dictionary.count[dictionary.nspecial :])
+        occurring = {word: count for word, count in words if count and word not in RESERVED}
+        total = sum(count for word, count in texts["train"].tokens.items() if word not in RESERVED)
+        coverage = write_vectors(
+            vectors, occurring, folder / "vectors.txt", vector_dim, total=total, cache_dir=cache_dir
+        )
+    counts = {
+        (split, side): binarize(
+            texts[split].paths(side)[0], dictionary, folder / f"{split}.{CONTEXT}-{REPLY}.{side}", workers
+        )
+        for split, side in show([(split, side) for split in texts for side in SIDES], "binarise")
+    }
+    shutil.rmtree(work)
+
+    manifest = {
+        "versions": {
+            "eureka_nlg": eureka_nlg.__version__,
+            "fairseq": require("fairseq", extra="fairseq").__version__,
+            "datasets": importlib.metadata.version("datasets"),
+        },
+        "inputs": {split: [_fingerprint(part) for part in parts] for split, parts in sources.items()},
+        "options": asdict(options),
+        "vocabulary": {"size": len(dictionary), "types_in_training": len(texts["train"].tokens)},
+        "splits": {
+            split: {
+                "dialogues": text.dialogues,
+                "exchanges": text.exchanges,
+                **{side: _side_summary(counts[split, side], text.longest[side]) for side in SIDES},
+            }
+            for split, text in texts.items()
+        },
+    }
+    if coverage is not None:
+        manifest["vectors"] = asdict(coverage)
+    with open(folder / MANIFEST, "w", encoding="utf-8", newline="\n") as file:
+        file.write(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
     return manifest
+
+
+def load_prepared(folder: Path) -> tuple[PrepareOptions, Tokenizer]:
+    """The options of a prepared folder and its tokenizer: what new text needs to become a context.
+
+    Raises:
+        UserError: the folder has no manifest, or a broken one.
+    """
+    path = Path(folder) / MANIFEST
+    try:
+        options = PrepareOptions.from_values(json.loads(path.read_text(encoding="utf-8"))["options"])
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file; expected a folder that `eureka prepare` wrote") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path}: is no manifest of `eureka prepare` ({error}); prepare the folder again"
+        ) from error
+    return options, _tokenizer(options, Path(folder))
+
+
+def _tokenizer(options: PrepareOptions, folder: Path) -> Tokenizer:
+    if options.tokenizer == "sentencepiece":
+        return SentencePieceTokenizer(folder / SENTENCEPIECE_MODEL)
+    return nltk_tokenizer() if options.tokenizer == "nltk" else WordTokenizer()
+
+
+def _train_sentencepiece(
+    dialogues: Iterable[Dialogue], options: PrepareOptions, work: Path, model: Path
+) -> None:
+    """Train the model on every persona sentence and every turn, once each."""
+    sentences, count = work / "sentences", 0
+    with open(sentences, "w", encoding="utf-8", newline="\n") as file:
+        for dialogue in dialogues:
+            for sentence in (*dialogue["persona"], *dialogue["partner_persona"], *dialogue["turns"]):
+                if sentence:
+                    file.write(normalize(sentence, options.lowercase) + "\n")
+                    count += 1
+    assert options.vocab_size is not None  # PrepareOptions sees to it
+    train_sentencepiece(sentences, count, options.vocab_size, model)
+
+
+def _side_summary(counts: SideCounts, longest: int) -> dict[str, Any]:
+    return {
+        "tokens": counts.tokens,
+        "mean_length": round(counts.tokens / counts.sentences, 4),
+        "longest": longest,
+        "unknown_share": round(counts.unknown / counts.tokens, 6),
+    }
+
+
+def _fingerprint(source: Source) -> dict[str, Any]:
+    if source.format == HUB:
+        return {"name": source.location, "format": source.format, "split": source.split}
+    return {
+        "name": os.path.basename(source.location),
+        "format": source.format,
+        "sha256": sha256(Path(source.location)),
+        "bytes": os.path.getsize(source.location),
+    }
+
+
+def _bar(items: Iterable[Any], description: str, shown: bool) -> Iterable[Any]:
+    """The items, with a bar on stderr that tells how far they were used."""
+    return require("tqdm", extra="data").tqdm(items, desc=description, leave=False, disable=not shown)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eureka_nlg.dialogue.convai2 import fetch_convai2
-from eureka_nlg.dialogue.formats import FORMATS, HUB, detect_format
+from eureka_nlg.dialogue.formats import FILE_FORMATS, FORMATS, HUB, detect_format
 from eureka_nlg.errors import UserError
 
 __all__ = ["SPLITS", "Source", "find_sources"]
@@ -50,7 +50,7 @@ def find_sources(
     Args:
         sources: ``convai2``, folders, files and hub names whose own names, or whose content, tell the split.
         explicit: split -> files (or hub names) of that split, in order.
-        format: key of ``FORMATS`` for every file; None to detect it file by file.
+        format: one of ``FILE_FORMATS`` for every file; None to detect it file by file.
         cache_dir: where ``convai2`` is kept; None for the platform's cache folder.
 
     Returns:
@@ -59,13 +59,17 @@ def find_sources(
     Raises:
         UserError: a split is missing or given twice, or a source is none.
     """
+    if format is not None and format not in FILE_FORMATS:
+        raise UserError(f"--format {format}: expected one of {', '.join(FILE_FORMATS)}")
     found: dict[str, list[Source]] = {}
     for source in sources:
         for split, parts in _by_name(str(source), format, cache_dir).items():
             found.setdefault(split, []).extend(parts)
     for split, files in (explicit or {}).items():
         if files and split in found:
-            raise UserError(f"--{split} {files[0]}: the split {split} is already given by {found[split][0].location}")
+            raise UserError(
+                f"--{split} {files[0]}: the split {split} is already given by {found[split][0].location}"
+            )
         for file in files:
             found.setdefault(split, []).append(_of_split(str(file), split, format))
     for split in ("train", "valid"):
@@ -91,7 +95,9 @@ def _by_name(source: str, format: str | None, cache_dir: Path | None) -> dict[st
             if split is not None and file.is_file():
                 splits.setdefault(split, []).append(_of_split(str(file), split, format))
         if not splits:
-            raise UserError(f"{source}: no file in the folder is named train*, valid* (or val*, dev*) or test*")
+            raise UserError(
+                f"{source}: no file in the folder is named train*, valid* (or val*, dev*) or test*"
+            )
         return splits
     kind = _format_of(source, format)
     own_splits = FORMATS[kind].splits

@@ -42,15 +42,17 @@ class Tokenizer(Protocol):
 
 
 def normalize(text: str, lowercase: bool) -> str:
-    """Text as the model sees it, before it is tokenised.
+    """Text as it is tokenised: runs of white space are one blank, and upper case is lower where wanted.
 
-    A word that is spelt like a token with a meaning of its own, say ``</s>``, becomes ``<unk>``.
-
-    >>> normalize("Hello  <pad> THERE", lowercase=True)
-    'hello <unk> there'
+    >>> normalize("Hello  THERE", lowercase=True)
+    'hello there'
     """
-    words = (text.lower() if lowercase else text).split()
-    return " ".join(UNKNOWN if word in RESERVED else word for word in words)
+    return " ".join((text.lower() if lowercase else text).split())
+
+
+def _without_reserved(tokens: Sequence[str]) -> list[str]:
+    """A word that is spelt like a token with a meaning of its own, say ``</s>``, is unknown."""
+    return [UNKNOWN if token in RESERVED else token for token in tokens]
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class WordTokenizer:
     split: Callable[[str], list[str]] = str.split
 
     def tokenize(self, text: str) -> list[str]:
-        return self.split(text)
+        return _without_reserved(self.split(text))
 
     def detokenize(self, tokens: Sequence[str]) -> str:
         return " ".join(tokens)
@@ -68,9 +70,7 @@ class WordTokenizer:
 
 def nltk_tokenizer() -> WordTokenizer:
     """NLTK's Penn Treebank style tokenizer, the one that needs no downloaded data."""
-    tokenize = require("nltk.tokenize.destructive", extra="data").NLTKWordTokenizer().tokenize
-    # it would take the mark apart
-    return WordTokenizer(lambda text: [UNKNOWN] if text == UNKNOWN else tokenize(text))
+    return WordTokenizer(require("nltk.tokenize.destructive", extra="data").NLTKWordTokenizer().tokenize)
 
 
 class SentencePieceTokenizer:
@@ -81,11 +81,12 @@ class SentencePieceTokenizer:
         Args:
             model: the file that ``train_sentencepiece`` wrote.
         """
-        self._processor: Any = require("sentencepiece", extra="data").SentencePieceProcessor(model_file=str(model))
+        self._processor: Any = require("sentencepiece", extra="data").SentencePieceProcessor(
+            model_file=str(model)
+        )
 
     def tokenize(self, text: str) -> list[str]:
-        pieces = self._processor.encode(text, out_type=str)
-        return [UNKNOWN if piece in RESERVED else piece for piece in pieces]
+        return _without_reserved(self._processor.encode(text, out_type=str))
 
     def detokenize(self, tokens: Sequence[str]) -> str:
         text = "".join(f" {token} " if token in RESERVED else token for token in tokens)

@@ -1,14 +1,16 @@
-"""Pre-trained word vectors for the words of a dictionary, in the file fairseq's --encoder-embed-path reads."""
+"""Pre-trained word vectors for a dictionary, in the file that fairseq's --encoder-embed-path reads."""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import ssl
 import sys
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,7 +19,7 @@ from eureka_nlg.errors import UserError, require
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Coverage", "write_vectors", "reduce_width"]
+__all__ = ["Coverage", "check_vectors", "write_vectors", "reduce_width"]
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,26 @@ class Coverage:
     explained_variance: float
 
 
+def check_vectors(source: str, width: int | None = None) -> None:
+    """Refuse, before any work is done, what ``write_vectors`` could not use.
+
+    Raises:
+        UserError: no such file and no such torchtext name, or an impossible width.
+    """
+    if width is not None and width < 1:
+        raise UserError(f"--vector-dim {width}: expected a number from 1 on")
+    if not Path(source).exists():
+        _torchtext_vectors(source)
+
+
 def write_vectors(
-    source: str, counts: Mapping[str, int], out: Path, width: int | None = None, cache_dir: Path | None = None
+    source: str,
+    counts: Mapping[str, int],
+    out: Path,
+    width: int | None = None,
+    *,
+    total: int | None = None,
+    cache_dir: Path | None = None,
 ) -> Coverage:
     """Write ``V D`` and then ``word v1 ... vD`` for each word that has a vector.
 
@@ -53,13 +73,14 @@ def write_vectors(
         counts: the words of the dictionary, in its order, with their training counts.
         out: the file to write.
         width: numbers per word wanted; None for what the source has.
+        total: number of training tokens, words that are not in the dictionary among them; None if there
+            are no such words.
         cache_dir: where torchtext keeps what it downloads.
 
     Raises:
         UserError: no such source, a malformed line, no word found, or vectors narrower than ``width``.
     """
-    if width is not None and width < 1:
-        raise UserError(f"--vector-dim {width}: expected a number from 1 on")
+    check_vectors(source, width)
     words = list(counts)
     if Path(source).exists():
         matrix, found = _from_file(Path(source), words)
@@ -70,7 +91,9 @@ def write_vectors(
     source_width = matrix.shape[1]
     width = width or source_width
     if width > source_width:
-        raise UserError(f"{source}: the vectors have {source_width} numbers; expected at least --vector-dim {width}")
+        raise UserError(
+            f"{source}: the vectors have {source_width} numbers; expected at least --vector-dim {width}"
+        )
     vectors, explained = reduce_width(matrix[found], width)
     covered = [word for word, has_vector in zip(words, found) if has_vector]
     with open(out, "w", encoding="utf-8", newline="\n") as file:
@@ -83,7 +106,7 @@ def write_vectors(
         width=width,
         types=len(covered),
         types_share=len(covered) / len(words),
-        tokens_share=sum(counts[word] for word in covered) / sum(counts.values()),
+        tokens_share=sum(counts[word] for word in covered) / (total or sum(counts.values())),
         explained_variance=explained,
     )
 
@@ -145,23 +168,35 @@ def _from_file(path: Path, words: Sequence[str]) -> tuple[NDArray[np.float32], N
     return matrix, found
 
 
+def _torchtext_vectors(name: str) -> Any:
+    """What makes torchtext load the vectors of this name."""
+    aliases = require("torchtext.vocab", extra="data").pretrained_aliases
+    if name not in aliases:
+        known = ", ".join(aliases)
+        raise UserError(f"{name}: no such file, and no vectors that torchtext knows; it knows {known}")
+    return aliases[name]
+
+
 def _from_torchtext(
     name: str, words: Sequence[str], cache_dir: Path | None
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Rows for ``words`` from vectors that torchtext downloads, and keeps."""
-    aliases = require("torchtext.vocab", extra="data").pretrained_aliases
-    if name not in aliases:
-        raise UserError(f"{name}: no such file, and no vectors that torchtext knows; it knows {', '.join(aliases)}")
+    load = _torchtext_vectors(name)
     cache = cache_dir or Path(require("pooch", extra="data").os_cache("eureka-nlg"))
     # torchtext shows a progress bar, which is of use to somebody who is there
     screen = contextlib.nullcontext() if sys.stderr.isatty() else contextlib.redirect_stderr(io.StringIO())
+    # torchtext switches the check of certificates off for the whole process
+    https_context = ssl._create_default_https_context
     try:
         with screen:
-            vectors = aliases[name](cache=str(cache))
-    except (OSError, RuntimeError) as error:
+            vectors = load(cache=str(cache))
+    except (OSError, RuntimeError, zipfile.BadZipFile) as error:
         raise UserError(
-            f"{name}: torchtext cannot fetch the vectors ({error}); fetch them elsewhere and give the text file"
+            f"{name}: torchtext cannot fetch the vectors into {cache} ({error}); "
+            "fetch them elsewhere and give the text file"
         ) from error
+    finally:
+        ssl._create_default_https_context = https_context
     found = np.array([word in vectors.stoi for word in words], dtype=bool)
     matrix = np.zeros((len(words), vectors.dim), dtype=np.float32)
     if found.any():

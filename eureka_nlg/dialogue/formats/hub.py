@@ -1,0 +1,64 @@
+"""Dialogue data sets of the Hugging Face hub, streamed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from eureka_nlg.dialogue.formats.base import Dialogue
+from eureka_nlg.dialogue.formats.rows import row_reader
+from eureka_nlg.errors import UserError, require
+
+__all__ = ["hub_splits", "read_hub"]
+
+
+def hub_splits(name: str) -> list[str]:
+    """The splits of a data set of the hub.
+
+    Raises:
+        UserError: there is no such data set, or no network.
+    """
+    return list(_load(name))
+
+
+def read_hub(name: str, split: str) -> Iterator[Dialogue]:
+    """Dialogues of one split of a data set of the hub, in order.
+
+    Raises:
+        UserError: the columns are none that are known, or the network failed.
+    """
+    rows = iter(_load(name)[split])
+    number = 0
+    while True:
+        number += 1
+        where = f"{name}: {split} row {number}"
+        try:
+            row = next(rows, None)
+        except Exception as error:
+            raise _unreadable(name, error) from error
+        if row is None:
+            return
+        yield row_reader(list(row), where)(row, where)
+
+
+def _load(name: str) -> Any:
+    library = require("datasets", extra="data")
+    client = logging.getLogger("huggingface_hub")
+    level = client.level
+    client.setLevel(logging.ERROR)  # it warns of each try, and the error says the same once
+    try:
+        return library.load_dataset(name, streaming=True)
+    except Exception as error:
+        raise _unreadable(name, error) from error
+    finally:
+        client.setLevel(level)
+
+
+def _unreadable(name: str, error: Exception) -> UserError:
+    # The hub's client raises errors of several libraries, and others from one version to the next.
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return UserError(
+        f"{name}: is no file or folder here, and cannot be read as a data set of the Hugging Face hub "
+        f"({reason})"
+    )

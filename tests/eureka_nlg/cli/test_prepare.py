@@ -1,0 +1,204 @@
+"""The command ``eureka prepare``: what it prints and leaves behind, well and badly fed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from eureka_nlg.cli.main import main
+
+pytest.importorskip("fairseq")
+pytest.importorskip("datasets")
+
+GOOD = "1 your persona: i run.\n2 hi\thello you\n3 so ?\tso what\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "corpus").mkdir()
+    for split in ("train", "valid"):
+        (tmp_path / "corpus" / f"{split}.txt").write_text(GOOD)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_summary_and_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "v.txt").write_text("hi 1 2 3\nso 3 4 5\n? 2 2 1\n")
+    assert main(["prepare", "corpus", "--out", "out", "--vectors", "v.txt", "--vector-dim", "2"]) == 0
+    output, errors = capsys.readouterr()
+    assert errors == ""
+    lines = output.splitlines()
+    assert lines[1].split() == ["train", "1", "2", "16", "0.00", "4", "0.00"]
+    assert "note: no test split was given" in lines
+    assert any(line.startswith("vectors: reduced from 3 numbers") for line in lines)
+    assert lines[-1].strip().startswith("fairseq-train out --user-dir ")
+    assert (folder / "out" / "vectors.txt").read_text().startswith("3 2\n")
+    assert (folder / "out" / "contexts" / "train.txt").read_text() == (
+        "<persona> i run. <partner> hi\n<persona> i run. <partner> hi <self> hello you <partner> so ?\n"
+    )
+    assert (folder / "out" / "references" / "train.txt").read_text() == "hello you\nso what\n"
+
+
+def test_overwrite(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["prepare", "corpus", "--out", "out"]
+    assert main(command) == 0
+    before = (folder / "out" / "manifest.json").stat().st_ino
+    assert main(command) == 2
+    assert "not empty" in capsys.readouterr().err
+    assert main([*command, "--overwrite", "--no-persona"]) == 0
+    assert (folder / "out" / "manifest.json").stat().st_ino != before
+    assert "<persona>" not in (folder / "out" / "contexts" / "train.txt").read_text()
+    (folder / "corpus" / "train.txt").write_text("1 broken\n")
+    assert main([*command, "--overwrite"]) == 2
+    assert (folder / "out" / "references" / "train.txt").exists()
+    assert sorted(path.name for path in folder.iterdir()) == ["corpus", "out"]
+
+
+BAD_FILES = {
+    "empty file": (".txt", b"", "the file is empty"),
+    "no tab": (".txt", b"1 a\tb\n2 nothing here\n", ":2: no tab in the line"),
+    "turn before any number": (".txt", b"1 a\tb\nhi\thello\n", ":2: the line starts with 'hi'"),
+    "no number at all": (".txt --format parlai", b"hi\thello\n", ":1: the line starts with 'hi'"),
+    "invalid UTF-8": (".txt", b"1 a\tb\n2 caf\xe9\tb\n", ":2: byte 6 of the line is not valid UTF-8"),
+    "empty reply": (".txt", b"1 a\t \n", ":1: the reply after the tab is empty"),
+    "too many fields": (".txt", b"1 a\tb\tc\td\te\n", ":1: 4 tabs"),
+    "persona without colon": (".txt", b"1 your persona i run\n2 a\tb\n", ":1: no tab"),
+    "persona without text": (".txt", b"1 your persona: \n2 a\tb\n", ":1: persona line with no text"),
+    "persona with tab": (".txt", b"1 your persona: x\ty\n", ":1: persona line with a tab"),
+    "persona after a turn": (".txt", b"1 a\tb\n2 your persona: x\n", ":2: persona line with a turn"),
+    "no reply in the split": (".txt", b"1 a\t__SILENCE__\n", "no exchange for the split train"),
+    "format not told": (".dat", b"plain text\n", "give --format, one of parlai"),
+    "unknown format": (".txt --format xml", b"1 a\tb\n", "--format xml: expected one of parlai"),
+    "JSON broken": (".json", b'{"train": [\n{]}', ":2: broken JSON"),
+    "JSON cut off": (".json", b'{"train": [\n\n{"personality": [],', ":3: broken JSON"),
+    "JSON not an object": (".json", b"[1, 2]", ":1: no splits in the JSON"),
+    "JSON without the split": (".json", b'{"valid": []}', "has no split train; its splits are valid"),
+    "JSON without dialogues": (".json", b'{"train": []}', "no exchange for the split train"),
+    "JSON of another shape": (".json", b'{"train": [{"a": 1}]}', "train dialogue 1: the columns are a"),
+    "JSON with numbers": (".json", b'{"train": [3]}', "train dialogue 1: expected an object"),
+    "JSON in Latin-1": (".json", b'{"train": [\n"\xe9"]}', ":2: broken JSON"),
+    "CSV lacking columns": (".csv", b"persona,text\na,b\n", ":1: the columns are persona, text; expected"),
+    "CSV row too short": (".csv", b"persona,chat\na,b\nc\n", ":3: 1 cells in the row; expected 2"),
+    "CSV without chat": (".csv", b"persona,chat\na,\n", ":2: the chat is empty"),
+    "CSV quote left open": (".csv", b'persona,chat\na,b\nc,"d\n', ":3: broken CSV"),
+    "TSV with empty reply": (".tsv", b"a\tb\nc\t\n", ":2: the reply is empty"),
+    "TSV with too many tabs": (".tsv", b"a\tb\nc\td\te\n", ":2: 2 tabs in the line; expected one"),
+    "TSV without tab": (".tsv", b"a\tb\nc\n", ":2: 0 tabs in the line; expected one"),
+}
+BAD_OPTIONS = {
+    "split missing": ("corpus/train.txt", "the split valid is missing"),
+    "split missing explicitly": ("--valid corpus/valid.txt", "the split train is missing"),
+    "folder without files": ("nothing", "nothing: no file in the folder is named train*"),
+    "missing file": ("--train corpus/absent.txt --valid corpus/valid.txt", "absent.txt: no such file"),
+    "min-count 0": ("corpus --min-count 0", "--min-count 0: expected a number from 1 on"),
+    "history-turns 0": ("corpus --history-turns 0", "--history-turns 0: expected a number from 1 on"),
+    "workers 0": ("corpus --workers 0", "--workers 0: expected a number from 1 on"),
+    "vocabulary too large": (
+        "corpus --tokenizer sentencepiece --vocab-size 5000",
+        "--vocab-size 5000: does not fit",
+    ),
+    "vector-dim alone": ("corpus --vector-dim 3", "--vector-dim 3: goes with --vectors"),
+    "vectors missing": ("corpus --vectors absent.vec", "absent.vec: no such file"),
+    "output is a file": ("corpus --out corpus/train.txt", "corpus/train.txt: is no folder"),
+    "output below a file": ("corpus --out corpus/train.txt/out", "corpus/train.txt"),
+    "device as input": ("--train /dev/null --valid corpus/valid.txt", "/dev/null: is no regular file"),
+}
+
+
+def fails(arguments: str, message: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted(folder.rglob("*"))
+    assert main(["prepare", "--out", "out", *arguments.split()]) == 2
+    output, errors = capsys.readouterr()
+    assert output == ""
+    assert errors.startswith("eureka prepare: error: ")
+    assert errors.count("\n") == 1
+    assert message in errors
+    assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize("case", BAD_FILES)
+def test_bad_file(case: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name, content, message = BAD_FILES[case]
+    suffix, _, options = name.partition(" ")
+    (folder / f"bad{suffix}").write_bytes(content)
+    fails(f"--train bad{suffix} --valid corpus/valid.txt {options}", message, folder, capsys)
+
+
+@pytest.mark.parametrize("case", BAD_OPTIONS)
+def test_bad_option(case: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "nothing").mkdir()
+    fails(*BAD_OPTIONS[case], folder, capsys)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes to read-only folders")
+def test_read_only_folder(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "locked").mkdir(mode=0o555)
+    fails("corpus --out locked/out", "locked/out: cannot be written: Permission denied", folder, capsys)
+
+
+def test_folder_that_takes_no_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if not Path("/proc/self").exists():
+        pytest.skip("no /proc, the folder that not even root can write to")
+    fails("corpus --out /proc/eureka", "/proc/eureka: cannot be written", folder, capsys)
+
+
+def start(code: str, *arguments: str) -> subprocess.Popen[str]:
+    program = f"import sys\n{code}\nfrom eureka_nlg.cli.main import main\nsys.exit(main(sys.argv[1:]))"
+    return subprocess.Popen(
+        [sys.executable, "-c", program, "prepare", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("limit", "stage"), [(1000, "text"), (3000, "bin"), (8000, "idx")])
+def test_disk_full(
+    folder: Path, capsys: pytest.CaptureFixture[str], limit: int, stage: str, workers: int
+) -> None:
+    """A limit on file size stands for the full disk: a line takes 2 bytes as text, 4 in .bin, 12 in .idx."""
+    resource = pytest.importorskip("resource")
+    (folder / "corpus" / "train.txt").write_text("1 a\tb\n" * 1000)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        arguments = f"corpus --no-speaker-tokens --no-persona --workers {workers}"
+        fails(arguments, "out: cannot be written: File too large", folder, capsys)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_interrupt_with_workers(folder: Path) -> None:
+    slow = """
+import fairseq.binarizer, pathlib, time
+def wait(self, line, summary):
+    pathlib.Path("started").touch()
+    time.sleep(60)
+fairseq.binarizer.VocabularyDatasetBinarizer.binarize_line = wait
+"""
+    process = start(slow, "corpus", "--out", "out", "--workers", "3")
+    deadline = time.monotonic() + 120
+    while not (folder / "started").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert (output, errors.splitlines()[-1]) == ("", "eureka prepare: error: interrupted")
+    assert "Traceback" not in errors
+    assert sorted(path.name for path in folder.iterdir()) == ["corpus", "started"]
+
+
+def test_a_process_of_its_own_is_quiet(folder: Path) -> None:
+    process = start("", "corpus", "--out", "out")
+    output, errors = process.communicate(timeout=120)
+    assert (process.returncode, errors) == (0, "")
+    assert output.startswith("split ")
+    assert not list((folder / "out").glob("*.log"))

@@ -1,0 +1,69 @@
+"""Finding a run's checkpoint, and writing replies whole or not at all. Decoding itself: tests/test_pipeline.py."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+import torch
+
+from eureka_nlg.dialogue.generation import Run, find_checkpoint, write_lines
+from eureka_nlg.errors import UserError
+
+
+def save_checkpoint(path: Path, data: Path) -> None:
+    task = {"_name": "translation", "data": str(data), "source_lang": "context", "target_lang": "reply"}
+    torch.save({"cfg": {"task": task, "model": argparse.Namespace(arch="lstm_convai2")}}, path)
+
+
+def test_best_before_last_before_nothing(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no checkpoint_best\.pt or checkpoint_last\.pt"):
+        find_checkpoint(tmp_path)
+    (tmp_path / "checkpoint_last.pt").touch()
+    assert find_checkpoint(tmp_path).name == "checkpoint_last.pt"
+    (tmp_path / "checkpoint_best.pt").touch()
+    assert find_checkpoint(tmp_path).name == "checkpoint_best.pt"
+    assert find_checkpoint(tmp_path / "checkpoint_last.pt").name == "checkpoint_last.pt"
+    with pytest.raises(UserError, match="nowhere: not there"):
+        find_checkpoint(tmp_path / "nowhere")
+
+
+def test_a_run_knows_its_data_and_languages(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "checkpoint_best.pt", data=tmp_path)
+    run = Run.load(tmp_path)
+    assert run.data == str(tmp_path)
+    assert run.task == ("--task", "translation", "--source-lang", "context", "--target-lang", "reply")
+
+
+def test_data_that_went_away_can_be_given(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "checkpoint_best.pt", data=tmp_path / "gone")
+    with pytest.raises(UserError, match=r"gone: not there; give --data DIR"):
+        Run.load(tmp_path)
+    assert Run.load(tmp_path, data=str(tmp_path)).data == str(tmp_path)
+
+
+def test_what_is_no_checkpoint_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint_best.pt"
+    for content in (b"", b"no checkpoint", b"PK\x03\x04 broken"):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=r"checkpoint_best\.pt: not a checkpoint of fairseq"):
+            Run.load(tmp_path)
+    torch.save({"weights": torch.ones(2)}, path)
+    with pytest.raises(UserError, match="not a checkpoint of fairseq"):
+        Run.load(tmp_path)
+
+
+def test_lines_are_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "replies.txt"
+    write_lines(path, ["one", "", "two\u2028"])
+    assert path.read_bytes() == "one\n\ntwo\u2028\n".encode()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_lines(path, ["other"])
+    assert path.read_bytes() == "one\n\ntwo\u2028\n".encode()
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,117 @@
+"""A YAML becomes fairseq-train arguments; what fairseq would trip over is said before it starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from eureka_nlg.dialogue.training import check_arguments, fairseq_arguments, read_config, shown_command
+from eureka_nlg.errors import UserError
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "config.yaml"
+    path.write_text("data: some/data\narch: lstm_convai2\nlr: 5e-4\nno-save: true\npatience:\nlist: [1, 2]\n")
+    return path
+
+
+def test_entries_become_options_in_their_order(config: Path) -> None:
+    arguments = fairseq_arguments({**read_config(config), "user_dir": "plugins"})
+    assert arguments == (
+        "some/data --user-dir plugins --arch lstm_convai2 --lr 5e-4 --no-save --list 1,2".split()
+    )
+
+
+def test_overrides_replace_add_and_remove(config: Path) -> None:
+    overrides = ["data=other", "no_save=false", "--max-epoch=3", "lr=", "list=", "adam_betas=(0.9, 0.98)"]
+    arguments = fairseq_arguments({**read_config(config, overrides), "user_dir": "plugins"})
+    assert arguments == [
+        *"other --user-dir plugins --arch lstm_convai2 --max-epoch 3 --adam-betas".split(),
+        "(0.9, 0.98)",
+    ]
+    assert shown_command(arguments).endswith("--adam-betas '(0.9, 0.98)'")
+
+
+def test_user_dir_is_the_installed_plugin(config: Path) -> None:
+    arguments = fairseq_arguments(read_config(config))
+    folder = Path(arguments[arguments.index("--user-dir") + 1])
+    assert (folder / "criterions" / "eureka.py").is_file()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("- a\n- list\n", "expected a mapping"),
+        ("a: [1\n", "not valid YAML"),
+        ("optimizer:\n  name: adam\n", "optimizer: expected one value"),
+    ],
+)
+def test_what_is_no_config_is_said(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=says):
+        read_config(path)
+
+
+def test_missing_config_and_bad_override(tmp_path: Path, config: Path) -> None:
+    with pytest.raises(UserError, match=r"nowhere\.yaml: No such file"):
+        read_config(tmp_path / "nowhere.yaml")
+    with pytest.raises(UserError, match="'max_epoch': expected key=value"):
+        read_config(config, ["max_epoch"])
+    with pytest.raises(UserError, match="give data=DIR"):
+        fairseq_arguments(read_config(config, ["data="]))
+
+
+@pytest.fixture
+def usable(tmp_path: Path) -> dict[str, object]:
+    """A config that fairseq takes, with a data folder that looks like one."""
+    pytest.importorskip("fairseq")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "dict.reply.txt").write_text("word 1\n")
+    return {
+        "data": tmp_path / "data",
+        "arch": "lstm_convai2",
+        "criterion": "eureka",
+        "save_dir": tmp_path / "run",
+    }
+
+
+def test_good_arguments_pass(usable: dict[str, object]) -> None:
+    args = check_arguments(fairseq_arguments({**usable, "beta": 0.9}))
+    assert (args.beta, args.encoder_hidden_size, args.criterion) == (0.9, 1024, "eureka")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (
+            {"encouragement_start": 3},
+            "no option --encouragement-start; did you mean --encouragement-start-epoch",
+        ),
+        ({"max_epoch": "three"}, "--max-epoch: invalid int value: 'three'"),
+        ({"arch": "lstm_convai3"}, "lstm_convai3"),
+        ({"data": "no/such/folder"}, "no/such/folder: not there; make it with `eureka prepare"),
+    ],
+)
+def test_bad_arguments_are_said_in_a_line(
+    usable: dict[str, object], change: dict[str, object], says: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        check_arguments(fairseq_arguments({**usable, **change}))
+    assert says in str(caught.value)
+    assert "usage:" not in str(caught.value)
+
+
+def test_checkpoint_that_is_none_is_said(usable: dict[str, object], tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoint_last.pt").write_text("no checkpoint")
+    with pytest.raises(UserError, match=r"checkpoint_last\.pt: not a checkpoint"):
+        check_arguments(fairseq_arguments(usable))
+
+
+def test_data_folder_without_dictionary_is_said(usable: dict[str, object], tmp_path: Path) -> None:
+    (tmp_path / "data" / "dict.reply.txt").unlink()
+    with pytest.raises(UserError, match=r"holds no dict"):
+        check_arguments(fairseq_arguments(usable))
