@@ -3,8 +3,8 @@
     python benchmarks/criterion_step.py data-bin/convai2 --out benchmarks/results/criterion_step.csv
 
 Same model, same batches, forward and backward, the criterions alternating batch by batch within one process,
-because machines drift. Rows hold medians in milliseconds and the interquartile range; `ratio` is the median of the
-ratios of neighbouring steps. Optimiser and data loading are the same for both and left out.
+because machines drift. Rows hold medians in milliseconds and the interquartile range; `ratio` is the median
+of the ratios of neighbouring steps. Optimiser and data loading are the same for both and left out.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ CRITERIONS = {BASELINE: [], "eureka": ["--encouragement-start-epoch", "1"]}
 
 def main() -> None:
     """Time the steps and write a row for each criterion."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("data", help="fairseq data folder")
     parser.add_argument("--hidden", type=int, default=256, help="hidden size of the LSTMs")
     parser.add_argument("--embedding", type=int, default=256, help="width of the embeddings")
@@ -52,7 +54,8 @@ def main() -> None:
     model = task.build_model(config.model).to(device).train()
     task.load_dataset("train")
     criterions = {
-        name: task.build_criterion(configuration(args, name).criterion).to(device).train() for name in CRITERIONS
+        name: task.build_criterion(configuration(args, name).criterion).to(device).train()
+        for name in CRITERIONS
     }
     task.begin_epoch(1, model)
     iterator = task.get_batch_iterator(task.dataset("train"), max_sentences=args.batch_size, seed=1)
@@ -61,7 +64,7 @@ def main() -> None:
         batches = [utils.move_to_cuda(batch) for batch in batches]
 
     milliseconds: dict[str, list[float]] = {name: [] for name in criterions}
-    for name, criterion in criterions.items():  # warm up
+    for criterion in criterions.values():  # warm up
         step(model, criterion, batches[0], device)
     for round_, batch in itertools.product(range(args.rounds), batches):
         for name in list(criterions)[:: 1 if round_ % 2 else -1]:
@@ -97,8 +100,16 @@ def configuration(args: argparse.Namespace, criterion: str):
     sys.argv = [sys.argv[0], "--user-dir", plugin_dir()]  # fairseq's parser looks there
     arguments = [args.data, "--user-dir", plugin_dir(), "--arch", "lstm_convai2", "--dropout", "0.2"]
     arguments += ["--encoder-hidden-size", str(args.hidden), "--encoder-embed-dim", str(args.embedding)]
-    arguments += ["--criterion", criterion, "--label-smoothing", str(args.label_smoothing), *CRITERIONS[criterion]]
-    return convert_namespace_to_omegaconf(options.parse_args_and_arch(options.get_training_parser(), arguments))
+    arguments += [
+        "--criterion",
+        criterion,
+        "--label-smoothing",
+        str(args.label_smoothing),
+        *CRITERIONS[criterion],
+    ]
+    return convert_namespace_to_omegaconf(
+        options.parse_args_and_arch(options.get_training_parser(), arguments)
+    )
 
 
 def step(model, criterion, batch, device: str) -> float:

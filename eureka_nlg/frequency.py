@@ -13,7 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["effective_number", "encouragement", "class_balanced_weight", "rarest_classes", "check_class_counts"]
+__all__ = [
+    "effective_number",
+    "encouragement",
+    "class_balanced_weight",
+    "rarest_classes",
+    "check_class_counts",
+]
 
 ClassCounts = Sequence[int] | Tensor | Any  # Any: numpy arrays, without importing numpy for its type
 
@@ -40,8 +46,8 @@ def effective_number(class_counts: ClassCounts, beta: float) -> Tensor:
     beta = _check_beta(beta)
     if beta == 0.0:
         return (counts > 0).to(torch.float64)
-    # 1 - beta ** m cancels for beta near 1; expm1 and log1p keep every digit.
-    return -torch.expm1(counts * math.log1p(-(1.0 - beta))) / (1.0 - beta)
+    # 1 - beta ** m cancels for beta near 1; expm1 keeps every digit.
+    return -torch.expm1(counts * math.log(beta)) / (1.0 - beta)
 
 
 def encouragement(
@@ -146,10 +152,12 @@ def check_class_counts(class_counts: ClassCounts) -> Tensor:
     if bad.any():
         index = int(bad.nonzero()[0])
         raise ValueError(
-            f"class_counts must be non-negative integers, got {counts[index].item():g} for class {index}"
+            f"class_counts must be non-negative integers, got {counts[index].item()} for class {index}"
         )
     if not counts.any():
-        raise ValueError(f"class_counts are zero for all of the {counts.numel()} classes: nothing was counted")
+        raise ValueError(
+            f"class_counts are zero for all of the {counts.numel()} classes: nothing was counted"
+        )
     return counts
 
 

@@ -11,15 +11,15 @@ from fairseq_plugins import criterions, models
 
 __all__ = ["criterions", "models"]
 
-# fairseq's checkpoints hold an argparse.Namespace, which torch.load(weights_only=True), torch's default, refuses
-# unless it is named here. Nothing else becomes loadable.
+# fairseq's checkpoints hold an argparse.Namespace, which torch.load(weights_only=True), torch's default,
+# refuses unless it is named here. Nothing else becomes loadable.
 torch.serialization.add_safe_globals([argparse.Namespace])
 
 
 def _one_line_for_bad_input(
     kind: type[BaseException], error: BaseException, traceback: TracebackType | None
 ) -> None:
-    """What a user can mend is said in one line, also by fairseq's own commands; the rest keeps its traceback."""
+    """What a user can mend is said in one line, also by fairseq's commands; the rest keeps its traceback."""
     if isinstance(error, UserError):
         print(f"error: {error}", file=sys.stderr)
     else:

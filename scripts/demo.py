@@ -202,9 +202,7 @@ def show(seconds: float) -> None:
     print(f"models, logs, replies  {RUNS}/ce, {RUNS}/eureka")
     print(f"scores                 {RUNS}/scores.json")
     print(f"data                   {DATA}")
-    print(
-        f"{seconds:.0f} seconds. The scores are those of one seed on a made-up corpus: they show that it works, no more."
-    )
+    print(f"{seconds:.0f} seconds. One seed on a made-up corpus: the scores show that it works, no more.")
 
 
 def wrapped(label: str, text: str) -> str:

@@ -1,4 +1,4 @@
-"""All the way through on a piece of the bundled corpus: prepare, train, generate, evaluate, as a user types it."""
+"""All the way through, as a user types it, on a piece of the bundled corpus."""
 
 from __future__ import annotations
 

@@ -39,7 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", metavar="DIR", help="data folder (default: that of the training)")
     parser.add_argument("--out", metavar="FILE", help="where the replies go (default: RUN/replies.SPLIT.txt)")
     parser.add_argument(
-        "--perplexity", action="store_true", help="also print the perplexity of the references, and write it beside the replies"
+        "--perplexity",
+        action="store_true",
+        help="also print the perplexity of the references, and write it beside the replies",
     )
     decoding = parser.add_argument_group("decoding, as in fairseq-generate")
     decoding.add_argument("--sampling", action="store_true", help="sample instead of searching")

@@ -2,8 +2,8 @@
 
     eureka train configs/dialogue/convai2_eureka.yaml data=data-bin/convai2 save_dir=runs/eureka max_epoch=20
 
-The equivalent fairseq-train command is printed first. An interrupted run goes on from its last checkpoint when
-the same command is given again.
+The equivalent fairseq-train command is printed first. An interrupted run goes on from its last checkpoint
+when the same command is given again.
 """
 
 from __future__ import annotations

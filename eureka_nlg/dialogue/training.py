@@ -103,7 +103,7 @@ def check_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     saved_argv, sys.argv = sys.argv, ["fairseq-train", *arguments]
     try:
         parser = options.get_training_parser()
-        parser.error = _raise_user_error  # type: ignore[method-assign]
+        parser.error = _raise_user_error
         args, unknown = options.parse_args_and_arch(parser, input_args=list(arguments), parse_known=True)
     finally:
         sys.argv = saved_argv

@@ -92,9 +92,10 @@ def eureka_loss(
         likelihood_cap: above this ``p`` the bonus goes on linearly in p. None: the exact loss, which falls
             without bound as p goes to 1 (its gradient is bounded all the same).
         impl: ``"fused"`` computes loss and gradient in one pass over the logits (see
-            :mod:`eureka_nlg.losses.kernels`); ``"reference"`` is plain autograd, for double backward, forward-mode
-            and ``torch.func`` transforms, ``torch.compile``, and gradients of the encouragement or the weight.
-            ``"auto"`` takes the fused path wherever none of these is visible. The numbers are the same.
+            :mod:`eureka_nlg.losses.kernels`); ``"reference"`` is plain autograd, for double backward,
+            forward-mode and ``torch.func`` transforms, ``torch.compile``, and gradients of the encouragement
+            or the weight. ``"auto"`` takes the fused path wherever none of these is visible. The numbers are
+            the same.
         weight: ``[C]``, multiplies the cross-entropy term of a row by that of its target, not the bonus;
             ``reduction="mean"`` divides by the sum of the rows' weights, as in ``cross_entropy``.
         ignore_index: rows with this target count for nothing.
@@ -106,8 +107,9 @@ def eureka_loss(
             computation and the shape of ``target``: ``logsigmoid`` of it is ``log p``. NaN in ignored rows.
 
     Returns:
-        The loss: a scalar, or the shape of ``target`` for ``reduction="none"``. A row whose other classes have
-        no mass (C = 1, or all their logits -inf) has loss and gradient zero: nothing else could be chosen.
+        The loss: a scalar, or the shape of ``target`` for ``reduction="none"``. A row whose other classes
+        have no mass (C = 1, or all their logits -inf) has loss and gradient zero: nothing else could be
+        chosen.
 
     Raises:
         ValueError, TypeError: shapes, dtypes or options that do not fit; the message says which.
@@ -144,7 +146,8 @@ def eureka_loss(
 def check_encouragement(encouragement: Encouragement, num_classes: int | None = None) -> Encouragement:
     """Return the encouragement if it is None, a number >= 0, or a floating tensor ``[C]`` of such numbers.
 
-    Values in tensors are checked on the CPU only: on a GPU, and while compiling, it would wait for the device.
+    Values in tensors are checked on the CPU only: on a GPU, and while compiling, it would wait for the
+    device.
 
     Raises:
         ValueError: a negative or non-finite value, a wrong shape, or a length other than ``num_classes``.

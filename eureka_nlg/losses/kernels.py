@@ -1,9 +1,9 @@
-"""Every loss that is a scalar function of the target's log-odds, with its gradient, in one pass over the logits.
+"""Any loss that is a function of the target's log-odds, and its gradient, in one pass over the logits.
 
-With ``u = z_y - logsumexp_{k != y} z_k``, ``q_j`` the softmax over the classes other than the target, and a loss
-``f(u)``, the gradient is ``f'(u)`` at the target and ``-f'(u) q_j`` elsewhere (notes on the paper, section 2). So
-the exponentials are taken once, and the gradient is written where they were computed, a few rows at a
-time, while these are in the cache.
+With ``u = z_y - logsumexp_{k != y} z_k``, ``q_j`` the softmax over the classes other than the target, and a
+loss ``f(u)``, the gradient is ``f'(u)`` at the target and ``-f'(u) q_j`` elsewhere (notes on the paper,
+section 2). So the exponentials are taken once, and the gradient is written where they were computed, a few
+rows at a time, while these are in the cache.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def fused_loss(
         reduce: return the sum; otherwise the rows.
 
     Returns:
-        The loss, a scalar or ``[N]``, and the log-odds ``[N]``, which have no gradient; both in the dtype of the
-        computation.
+        The loss, a scalar or ``[N]``, and the log-odds ``[N]``, which have no gradient; both in the dtype of
+        the computation.
     """
     return _FusedLoss.apply(logits, target, row_loss, smoothing, weight, scale, reduce)
 
@@ -81,7 +81,9 @@ class _FusedLoss(torch.autograd.Function):
         gradient, ctx.gradient = ctx.gradient, None
         if gradient is None:
             logits, target, smoothing, weight, scale = ctx.saved_tensors
-            _, _, gradient = _sweep(logits, target, ctx.row_loss, smoothing, weight, scale, with_gradient=True)
+            _, _, gradient = _sweep(
+                logits, target, ctx.row_loss, smoothing, weight, scale, with_gradient=True
+            )
         if grad_loss.dim() == 1:
             gradient.mul_(grad_loss.unsqueeze(-1))
         elif grad_loss.device.type != "cpu" or grad_loss != 1.0:  # reading it would wait for a GPU
@@ -106,13 +108,17 @@ def _sweep(
     rows_at_once = max(1, min(num_rows, _CHUNK_BYTES // (num_classes * loss.element_size())))
     if logits.device.type != "cpu":
         rows_at_once = max(1, num_rows)  # a GPU wants few, large kernels
+    # The exponentials are taken in the gradient itself where it has the dtype for it, else in a small buffer.
     in_place = gradient is not None and gradient.dtype == dtype
-    buffer = None if in_place else torch.empty(rows_at_once, num_classes, dtype=dtype, device=logits.device)
+    if gradient is not None and in_place:
+        workspace = gradient
+    else:
+        workspace = torch.empty(rows_at_once, num_classes, dtype=dtype, device=logits.device)
 
     for start in range(0, num_rows, rows_at_once):
         rows = slice(start, min(start + rows_at_once, num_rows))
         index = target[rows].unsqueeze(-1)
-        work = gradient[rows] if in_place and gradient is not None else buffer[: rows.stop - start]  # type: ignore[index]
+        work = workspace[rows] if in_place else workspace[: rows.stop - start]
         work.copy_(logits[rows])
         target_logit = work.gather(-1, index)
         # The others get their own maximum: relative to the target's, all of them could underflow.
@@ -138,7 +144,11 @@ def _sweep(
             # smoothing / C * sum_c w_c (logsumexp - z_c), all logits relative to the top
             share = smoothing[rows] / num_classes
             total = num_classes if weight is None else weight.sum()
-            own = relative_target.squeeze(-1) if weight is None else relative_target.squeeze(-1) * weight[target[rows]]
+            own = (
+                relative_target.squeeze(-1)
+                if weight is None
+                else relative_target.squeeze(-1) * weight[target[rows]]
+            )
             logsumexp = relative_target.squeeze(-1) - F.logsigmoid(u)
             loss[rows] += torch.where(share == 0.0, 0.0, share * (total * logsumexp - sum_of_others - own))
             at_target = at_target + share * total * torch.sigmoid(u)

@@ -29,6 +29,7 @@ class EurekaLoss(nn.Module):
     """
 
     encouragement: Tensor | float | None
+    weight: Tensor | None
 
     def __init__(
         self,

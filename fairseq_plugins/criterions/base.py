@@ -24,8 +24,9 @@ _SOFTMAX_OF_THE_OUTPUT = (BaseFairseqModel.get_normalized_probs, TransformerMode
 class LogitsCriterion(FairseqCriterion):
     """A loss on the logits of the target tokens.
 
-    Subclasses give :meth:`loss_and_log_odds`. Whatever the loss, ``nll_loss`` and ``ppl`` in the log are those
-    of plain cross-entropy, so that runs with different losses can be compared and the best checkpoint chosen.
+    Subclasses give :meth:`loss_and_log_odds`. Whatever the loss, ``nll_loss`` and ``ppl`` in the log are
+    those of plain cross-entropy, so that runs with different losses can be compared and the best
+    checkpoint chosen.
     """
 
     # the sums that `forward` logs, besides those that fairseq expects: name -> divided by
@@ -41,31 +42,35 @@ class LogitsCriterion(FairseqCriterion):
         """Loss of ``logits [N, C]`` and ``target [N]`` (padding included), and the log-odds of the targets.
 
         Returns:
-            The loss in float32, reduced by ``"sum"`` or ``"none"``, and detached log-odds ``[N]``, NaN at padding.
+            The loss in float32, reduced by ``"sum"`` or ``"none"``, and detached log-odds ``[N]``, NaN at
+            padding.
         """
         raise NotImplementedError
 
     def statistics(self, log_odds: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Sums over the tokens to log; the names are listed in ``averaged_per_token``."""
-        return {"likelihood": torch.sigmoid(log_odds).nansum()}
+        """Values of each token ``[N]`` to log; the names are listed in ``averaged_per_token``."""
+        return {"likelihood": torch.sigmoid(log_odds)}
 
-    def forward(self, model: Any, sample: dict[str, Any], reduce: bool = True) -> tuple[Tensor, Any, dict[str, Any]]:
+    def forward(
+        self, model: Any, sample: dict[str, Any], reduce: bool = True
+    ) -> tuple[Tensor, Any, dict[str, Any]]:
         """Compute the loss of a batch; returns the loss, its denominator and the sums to log."""
         net_output = model(**sample["net_input"])
         logits, target = self.logits_and_target(model, net_output, sample)
         loss, log_odds = self.loss_and_log_odds(logits, target, "sum" if reduce else "none")
         sample_size = sample["target"].size(0) if self.sentence_avg else sample["ntokens"]
         with torch.no_grad():
+            kept = target != self.padding_idx
+            values = {"nll_loss": -F.logsigmoid(log_odds), **self.statistics(log_odds, target)}
             logging_output = {
                 "loss": loss.detach(),
-                "nll_loss": -F.logsigmoid(log_odds).nansum(),
+                # Only padding is left out: NaN elsewhere must show, or a diverged model had perplexity 1.
+                **{name: torch.where(kept, value, 0.0).sum() for name, value in values.items()},
                 "ntokens": sample["ntokens"],
                 "nsentences": sample["target"].size(0),
                 "sample_size": sample_size,
-                **self.statistics(log_odds, target),
             }
             if self.report_accuracy:
-                kept = target != self.padding_idx
                 logging_output["n_correct"] = ((logits.argmax(-1) == target) & kept).sum()
                 logging_output["total"] = kept.sum()
         return loss, sample_size, logging_output
@@ -106,7 +111,7 @@ class LogitsCriterion(FairseqCriterion):
 
 
 def logits_of(model: Any, net_output: Any) -> Tensor:
-    """Logits of the model's output ``[B, T, C]``, up to a constant in each row, which no loss here depends on.
+    """Logits of the model's output ``[B, T, C]``, up to a constant in each row that no loss here sees.
 
     Models whose likelihoods are not the softmax of their output (pointer networks, say) are asked for their
     log-likelihoods, which serve as well and cost one more pass.
@@ -125,7 +130,8 @@ def logits_of(model: Any, net_output: Any) -> Tensor:
         not isinstance(decoder, FairseqDecoder)
         or (
             type(decoder).get_normalized_probs is FairseqDecoder.get_normalized_probs
-            and type(decoder).get_normalized_probs_scriptable is FairseqDecoder.get_normalized_probs_scriptable
+            and type(decoder).get_normalized_probs_scriptable
+            is FairseqDecoder.get_normalized_probs_scriptable
         )
     )
     return net_output[0] if is_softmax else model.get_normalized_probs(net_output, log_probs=True)

@@ -46,9 +46,12 @@ def class_counts(source: str, task: Any, train_subset: str) -> np.ndarray:
         counts[: dictionary.nspecial] = 0
     else:
         counts = _read_counts(source, dictionary)
+    if not counts.any():
+        raise UserError(f"--class-counts {source}: the counts of all {len(counts)} classes are zero")
     logger.info(
         f"class counts from {source}: {np.count_nonzero(counts):,} of {len(counts):,} classes occur, "
-        f"{counts.sum():,} tokens, {counts[dictionary.eos()]:,} of them </s>, {counts[dictionary.unk()]:,} <unk>"
+        f"{counts.sum():,} tokens, {counts[dictionary.eos()]:,} of them </s>, "
+        f"{counts[dictionary.unk()]:,} <unk>"
     )
     return counts
 
@@ -66,13 +69,13 @@ def count_targets(dataset: Any, num_classes: int) -> np.ndarray:
     for start in range(0, len(dataset), _SENTENCES_AT_ONCE):
         indices = range(start, min(start + _SENTENCES_AT_ONCE, len(dataset)))
         try:
-            targets = [np.asarray(dataset[index]["target"]) for index in indices]
-        except (KeyError, TypeError, IndexError) as error:
+            targets = np.concatenate([dataset[index]["target"] for index in indices])
+        except (KeyError, TypeError, IndexError, ValueError) as error:
             raise UserError(
                 f"cannot count targets in a {type(dataset).__name__}, whose items have none: "
                 "give --class-counts dictionary, or a file of counts"
             ) from error
-        counts += np.bincount(np.concatenate(targets), minlength=num_classes)
+        counts += np.bincount(targets, minlength=num_classes)
     return counts
 
 
@@ -89,21 +92,34 @@ def _load_training_data(task: Any, train_subset: str) -> None:
 
 def _read_counts(path: str, dictionary: Any) -> np.ndarray:
     try:
-        counts = np.load(path, allow_pickle=False) if path.endswith(".npy") else _read_lines(path)
+        counts = _read_array(path) if path.endswith(".npy") else _read_lines(path)
     except OSError as error:
         raise UserError(
-            f"--class-counts {path}: {error.strerror or error} (expected 'targets', 'dictionary' or a file of counts)"
+            f"--class-counts {path}: {error.strerror or error} "
+            "(expected 'targets', 'dictionary' or a file of counts)"
         ) from error
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise UserError(f"--class-counts {path}: {error}") from error
+    if counts.ndim != 1:
+        raise UserError(f"--class-counts {path}: expected a one-dimensional array, got shape {counts.shape}")
     if counts.shape != (len(dictionary),):
         raise UserError(
-            f"--class-counts {path}: {counts.size} counts, but the target dictionary has {len(dictionary)} entries "
-            f"(its words and {dictionary.nspecial} special symbols, which come first)"
+            f"--class-counts {path}: {counts.size} counts, but the target dictionary has {len(dictionary)} "
+            f"entries (its words and {dictionary.nspecial} special symbols, which come first)"
         )
     if counts.dtype.kind not in "iu" or (counts < 0).any():
-        raise UserError(f"--class-counts {path}: expected non-negative integers, got {counts.dtype} {counts.min()}")
+        raise UserError(
+            f"--class-counts {path}: expected non-negative integers, got {counts.dtype} {counts.min()}"
+        )
     return counts.astype(np.int64)
+
+
+def _read_array(path: str) -> np.ndarray:
+    with open(path, "rb") as file:
+        try:
+            return np.lib.format.read_array(file, allow_pickle=False)
+        except ValueError as error:
+            raise ValueError(f"not a .npy array of integers ({error})") from error
 
 
 def _read_lines(path: str) -> np.ndarray:

@@ -21,7 +21,7 @@ from fairseq_plugins.criterions.epoch import on_begin_epoch
 __all__ = ["EurekaCriterion", "EurekaCriterionConfig"]
 
 
-# fairseq reads the types of the fields at run time: no postponed annotations in this file.
+# fairseq reads the types of the fields at run time: no postponed annotations, no `float | None`.
 @dataclass
 class EurekaCriterionConfig(FairseqDataclass):
     """Options of ``--criterion eureka``."""
@@ -31,7 +31,9 @@ class EurekaCriterionConfig(FairseqDataclass):
     )
     beta: float = field(
         default=0.999,
-        metadata={"help": "of the effective number, in [0, 1); towards 1 the encouragement follows the counts"},
+        metadata={
+            "help": "of the effective number, in [0, 1); towards 1 the encouragement follows the counts"
+        },
     )
     encouragement_start_epoch: int = field(
         default=6,
@@ -42,20 +44,24 @@ class EurekaCriterionConfig(FairseqDataclass):
     )
     encouragement_normalization: ChoiceEnum(["mean_measure", "mean_weight"]) = field(  # type: ignore[valid-type]
         default="mean_measure",
-        metadata={"help": "mean measure over measure (the paper's), or its inverse with mean one over the words"},
+        metadata={
+            "help": "mean measure over measure (the paper's), or its inverse with mean one over the words"
+        },
     )
     class_counts: str = field(
         default="targets",
-        metadata={"help": "count words in the training 'targets', take those of the 'dictionary', or of a file"},
+        metadata={
+            "help": "count words in the training 'targets', take those of the 'dictionary', or of a file"
+        },
     )
     bonus: ChoiceEnum(["likelihood", "power"]) = field(  # type: ignore[valid-type]
         default="likelihood", metadata={"help": "log(1 - p), or -p ** gamma"}
     )
     bonus_gamma: float = field(default=1.0, metadata={"help": "exponent of the power bonus"})
-    bonus_threshold: Optional[float] = field(
+    bonus_threshold: Optional[float] = field(  # noqa: UP045
         default=None, metadata={"help": "no bonus up to this likelihood, and starting from zero above it"}
     )
-    likelihood_cap: Optional[float] = field(
+    likelihood_cap: Optional[float] = field(  # noqa: UP045
         default=None,
         metadata={"help": "above this likelihood the bonus goes on linearly; without it the exact loss"},
     )
@@ -135,10 +141,10 @@ class EurekaCriterion(LogitsCriterion):
     def statistics(self, log_odds: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Likelihood, bonus, and reward (encouragement times bonus: what the loss holds), in nats."""
         bonus = self.bonus(log_odds)
-        reward = bonus.new_zeros(())
+        reward = torch.zeros_like(bonus)
         if self.is_encouraging:
-            reward = (self._encouragement_on(target.device)[target] * bonus).nansum()
-        return {**super().statistics(log_odds, target), "bonus": bonus.nansum(), "reward": reward}
+            reward = self._encouragement_on(target.device)[target] * bonus
+        return {**super().statistics(log_odds, target), "bonus": bonus, "reward": reward}
 
     def _encouragement_on(self, device: torch.device) -> Tensor:
         self._encouragement = self.encouragement().to(device)
@@ -153,7 +159,7 @@ def _check(cfg: EurekaCriterionConfig) -> None:
         raise UserError(f"--label-smoothing must lie in [0, 1), got {cfg.label_smoothing}")
     if cfg.encouragement_start_epoch < 1:
         raise UserError(
-            f"--encouragement-start-epoch counts from 1, got {cfg.encouragement_start_epoch} (1: from the start)"
+            f"--encouragement-start-epoch counts from 1 (from the start), got {cfg.encouragement_start_epoch}"
         )
     if not 0.0 < cfg.bonus_gamma < math.inf:
         raise UserError(f"--bonus-gamma must be positive, got {cfg.bonus_gamma}")

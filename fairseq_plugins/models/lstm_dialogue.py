@@ -43,13 +43,19 @@ class LSTMDialogueModel(LSTMModel):
         shared = utils.eval_bool(args.share_input_embeddings)
         if shared and task.source_dictionary != task.target_dictionary:
             raise UserError(
-                "--share-input-embeddings needs one dictionary for both sides: prepare the data with a joined "
-                "dictionary, or give --share-input-embeddings 0"
+                "--share-input-embeddings needs one dictionary for both sides: prepare the data with a "
+                "joined dictionary, or give --share-input-embeddings 0"
             )
         if shared and args.encoder_embed_dim != args.decoder_embed_dim:
             raise UserError(
-                f"--share-input-embeddings needs equal widths, got --encoder-embed-dim {args.encoder_embed_dim} and "
-                f"--decoder-embed-dim {args.decoder_embed_dim}: make them equal, or give --share-input-embeddings 0"
+                "--share-input-embeddings needs equal widths, got --encoder-embed-dim "
+                f"{args.encoder_embed_dim} and --decoder-embed-dim {args.decoder_embed_dim}: make them "
+                "equal, or give --share-input-embeddings 0"
+            )
+        if shared and args.decoder_embed_path not in (None, args.encoder_embed_path):
+            raise UserError(
+                f"--decoder-embed-path {args.decoder_embed_path}: the encoder's table serves both sides: "
+                "give the file as --encoder-embed-path, or give --share-input-embeddings 0"
             )
         model = super().build_model(args, task)
         if shared:

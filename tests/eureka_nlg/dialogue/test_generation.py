@@ -1,4 +1,4 @@
-"""Finding a run's checkpoint, and writing replies whole or not at all. Decoding itself: tests/test_pipeline.py."""
+"""Finding a run's checkpoint, and writing replies whole or not at all (decoding: tests/test_pipeline.py)."""
 
 from __future__ import annotations
 

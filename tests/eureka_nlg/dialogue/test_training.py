@@ -19,16 +19,17 @@ def config(tmp_path: Path) -> Path:
 
 def test_entries_become_options_in_their_order(config: Path) -> None:
     arguments = fairseq_arguments({**read_config(config), "user_dir": "plugins"})
-    assert arguments == (
-        "some/data --user-dir plugins --arch lstm_convai2 --lr 5e-4 --no-save --list 1,2".split()
-    )
+    assert arguments == [
+        *("some/data", "--user-dir", "plugins", "--arch", "lstm_convai2"),
+        *("--lr", "5e-4", "--no-save", "--list", "1,2"),
+    ]
 
 
 def test_overrides_replace_add_and_remove(config: Path) -> None:
     overrides = ["data=other", "no_save=false", "--max-epoch=3", "lr=", "list=", "adam_betas=(0.9, 0.98)"]
     arguments = fairseq_arguments({**read_config(config, overrides), "user_dir": "plugins"})
     assert arguments == [
-        *"other --user-dir plugins --arch lstm_convai2 --max-epoch 3 --adam-betas".split(),
+        *["other", "--user-dir", "plugins", "--arch", "lstm_convai2", "--max-epoch", "3", "--adam-betas"],
         "(0.9, 0.98)",
     ]
     assert shown_command(arguments).endswith("--adam-betas '(0.9, 0.98)'")

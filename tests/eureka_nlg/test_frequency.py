@@ -1,0 +1,229 @@
+"""Class weights against exact rational arithmetic and numbers worked by hand."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eureka_nlg.frequency import (
+    check_class_counts,
+    class_balanced_weight,
+    effective_number,
+    encouragement,
+    rarest_classes,
+)
+
+COUNTS = st.lists(st.integers(0, 3000), min_size=1, max_size=30).filter(any)
+BETAS = st.sampled_from([0.0, 0.5, 0.9, 0.999, 0.9999, 0.999999])
+
+
+def exact_effective_number(count: int, beta: float) -> Fraction:
+    """The sum 1 + beta + ... + beta ** (count - 1), which is what the closed form sums up to."""
+    exact_beta = Fraction(beta)
+    return (1 - exact_beta**count) / (1 - exact_beta)
+
+
+@pytest.mark.parametrize("beta", [0.1, 0.5, 0.9, 0.999, 0.9999, 0.999999])
+def test_effective_number_is_exact(beta: float) -> None:
+    counts = [1, 2, 3, 10, 999, 2000]
+    expected = [float(exact_effective_number(count, beta)) for count in counts]
+    actual = effective_number(counts, beta)
+    assert actual.dtype == torch.float64
+    torch.testing.assert_close(actual, torch.tensor(expected, dtype=torch.float64), rtol=1e-13, atol=0)
+
+
+def test_effective_number_of_one_is_one_where_float32_is_not() -> None:
+    beta = 0.9999
+    naive = (1 - torch.tensor(beta) ** 1) / (1 - beta)
+    assert abs(naive.item() - 1) > 1e-5  # the reason for float64
+    assert effective_number([1], beta).item() == pytest.approx(1.0, rel=1e-14)
+
+
+def test_effective_number_at_the_ends_of_beta() -> None:
+    counts = [0, 1, 5, 1000]
+    assert effective_number(counts, 0.0).tolist() == [0, 1, 1, 1]
+    # 1 + beta for two examples: nothing is lost however small beta is
+    for beta in (1e-300, 1e-17, 1e-5):
+        assert effective_number([0, 1, 2], beta).tolist() == pytest.approx([0, 1, 1 + beta], rel=1e-15)
+    almost_one = math.nextafter(1.0, 0.0)
+    torch.testing.assert_close(
+        effective_number(counts, almost_one), torch.tensor(counts, dtype=torch.float64), rtol=1e-12, atol=0
+    )
+
+
+def test_effective_number_of_huge_counts_is_the_limit() -> None:
+    assert effective_number([10**15], 0.999).item() == pytest.approx(1000, rel=1e-12)
+
+
+def test_encouragement_by_hand() -> None:
+    # beta 0.5: E = 1, 1.5, 1.75; mean 17/12; Eq. 9
+    weights = encouragement([1, 2, 3], beta=0.5)
+    assert weights.dtype == torch.float32
+    assert weights.tolist() == pytest.approx([17 / 12, 17 / 18, 17 / 21])
+    # 1/E = 1, 2/3, 4/7; their mean is 47/63
+    weights = encouragement([1, 2, 3], beta=0.5, normalization="mean_weight")
+    assert weights.tolist() == pytest.approx([63 / 47, 42 / 47, 36 / 47])
+    # counts 1, 3, 8; mean 4
+    assert encouragement([1, 3, 8], measure="count").tolist() == pytest.approx([4, 4 / 3, 1 / 2])
+    # 1/m = 1, 1/3, 1/8; their mean is 35/72
+    weights = encouragement([1, 3, 8], measure="count", normalization="mean_weight")
+    assert weights.tolist() == pytest.approx([72 / 35, 24 / 35, 9 / 35])
+
+
+def test_default_beta_is_the_papers() -> None:
+    assert encouragement([5, 7]).equal(encouragement([5, 7], 0.999))
+    assert class_balanced_weight([5, 7]).equal(class_balanced_weight([5, 7], 0.999))
+
+
+@pytest.mark.parametrize("normalization", ["mean_measure", "mean_weight"])
+@pytest.mark.parametrize("measure", ["effective_number", "count"])
+def test_classes_that_never_occur(measure: str, normalization: str) -> None:
+    options = {"measure": measure, "normalization": normalization}
+    with_zeros = encouragement([0, 4, 0, 9, 1], 0.9, **options)
+    without = encouragement([4, 9, 1], 0.9, **options)
+    assert with_zeros[[0, 2]].tolist() == [0, 0]
+    assert with_zeros[[1, 3, 4]].equal(without)
+
+
+def test_one_class() -> None:
+    assert encouragement([7]).tolist() == [1]
+    assert class_balanced_weight([7]).tolist() == [1]
+
+
+def test_class_balanced_weight_by_hand() -> None:
+    # Cui et al.: 1/E scaled so that the weights of the classes sum to their number; zeros stand aside
+    weights = class_balanced_weight([1, 0, 2, 3], beta=0.5)
+    assert weights.tolist() == pytest.approx([63 / 47, 0, 42 / 47, 36 / 47])
+
+
+@given(counts=COUNTS, beta=BETAS)
+def test_encouragement_properties(counts: list[int], beta: float) -> None:
+    counts_tensor = torch.tensor(counts)
+    occurring = counts_tensor > 0
+    weights = encouragement(counts, beta, dtype=torch.float64)
+    # from Eq. 9: w_c E_c is the same for all classes, and is the mean of E over those that occur
+    exact = [exact_effective_number(count, beta) for count in counts]
+    mean = float(sum(exact) / int(occurring.sum()))
+    products = weights * torch.tensor([float(number) for number in exact], dtype=torch.float64)
+    assert products[occurring].tolist() == pytest.approx([mean] * int(occurring.sum()), rel=1e-9)
+    assert not weights[~occurring].any()
+    # the rarer, the larger
+    by_count = weights[occurring][counts_tensor[occurring].argsort()]
+    assert (by_count.diff() <= 1e-9 * by_count[1:]).all()
+    # the other normalisation: mean one, and a constant factor away
+    other = encouragement(counts, beta, normalization="mean_weight", dtype=torch.float64)
+    assert other[occurring].mean().item() == pytest.approx(1)
+    ratio = (other / weights)[occurring]
+    assert ratio.tolist() == pytest.approx([ratio[0].item()] * len(ratio))
+    torch.testing.assert_close(class_balanced_weight(counts, beta, dtype=torch.float64), other)
+
+
+@given(counts=COUNTS, fraction=st.floats(0, 1))
+def test_rarest_classes_properties(counts: list[int], fraction: float) -> None:
+    chosen = rarest_classes(counts, fraction)
+    assert chosen.dtype == torch.bool
+    assert chosen.shape == (len(counts),)
+    rare = [count for count, is_chosen in zip(counts, chosen.tolist()) if is_chosen]
+    rest = [count for count, is_chosen in zip(counts, chosen.tolist()) if not is_chosen and count > 0]
+    assert abs(len(rare) - fraction * (len(rare) + len(rest))) <= 0.5 + 1e-9
+    assert 0 not in rare
+    assert not rare or not rest or max(rare) <= min(rest)
+
+
+def test_rarest_classes_by_hand() -> None:
+    counts = [10, 1, 0, 5, 5, 200]
+    assert rarest_classes(counts, 0.0).tolist() == [False] * 6
+    assert rarest_classes(counts, 0.4).tolist() == [
+        False,
+        True,
+        False,
+        True,
+        False,
+        False,
+    ]  # tie: first index
+    assert rarest_classes(counts, 1.0).tolist() == [True, True, False, True, True, True]
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        (3, 1, 0),
+        torch.tensor([3, 1, 0]),
+        torch.tensor([3.0, 1.0, 0.0]),
+        np.array([3, 1, 0], dtype=np.int32),
+        np.array([3, 1, 0], dtype=np.uint16),
+    ],
+    ids=["tuple", "int tensor", "float tensor", "int32 array", "uint16 array"],
+)
+def test_any_kind_of_counts(counts: object) -> None:
+    torch.testing.assert_close(encouragement(counts, 0.9), encouragement([3, 1, 0], 0.9))
+    assert check_class_counts(counts).tolist() == [3, 1, 0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_dtype_of_the_weights(dtype: torch.dtype) -> None:
+    for function in (encouragement, class_balanced_weight):
+        exact = function([3, 1, 0], 0.9, dtype=torch.float64)
+        assert function([3, 1, 0], 0.9, dtype=dtype).equal(exact.to(dtype))
+
+
+FUNCTIONS = [
+    effective_number,
+    encouragement,
+    class_balanced_weight,
+    lambda counts, _: rarest_classes(counts, 0.5),
+]
+NAMES = ["effective_number", "encouragement", "class_balanced_weight", "rarest_classes"]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=NAMES)
+@pytest.mark.parametrize(
+    ("counts", "named"),
+    [
+        ([4, -3, 1], "-3.* class 1"),
+        ([4, 1, 2.5], r"2\.5.* class 2"),
+        ([1234567.5], r"1234567\.5.* class 0"),
+        ([float("nan"), 1], "nan.* class 0"),
+        ([1, float("inf")], "inf.* class 1"),
+        ([0, 0, 0], "zero for all of the 3"),
+        ([], r"non-empty.*\[0\]"),
+        ([[1, 2], [3, 4]], r"\[2, 2\]"),
+        (5, "shape"),
+        (["a"], "sequence of non-negative integers"),
+        (None, "sequence of non-negative integers"),
+        ([2**80], "class_counts"),
+    ],
+    ids=str,
+)
+def test_bad_counts(function: object, counts: object, named: str) -> None:
+    with pytest.raises(ValueError, match=named) as caught:
+        function(counts, 0.9)  # type: ignore[operator]
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS[:3], ids=NAMES[:3])
+@pytest.mark.parametrize("beta", [1.0, 1, -0.1, 1.5, float("nan"), float("inf")])
+def test_bad_beta(function: object, beta: float) -> None:
+    with pytest.raises(ValueError, match=f"beta.*{beta}"):
+        function([1, 2], beta)  # type: ignore[operator]
+
+
+def test_bad_beta_is_named_also_where_it_has_no_effect() -> None:
+    with pytest.raises(ValueError, match=r"beta.*1\.0"):
+        encouragement([1, 2], 1.0, measure="count")
+
+
+def test_bad_names_and_fractions() -> None:
+    with pytest.raises(ValueError, match=r"measure.*'frequency'"):
+        encouragement([1], measure="frequency")
+    with pytest.raises(ValueError, match=r"normalization.*'max'"):
+        encouragement([1], normalization="max")
+    for fraction in (-0.1, 1.1, float("nan")):
+        with pytest.raises(ValueError, match=f"fraction.*{fraction}"):
+            rarest_classes([1, 2], fraction)

@@ -1,0 +1,126 @@
+"""What may import what, and that optional packages are optional."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import eureka_nlg
+
+PACKAGE = Path(eureka_nlg.__file__).parent
+PLUGIN = PACKAGE.parent / "fairseq_plugins"
+
+OPTIONAL = [
+    "fairseq",
+    "torchvision",
+    "torchtext",
+    "datasets",
+    "matplotlib",
+    "sacrebleu",
+    "nltk",
+    "sentencepiece",
+    "tabulate",
+    "yaml",
+    "triton",
+]
+
+# docs: cli -> (dialogue | vision | report) -> metrics, losses -> frequency. All may import errors.
+MAY_IMPORT = {
+    "errors": set(),
+    "frequency": set(),
+    "losses": {"frequency"},
+    "metrics": {"frequency"},
+    "dialogue": {"metrics", "losses", "frequency"},
+    "vision": {"metrics", "losses", "frequency"},
+    "report": {"metrics", "losses", "frequency"},
+    "cli": {"dialogue", "vision", "report", "metrics", "losses", "frequency"},
+}
+
+
+def imported_modules(path: Path) -> Iterator[str]:
+    """Full names in the import statements of a file, inside of functions too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            assert node.module is not None
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            # require("package", extra=...) and importlib.import_module("package")
+            name = getattr(node.func, "id", getattr(node.func, "attr", None))
+            if name in ("require", "import_module"):
+                yield str(node.args[0].value)
+
+
+def layer_of(module: str) -> str | None:
+    """``dialogue`` for ``eureka_nlg.dialogue.prepare``; None outside of the package and for its root."""
+    parts = module.split(".")
+    return parts[1] if parts[0] == "eureka_nlg" and len(parts) > 1 else None
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_one_way(path: Path) -> None:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    modules = set(imported_modules(path))
+    assert not any(module.split(".")[0] == "fairseq_plugins" for module in modules)
+    if parts == ("__init__",):
+        assert not any(module.split(".")[0] == "eureka_nlg" for module in modules)
+        return
+    own = parts[0]
+    allowed = MAY_IMPORT[own] | {own, "errors", None, "__version__"}
+    for module in modules:
+        assert layer_of(module) in allowed, f"{own} imports {module}"
+
+
+def test_the_losses_are_plain_torch() -> None:
+    for path in [PACKAGE / "frequency.py", *(PACKAGE / "losses").rglob("*.py")]:
+        for module in imported_modules(path):
+            assert module.split(".")[0] not in set(OPTIONAL) - {"triton"}, f"{path.name} imports {module}"
+
+
+def test_the_rule_sees_a_wrong_import(tmp_path: Path) -> None:
+    source = tmp_path / "wrong.py"
+    source.write_text(
+        "def f():\n    from eureka_nlg import dialogue\n    require('fairseq.data', extra='fairseq')\n"
+    )
+    modules = set(imported_modules(source))
+    assert "dialogue" in {layer_of(module) for module in modules}
+    assert "fairseq.data" in modules
+
+
+def test_the_plugin_stands_on_the_library() -> None:
+    used = {module for path in PLUGIN.rglob("*.py") for module in imported_modules(path)}
+    assert {layer_of(module) for module in used} <= {"losses", "frequency", "errors", None}
+    assert any(layer_of(module) == "losses" for module in used)
+
+
+def test_the_core_works_without_the_optional_packages(python) -> None:
+    program = f"""
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {OPTIONAL!r}:
+            raise ModuleNotFoundError(f"blocked: {{name}}", name=name)
+
+sys.meta_path.insert(0, Blocked())
+import torch
+import eureka_nlg, eureka_nlg.errors, eureka_nlg.frequency
+from eureka_nlg.losses import EurekaLoss
+loss = EurekaLoss.from_counts([5, 1, 9])(torch.zeros(2, 3, requires_grad=True), torch.tensor([0, 1]))
+loss.backward()
+import eureka_nlg.cli.main
+assert not {{name.partition(".")[0] for name in sys.modules}} & set({OPTIONAL!r})
+print("worked")
+"""
+    result = python("-c", program)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == "worked\n"

@@ -1,0 +1,351 @@
+"""Real fairseq processes: training, resuming, two workers, half precision, validation, decoding, bad input.
+
+The runs are tiny and their model is too; what counts is that fairseq's own commands work with the plug-in.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("fairseq")
+pytestmark = pytest.mark.slow
+
+UPDATES_PER_EPOCH = 13
+MID_EPOCH_2 = 18
+
+# Options of the run that is resumed. Left to itself fairseq puts its batches together from the epoch that a
+# process starts in, so that a run resumed in a later one would see other batches, whatever the criterion.
+RESUMABLE: dict[str, Any] = {
+    "label_smoothing": 0.1,
+    "report_accuracy": True,
+    "best_checkpoint_metric": "ppl",
+    "update_epoch_batch_itr": "True",
+}
+
+
+class Log(NamedTuple):
+    """What a run printed: statistics of each update, each epoch, each validation."""
+
+    updates: list[dict[str, Any]]
+    epochs: list[dict[str, Any]]
+    validations: list[dict[str, Any]]
+    text: str
+
+    def rewards(self, epoch: int) -> list[float]:
+        return [float(update["reward"]) for update in self.updates if update["epoch"] == epoch]
+
+
+def parse(output: str) -> Log:
+    found: dict[str, list[dict[str, Any]]] = {"train_inner": [], "train": [], "valid": []}
+    for tag, statistics in re.findall(r"\| (train_inner|train|valid) \| (\{.*\})$", output, re.MULTILINE):
+        found[tag].append(json.loads(statistics))
+    return Log(*found.values(), output)
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory, python: Any) -> Path:
+    """208 pairs whose reply follows from the context, binarised by fairseq with a joined dictionary."""
+    folder = tmp_path_factory.mktemp("fairseq")
+    draw = random.Random(7)
+    words = [f"word{number}" for number in range(40)]
+    odds = [1 / (rank + 1) for rank in range(len(words))]
+    for split, size in (("train", 208), ("valid", 24), ("test", 8)):
+        contexts = [draw.choices(words, odds, k=draw.randint(2, 7)) for _ in range(size)]
+        replies = [[f"to-{word}" for word in context[:3]] for context in contexts]
+        replies[0].append(f"once-{split}")  # becomes <unk>
+        for side, lines in (("context", contexts), ("reply", replies)):
+            text = "".join(" ".join(line) + "\n" for line in lines)
+            (folder / f"{split}.{side}").write_text(text, encoding="utf-8")
+    result = python(
+        *("-m", "fairseq_cli.preprocess", "--source-lang", "context", "--target-lang", "reply"),
+        *("--trainpref", folder / "train", "--validpref", folder / "valid", "--testpref", folder / "test"),
+        *("--destdir", folder / "bin", "--joined-dictionary", "--thresholdsrc", 2, "--thresholdtgt", 2),
+    )
+    assert result.returncode == 0, result.stderr
+    return folder / "bin"
+
+
+def arguments(data: Path, save_dir: Path, **options: Any) -> list[str]:
+    """Arguments of fairseq-train; ``True`` is a flag, ``None`` drops a default."""
+    defaults: dict[str, Any] = {
+        "user_dir": "fairseq_plugins",
+        "arch": "lstm_convai2",
+        "encoder_embed_dim": 16,
+        "encoder_hidden_size": 16,
+        "criterion": "eureka",
+        "encouragement_start_epoch": 2,
+        "beta": 0.9,
+        "optimizer": "adam",
+        "lr": 0.01,
+        "batch_size": 16,
+        "max_epoch": 3,
+        "save_dir": save_dir,
+        "no_epoch_checkpoints": True,
+        "log_format": "json",
+        "log_interval": 1,
+        "num_workers": 0,
+        "seed": 1,
+    }
+    words = [str(data)]
+    for name, value in {**defaults, **options}.items():
+        if value is not None:
+            words += ["--" + name.replace("_", "-")] + ([] if value is True else [str(value)])
+    return words
+
+
+@pytest.fixture(scope="session")
+def train(data: Path, python: Any) -> Any:
+    """Run fairseq-train to its end and parse its log."""
+
+    def run(save_dir: Path, **options: Any) -> Log:
+        result = python("-m", "fairseq_cli.train", *arguments(data, save_dir, **options))
+        assert result.returncode == 0, result.stdout[-2000:] + result.stderr
+        return parse(result.stdout)
+
+    return run
+
+
+def parameters(checkpoint: Path) -> dict[str, torch.Tensor]:
+    return torch.load(checkpoint, weights_only=False)["model"]
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory, train: Any) -> tuple[Path, Log]:
+    """Three epochs in one go, with a checkpoint in the middle of the second."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, train(folder, save_interval_updates=MID_EPOCH_2, **RESUMABLE)
+
+
+def test_training(whole: tuple[Path, Log]) -> None:
+    folder, log = whole
+    assert len(log.updates) == 3 * UPDATES_PER_EPOCH
+    perplexities = [float(epoch["train_ppl"]) for epoch in log.epochs]
+    assert perplexities == sorted(perplexities, reverse=True)
+    assert perplexities[-1] < 0.7 * perplexities[0]
+    # the bonus begins with the second epoch
+    assert log.rewards(1) == [0.0] * UPDATES_PER_EPOCH
+    assert max(log.rewards(2)) < 0
+    assert max(log.rewards(3)) < 0
+    assert float(log.epochs[2]["train_accuracy"]) > float(log.epochs[0]["train_accuracy"])
+    assert 0 < float(log.epochs[0]["train_likelihood"]) < float(log.epochs[2]["train_likelihood"]) < 1
+    # perplexity is that of plain cross-entropy: nll_loss is in bits
+    for statistics in log.validations:
+        expected = 2 ** float(statistics["valid_nll_loss"])
+        assert float(statistics["valid_ppl"]) == pytest.approx(expected, rel=2e-3)
+    assert float(log.validations[-1]["valid_best_ppl"]) == min(float(v["valid_ppl"]) for v in log.validations)
+    assert {path.name for path in folder.iterdir()} >= {"checkpoint_best.pt", "checkpoint_last.pt"}
+
+
+def test_counts_of_the_training_targets(whole: tuple[Path, Log], data: Path) -> None:
+    replies = (data.parent / "train.reply").read_text(encoding="utf-8").splitlines()
+    num_tokens = sum(len(reply.split()) + 1 for reply in replies)
+    counted = re.search(
+        r"class counts from targets: .* ([\d,]+) tokens, (\d+) of them </s>, (\d+) <unk>", whole[1].text
+    )
+    assert counted is not None
+    assert int(counted[1].replace(",", "")) == num_tokens
+    assert int(counted[2]) == len(replies)
+    known = {line.split()[0] for line in (data / "dict.reply.txt").read_text().splitlines()}
+    unknown = sum(word not in known for reply in replies for word in reply.split())
+    assert int(counted[3]) == unknown >= 1
+
+
+def test_resuming_in_the_middle_of_an_epoch(whole: tuple[Path, Log], train: Any, tmp_path: Path) -> None:
+    folder, log = whole
+    resumed = train(tmp_path, restore_file=folder / f"checkpoint_2_{MID_EPOCH_2}.pt", **RESUMABLE)
+    rest = 3 * UPDATES_PER_EPOCH - MID_EPOCH_2
+    assert len(resumed.updates) == rest
+    names = ("loss", "nll_loss", "reward", "likelihood", "num_updates")
+    for name in names:
+        assert [update[name] for update in resumed.updates] == [
+            update[name] for update in log.updates[-rest:]
+        ]
+    expected = parameters(folder / "checkpoint_last.pt")
+    for name, value in parameters(tmp_path / "checkpoint_last.pt").items():
+        torch.testing.assert_close(value, expected[name], rtol=0, atol=0)
+
+
+def test_resetting_the_epoch(whole: tuple[Path, Log], train: Any, tmp_path: Path) -> None:
+    """--reset-dataloader makes the epoch 1 again, though the updates go on."""
+    restore_file = whole[0] / f"checkpoint_2_{MID_EPOCH_2}.pt"
+    log = train(tmp_path, restore_file=restore_file, reset_dataloader=True, max_epoch=2)
+    assert log.updates[0]["num_updates"] == str(MID_EPOCH_2 + 1)
+    assert log.rewards(1) == [0.0] * UPDATES_PER_EPOCH
+    assert max(log.rewards(2)) < 0
+
+
+# The same updates from one process with twice the batch, from two batches an update, and from two processes.
+SAME_UPDATES: dict[str, Any] = {
+    "encouragement_start_epoch": 1,
+    "optimizer": "sgd",
+    "lr": 0.5,
+    "dropout": 0,
+    "curriculum": 9,
+    "sentence_avg": True,
+    "max_update": 5,
+    "disable_validation": True,
+}
+
+
+@pytest.fixture(scope="session")
+def one_process(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Log]:
+    """With the installed commands, in a folder that is not the project's."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    commands = Path(sys.executable).parent
+    options: Any = {"cwd": elsewhere, "capture_output": True, "text": True, "env": one_thread()}
+    plugin_dir = subprocess.run([commands / "eureka", "plugin-dir"], check=True, **options).stdout.strip()
+    words = arguments(data, elsewhere / "run", **{**SAME_UPDATES, "batch_size": 32, "user_dir": plugin_dir})
+    result = subprocess.run([commands / "fairseq-train", *words], **options)
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr
+    return elsewhere / "run", parse(result.stdout)
+
+
+def one_thread() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+
+
+def assert_same_updates(actual: tuple[Path, Log], expected: tuple[Path, Log]) -> None:
+    assert len(actual[1].updates) == len(expected[1].updates) == 5
+    for name in ("loss", "nll_loss", "reward", "bonus", "likelihood"):
+        values = [float(update[name]) for update in actual[1].updates]
+        assert values == pytest.approx([float(update[name]) for update in expected[1].updates], abs=2e-3)
+    assert all(float(update["reward"]) < 0 for update in actual[1].updates)
+    wanted = parameters(expected[0] / "checkpoint_last.pt")
+    for name, value in parameters(actual[0] / "checkpoint_last.pt").items():
+        torch.testing.assert_close(value, wanted[name], rtol=1e-4, atol=1e-5)
+
+
+def test_two_batches_an_update(one_process: tuple[Path, Log], train: Any, tmp_path: Path) -> None:
+    log = train(tmp_path, **SAME_UPDATES, update_freq=2)
+    assert_same_updates((tmp_path, log), one_process)
+
+
+def test_two_processes(one_process: tuple[Path, Log], data: Path, tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    processes = []
+    for rank in range(2):
+        words = arguments(
+            data,
+            tmp_path,
+            **SAME_UPDATES,
+            distributed_init_method=f"tcp://127.0.0.1:{port}",
+            distributed_rank=rank,
+            distributed_world_size=2,
+            distributed_no_spawn=True,
+            distributed_backend="gloo",
+            ddp_backend="legacy_ddp",
+        )
+        command = [sys.executable, "-m", "fairseq_cli.train", *words]
+        output = (tmp_path / f"{rank}.log").open("w")
+        root = Path(__file__).resolve().parents[2]
+        processes.append(
+            subprocess.Popen(command, cwd=root, env=one_thread(), stdout=output, stderr=subprocess.STDOUT)
+        )
+    try:
+        statuses = [process.wait(timeout=300) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert statuses == [0, 0], (tmp_path / "0.log").read_text()[-2000:]
+    assert_same_updates((tmp_path, parse((tmp_path / "0.log").read_text())), one_process)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision(train: Any, tmp_path: Path, precision: str) -> None:
+    options = {"encouragement_start_epoch": 1, "max_update": UPDATES_PER_EPOCH, "log_interval": 3}
+    log = train(tmp_path, **options, **{precision: True})
+    losses = [float(update["nll_loss"]) for update in log.updates]
+    assert np.isfinite(losses).all()
+    assert losses[-1] < losses[0]
+    assert all(float(update["reward"]) < 0 for update in log.updates)
+    assert np.isfinite(float(log.validations[-1]["valid_ppl"]))
+
+
+def test_validate_and_generate(whole: tuple[Path, Log], data: Path, python: Any) -> None:
+    folder, log = whole
+    checkpoint = folder / "checkpoint_last.pt"
+    common = [
+        data,
+        "--user-dir",
+        "fairseq_plugins",
+        "--path",
+        checkpoint,
+        "--batch-size",
+        16,
+        "--num-workers",
+        0,
+    ]
+    validated = python(
+        "-m", "fairseq_cli.validate", *common, "--log-format", "json", "--valid-subset", "valid"
+    )
+    assert validated.returncode == 0, validated.stderr
+    (statistics,) = parse(validated.stdout).validations
+    for name in ("ppl", "nll_loss", "loss", "likelihood", "bonus", "reward", "accuracy"):
+        assert float(statistics[f"valid_{name}"]) == float(log.validations[-1][f"valid_{name}"])
+
+    generated = python("-m", "fairseq_cli.generate", *common, "--gen-subset", "test", "--beam", 2)
+    assert generated.returncode == 0, generated.stderr
+    assert sorted(re.findall(r"^H-(\d+)\t", generated.stdout, re.MULTILINE)) == [
+        str(index) for index in range(8)
+    ]
+
+
+def write_counts(path: Path, data: Path, change: Any) -> Path:
+    counts = ["3"] * (4 + len((data / "dict.reply.txt").read_text().splitlines()))
+    change(counts)
+    path.write_text("\n".join(counts) + "\n")
+    return path
+
+
+TRANSFORMER = {
+    "arch": "transformer",
+    "encoder_layers": 1,
+    "decoder_layers": 1,
+    "encoder_attention_heads": 1,
+    "decoder_attention_heads": 1,
+    "encoder_hidden_size": None,
+}
+BAD: dict[str, tuple[dict[str, Any], Any, Sequence[str]]] = {
+    "beta": ({"beta": 1}, None, ["--beta", "1.0"]),
+    "wrong length": ({}, lambda counts: counts.pop(), ["--class-counts", "counts.txt", "entries"]),
+    "negative count": (
+        {},
+        lambda counts: counts.insert(5, "-3"),
+        ["--class-counts", "counts.txt", "line 6", "-3"],
+    ),
+    "adaptive softmax": (
+        {**TRANSFORMER, "adaptive_softmax_cutoff": "10,20"},
+        None,
+        ["--adaptive-softmax-cutoff"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("options", "change", "named"), BAD.values(), ids=BAD)
+def test_bad_input_is_one_line(
+    data: Path, python: Any, tmp_path: Path, options: Any, change: Any, named: Sequence[str]
+) -> None:
+    if change is not None:
+        options = {**options, "class_counts": write_counts(tmp_path / "counts.txt", data, change)}
+    result = python("-m", "fairseq_cli.train", *arguments(data, tmp_path / "run", **options))
+    assert result.returncode != 0
+    last_line = result.stderr.strip().splitlines()[-1]
+    for word in named:
+        assert word in last_line
+    assert "Traceback" not in result.stdout + result.stderr
+    assert not list(tmp_path.rglob("*.pt"))
