@@ -121,7 +121,8 @@ def _summary(manifest: Mapping[str, Any], out: Path) -> str:
 def _next_command(manifest: Mapping[str, Any], out: Path) -> str:
     """A command that trains on the folder, in any working directory and from an installed package too."""
     arguments = ["--arch", "lstm_convai2", "--criterion", "eureka", "--optimizer", "adam", "--lr", "0.001"]
-    arguments += ["--clip-norm", "1", "--batch-size", "64", "--best-checkpoint-metric", "ppl"]
+    arguments += ["--clip-norm", "1", "--batch-size", "64", "--required-batch-size-multiple", "1"]
+    arguments += ["--best-checkpoint-metric", "ppl"]
     if "vectors" in manifest:
         width, path = str(manifest["vectors"]["width"]), str(out / "vectors.txt")
         for side in ("encoder", "decoder"):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import threading
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from eureka_nlg.dialogue.quiet import quiet
 from eureka_nlg.dialogue.texts import SIDES
 from eureka_nlg.errors import require
 
@@ -40,7 +39,7 @@ def build_dictionary(counts: Mapping[str, int], folder: Path, min_count: int = 1
     Returns:
         fairseq's ``Dictionary``.
     """
-    with _quiet():
+    with quiet():
         dictionary = require("fairseq.data", extra="fairseq").Dictionary()
     for token, count in counts.items():
         dictionary.add_symbol(token, n=count)
@@ -59,7 +58,7 @@ def binarize(text: Path, dictionary: Any, prefix: Path, workers: int = 1) -> Sid
         prefix: path of the files to write, without ``.bin`` and ``.idx``.
         workers: processes; the bytes written do not depend on it.
     """
-    with _quiet(), _silent_workers():
+    with quiet(), _silent_workers():
         binarizer = require("fairseq.binarizer", extra="fairseq")
         summary = binarizer.FileBinarizer.multiprocess_dataset(
             str(text),
@@ -70,20 +69,6 @@ def binarize(text: Path, dictionary: Any, prefix: Path, workers: int = 1) -> Sid
             num_workers=workers,
         )
     return SideCounts(summary.num_seq, summary.num_tok - summary.num_seq, summary.num_replaced)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep fairseq from setting up the logging of the whole process, and from warning about its imports."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        root.handlers[:] = handlers
-        root.setLevel(level)
 
 
 @contextmanager

@@ -17,10 +17,18 @@ from typing import Any
 import torch
 
 from eureka_nlg.dialogue.plugin import plugin_dir
+from eureka_nlg.dialogue.quiet import quiet
 from eureka_nlg.errors import UserError, require
 from eureka_nlg.metrics.generated import Generated, read_generated
 
 __all__ = ["Run", "find_checkpoint", "generate", "reference_perplexity", "write_lines"]
+
+# The progress bar stays; fairseq's log goes, which is at DEBUG if nobody sets up the logging before it.
+_FAIRSEQ_GENERATE = """
+import logging, runpy
+logging.basicConfig(level=logging.WARNING)
+runpy.run_module("fairseq_cli.generate", run_name="__main__")
+"""
 
 
 @dataclass(frozen=True)
@@ -96,7 +104,7 @@ def generate(run: Run, split: str, options: Sequence[str] = ()) -> Generated:
     with tempfile.TemporaryDirectory() as folder:
         generated = read_generated(_fairseq_generate(run, split, options, folder))
     if generated.ids != list(range(len(generated.ids))):
-        raise UserError(f"split {split}: fairseq-generate left examples out; check its length limits")
+        raise UserError(f"split {split}: fairseq-generate left examples out; check its options")
     return generated
 
 
@@ -132,16 +140,17 @@ def write_lines(path: str | os.PathLike[str], lines: Sequence[str]) -> None:
 
 
 def _fairseq_generate(run: Run, split: str, options: Sequence[str], folder: str) -> str:
-    require("fairseq", extra="fairseq")
+    with quiet():
+        require("fairseq", extra="fairseq")
     if not any(name.startswith(f"{split}.") and name.endswith(".idx") for name in os.listdir(run.data)):
         raise UserError(f"split {split}: not in the data folder {run.data}")
-    command = [sys.executable, "-m", "fairseq_cli.generate", run.data, "--path", str(run.checkpoint)]
+    command = [sys.executable, "-c", _FAIRSEQ_GENERATE, run.data, "--path", str(run.checkpoint)]
     command += ["--user-dir", plugin_dir(), *run.task, "--gen-subset", split, "--results-path", folder]
+    # fairseq's newer versions drop a last batch whose size is no multiple of this (8 unless told otherwise)
+    command += ["--required-batch-size-multiple", "1"]
     if os.path.exists(os.path.join(run.data, "sentencepiece.model")):
         command += ["--post-process", "sentencepiece"]
-    # the progress bar stays; the log and deprecation warnings about torch go
-    environment = {**os.environ, "PYTHONWARNINGS": "ignore", "LOGLEVEL": "WARNING"}
-    status = subprocess.call([*command, *options], env=environment)
+    status = subprocess.call([*command, *options], env={**os.environ, "PYTHONWARNINGS": "ignore"})
     if status != 0:
         raise UserError(f"fairseq-generate failed with status {status}; what it said stands above")
     return os.path.join(folder, f"generate-{split}.txt")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from eureka_nlg.dialogue.plugin import user_dir
+from eureka_nlg.dialogue.quiet import quiet
 from eureka_nlg.errors import UserError, require
 
 __all__ = ["read_config", "fairseq_arguments", "shown_command", "check_arguments", "train"]
@@ -94,11 +95,12 @@ def check_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     Raises:
         UserError: an unknown option, a bad value, a data folder that is none, or a checkpoint that is none.
     """
-    require("fairseq", extra="fairseq")
-    from fairseq import options, utils
+    with quiet():
+        require("fairseq", extra="fairseq")
+        from fairseq import options, utils
 
-    user_dir = arguments[arguments.index("--user-dir") + 1]
-    utils.import_user_module(argparse.Namespace(user_dir=user_dir))
+        user_dir = arguments[arguments.index("--user-dir") + 1]
+        utils.import_user_module(argparse.Namespace(user_dir=user_dir))
     # fairseq looks into sys.argv for some options while it builds its parser
     saved_argv, sys.argv = sys.argv, ["fairseq-train", *arguments]
     try:

@@ -119,7 +119,8 @@ def logits_of(model: Any, net_output: Any) -> Tensor:
     Raises:
         UserError: the model uses an adaptive softmax.
     """
-    model = getattr(model, "module", model)
+    while not isinstance(model, BaseFairseqModel) and hasattr(model, "module"):
+        model = model.module  # with several processes the model is wrapped, twice even
     decoder = getattr(model, "decoder", model)
     if getattr(decoder, "adaptive_softmax", None) is not None:
         raise UserError(
