@@ -132,8 +132,11 @@ def eureka_loss(
     compute_dtype = torch.float64 if input.dtype == torch.float64 else torch.float32
     logits = input.movedim(class_dim, -1).reshape(-1, num_classes)
     rows = _Rows.of(target.reshape(-1), ignore_index, num_classes, weight, encouragement, compute_dtype)
+    learned = _with_gradient(weight=weight, encouragement=encouragement)
     if impl == "auto":
-        impl = "reference" if _needs_autograd(input, weight, encouragement) else "fused"
+        impl = "reference" if learned or _is_transformed() else "fused"
+    if impl == "fused" and learned:
+        raise ValueError(f"impl='fused' gives no gradient of {learned}: give impl='reference'")
     compute = _fused if impl == "fused" else _reference
     loss, log_odds = compute(logits, rows, bonus_of, label_smoothing, reduction)
     result = (loss.reshape(target.shape) if reduction == "none" else loss).to(out_dtype)
@@ -144,7 +147,7 @@ def eureka_loss(
 
 
 def check_encouragement(encouragement: Encouragement, num_classes: int | None = None) -> Encouragement:
-    """Return the encouragement if it is None, a number >= 0, or a floating tensor ``[C]`` of such numbers.
+    """Return the encouragement if it is None, a number >= 0, or a floating tensor ``[C]`` or ``[]`` of such.
 
     Values in tensors are checked on the CPU only: on a GPU, and while compiling, it would wait for the
     device.
@@ -163,9 +166,9 @@ def check_encouragement(encouragement: Encouragement, num_classes: int | None = 
         if not 0.0 <= encouragement < float("inf"):
             raise ValueError(f"encouragement must be finite and not negative, got {encouragement!r}")
         return float(encouragement)
-    if encouragement.dim() == 0:
-        encouragement = encouragement.expand(1 if num_classes is None else num_classes)
-    if encouragement.dim() != 1 or (num_classes is not None and encouragement.shape[0] != num_classes):
+    if encouragement.dim() == 0 and num_classes is not None:
+        encouragement = encouragement.expand(num_classes)
+    if encouragement.dim() > 1 or (num_classes is not None and encouragement.shape[0] != num_classes):
         expected = "[C]" if num_classes is None else f"[{num_classes}], one weight per class"
         raise ValueError(f"encouragement must have shape {expected}, got {list(encouragement.shape)}")
     if not encouragement.is_floating_point():
@@ -173,10 +176,10 @@ def check_encouragement(encouragement: Encouragement, num_classes: int | None = 
     if encouragement.device.type == "cpu" and not torch.compiler.is_compiling():
         bad = ~((encouragement >= 0) & (encouragement < float("inf")))
         if bad.any():
-            index = int(bad.nonzero()[0])
+            index = int(bad.reshape(-1).nonzero()[0])
             raise ValueError(
-                f"encouragement must be finite and not negative, got {encouragement[index].item()} "
-                f"for class {index}"
+                "encouragement must be finite and not negative, "
+                f"got {encouragement.reshape(-1)[index].item()} for class {index}"
             )
     return encouragement
 
@@ -272,12 +275,10 @@ def _times(factor: Tensor, value: Tensor) -> Tensor:
     return torch.where(factor == 0, 0.0, factor * value)
 
 
-def _needs_autograd(input: Tensor, weight: Tensor | None, encouragement: Encouragement) -> bool:
-    """Whether a gradient is wanted that the fused path does not give."""
-    if _is_transformed():
-        return True
-    others = [tensor for tensor in (weight, encouragement) if isinstance(tensor, Tensor)]
-    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in others)
+def _with_gradient(**arguments: Encouragement) -> str:
+    """Names of the arguments that want a gradient."""
+    wanted = (name for name, value in arguments.items() if isinstance(value, Tensor) and value.requires_grad)
+    return " and ".join(wanted) if torch.is_grad_enabled() else ""
 
 
 def _is_transformed() -> bool:

@@ -66,7 +66,14 @@ class _FusedLoss(torch.autograd.Function):
         reduce: bool,
     ) -> tuple[Tensor, Tensor]:
         loss, log_odds, gradient = _sweep(
-            logits, target, row_loss, smoothing, weight, scale, with_gradient=ctx.needs_input_grad[0]
+            logits,
+            target,
+            row_loss,
+            smoothing,
+            weight,
+            scale,
+            # float16 has no range below its own loss scale: there the gradient waits for the backward pass
+            with_gradient=ctx.needs_input_grad[0] and logits.dtype != torch.float16,
         )
         ctx.save_for_backward(logits, target, smoothing, weight, scale)
         ctx.row_loss = row_loss
@@ -75,16 +82,18 @@ class _FusedLoss(torch.autograd.Function):
         return (loss.sum() if reduce else loss), log_odds
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad_loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():  # create_graph
+            raise RuntimeError("the fused loss has no second derivative: give impl='reference'")
         # The buffer is handed on, so it serves one backward pass; another (retain_graph) computes it again.
         gradient, ctx.gradient = ctx.gradient, None
         if gradient is None:
             logits, target, smoothing, weight, scale = ctx.saved_tensors
+            scale = grad_loss if scale is None else grad_loss * scale
             _, _, gradient = _sweep(
                 logits, target, ctx.row_loss, smoothing, weight, scale, with_gradient=True
             )
-        if grad_loss.dim() == 1:
+        elif grad_loss.dim() == 1:
             gradient.mul_(grad_loss.unsqueeze(-1))
         elif grad_loss.device.type != "cpu" or grad_loss != 1.0:  # reading it would wait for a GPU
             gradient.mul_(grad_loss)
@@ -136,6 +145,7 @@ def _sweep(
         relative_target = target_logit - top
         u = (relative_target - mass.log()).squeeze(-1)
         u = torch.where(alone.squeeze(-1), target_logit.squeeze(-1) + math.inf, u)
+        u.masked_fill_(target_logit.squeeze(-1) == math.inf, math.nan)  # an overflow, not certainty
         log_odds[rows] = u
         loss[rows], slope = row_loss(u, rows)
         at_target, at_others = slope, -slope
@@ -156,11 +166,12 @@ def _sweep(
         if gradient is None:
             continue
         if scale is not None:
-            at_target, at_others = at_target * scale, at_others * scale
+            factor = scale if scale.dim() == 0 else scale[rows]
+            at_target, at_others = at_target * factor, at_others * factor
         work.mul_(at_others.unsqueeze(-1) / torch.where(alone, 1.0, mass))
         work.scatter_(-1, index, at_target.unsqueeze(-1))
         if smoothing is not None:
-            constant = (share if scale is None else share * scale).unsqueeze(-1)
+            constant = (share if scale is None else share * factor).unsqueeze(-1)
             work.sub_(constant if weight is None else constant * weight)
         if not in_place:
             gradient[rows] = work

@@ -25,7 +25,8 @@ def log_odds_of_target(logits: Tensor, target: Tensor) -> Tensor:
         target: ``[N]`` class indices in ``[0, C)``.
 
     Returns:
-        ``[N]``; +inf where the other classes have no mass (C = 1, or all their logits -inf).
+        ``[N]``; +inf where the other classes have no mass (C = 1, or all their logits -inf), NaN where the
+        target's logit is +inf.
     """
     index = target.unsqueeze(-1)
     target_logit = logits.gather(-1, index).squeeze(-1)
@@ -33,7 +34,9 @@ def log_odds_of_target(logits: Tensor, target: Tensor) -> Tensor:
     # logsumexp of nothing but -inf has a NaN gradient, so such rows go around it.
     alone = (others == -math.inf).all(-1)
     others = torch.where(alone.unsqueeze(-1), 0.0, others)
-    return torch.where(alone, target_logit.detach() + math.inf, target_logit - others.logsumexp(-1))
+    log_odds = torch.where(alone, target_logit.detach() + math.inf, target_logit - others.logsumexp(-1))
+    # A logit of +inf is an overflow, not certainty: it must show, in the gradient too.
+    return log_odds * torch.where(target_logit == math.inf, torch.nan, 1.0)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from eureka_nlg.errors import UserError
 
-__all__ = ["LogitsCriterion", "logits_of", "torch_label_smoothing"]
+__all__ = ["LogitsCriterion", "logits_of", "refuse_adaptive_softmax", "torch_label_smoothing"]
 
 _SOFTMAX_OF_THE_OUTPUT = (BaseFairseqModel.get_normalized_probs, TransformerModelBase.get_normalized_probs)
 
@@ -119,14 +119,9 @@ def logits_of(model: Any, net_output: Any) -> Tensor:
     Raises:
         UserError: the model uses an adaptive softmax.
     """
-    while not isinstance(model, BaseFairseqModel) and hasattr(model, "module"):
-        model = model.module  # with several processes the model is wrapped, twice even
+    refuse_adaptive_softmax(model)
+    model = _unwrapped(model)
     decoder = getattr(model, "decoder", model)
-    if getattr(decoder, "adaptive_softmax", None) is not None:
-        raise UserError(
-            "this criterion needs the logits of all classes, which an adaptive softmax does not compute: "
-            "train without --adaptive-softmax-cutoff, or with --criterion adaptive_loss"
-        )
     is_softmax = type(model).get_normalized_probs in _SOFTMAX_OF_THE_OUTPUT and (
         not isinstance(decoder, FairseqDecoder)
         or (
@@ -136,6 +131,23 @@ def logits_of(model: Any, net_output: Any) -> Tensor:
         )
     )
     return net_output[0] if is_softmax else model.get_normalized_probs(net_output, log_probs=True)
+
+
+def refuse_adaptive_softmax(model: Any) -> None:
+    """Raise UserError if the model uses an adaptive softmax."""
+    model = _unwrapped(model)
+    if getattr(getattr(model, "decoder", model), "adaptive_softmax", None) is not None:
+        raise UserError(
+            "this criterion needs the logits of all classes, which an adaptive softmax does not compute: "
+            "train without --adaptive-softmax-cutoff, or with --criterion adaptive_loss"
+        )
+
+
+def _unwrapped(model: Any) -> Any:
+    """The model itself: with several processes it is wrapped, twice even."""
+    while not isinstance(model, BaseFairseqModel) and hasattr(model, "module"):
+        model = model.module
+    return model
 
 
 def torch_label_smoothing(epsilon: float, num_classes: int) -> float:

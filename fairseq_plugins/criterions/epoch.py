@@ -9,8 +9,8 @@ from typing import Any
 __all__ = ["on_begin_epoch"]
 
 
-def on_begin_epoch(task: Any, callback: Callable[[int], None]) -> None:
-    """Call ``callback(epoch)`` whenever the trainer begins an epoch, counted from 1 as in fairseq's log.
+def on_begin_epoch(task: Any, callback: Callable[[int, Any], None]) -> None:
+    """Call ``callback(epoch, model)`` whenever the trainer begins an epoch, counted from 1 as in fairseq's log.
 
     The trainer announces an epoch to the task alone (``FairseqTask.begin_epoch``), once before the first
     batch of every epoch: also after a resume in the middle of one, when it is the epoch of the checkpoint,
@@ -23,7 +23,7 @@ def on_begin_epoch(task: Any, callback: Callable[[int], None]) -> None:
 
     @functools.wraps(begin_epoch)
     def announce(epoch: int, model: Any) -> Any:
-        callback(epoch)
+        callback(epoch, model)
         return begin_epoch(epoch, model)
 
     task.begin_epoch = announce

@@ -14,7 +14,7 @@ from eureka_nlg.errors import UserError
 from eureka_nlg.frequency import encouragement
 from eureka_nlg.losses import eureka_loss
 from eureka_nlg.losses.log_odds import Bonus
-from fairseq_plugins.criterions.base import LogitsCriterion, torch_label_smoothing
+from fairseq_plugins.criterions.base import LogitsCriterion, refuse_adaptive_softmax, torch_label_smoothing
 from fairseq_plugins.criterions.class_counts import class_counts
 from fairseq_plugins.criterions.epoch import on_begin_epoch
 
@@ -89,12 +89,14 @@ class EurekaCriterion(LogitsCriterion):
         # A plain attribute: fairseq halves the buffers of a criterion under --fp16, and half precision cannot
         # hold the range of the encouragements of a vocabulary.
         self._encouragement: Tensor | None = None
-        on_begin_epoch(task, self.set_epoch)
+        on_begin_epoch(task, self.begin_epoch)
 
-    def set_epoch(self, epoch: int) -> None:
+    def begin_epoch(self, epoch: int, model: Any) -> None:
         """Take note of the epoch, counted from 1; called by the trainer through the task."""
         self.epoch = epoch
-        self.encouragement()  # bad counts show before the first epoch, not in the sixth
+        # What cannot work shows before the first batch, not in the sixth epoch.
+        refuse_adaptive_softmax(model)
+        self.encouragement()
 
     @property
     def is_encouraging(self) -> bool:

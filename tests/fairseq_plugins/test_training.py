@@ -268,9 +268,7 @@ def test_two_processes(one_process: tuple[Path, Log], data: Path, tmp_path: Path
 
 # fairseq-train takes --bf16 for a TPU and asks for one; this is the same without that.
 WITHOUT_TPU = """
-from fairseq import options
-from fairseq.dataclass.utils import convert_namespace_to_omegaconf
-from fairseq_cli.train import main
+from fairseq_cli.train import convert_namespace_to_omegaconf, main, options
 
 args = options.parse_args_and_arch(options.get_training_parser())
 args.tpu = False
@@ -292,25 +290,14 @@ def test_half_precision(data: Path, python: Any, tmp_path: Path, precision: str)
     assert losses[-1] < losses[0]
     assert all(float(update["reward"]) < 0 for update in log.updates)
     assert np.isfinite(float(log.validations[-1]["valid_ppl"]))
-    dtypes = {value.dtype for value in parameters(tmp_path / "checkpoint_last.pt").values()}
-    assert dtypes <= {torch.float16, torch.bfloat16, torch.float32}
-    assert dtypes & {torch.float16, torch.bfloat16}
+    assert all(("loss_scale" in update) == (precision == "fp16") for update in log.updates)
 
 
 def test_validate_and_generate(whole: tuple[Path, Log], data: Path, python: Any) -> None:
     folder, log = whole
     checkpoint = folder / "checkpoint_last.pt"
-    common = [
-        data,
-        "--user-dir",
-        "fairseq_plugins",
-        "--path",
-        checkpoint,
-        "--batch-size",
-        16,
-        "--num-workers",
-        0,
-    ]
+    common = [data, "--user-dir", "fairseq_plugins", "--task", "translation", "--path", checkpoint, "--cpu"]
+    common += ["--batch-size", 16]
     validated = python(
         "-m", "fairseq_cli.validate", *common, "--log-format", "json", "--valid-subset", "valid"
     )
@@ -369,4 +356,4 @@ def test_bad_input_is_one_line(
     for word in named:
         assert word in last_line
     assert "Traceback" not in result.stdout + result.stderr
-    assert not list(tmp_path.rglob("checkpoint*.pt"))
+    assert not list(tmp_path.rglob("*.pt"))

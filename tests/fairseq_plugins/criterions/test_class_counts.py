@@ -135,7 +135,8 @@ def test_empty_dictionary(task: Any, dictionary: Any) -> None:
 
 def test_data_without_targets(task: Any, dictionary: Any) -> None:
     sources = task.dataset("train").src
-    for dataset in (LanguagePairDataset(sources, [len(line) for line in sources], dictionary), sources):
+    without = LanguagePairDataset(sources, [len(line) for line in sources], dictionary)
+    for dataset in (without, [{"source": line} for line in sources]):
         with pytest.raises(UserError, match=r"target.*--class-counts"):
             count_targets(dataset, len(dictionary))
 

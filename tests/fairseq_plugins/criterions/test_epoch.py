@@ -26,17 +26,16 @@ class RecordingTask(FairseqTask):
 
 def test_the_task_still_gets_its_call() -> None:
     task, heard = RecordingTask(), []
-    on_begin_epoch(task, heard.append)
+    on_begin_epoch(task, lambda *announced: heard.append(announced))
     assert task.begin_epoch(3, "model") == "its own result"
     assert task.begin_epoch(epoch=4, model="model") == "its own result"  # by name, too
-    assert heard == [3, 4]
-    assert task.calls == [(3, "model"), (4, "model")]
+    assert heard == task.calls == [(3, "model"), (4, "model")]
 
 
 def test_two_listeners_and_two_tasks() -> None:
     task, other, heard = RecordingTask(), RecordingTask(), []
-    on_begin_epoch(task, lambda epoch: heard.append(("first", epoch)))
-    on_begin_epoch(task, lambda epoch: heard.append(("second", epoch)))
+    on_begin_epoch(task, lambda epoch, _: heard.append(("first", epoch)))
+    on_begin_epoch(task, lambda epoch, _: heard.append(("second", epoch)))
     task.begin_epoch(1, None)
     other.begin_epoch(2, None)
     assert sorted(heard) == [("first", 1), ("second", 1)]

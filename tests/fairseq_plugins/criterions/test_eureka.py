@@ -222,9 +222,31 @@ def test_the_softmax_of_a_pointer_model_is_asked_for(task: Any, pointer_model: A
 
 
 def test_adaptive_softmax_is_refused(task: Any, model: Any, sample: Any) -> None:
+    criterion = criterion_of(task)
     model.decoder.adaptive_softmax = torch.nn.Identity()
     with pytest.raises(UserError, match="--adaptive-softmax-cutoff"):
-        criterion_of(task)(model, sample)
+        criterion(model, sample)
+    with pytest.raises(UserError, match="--adaptive-softmax-cutoff"):
+        task.begin_epoch(1, model)  # in training already here, before the first batch
+
+
+def test_a_wrapped_model_gives_the_same(task: Any, model: Any, pointer_model: Any, sample: Any) -> None:
+    """With several processes the criterion gets the model inside of two wrappers."""
+
+    class Wrapper(torch.nn.Module):
+        def __init__(self, module: torch.nn.Module) -> None:
+            super().__init__()
+            self.module = module
+
+        def forward(self, **inputs: Any) -> Any:
+            return self.module(**inputs)
+
+        def get_targets(self, *inputs: Any) -> Any:
+            return self.module.get_targets(*inputs)
+
+    for inner in (model, pointer_model):
+        expected = criterion_of(task)(inner, sample)[0]
+        assert criterion_of(task)(Wrapper(Wrapper(inner)), sample)[0].equal(expected)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
