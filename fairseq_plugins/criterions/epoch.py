@@ -10,7 +10,7 @@ __all__ = ["on_begin_epoch"]
 
 
 def on_begin_epoch(task: Any, callback: Callable[[int, Any], None]) -> None:
-    """Call ``callback(epoch, model)`` whenever the trainer begins an epoch, counted from 1 as in fairseq's log.
+    """Call ``callback(epoch, model)`` whenever the trainer begins an epoch, counted from 1 as in its log.
 
     The trainer announces an epoch to the task alone (``FairseqTask.begin_epoch``), once before the first
     batch of every epoch: also after a resume in the middle of one, when it is the epoch of the checkpoint,

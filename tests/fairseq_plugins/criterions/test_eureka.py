@@ -189,7 +189,7 @@ def test_reduced_metrics_are_plain_cross_entropys(task: Any, model: Any, sample:
     for name in ("nll_loss", "ppl", "accuracy"):
         assert float(actual[name]) == pytest.approx(float(expected[name]), rel=1e-4)
     p = torch.cat([tokens(model, batch)[0] for batch in batches])
-    assert actual["ppl"] == pytest.approx(math.exp(-p.log().mean()), abs=0.01)
+    assert actual["ppl"] == pytest.approx(math.exp(-p.log().mean().item()), abs=0.01)
     # averages over tokens, in nats; the loss over sentences, in bits
     assert actual["likelihood"] == pytest.approx(p.mean().item(), abs=1e-4)
     assert actual["bonus"] == pytest.approx((1 - p).log().mean().item(), abs=1e-4)
