@@ -127,7 +127,7 @@ def check_arguments(arguments: Sequence[str]) -> argparse.Namespace:
 
 def train(arguments: Sequence[str]) -> int:
     """Run fairseq-train in a process of its own; return its exit status."""
-    return subprocess.call([sys.executable, "-m", "fairseq_cli.train", *arguments])
+    return subprocess.call([sys.executable, "-m", "eureka_nlg.dialogue.fairseq_train", *arguments])
 
 
 def _check_data_folder(data: str) -> None:
