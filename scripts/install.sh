@@ -5,7 +5,7 @@ python=$1
 venv=$2
 
 missing() {
-    echo "make: $*" >&2
+    echo "install: $*" >&2
     exit 1
 }
 

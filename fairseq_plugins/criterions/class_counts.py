@@ -38,7 +38,6 @@ def class_counts(source: str, task: Any, train_subset: str) -> np.ndarray:
         if train_subset not in task.datasets:
             _load_training_data(task, train_subset)
         counts = count_targets(task.dataset(train_subset), len(dictionary))
-        counts[dictionary.pad()] = 0  # padding is never a target, whatever the data holds
         if not counts.any():
             raise UserError(f"the training split {train_subset!r} has no target tokens to count")
     elif source == "dictionary":
@@ -46,6 +45,7 @@ def class_counts(source: str, task: Any, train_subset: str) -> np.ndarray:
         counts[: dictionary.nspecial] = 0
     else:
         counts = _read_counts(source, dictionary)
+    counts[dictionary.pad()] = 0  # padding is never a target, whatever the data or the file holds
     if not counts.any():
         raise UserError(f"--class-counts {source}: the counts of all {len(counts)} classes are zero")
     logger.info(
