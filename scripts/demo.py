@@ -193,8 +193,10 @@ def show(seconds: float) -> None:
 
     say("scores", f"{len(references)} test replies")
     print(score_table(scores, ["macro_f", "micro_f", "diversity_4", "ppl"]))
-    say("replies", f"{NUM_TRIPLES} test contexts, evenly spaced")
-    for index in range(len(contexts) // (2 * NUM_TRIPLES), len(contexts), len(contexts) // NUM_TRIPLES):
+    say("replies", f"the context with the longest reference in each of {NUM_TRIPLES} parts of the test set")
+    part = len(references) // NUM_TRIPLES
+    for start in range(0, NUM_TRIPLES * part, part):
+        index = max(range(start, start + part), key=lambda number: len(references[number].split()))
         print(wrapped("context", contexts[index]))
         for name in SYSTEMS:
             print(wrapped(name, replies[name][index]))

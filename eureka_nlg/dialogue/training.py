@@ -8,6 +8,7 @@ import os
 import shlex
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -93,7 +94,8 @@ def check_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     """Let fairseq parse the arguments, and check what it would trip over after a minute of loading.
 
     Raises:
-        UserError: an unknown option, a bad value, a data folder that is none, or a checkpoint that is none.
+        UserError: an unknown option, a bad value, a data folder or a checkpoint that is none, or a save
+            folder that cannot be written to.
     """
     with quiet():
         require("fairseq", extra="fairseq")
@@ -119,6 +121,7 @@ def check_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     if unknown:
         raise UserError(f"fairseq-train takes no argument {unknown[0]!r}")
     _check_data_folder(args.data)
+    _check_save_folder(args.save_dir)
     for checkpoint in {os.path.join(args.save_dir, "checkpoint_last.pt"), args.restore_file}:
         if os.path.exists(checkpoint) and not zipfile.is_zipfile(checkpoint):
             raise UserError(f"{checkpoint}: not a checkpoint of torch; remove it, or give another save_dir")
@@ -140,6 +143,16 @@ def _check_data_folder(data: str) -> None:
             raise UserError(
                 f"data folder {folder}: holds no dict.*.txt; make it with `eureka prepare ... --out DIR`"
             )
+
+
+def _check_save_folder(save_dir: str) -> None:
+    try:
+        os.makedirs(save_dir, exist_ok=True)
+        tempfile.TemporaryFile(dir=save_dir).close()
+    except OSError as error:
+        raise UserError(
+            f"save_dir {save_dir}: cannot write there ({error.strerror}); give another save_dir"
+        ) from error
 
 
 def _raise_user_error(message: str) -> NoReturn:

@@ -116,3 +116,9 @@ def test_data_folder_without_dictionary_is_said(usable: dict[str, object], tmp_p
     (tmp_path / "data" / "dict.reply.txt").unlink()
     with pytest.raises(UserError, match=r"holds no dict"):
         check_arguments(fairseq_arguments(usable))
+
+
+def test_save_folder_that_cannot_be_written_is_said(usable: dict[str, object], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"file/run: cannot write there \(Not a directory\)"):
+        check_arguments(fairseq_arguments({**usable, "save_dir": tmp_path / "file" / "run"}))
