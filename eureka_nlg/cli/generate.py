@@ -15,7 +15,9 @@ from pathlib import Path
 
 from eureka_nlg.dialogue.generation import Run, generate, reference_perplexity, write_lines
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["add_arguments", "run", "PASSES_ON"]
+
+PASSES_ON = True  # what stands behind -- goes to fairseq-generate
 
 # options of fairseq-generate under their own names: (name, type, help)
 _DECODING = (
@@ -47,7 +49,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     decoding.add_argument("--sampling", action="store_true", help="sample instead of searching")
     for name, kind, text in _DECODING:
         decoding.add_argument(name, type=kind, metavar=kind.__name__.upper(), help=text)
-    parser.add_argument("options", nargs="*", metavar="-- OPTION", help="further options of fairseq-generate")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -76,4 +77,4 @@ def _fairseq_options(args: argparse.Namespace) -> list[str]:
     if args.sampling:
         # fairseq samples `beam` replies and wants them all; one is what a line holds
         options += ["--sampling", "--nbest", str(args.beam or 1)] + ([] if args.beam else ["--beam", "1"])
-    return options + args.options
+    return options + args.passed_on

@@ -1,7 +1,8 @@
 """Entry point of the command ``eureka``.
 
 Each subcommand is a module of this package with a docstring (its help), ``add_arguments(parser)`` and
-``run(args) -> int``. Only the module that was asked for is imported.
+``run(args) -> int``. Only the module that was asked for is imported. One with ``PASSES_ON = True`` finds what
+stands behind ``--`` in ``args.passed_on``.
 """
 
 from __future__ import annotations
@@ -44,7 +45,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         command.add_arguments(subparser)
-        return command.run(subparser.parse_args(arguments[1:])) or 0
+        own, passed_on = arguments[1:], []
+        if getattr(command, "PASSES_ON", False) and "--" in own:
+            own, passed_on = own[: own.index("--")], own[own.index("--") + 1 :]
+        args = subparser.parse_args(own)
+        args.passed_on = passed_on
+        return command.run(args) or 0
     except UserError as error:
         return _fail(name, str(error))
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
