@@ -83,6 +83,7 @@ def main() -> None:
                 "steps": len(times),
                 "hidden": args.hidden,
                 "batch_size": args.batch_size,
+                "label_smoothing": args.label_smoothing,
                 "classes": len(task.target_dictionary),
                 "threads": args.threads,
                 "device": torch.cuda.get_device_name() if device == "cuda" else cpu_name(),
