@@ -103,7 +103,7 @@ def generate(run: Run, split: str, options: Sequence[str] = ()) -> Generated:
     """
     with tempfile.TemporaryDirectory() as folder:
         generated = read_generated(_fairseq_generate(run, split, options, folder))
-    if generated.ids != list(range(len(generated.ids))):
+    if generated.ids != list(range(_num_examples(run, split))):
         raise UserError(f"split {split}: fairseq-generate left examples out; check its options")
     return generated
 
@@ -125,6 +125,8 @@ def reference_perplexity(run: Run, split: str, options: Sequence[str] = ()) -> f
                     scores = [float(score) for score in line.partition("\t")[2].split()]  # base 2
                     total += math.fsum(scores)
                     num_tokens += len(scores)
+    if num_tokens == 0:
+        raise UserError(f"split {split}: no references to score in {run.data}")
     return 2.0 ** (-total / num_tokens)
 
 
@@ -154,6 +156,13 @@ def _fairseq_generate(run: Run, split: str, options: Sequence[str], folder: str)
     if status != 0:
         raise UserError(f"fairseq-generate failed with status {status}; what it said stands above")
     return os.path.join(folder, f"generate-{split}.txt")
+
+
+def _num_examples(run: Run, split: str) -> int:
+    with quiet():
+        data_utils = require("fairseq.data.data_utils", extra="fairseq")
+        index = min(Path(run.data).glob(f"{split}.*.idx"))
+        return len(data_utils.load_indexed_dataset(str(index.with_suffix(""))))
 
 
 def _task_config(checkpoint: Path) -> dict[str, Any]:

@@ -29,7 +29,7 @@ class LogitsCriterion(FairseqCriterion):
     checkpoint chosen.
     """
 
-    # the sums that `forward` logs, besides those that fairseq expects: name -> divided by
+    # names of the statistics that are logged besides those of fairseq
     averaged_per_token = ("likelihood",)
 
     def __init__(self, task: Any, sentence_avg: bool, ignore_prefix_size: int, report_accuracy: bool) -> None:
