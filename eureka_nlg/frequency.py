@@ -18,6 +18,7 @@ __all__ = [
     "encouragement",
     "class_balanced_weight",
     "rarest_classes",
+    "ldam_margins",
     "check_class_counts",
 ]
 
@@ -135,6 +136,32 @@ def rarest_classes(class_counts: ClassCounts, fraction: float) -> Tensor:
     return torch.zeros_like(occurring).index_fill_(0, order[:chosen], True)
 
 
+def ldam_margins(
+    class_counts: ClassCounts, max_margin: float = 0.5, *, dtype: torch.dtype | None = None
+) -> Tensor:
+    """Margin of each class in the LDAM loss, ``max_margin * m ** -1/4 / max(m ** -1/4)`` (Cao et al. 2019).
+
+    Args:
+        class_counts: number of training examples of each class, ``[C]`` non-negative integers.
+        max_margin: margin of the rarest class, finite and not negative.
+        dtype: of the result; default ``torch.get_default_dtype()``.
+
+    Returns:
+        Tensor ``[C]``, 0 where the count is 0.
+
+    Raises:
+        ValueError: bad counts or margin.
+
+    >>> ldam_margins([16, 1])
+    tensor([0.2500, 0.5000])
+    """
+    counts = check_class_counts(class_counts)
+    if not 0.0 <= max_margin < math.inf:
+        raise ValueError(f"max_margin must be finite and not negative, got {max_margin!r}")
+    shape = torch.where(counts > 0, counts.clamp(min=1.0) ** -0.25, 0.0)
+    return (max_margin * shape / shape.max()).to(dtype or torch.get_default_dtype())
+
+
 def check_class_counts(class_counts: ClassCounts) -> Tensor:
     """Return the counts as a float64 tensor ``[C]``.
 
@@ -148,6 +175,8 @@ def check_class_counts(class_counts: ClassCounts) -> Tensor:
         raise ValueError(f"class_counts must be a sequence of non-negative integers: {error}") from error
     if counts.dim() != 1 or counts.numel() == 0:
         raise ValueError(f"class_counts must be a non-empty [C] sequence, got shape {list(counts.shape)}")
+    if torch.compiler.is_compiling():
+        return counts  # whose values cannot be looked at
     bad = ~torch.isfinite(counts) | (counts < 0) | (counts != counts.floor())
     if bad.any():
         index = int(bad.nonzero()[0])

@@ -4,16 +4,36 @@ from __future__ import annotations
 
 import copy
 import io
+import math
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from plain_formulas import plain_eureka_loss
-from torch import nn
+from torch import Tensor, nn
 
 from eureka_nlg.frequency import encouragement
-from eureka_nlg.losses import EurekaLoss
+from eureka_nlg.losses import (
+    EurekaLoss,
+    FocalLoss,
+    HaltedFocalLoss,
+    LDAMLoss,
+    LinearEurekaLoss,
+    SigmoidEurekaLoss,
+    SigmoidFocalLoss,
+    SigmoidHaltedFocalLoss,
+    eureka_loss,
+    focal_loss,
+    halted_focal_loss,
+    ldam_loss,
+    linear_eureka_loss,
+    sigmoid_eureka_loss,
+    sigmoid_focal_loss,
+    sigmoid_halted_focal_loss,
+)
 
 C = 5
 OPTIONS: dict[str, Any] = {
@@ -154,23 +174,172 @@ def test_copies(impl: str, weights: Any, clone: Any) -> None:
         assert module.encouragement.equal(weights)
 
 
-def test_bad_options_are_named_when_it_is_made() -> None:
-    bad: list[tuple[Any, type[Exception], str]] = [
-        ({"encouragement": -1.0}, ValueError, r"encouragement.*-1\.0"),
-        ({"encouragement": torch.ones(2, 2)}, ValueError, r"encouragement.*\[2, 2\]"),
-        ({"encouragement": "rare"}, TypeError, "encouragement.*str"),
-        ({"bonus": "reward"}, ValueError, "bonus.*'reward'"),
-        ({"gamma": 0.0}, ValueError, r"gamma.*0\.0"),
-        ({"threshold": 1.5}, ValueError, r"threshold.*1\.5"),
-        ({"likelihood_cap": 1.0}, ValueError, r"likelihood_cap.*1\.0"),
-    ]
-    for options, kind, named in bad:
-        with pytest.raises(kind, match=named):
-            EurekaLoss(**options)
+# -- every module --------------------------------------------------------------------------------------------
+
+SHARED: dict[str, Any] = {
+    "weight": torch.tensor([0.5, 1e-7, 2.0, 3.14159, 0.1]),
+    "ignore_index": 1,
+    "reduction": "sum",
+    "label_smoothing": 0.1,
+    "impl": "reference",
+}
+COUNTS = [1000, 100, 10, 3, 1]
+HALTED = torch.tensor([False, True, False, True, True])
+PRESENT = (INPUT > 1).float()
+LINEAR_ONLY = {name: value for name, value in {**OPTIONS, **SHARED}.items() if name != "impl"}
+
+# A module, and the function with the same options on the same logits.
+Case = tuple[nn.Module, Callable[..., Tensor], Tensor]
+CASES: list[Case] = [
+    (EurekaLoss(), eureka_loss, TARGET),
+    (
+        EurekaLoss(per_class(), **{**OPTIONS, **SHARED}),
+        lambda *pair: eureka_loss(*pair, per_class(), **{**OPTIONS, **SHARED}),
+        TARGET,
+    ),
+    (FocalLoss(), focal_loss, TARGET),
+    (
+        FocalLoss(gamma=0.5, alpha=0.3, **SHARED),
+        lambda *pair: focal_loss(*pair, gamma=0.5, alpha=0.3, **SHARED),
+        TARGET,
+    ),
+    (HaltedFocalLoss(), halted_focal_loss, TARGET),
+    (
+        HaltedFocalLoss(gamma=1.0, threshold=0.2, halted=HALTED, alpha=0.3, **SHARED),
+        lambda *pair: halted_focal_loss(*pair, gamma=1.0, threshold=0.2, halted=HALTED, alpha=0.3, **SHARED),
+        TARGET,
+    ),
+    (LDAMLoss(COUNTS), lambda *pair: ldam_loss(*pair, COUNTS), TARGET),
+    (
+        LDAMLoss(COUNTS, max_margin=0.3, scale=4.0, **SHARED),
+        lambda *pair: ldam_loss(*pair, COUNTS, max_margin=0.3, scale=4.0, **SHARED),
+        TARGET,
+    ),
+    (SigmoidFocalLoss(), sigmoid_focal_loss, PRESENT),
+    (
+        SigmoidFocalLoss(alpha=0.4, gamma=1.0, reduction="mean"),
+        lambda *pair: sigmoid_focal_loss(*pair, alpha=0.4, gamma=1.0, reduction="mean"),
+        PRESENT,
+    ),
+    (SigmoidHaltedFocalLoss(), sigmoid_halted_focal_loss, PRESENT),
+    (
+        SigmoidHaltedFocalLoss(alpha=0.4, gamma=1.0, threshold=0.3, halted="both", reduction="sum"),
+        lambda *pair: sigmoid_halted_focal_loss(
+            *pair, alpha=0.4, gamma=1.0, threshold=0.3, halted="both", reduction="sum"
+        ),
+        PRESENT,
+    ),
+    (SigmoidEurekaLoss(), sigmoid_eureka_loss, PRESENT),
+    (
+        SigmoidEurekaLoss(per_class(), bonus="power", bonus_gamma=2.0, threshold=0.1, likelihood_cap=0.6),
+        lambda *pair: sigmoid_eureka_loss(
+            *pair, per_class(), bonus="power", bonus_gamma=2.0, threshold=0.1, likelihood_cap=0.6
+        ),
+        PRESENT,
+    ),
+]
+each_module = pytest.mark.parametrize(
+    ("module", "function", "target"),
+    CASES,
+    ids=[type(case[0]).__name__ + (" with options" if index % 2 else "") for index, case in enumerate(CASES)],
+)
 
 
-def test_representation() -> None:
-    assert (
-        repr(EurekaLoss(per_class())) == "EurekaLoss(encouragement=[5], bonus='likelihood', reduction='mean')"
+@each_module
+def test_each_module_is_its_function(module: Any, function: Any, target: Tensor) -> None:
+    expected = function(INPUT, target)
+    torch.testing.assert_close(module(INPUT, target), expected)
+    assert expected.abs().sum() > 0
+    for clone in (
+        copy.deepcopy(module),
+        pickle.loads(pickle.dumps(module)),
+        copy.deepcopy(module).bfloat16(),
+    ):
+        assert clone(INPUT, target).equal(module(INPUT, target))  # no buffer lost its digits
+        assert repr(clone) == repr(module)
+    assert not list(module.parameters())
+
+
+@each_module
+def test_each_state_round_trips(module: Any, function: Any, target: Tensor) -> None:
+    other = copy.deepcopy(module)
+    for buffer in other.buffers():
+        buffer.zero_()
+    other.load_state_dict(module.state_dict())
+    assert other(INPUT, target).equal(module(INPUT, target))
+
+
+@each_module
+def test_each_representation_names_the_options(module: Any, function: Any, target: Tensor) -> None:
+    text = repr(module)
+    assert text.startswith(f"{type(module).__name__}(")
+    for name, value in module.options.items():
+        shown = list(value.shape) if isinstance(value, Tensor) else repr(value)
+        assert (f"{name}={shown}" in text) == (value is not None)
+    assert "\n" not in text
+
+
+def test_representation_by_hand() -> None:
+    assert repr(FocalLoss(gamma=1.5, weight=torch.ones(3))) == (
+        "FocalLoss(gamma=1.5, alpha=1.0, weight=[3], ignore_index=-100, reduction='mean', "
+        "label_smoothing=0.0, impl='auto')"
     )
-    assert "encouragement=0.7" in repr(EurekaLoss(0.7, bonus="power"))
+    assert repr(SigmoidFocalLoss()) == "SigmoidFocalLoss(alpha=0.25, gamma=2.0, reduction='none')"
+
+
+@pytest.mark.parametrize("with_bias", [False, True])
+def test_linear_module_is_its_function(with_bias: bool) -> None:
+    hidden, weight = torch.randn(7, 3), torch.randn(C, 3)
+    bias = torch.randn(C) if with_bias else None
+    module = LinearEurekaLoss(per_class(), **LINEAR_ONLY)
+    actual = module(hidden, weight, TARGET, bias)
+    assert actual.equal(
+        linear_eureka_loss(hidden, weight, TARGET, per_class(), linear_bias=bias, **LINEAR_ONLY)
+    )
+    expected = EurekaLoss(per_class(), **LINEAR_ONLY)(F.linear(hidden, weight, bias), TARGET)
+    torch.testing.assert_close(actual, expected)
+    from_counts = LinearEurekaLoss.from_counts(COUNTS)
+    assert isinstance(from_counts, LinearEurekaLoss)
+    assert from_counts.encouragement.equal(encouragement(COUNTS))
+
+
+def test_margins_are_computed_once_and_stay_float32() -> None:
+    module = LDAMLoss([16, 1, 0]).half()
+    assert module.margins.dtype == torch.float32
+    assert module.margins.tolist() == [0.25, 0.5, 0.0]
+
+
+BAD: list[tuple[Any, Any, type[Exception], str]] = [
+    (EurekaLoss, {"encouragement": -1.0}, ValueError, r"encouragement.*-1\.0"),
+    (EurekaLoss, {"encouragement": torch.ones(2, 2)}, ValueError, r"encouragement.*\[2, 2\]"),
+    (EurekaLoss, {"encouragement": "rare"}, TypeError, "encouragement.*str"),
+    (EurekaLoss, {"bonus": "reward"}, ValueError, "bonus.*'reward'"),
+    (EurekaLoss, {"gamma": 0.0}, ValueError, r"gamma.*0\.0"),
+    (EurekaLoss, {"threshold": 1.5}, ValueError, r"threshold.*1\.5"),
+    (EurekaLoss, {"likelihood_cap": 1.0}, ValueError, r"likelihood_cap.*1\.0"),
+    (EurekaLoss, {"impl": "quick"}, ValueError, "impl.*'quick'"),
+    (LinearEurekaLoss, {"label_smoothing": 2.0}, ValueError, r"label_smoothing.*2\.0"),
+    (FocalLoss, {"gamma": -1.0}, ValueError, r"gamma.*-1\.0"),
+    (FocalLoss, {"alpha": math.nan}, ValueError, "alpha.*nan"),
+    (FocalLoss, {"reduction": "average"}, ValueError, "reduction.*'average'"),
+    (HaltedFocalLoss, {"threshold": 1.0}, ValueError, r"threshold.*1\.0"),
+    (HaltedFocalLoss, {"halted": torch.ones(3)}, TypeError, "halted.*torch.float32"),
+    (HaltedFocalLoss, {"halted": [True]}, TypeError, "halted.*list"),
+    (LDAMLoss, {"class_counts": [1, -2]}, ValueError, "class_counts.*-2"),
+    (LDAMLoss, {"class_counts": [1, 2], "scale": 0.0}, ValueError, r"scale.*0\.0"),
+    (LDAMLoss, {"class_counts": [1, 2], "max_margin": -1.0}, ValueError, r"max_margin.*-1\.0"),
+    (SigmoidFocalLoss, {"alpha": 2.0}, ValueError, r"alpha.*2\.0"),
+    (SigmoidFocalLoss, {"reduction": "average"}, ValueError, "reduction.*'average'"),
+    (SigmoidHaltedFocalLoss, {"halted": "negative"}, ValueError, "halted.*'negative'"),
+    (SigmoidHaltedFocalLoss, {"threshold": 0.0}, ValueError, r"threshold.*0\.0"),
+    (SigmoidEurekaLoss, {"bonus_gamma": 0.0}, ValueError, r"gamma.*0\.0"),
+    (SigmoidEurekaLoss, {"encouragement": math.inf}, ValueError, "encouragement.*inf"),
+]
+
+
+@pytest.mark.parametrize(("module", "options", "kind", "named"), BAD, ids=[case[-1] for case in BAD])
+def test_bad_options_are_named_when_it_is_made(
+    module: Any, options: Any, kind: type[Exception], named: str
+) -> None:
+    with pytest.raises(kind, match=named):
+        module(**options)

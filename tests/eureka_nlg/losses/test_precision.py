@@ -3,27 +3,53 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
-from hypothesis import strategies as st
-from plain_formulas import closed_form_gradient, exact_log_likelihoods
+from plain_formulas import (
+    Point,
+    closed_form_gradient,
+    eureka_at,
+    exact_log_likelihoods,
+    focal_at,
+    halted_focal_at,
+    long_log_likelihoods,
+)
 from torch import Tensor
 
-from eureka_nlg.losses import eureka_loss
+from eureka_nlg.losses import eureka_loss, focal_loss, halted_focal_loss, ldam_loss
+from eureka_nlg.losses.checks import Options
+from eureka_nlg.losses.objectives import plain_objective
+from eureka_nlg.losses.rows import loss_and_log_odds
 
-OPTIONS: list[Any] = [
-    {},
-    {"encouragement": 3.0},
-    {"bonus": "power", "gamma": 2.0},
-    {"threshold": 0.5},
-    {"likelihood_cap": 0.9},
-    {"likelihood_cap": 0.9, "threshold": 0.95},
-    {"label_smoothing": 0.1},
+# Each loss, the same at one likelihood, and the options of both.
+FORMULAS: list[tuple[Callable[..., Tensor], Callable[..., Point], dict[str, Any]]] = [
+    (eureka_loss, eureka_at, {"encouragement": 0.0}),
+    (eureka_loss, eureka_at, {}),
+    (eureka_loss, eureka_at, {"encouragement": 4.0}),
+    (eureka_loss, eureka_at, {"bonus": "power", "gamma": 3.0, "encouragement": 2.0}),
+    (eureka_loss, eureka_at, {"bonus": "power", "gamma": 0.5}),
+    (eureka_loss, eureka_at, {"threshold": 0.5}),
+    (eureka_loss, eureka_at, {"likelihood_cap": 0.9}),
+    (eureka_loss, eureka_at, {"likelihood_cap": 0.999, "bonus": "power", "gamma": 2.0}),
+    (eureka_loss, eureka_at, {"likelihood_cap": 0.9, "threshold": 0.95}),
+    (focal_loss, focal_at, {"gamma": 0.5}),
+    (focal_loss, focal_at, {"gamma": 1.0}),
+    (focal_loss, focal_at, {"gamma": 2.0, "alpha": 0.25}),
+    (focal_loss, focal_at, {"gamma": 5.0}),
+    (halted_focal_loss, halted_focal_at, {}),
+    (halted_focal_loss, halted_focal_at, {"gamma": 1.0, "threshold": 0.9, "alpha": 0.25}),
 ]
+
+
+def name(options: Any) -> str:
+    return ", ".join(f"{key}={value}" for key, value in options.items()) if isinstance(options, dict) else ""
+
+
+each_formula = pytest.mark.parametrize(("call", "at", "options"), FORMULAS, ids=name)
 
 # The logit of the target, and the range of the others; the target has index 2 of 9.
 RANGES = {
@@ -32,54 +58,84 @@ RANGES = {
     "the others below what exp can hold with the target's maximum": (200.0, (-310.0, -300.0)),
     "the others far apart": (150.0, (-200.0, 50.0)),
     "p = 1 - 1e-9": (22.0, (0.0, 1.0)),
+    "p = 1 - 1e-12": (30.0, (0.0, 1.0)),
     "p = 0.99": (6.0, (0.0, 1.0)),
     "p small": (-15.0, (0.0, 1.0)),
+    "p = 1e-30": (-67.0, (0.0, 1.0)),
     "200 below the rest": (-200.0, (-1.0, 1.0)),
 }
-
-
-def row(target_logit: float, others: tuple[float, float], dtype: torch.dtype) -> Tensor:
-    logits = torch.empty(1, 9).uniform_(*others)
-    logits[0, 2] = target_logit
-    return logits.to(dtype).requires_grad_()
-
-
 TARGET = torch.tensor([2])
 
 
-def tolerance(logits: Tensor) -> float:
-    """Relative, of a softmax: a logsumexp of such logits may be rounded once."""
-    return 1e-5 + float(logits.detach().abs().max()) * torch.finfo(logits.dtype).eps
+def row(target_logit: float, others: tuple[float, float], dtype: torch.dtype) -> Tensor:
+    logits = torch.empty(1, 9, dtype=dtype).uniform_(*others)
+    logits[0, 2] = target_logit
+    return logits
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("case", RANGES.values(), ids=RANGES)
-@pytest.mark.parametrize("encouragement", [0.5, 1.0, 4.0])
-def test_likelihood_bonus_is_right_next_to_one(
-    impl: str, case: Any, dtype: torch.dtype, encouragement: float
+def assert_exact(loss: Tensor, gradient: Tensor, point: Point, logits: Tensor, label: int) -> None:
+    """Value, slope and the share of each other class to 1e-5 relative, zero only where float32 has none."""
+    smallest = 1e-37
+    size = max(map(abs, point.parts))
+    assert loss.item() == pytest.approx(math.fsum(point.parts), abs=max(1e-5 * size, smallest))
+    expected = closed_form_gradient(logits, label, point.slope)
+    torch.testing.assert_close(gradient.double(), expected, rtol=1e-5, atol=smallest)
+
+
+@each_formula
+def test_each_loss_is_exact_at_any_likelihood(
+    impl: str, dtype: torch.dtype, call: Any, at: Any, options: Any
 ) -> None:
-    input = row(*case, dtype)
-    log_p, log_not_p = exact_log_likelihoods(input[0].tolist(), 2)
-    loss = eureka_loss(input, TARGET, encouragement, impl=impl)
-    assert loss.item() == pytest.approx(-log_p + encouragement * log_not_p, rel=1e-5, abs=0)
+    rows = torch.cat([row(*case, torch.float32) for case in RANGES.values()])
+    for exact_in in {torch.float32, dtype}:
+        input = rows.to(exact_in).requires_grad_()
+        losses = call(input, TARGET.expand(len(rows)), reduction="none", impl=impl, **options)
+        (gradient,) = torch.autograd.grad(losses.sum(), input)
+        for logits, loss, slopes in zip(rows, losses, gradient):
+            point = at(*exact_log_likelihoods(tuple(logits.tolist()), 2), **options)
+            assert_exact(loss, slopes, point, logits, 2)
 
-    # notes, section 2: dL/dz_y = (p - 1) - w p, and its share of the others is q
+
+@pytest.mark.parametrize("scale", [0.1, 1.0, 10.0, 100.0])
+@pytest.mark.parametrize("num_classes", [2, 10, 3000, 100_000])
+def test_any_number_of_classes_and_scale(impl: str, num_classes: int, scale: float) -> None:
+    """Targets from p = 1e-30 to 1 - 1e-12 among logits of this scale."""
+    log_odds = [math.log(1e-30), math.log(1e-8), -1.0, 0.5, math.log(1e6), math.log(1e12)]
+    if num_classes > 10_000:
+        log_odds = log_odds[::5]
+    input = scale * torch.randn(len(log_odds), num_classes)
+    target = torch.randint(num_classes, (len(log_odds),))
+    target[0], target[-1] = num_classes - 1, 0
+    others = input.double().scatter(1, target[:, None], -math.inf).logsumexp(1, keepdim=True)
+    wanted = (torch.tensor(log_odds, dtype=torch.float64)[:, None] + others).float()
+    input = input.scatter_(1, target[:, None], wanted).requires_grad_()
+    exact = [long_log_likelihoods(*pair) for pair in zip(input.tolist(), target.tolist())]
+    for call, at, options in FORMULAS if num_classes < 10_000 else FORMULAS[::5]:
+        losses = call(input, target, reduction="none", impl=impl, **options)
+        (gradient,) = torch.autograd.grad(losses.sum(), input)
+        for index, logs in enumerate(exact):
+            arguments = (input[index].detach(), int(target[index]))
+            assert_exact(losses[index], gradient[index], at(*logs, **options), *arguments)
+
+
+def test_long_formula_is_the_decimal_one() -> None:
+    for case in RANGES.values():
+        logits = row(*case, torch.float64)[0].tolist()
+        assert long_log_likelihoods(logits, 2) == pytest.approx(
+            exact_log_likelihoods(tuple(logits), 2), rel=1e-11
+        )
+
+
+@pytest.mark.parametrize("cosine", [1.0, 0.7, -1.0])
+def test_margin_loss_is_exact(impl: str, cosine: float) -> None:
+    input = torch.tensor([[cosine, -0.9, -1.0, -0.95]], requires_grad=True)
+    loss = ldam_loss(input, torch.tensor([0]), [1, 16, 81, 16], impl=impl)
+    logits = [30 * (logit - margin) for logit, margin in zip(input[0].tolist(), [0.5, 0, 0, 0])]
+    point = eureka_at(*exact_log_likelihoods(tuple(logits), 0), encouragement=0.0)
     (gradient,) = torch.autograd.grad(loss, input)
-    slope = torch.tensor(-math.exp(log_not_p) - encouragement * math.exp(log_p), dtype=torch.float64)
-    expected = closed_form_gradient(input[0].detach(), 2, slope)
-    torch.testing.assert_close(gradient[0].double(), expected, rtol=tolerance(input), atol=1e-30)
-
-
-@pytest.mark.parametrize("case", RANGES.values(), ids=RANGES)
-def test_power_bonus_is_right_next_to_one(impl: str, case: Any) -> None:
-    input = row(*case, torch.float32)
-    log_p, log_not_p = exact_log_likelihoods(input[0].tolist(), 2)
-    loss = eureka_loss(input, TARGET, 2.0, bonus="power", gamma=3.0, impl=impl)
-    assert loss.item() == pytest.approx(-log_p - 2 * math.exp(3 * log_p), rel=1e-5, abs=0)
-    (gradient,) = torch.autograd.grad(loss, input)
-    slope = -math.exp(log_not_p) - 2 * 3 * math.exp(3 * log_p) * math.exp(log_not_p)
-    expected = closed_form_gradient(input[0].detach(), 2, torch.tensor(slope, dtype=torch.float64))
-    torch.testing.assert_close(gradient[0].double(), expected, rtol=tolerance(input), atol=1e-30)
+    assert loss.item() == pytest.approx(point.parts[0], rel=1e-5, abs=0)
+    expected = 30 * closed_form_gradient(torch.tensor(logits), 0, point.slope)
+    torch.testing.assert_close(gradient[0].double(), expected, rtol=1e-5, atol=0)
 
 
 @pytest.mark.parametrize("log_odds", [1.0, 10.0, 20.0, 50.0, 80.0])
@@ -96,71 +152,45 @@ def test_the_reward_is_not_switched_off_by_a_clamp(impl: str) -> None:
     torch.testing.assert_close(gradient, torch.tensor([[-1.0, 1.0]]))
 
 
-@pytest.mark.parametrize("cap", [0.5, 0.9, 0.999])
-@pytest.mark.parametrize("log_odds", [10.0, 40.0, 200.0])
-def test_capped_bonus_next_to_one(impl: str, cap: float, log_odds: float) -> None:
-    input = torch.tensor([[log_odds, 0.0]], requires_grad=True)
-    loss = eureka_loss(input, torch.tensor([0]), likelihood_cap=cap, impl=impl)
-    log_p, log_not_p = exact_log_likelihoods([log_odds, 0.0], 0)
-    p, not_p = math.exp(log_p), math.exp(log_not_p)
-    assert loss.item() == pytest.approx(-log_p + math.log(1 - cap) - (p - cap) / (1 - cap), rel=1e-5)
-    # the bonus stays on: d/du of the line is p (1 - p) times its slope
-    (gradient,) = torch.autograd.grad(loss, input)
-    expected = -not_p - p * not_p / (1 - cap)
-    assert gradient.tolist()[0] == pytest.approx([expected, -expected], rel=1e-5, abs=1e-37)
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
-@pytest.mark.parametrize(
-    "case", ["200 above the rest", "the others far apart", "p = 0.99", "200 below the rest"]
-)
-def test_half_precision_is_finite(impl: str, dtype: torch.dtype, options: Any, case: str) -> None:
-    input = row(*RANGES[case], dtype)
-    loss = eureka_loss(input, TARGET, impl=impl, **options)
-    (gradient,) = torch.autograd.grad(loss, input)
-    assert loss.dtype == gradient.dtype == dtype
-    assert loss.isfinite()
-    assert gradient.isfinite().all()
-    # the same as float32 on the same rounded logits, rounded once
-    exact_input = input.detach().float().requires_grad_()
-    exact_loss = eureka_loss(exact_input, TARGET, impl=impl, **options)
-    (exact_gradient,) = torch.autograd.grad(exact_loss, exact_input)
-    assert loss.equal(exact_loss.to(dtype))
-    torch.testing.assert_close(gradient, exact_gradient.to(dtype))
-
-
-@given(
-    seed=st.integers(0, 2**31),
-    scale=st.sampled_from([1.0, 30.0, 1e3, 1e5, 1e30]),
-    num_classes=st.integers(1, 6),
-    options=st.sampled_from(OPTIONS),
-    dtype=st.sampled_from([torch.float32, torch.float64]),
-)
-def test_gradients_are_finite_and_bounded_everywhere(
-    impl: str, seed: int, scale: float, num_classes: int, options: Any, dtype: torch.dtype
+@each_formula
+def test_half_precision_is_rounded_once(
+    impl: str, half: torch.dtype, call: Any, at: Any, options: Any
 ) -> None:
-    torch.manual_seed(seed)
-    input = (scale * torch.randn(8, num_classes)).to(dtype).requires_grad_()
-    loss = eureka_loss(input, torch.randint(num_classes, (8,)), reduction="sum", impl=impl, **options)
-    (gradient,) = torch.autograd.grad(loss, input)
-    assert gradient.isfinite().all()
-    # |dL/dz| <= 1 + w with the likelihood bonus; the others' slopes here are no steeper than 1 + 10
-    assert gradient.abs().max() <= 1 + options.get("encouragement", 10.0) + 1e-5
-    # a constant added to all logits changes nothing
-    assert gradient.sum(-1).abs().max() <= 1e-5
+    cases = ["200 above the rest", "the others far apart", "p = 0.99", "200 below the rest"]
+    input = torch.cat([row(*RANGES[case], half) for case in cases]).requires_grad_()
+    target = TARGET.expand(len(input))
+    exact_input = input.detach().float().requires_grad_()
+    for label_smoothing in (0.0, 0.1):
+        shared: Any = {"label_smoothing": label_smoothing, "reduction": "none", "impl": impl, **options}
+        loss = call(input, target, **shared)
+        (gradient,) = torch.autograd.grad(loss.sum(), input)
+        assert loss.dtype == gradient.dtype == half
+        assert gradient.isfinite().all()
+        exact_loss = call(exact_input, target, **shared)
+        (exact_gradient,) = torch.autograd.grad(exact_loss.sum(), exact_input)
+        assert loss.equal(exact_loss.to(half))
+        torch.testing.assert_close(gradient, exact_gradient.to(half))
 
 
-@pytest.mark.parametrize("options", OPTIONS[:-1], ids=str)
-def test_masked_classes_are_not_there(impl: str, options: Any) -> None:
+def test_margins_are_not_rounded_to_half(impl: str, half: torch.dtype) -> None:
+    input = torch.tensor([[0.9, -0.9, 0.3, 0.89]], dtype=half)
+    counts, target = [30, 16, 3, 1], torch.tensor([0])  # margins that no half holds
+    exact = ldam_loss(input.float(), target, counts, impl=impl)
+    assert ldam_loss(input, target, counts, impl=impl).equal(exact.to(half))
+
+
+@each_formula
+def test_masked_classes_are_not_there(
+    impl: str, dtype: torch.dtype, call: Any, at: Any, options: Any
+) -> None:
     """Logits of -inf exclude a class: the same as a shorter vector, and no gradient for them."""
-    kept = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
-    masked = torch.full((4, 5), -math.inf, dtype=torch.float64)
+    kept = torch.randn(4, 3, dtype=dtype, requires_grad=True)
+    masked = torch.full((4, 5), -math.inf, dtype=dtype)
     masked[:, [0, 2, 4]] = kept.detach()
     masked.requires_grad_()
     target = torch.tensor([0, 1, 2, 1])
-    expected = eureka_loss(kept, target, impl=impl, **options)
-    actual = eureka_loss(masked, 2 * target, impl=impl, **options)
+    expected = call(kept, target, impl=impl, **options)
+    actual = call(masked, 2 * target, impl=impl, **options)
     torch.testing.assert_close(actual, expected)
     (gradient,) = torch.autograd.grad(actual, masked)
     (expected_gradient,) = torch.autograd.grad(expected, kept)
@@ -168,43 +198,66 @@ def test_masked_classes_are_not_there(impl: str, options: Any) -> None:
     assert not gradient[:, [1, 3]].any()
 
 
-@pytest.mark.parametrize("options", OPTIONS[:-1], ids=str)
-def test_a_target_alone_has_nothing_to_learn(impl: str, options: Any) -> None:
-    input = torch.tensor([[-math.inf, 1.0, -math.inf], [0.5, 1.0, 2.0]], requires_grad=True)
-    losses = eureka_loss(input, torch.tensor([1, 1]), reduction="none", impl=impl, **options)
+@each_formula
+def test_a_target_alone_has_nothing_to_learn(
+    impl: str, dtype: torch.dtype, call: Any, at: Any, options: Any
+) -> None:
+    """All mass on the target: zero, but for halted focal loss, whose value at p = 1 is -alpha b."""
+    input = torch.tensor([[-math.inf, 1.0, -math.inf], [0.5, 1.0, 2.0]], dtype=dtype, requires_grad=True)
+    losses = call(input, torch.tensor([1, 1]), reduction="none", impl=impl, **options)
     (gradient,) = torch.autograd.grad(losses.sum(), input)
-    assert losses[0].item() == 0.0
+    expected = math.fsum(at(0.0, -math.inf, **options).parts) if call is halted_focal_loss else 0.0
+    assert losses[0].item() == pytest.approx(expected, rel=1e-6)
     assert gradient[0].tolist() == [0.0, 0.0, 0.0]
     assert gradient[1].abs().min() > 0
 
 
-@pytest.mark.parametrize("options", OPTIONS[:-1], ids=str)
-def test_an_impossible_target_costs_infinitely(impl: str, options: Any) -> None:
-    input = torch.tensor([[1.0, -math.inf, 0.0]], requires_grad=True)
-    loss = eureka_loss(input, torch.tensor([1]), impl=impl, **options)
+@each_formula
+def test_an_impossible_target_costs_infinitely(
+    impl: str, dtype: torch.dtype, call: Any, at: Any, options: Any
+) -> None:
+    input = torch.tensor([[1.0, -math.inf, 0.0]], dtype=dtype, requires_grad=True)
+    loss = call(input, torch.tensor([1]), impl=impl, **options)
     (gradient,) = torch.autograd.grad(loss, input)
-    expected = F.cross_entropy(input, torch.tensor([1]))
-    assert loss.item() == expected.item() == math.inf
-    torch.testing.assert_close(gradient, torch.autograd.grad(expected, input)[0])
+    assert loss.item() == F.cross_entropy(input, torch.tensor([1])).item() == math.inf
+    # focal loss is there as steep as cross-entropy
+    alpha = options.get("alpha", 1.0)
+    expected = torch.autograd.grad(alpha * F.cross_entropy(input, torch.tensor([1])), input)[0]
+    torch.testing.assert_close(gradient, expected)
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@each_formula
 @pytest.mark.parametrize(
     "logits", [[math.nan, 0, 1], [0, math.nan, 1], [math.inf, 0, 1], [0, math.inf, 1]], ids=str
 )
-def test_broken_logits_are_not_hidden(impl: str, options: Any, logits: list[float]) -> None:
+def test_broken_logits_are_not_hidden(
+    impl: str, call: Any, at: Any, options: Any, logits: list[float]
+) -> None:
     """Overflow of a half precision model must reach the loss scaler, as it does through cross-entropy."""
     input, target = torch.tensor([logits], dtype=torch.float32, requires_grad=True), torch.tensor([0])
     assert not F.cross_entropy(input, target).isfinite()
-    loss = eureka_loss(input, target, impl=impl, **options)
-    assert not loss.isfinite()
-    assert not torch.autograd.grad(loss, input)[0].isfinite().all()
+    for label_smoothing in (0.0, 0.1, 1.0):
+        loss = call(input, target, label_smoothing=label_smoothing, impl=impl, **options)
+        assert not loss.isfinite()
+        assert not torch.autograd.grad(loss, input)[0].isfinite().all()
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_a_row_without_any_class_is_not_hidden(impl: str, options: Any) -> None:
-    loss = eureka_loss(torch.full((1, 3), -math.inf), torch.tensor([0]), impl=impl, **options)
+@each_formula
+def test_a_row_without_any_class_is_not_hidden(impl: str, call: Any, at: Any, options: Any) -> None:
+    loss = call(torch.full((1, 3), -math.inf), torch.tensor([0]), impl=impl, **options)
     assert loss.isnan()
+
+
+def test_full_smoothing_of_a_certain_target(impl: str, dtype: torch.dtype) -> None:
+    """The mean cost of the classes alone, also where the log-odds of the target are infinite."""
+    for logits in ([[200.0, 0.0, 1.0]], [[-200.0, 0.0, 1.0]], [[3.0]]):
+        input = torch.tensor(logits, dtype=dtype, requires_grad=True)
+        options: Any = {"label_smoothing": 1.0}
+        actual = eureka_loss(input, torch.tensor([0]), 0.0, impl=impl, **options)
+        expected = F.cross_entropy(input, torch.tensor([0]), **options)
+        torch.testing.assert_close(actual, expected)
+        gradients = (torch.autograd.grad(loss, input)[0] for loss in (actual, expected))
+        torch.testing.assert_close(*gradients)
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
@@ -212,31 +265,31 @@ def test_loss_scaling_saves_small_gradients(impl: str, reduction: str) -> None:
     """The scale must reach the gradient before it is rounded to half precision, or it saves nothing."""
     logits = torch.zeros(4, 512)
     logits[:, 0] = 18.0  # the others' share of the gradient is 1.5e-8, below the smallest half of 6e-8
-    input = logits.half().requires_grad_()
+    input, target = logits.half().requires_grad_(), torch.ones(4, dtype=torch.long)
     scale = 2.0**15
-    loss = eureka_loss(
-        input, torch.ones(4, dtype=torch.long), 0.0, reduction=reduction, dtype=torch.float32, impl=impl
-    )
+    loss, _ = loss_and_log_odds(input, target, plain_objective(), Options(reduction=reduction, impl=impl))
     (gradient,) = torch.autograd.grad(scale * loss, input)
     exact = logits.double().requires_grad_()
-    expected = F.cross_entropy(exact, torch.ones(4, dtype=torch.long), reduction=reduction)
+    expected = F.cross_entropy(exact, target, reduction=reduction)
     (expected_gradient,) = torch.autograd.grad(scale * expected, exact)
     rare = slice(2, None)
     assert expected_gradient[:, rare].min() > 1e-6
     torch.testing.assert_close(gradient[:, rare].double(), expected_gradient[:, rare], rtol=1e-2, atol=1e-7)
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
-@pytest.mark.parametrize("broken", [math.inf, -math.inf, 1e30])
-def test_ignored_rows_do_no_harm(impl: str, options: Any, broken: float) -> None:
+@each_formula
+@pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf, 1e30])
+def test_ignored_rows_do_no_harm(impl: str, call: Any, at: Any, options: Any, broken: float) -> None:
     input = torch.randn(2, 4)
     input[0, 0] = broken
     input.requires_grad_()
-    loss = eureka_loss(input, torch.tensor([-100, 2]), impl=impl, **options)
-    (gradient,) = torch.autograd.grad(loss, input)
     alone = input.detach()[1:].requires_grad_()
-    expected = eureka_loss(alone, torch.tensor([2]), impl=impl, **options)
-    torch.testing.assert_close(loss, expected)
-    torch.testing.assert_close(gradient[1:], torch.autograd.grad(expected, alone)[0])
-    if broken != math.inf:  # there F.cross_entropy has NaN as well
-        assert not gradient[0].any()
+    for label_smoothing in (0.0, 0.1):
+        shared: Any = {"label_smoothing": label_smoothing, "impl": impl, **options}
+        loss = call(input, torch.tensor([-100, 2]), **shared)
+        (gradient,) = torch.autograd.grad(loss, input)
+        expected = call(alone, torch.tensor([2]), **shared)
+        torch.testing.assert_close(loss, expected)
+        torch.testing.assert_close(gradient[1:], torch.autograd.grad(expected, alone)[0])
+        if math.isfinite(broken) or broken == -math.inf or impl == "fused":
+            assert not gradient[0].any()  # else F.cross_entropy has NaN there as well

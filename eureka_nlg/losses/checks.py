@@ -1,0 +1,127 @@
+"""Arguments of the losses: what cannot work is said at the call, with what was given and expected."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = [
+    "Encouragement",
+    "Options",
+    "check_arguments",
+    "check_encouragement",
+    "check_reduction",
+    "check_target",
+    "is_transformed",
+]
+
+Encouragement = Tensor | float | None
+
+_IMPLEMENTATIONS = ("auto", "fused", "reference")
+
+
+class Options(NamedTuple):
+    """Arguments that all losses share; see :func:`eureka_nlg.losses.eureka_loss`."""
+
+    weight: Tensor | None = None
+    ignore_index: int = -100
+    reduction: str = "mean"
+    label_smoothing: float = 0.0
+    impl: str = "auto"
+
+    def check(self) -> None:
+        """Raise ValueError for an option that is none."""
+        check_reduction(self.reduction)
+        if not 0.0 <= self.label_smoothing <= 1.0:
+            raise ValueError(f"label_smoothing must lie in [0, 1], got {self.label_smoothing!r}")
+        if self.impl not in _IMPLEMENTATIONS:
+            raise ValueError(f"impl must be 'auto', 'fused' or 'reference', got {self.impl!r}")
+
+
+def check_reduction(reduction: str) -> None:
+    """Raise ValueError for an unknown reduction."""
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
+
+
+def check_encouragement(encouragement: Encouragement, num_classes: int | None = None) -> Encouragement:
+    """Return the encouragement if it is None, a number >= 0, or a floating tensor ``[C]`` or ``[]`` of such.
+
+    Values in tensors are checked on the CPU only, as on a GPU it would wait for the device, and not inside
+    of ``torch.compile`` and ``torch.func`` transforms.
+
+    Raises:
+        ValueError: a negative or non-finite value, a wrong shape, or a length other than ``num_classes``.
+        TypeError: anything else.
+    """
+    if encouragement is None:
+        return None
+    if not isinstance(encouragement, Tensor):
+        if isinstance(encouragement, bool) or not isinstance(encouragement, int | float):
+            raise TypeError(
+                f"encouragement must be None, a number or a tensor [C], got {type(encouragement).__name__}"
+            )
+        if not 0.0 <= encouragement < math.inf:
+            raise ValueError(f"encouragement must be finite and not negative, got {encouragement!r}")
+        return float(encouragement)
+    if encouragement.dim() == 0 and num_classes is not None:
+        encouragement = encouragement.expand(num_classes)
+    if encouragement.dim() > 1 or (num_classes is not None and encouragement.shape[0] != num_classes):
+        expected = "[C]" if num_classes is None else f"[{num_classes}], one weight per class"
+        raise ValueError(f"encouragement must have shape {expected}, got {list(encouragement.shape)}")
+    if not encouragement.is_floating_point():
+        raise TypeError(f"encouragement must be a floating tensor, got {encouragement.dtype}")
+    if encouragement.device.type == "cpu" and not is_transformed():
+        values = encouragement.detach().reshape(-1)
+        low, high = (value.item() for value in values.aminmax()) if values.numel() else (0.0, 0.0)
+        if not 0.0 <= low <= high < math.inf:  # NaN is caught too
+            index = int((~((values >= 0.0) & (values < math.inf))).nonzero()[0])
+            raise ValueError(
+                f"encouragement must be finite and not negative, got {values[index].item()} for class {index}"
+            )
+    return encouragement
+
+
+def check_target(target: Tensor, num_classes: int) -> None:
+    """Raise IndexError if a target is no class. A GPU is not waited for: there an assertion fails later."""
+    if target.numel() == 0:
+        return
+    if target.device.type == "cuda":
+        torch._assert_async(((target >= 0) & (target < num_classes)).all())
+    if target.device.type != "cpu":
+        return
+    low, high = (int(value) for value in target.aminmax())
+    if low < 0 or high >= num_classes:
+        raise IndexError(
+            f"target {low if low < 0 else high} is out of bounds for {num_classes} classes: expected 0 to "
+            f"{num_classes - 1}, or ignore_index"
+        )
+
+
+def is_transformed() -> bool:
+    """Inside torch.compile or a torch.func transform, where values cannot be looked at."""
+    return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+
+
+def check_arguments(input: Tensor, target: Tensor, options: Options) -> None:
+    """Raise TypeError or ValueError where the arguments that all losses share do not fit each other."""
+    options.check()
+    if not input.is_floating_point():
+        raise TypeError(f"input must be floating logits, got {input.dtype}")
+    if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
+        raise TypeError(f"target must hold integer class indices, got {target.dtype}")
+    if input.dim() == 0:
+        raise ValueError("input must have shape [C], [N, C] or [N, C, d1, ...], got a scalar")
+    expected = input.shape[:1] + input.shape[2:] if input.dim() > 1 else input.shape[:0]
+    if target.shape != expected:
+        raise ValueError(
+            f"target must have shape {list(expected)} for input of shape {list(input.shape)} "
+            f"([N, C, d1, ...] takes [N, d1, ...]), got {list(target.shape)}"
+        )
+    num_classes = input.shape[1 if input.dim() > 1 else 0]
+    weight = options.weight
+    if weight is not None and weight.shape != (num_classes,):
+        raise ValueError(f"weight must have shape [{num_classes}], got {list(weight.shape)}")

@@ -1,0 +1,84 @@
+"""The passes over the logits in torch's operations, a few rows at a time: any device, any floating dtype."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from eureka_nlg.losses.kernels.sweeps import RowStatistics
+
+__all__ = ["row_statistics", "write_gradient"]
+
+# On a CPU the rows worked on should stay in the cache; a GPU wants few, large kernels.
+_CHUNK_BYTES_ON_CPU = 1 << 21
+_CHUNK_BYTES_ELSEWHERE = 1 << 28
+
+
+def row_statistics(
+    logits: Tensor, target: Tensor, weight: Tensor | None, with_uniform: bool
+) -> RowStatistics:
+    """See :class:`eureka_nlg.losses.kernels.sweeps.Sweeps`."""
+    num_rows = len(logits)
+    dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
+    log_odds, top, mass = (torch.empty(num_rows, dtype=dtype, device=logits.device) for _ in range(3))
+    uniform = torch.empty_like(log_odds) if with_uniform else None
+    for rows in _chunks(logits):
+        index = target[rows].clamp(min=0).unsqueeze(-1)
+        work = logits[rows].to(dtype, copy=True)
+        own = work.gather(-1, index)
+        if uniform is not None:
+            mean = work.mean(-1) if weight is None else (work * weight).sum(-1) / weight.sum()
+            uniform[rows] = work.logsumexp(-1) - mean
+        # The others get their own maximum: relative to the target's, all of them could underflow.
+        work.scatter_(-1, index, -math.inf)
+        highest = work.amax(-1, keepdim=True)
+        highest.masked_fill_(highest == -math.inf, 0.0)
+        total = work.sub_(highest).exp_().sum(-1, keepdim=True)
+        u = (own - highest) - total.log()
+        u.masked_fill_(own == math.inf, math.nan)  # an overflow, not certainty
+        log_odds[rows], top[rows], mass[rows] = u.squeeze(-1), highest.squeeze(-1), total.squeeze(-1)
+    log_odds.masked_fill_(target < 0, math.nan)
+    if uniform is not None:
+        uniform.masked_fill_(target < 0, math.nan)
+    return RowStatistics(log_odds, uniform, top, mass)
+
+
+def write_gradient(
+    logits: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    rows: RowStatistics,
+    grad_log_odds: Tensor,
+    grad_uniform: Tensor | None,
+    out: Tensor,
+) -> None:
+    """See :class:`eureka_nlg.losses.kernels.sweeps.Sweeps`."""
+    of_others, at_target, is_zero = -grad_log_odds, grad_log_odds, grad_log_odds == 0.0
+    of_weight = None
+    if grad_uniform is not None:
+        of_weight = grad_uniform / (logits.shape[1] if weight is None else weight.sum())
+        own_weight = 1.0 if weight is None else weight[target.clamp(min=0)]
+        of_others = of_others + grad_uniform * torch.sigmoid(-rows.log_odds)
+        at_target = at_target + grad_uniform * torch.sigmoid(rows.log_odds) - of_weight * own_weight
+        is_zero = is_zero & (grad_uniform == 0.0)
+    is_zero = is_zero | (target < 0)
+    of_mass = torch.where(rows.mass == 0.0, 0.0, of_others / rows.mass)
+    at_target = at_target.masked_fill(is_zero, 0.0).unsqueeze(-1)
+    for chunk in _chunks(logits):
+        work = logits[chunk].to(rows.mass.dtype, copy=True)
+        work.sub_(rows.top[chunk].unsqueeze(-1)).exp_().mul_(of_mass[chunk].unsqueeze(-1))
+        if of_weight is not None:
+            constant = of_weight[chunk].unsqueeze(-1)
+            work.sub_(constant if weight is None else constant * weight)
+        work.masked_fill_(is_zero[chunk].unsqueeze(-1), 0.0)
+        work.scatter_(-1, target[chunk].clamp(min=0).unsqueeze(-1), at_target[chunk])
+        out[chunk] = work
+
+
+def _chunks(logits: Tensor) -> list[slice]:
+    num_rows, num_classes = logits.shape
+    chunk_bytes = _CHUNK_BYTES_ON_CPU if logits.device.type == "cpu" else _CHUNK_BYTES_ELSEWHERE
+    size = max(1, chunk_bytes // (4 * max(1, num_classes)))
+    return [slice(start, start + size) for start in range(0, num_rows, size)]

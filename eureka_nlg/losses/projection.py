@@ -1,0 +1,200 @@
+"""The last linear layer and the loss together, some rows at a time, so that ``[N, C]`` is never there."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from eureka_nlg.losses.checks import Options, check_arguments
+from eureka_nlg.losses.kernels import sweeps_for
+from eureka_nlg.losses.objectives import Objective
+from eureka_nlg.losses.rows import Rows, result_dtype
+
+__all__ = ["loss_and_log_odds_of_projection", "loss_of_projection"]
+
+# Logits held at once. Fewer rows would read and write the gradient of the weight more often, which counts
+# when that is larger than this.
+_CHUNK_BYTES = 1 << 25
+
+
+def loss_of_projection(
+    hidden: Tensor,
+    linear_weight: Tensor,
+    linear_bias: Tensor | None,
+    target: Tensor,
+    objective: Objective,
+    options: Options,
+) -> Tensor:
+    """Loss in the dtype of the logits. See :func:`eureka_nlg.losses.linear_eureka_loss`."""
+    loss, _ = loss_and_log_odds_of_projection(hidden, linear_weight, linear_bias, target, objective, options)
+    return loss.to(result_dtype(hidden))
+
+
+def loss_and_log_odds_of_projection(
+    hidden: Tensor,
+    linear_weight: Tensor,
+    linear_bias: Tensor | None,
+    target: Tensor,
+    objective: Objective,
+    options: Options,
+) -> tuple[Tensor, Tensor]:
+    """Loss and detached log-odds ``[N]``, as :func:`eureka_nlg.losses.rows.loss_and_log_odds`."""
+    _check_projection(hidden, linear_weight, linear_bias)
+    num_classes = linear_weight.shape[0]
+    check_arguments(hidden.new_empty(1).expand(len(hidden), num_classes), target, options)
+    if torch.is_autocast_enabled(hidden.device.type) and hidden.dtype != torch.float64:
+        dtype = torch.get_autocast_dtype(hidden.device.type)
+        hidden, linear_weight = hidden.to(dtype), linear_weight.to(dtype)
+        linear_bias = None if linear_bias is None else linear_bias.to(dtype)
+    for name, value in (("linear_weight", linear_weight), ("linear_bias", linear_bias)):
+        if value is not None and value.dtype != hidden.dtype:
+            raise TypeError(f"{name} must have the dtype of hidden, {hidden.dtype}, got {value.dtype}")
+    compute_dtype = torch.float64 if hidden.dtype == torch.float64 else torch.float32
+    rows = Rows.of(target, num_classes, options, compute_dtype)
+    # Padding is a good part of a batch of sentences, and a multiplication less for each of its rows.
+    kept = rows.kept.nonzero().squeeze(-1)
+    is_part, rows_left = len(kept) < len(target), rows
+    if is_part:
+        hidden, rows_left = hidden[kept], rows.select(kept)
+    denominator = rows_left.denominator(compute_dtype) if options.reduction == "mean" else None
+    # the mean of nothing is NaN, its gradient zero
+    scale = None if denominator is None else torch.where(denominator == 0.0, 0.0, 1.0 / denominator)
+    if not torch.is_grad_enabled():  # else the gradients would be computed for nothing
+        hidden, linear_weight = hidden.detach(), linear_weight.detach()
+        linear_bias = None if linear_bias is None else linear_bias.detach()
+    with torch.autocast(hidden.device.type, enabled=False):
+        loss, log_odds = _ProjectionLoss.apply(
+            hidden, linear_weight, linear_bias, rows_left, objective, scale, options.reduction == "none"
+        )
+    if denominator is not None:
+        loss = loss + torch.where(denominator == 0.0, torch.nan, 0.0)
+    if is_part:
+        log_odds = log_odds.new_full(target.shape, torch.nan).index_copy_(0, kept, log_odds)
+        if options.reduction == "none":
+            loss = loss.new_zeros(target.shape).index_copy(0, kept, loss)
+    return loss, log_odds
+
+
+class _ProjectionLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        linear_weight: Tensor,
+        linear_bias: Tensor | None,
+        rows: Rows,
+        objective: Objective,
+        scale: Tensor | None,
+        by_row: bool,
+    ) -> tuple[Tensor, Tensor]:
+        needed = tuple(ctx.needs_input_grad[:3])
+        # Gradients along with the loss save one product with the weight. Not so where each row's share in the
+        # result is not known yet, nor in float16, which cannot hold gradients before they are loss-scaled.
+        ctx.is_late = by_row or hidden.dtype == torch.float16
+        layer = _Layer(hidden, linear_weight, linear_bias)
+        loss, log_odds, gradients = _work(
+            layer, rows, objective, scale, (False, False, False) if ctx.is_late else needed
+        )
+        ctx.rows, ctx.objective, ctx.scale = rows, objective, scale
+        ctx.save_for_backward(*(layer if ctx.is_late else gradients))
+        ctx.mark_non_differentiable(log_odds)
+        if by_row:
+            return loss, log_odds
+        return (loss.sum() if scale is None else loss.sum() * scale), log_odds
+
+    @staticmethod
+    def backward(ctx: Any, grad_loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():  # create_graph
+            raise RuntimeError(
+                "the fused loss has no second derivative: use eureka_loss with impl='reference'"
+            )
+        if ctx.is_late:
+            layer = _Layer(*ctx.saved_tensors)
+            factor = grad_loss if ctx.scale is None else grad_loss * ctx.scale
+            _, _, gradients = _work(layer, ctx.rows, ctx.objective, factor, tuple(ctx.needs_input_grad[:3]))
+        else:
+            gradients = tuple(
+                None if gradient is None else (gradient * grad_loss).to(gradient.dtype)
+                for gradient in ctx.saved_tensors
+            )
+        return *gradients, None, None, None, None
+
+
+class _Layer(NamedTuple):
+    hidden: Tensor
+    weight: Tensor
+    bias: Tensor | None
+
+
+def _work(
+    layer: _Layer,
+    rows: Rows,
+    objective: Objective,
+    factor: Tensor | None,
+    needed: tuple[bool, ...],
+) -> tuple[Tensor, Tensor, tuple[Tensor | None, ...]]:
+    """Losses and log-odds of the rows, and the needed gradients of the sum of the losses times ``factor``."""
+    hidden, weight, bias = layer
+    num_rows, num_classes = len(hidden), len(weight)
+    dtype = torch.float64 if hidden.dtype == torch.float64 else torch.float32
+    loss, log_odds = (torch.empty(num_rows, dtype=dtype, device=hidden.device) for _ in range(2))
+    # Sums over chunks are kept in the dtype of the computation.
+    of_hidden = torch.empty_like(hidden) if needed[0] else None
+    of_weight = torch.zeros_like(weight, dtype=dtype) if needed[1] else None
+    of_bias = torch.zeros(num_classes, dtype=dtype, device=hidden.device) if needed[2] else None
+    chunk_bytes = max(_CHUNK_BYTES, weight.numel() * weight.element_size())
+    size = max(1, min(num_rows, chunk_bytes // (num_classes * hidden.element_size() or 1)))
+    buffer = hidden.new_empty(size, num_classes)
+    for start in range(0, num_rows, size):
+        chunk = slice(start, min(start + size, num_rows))
+        inputs, part = hidden[chunk], rows.select(chunk)
+        logits = buffer[: len(inputs)]
+        if bias is None:
+            torch.mm(inputs, weight.t(), out=logits)
+        else:
+            torch.addmm(bias, inputs, weight.t(), out=logits)
+        sweeps = sweeps_for(logits)
+        statistics = sweeps.row_statistics(logits, part.target, part.class_weight, part.label_smoothing > 0.0)
+        log_odds[chunk] = statistics.log_odds
+        if not any(needed):
+            loss[chunk] = part.loss(objective, statistics.log_odds, statistics.uniform)
+            continue
+        leaves = [value.requires_grad_() for value in statistics[:2] if value is not None]
+        with torch.enable_grad():
+            losses = part.loss(objective, *leaves, *[None] * (2 - len(leaves)))
+            weighted = losses if factor is None else losses * (factor[chunk] if factor.dim() else factor)
+            slopes = torch.autograd.grad(weighted.sum(), leaves)
+        loss[chunk] = losses.detach()
+        of_uniform = slopes[1] if len(slopes) > 1 else None
+        sweeps.write_gradient(
+            logits, part.target, part.class_weight, statistics, slopes[0], of_uniform, out=logits
+        )
+        if of_hidden is not None:
+            torch.mm(logits, weight, out=of_hidden[chunk])
+        if of_weight is not None:
+            if of_weight.dtype == logits.dtype:
+                of_weight.addmm_(logits.t(), inputs)
+            else:
+                of_weight += logits.t() @ inputs
+        if of_bias is not None:
+            of_bias += logits.sum(0, dtype=dtype)
+    gradients = (
+        of_hidden,
+        None if of_weight is None else of_weight.to(weight.dtype),
+        None if of_bias is None or bias is None else of_bias.to(bias.dtype),
+    )
+    return loss, log_odds, gradients
+
+
+def _check_projection(hidden: Tensor, linear_weight: Tensor, linear_bias: Tensor | None) -> None:
+    if hidden.dim() != 2 or linear_weight.dim() != 2 or hidden.shape[1] != linear_weight.shape[1]:
+        raise ValueError(
+            "hidden and linear_weight must have shapes [N, H] and [C, H], "
+            f"got {list(hidden.shape)} and {list(linear_weight.shape)}"
+        )
+    if linear_bias is not None and linear_bias.shape != linear_weight.shape[:1]:
+        raise ValueError(f"linear_bias must have shape [{len(linear_weight)}], got {list(linear_bias.shape)}")
+    if not hidden.is_floating_point():
+        raise TypeError(f"hidden must be floating, got {hidden.dtype}")

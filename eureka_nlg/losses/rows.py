@@ -1,0 +1,142 @@
+"""What every loss does around its scalar function: shapes, ignored targets, weights, smoothing, reduction."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from eureka_nlg.losses.checks import Options, check_arguments, check_target, is_transformed
+from eureka_nlg.losses.kernels import fused_log_odds
+from eureka_nlg.losses.log_odds import reference_log_odds
+from eureka_nlg.losses.objectives import Objective
+
+__all__ = ["Rows", "loss_and_log_odds", "loss_of_logits", "reduced", "result_dtype"]
+
+
+class Rows(NamedTuple):
+    """What is known of the rows besides their logits.
+
+    Attributes:
+        target: ``[N]`` int64, valid also where the row is ignored.
+        kept: ``[N]`` bool.
+        weight: ``[N]``, that of the target's class; None for one.
+        class_weight: ``[C]``, or None.
+        label_smoothing: torch's definition.
+    """
+
+    target: Tensor
+    kept: Tensor
+    weight: Tensor | None
+    class_weight: Tensor | None
+    label_smoothing: float
+
+    @classmethod
+    def of(cls, target: Tensor, num_classes: int, options: Options, dtype: torch.dtype) -> Rows:
+        """Find out which rows count; raises IndexError for a target that is no class."""
+        target = target.long()  # before the comparison, in which -100 would turn into the uint8 156
+        kept = target != options.ignore_index
+        target = torch.where(kept, target, 0)
+        if not is_transformed():
+            check_target(target, num_classes)
+        class_weight = None if options.weight is None else options.weight.to(dtype)
+        weight = None if class_weight is None else class_weight[target]
+        return cls(target, kept, weight, class_weight, options.label_smoothing)
+
+    def select(self, rows: slice | Tensor) -> Rows:
+        """Some of the rows."""
+        weight = None if self.weight is None else self.weight[rows]
+        return self._replace(target=self.target[rows], kept=self.kept[rows], weight=weight)
+
+    def denominator(self, dtype: torch.dtype) -> Tensor:
+        """What ``reduction="mean"`` divides by: the sum of the rows' weights."""
+        if self.weight is None:
+            return self.kept.sum(dtype=dtype)
+        return torch.where(self.kept, self.weight, 0.0).sum()
+
+    def loss(self, objective: Objective, log_odds: Tensor, uniform: Tensor | None) -> Tensor:
+        """Loss of each row, ``[N]``, 0 where ignored."""
+        # Cut off before the arithmetic too: not even NaN in an ignored row may reach a gradient.
+        log_odds = torch.where(self.kept, log_odds, 0.0)
+        loss = objective.term(log_odds, self.target)
+        if self.label_smoothing > 0.0:
+            share = 1.0 - self.label_smoothing
+            # of an infinite loss nothing is left either, but NaN stays
+            loss = share * loss if share > 0.0 else 0.0 * log_odds.sigmoid()
+        if self.weight is not None:
+            # a weight of zero wins over an infinite loss
+            loss = torch.where(self.weight == 0.0, 0.0, self.weight * loss)
+        if uniform is not None:
+            scale = 1.0 if self.class_weight is None else self.class_weight.mean()
+            loss = loss + self.label_smoothing * scale * torch.where(self.kept, uniform, 0.0)
+        if objective.reward is not None:
+            loss = loss + objective.reward(log_odds, self.target)
+        return torch.where(self.kept, loss, 0.0)
+
+
+def loss_of_logits(input: Tensor, target: Tensor, objective: Objective, options: Options) -> Tensor:
+    """Loss of logits in their dtype; in float32 under autocast. See :func:`eureka_nlg.losses.eureka_loss`."""
+    loss, _ = loss_and_log_odds(input, target, objective, options)
+    return loss.to(result_dtype(input))
+
+
+def loss_and_log_odds(
+    input: Tensor, target: Tensor, objective: Objective, options: Options
+) -> tuple[Tensor, Tensor]:
+    """Loss of logits, and the log-odds of the targets.
+
+    Args:
+        input: logits ``[N, C]``, ``[N, C, d1, ...]`` or ``[C]``, floating.
+        target: ``[N]``, ``[N, d1, ...]`` or ``[]``, integer.
+        objective: the loss as a function of the log-odds.
+        options: the arguments that all losses share.
+
+    Returns:
+        The loss, reduced or in the shape of ``target``, and the detached log-odds in the shape of
+        ``target``, NaN in ignored rows: ``logsigmoid`` of them is ``log p``. Both in float32, float64 for
+        float64 logits.
+    """
+    check_arguments(input, target, options)
+    class_dim = 1 if input.dim() > 1 else 0
+    num_classes = input.shape[class_dim]
+    logits = input.movedim(class_dim, -1).reshape(-1, num_classes)
+    compute_dtype = torch.float64 if input.dtype == torch.float64 else torch.float32
+    rows = Rows.of(target.reshape(-1), num_classes, options, compute_dtype)
+
+    impl = options.impl
+    needs_uniform = options.label_smoothing > 0.0
+    weight_is_learned = (
+        needs_uniform
+        and options.weight is not None
+        and options.weight.requires_grad
+        and torch.is_grad_enabled()
+    )
+    if impl == "auto":
+        impl = "reference" if weight_is_learned or is_transformed() else "fused"
+    if impl == "fused":
+        if weight_is_learned:
+            raise ValueError(
+                "impl='fused' gives no gradient of weight with label smoothing: give impl='reference'"
+            )
+        targets = torch.where(rows.kept, rows.target, -1)
+        log_odds, uniform = fused_log_odds(logits, targets, rows.class_weight, needs_uniform)
+    else:
+        log_odds, uniform = reference_log_odds(logits, rows.target, rows.class_weight, needs_uniform)
+    loss = reduced(rows.loss(objective, log_odds, uniform), rows, options.reduction)
+    if options.reduction == "none":
+        loss = loss.reshape(target.shape)
+    return loss, torch.where(rows.kept, log_odds.detach(), torch.nan).reshape(target.shape)
+
+
+def reduced(loss: Tensor, rows: Rows, reduction: str) -> Tensor:
+    """The rows' losses, their sum, or their mean as ``cross_entropy`` weights it."""
+    if reduction == "none":
+        return loss
+    return loss.sum() if reduction == "sum" else loss.sum() / rows.denominator(loss.dtype)
+
+
+def result_dtype(input: Tensor) -> torch.dtype:
+    """That of the input; float32 where autocast would compute a loss of half-precision logits in it."""
+    is_half = input.dtype in (torch.float16, torch.bfloat16)
+    return torch.float32 if is_half and torch.is_autocast_enabled(input.device.type) else input.dtype

@@ -1,0 +1,65 @@
+"""Deferral: which loss holds in which epoch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+__all__ = ["Deferred"]
+
+
+class Deferred(nn.Module):
+    """One loss until an epoch, another from it on: the methods marked with a dagger in the paper's tables.
+
+    Args:
+        first: loss of the epochs before ``start_epoch``, a module or function of (input, target).
+        then: loss from ``start_epoch`` on.
+        start_epoch: first epoch of ``then``; epochs count from 1.
+
+    Call :meth:`set_epoch` at the start of every epoch, after a resume too: a loss that was not told the epoch
+    raises RuntimeError rather than guess. The epoch is no part of the state dict.
+
+    >>> import torch
+    >>> from eureka_nlg.losses import EurekaLoss
+    >>> loss_function = Deferred(nn.CrossEntropyLoss(), EurekaLoss(), start_epoch=6)
+    >>> loss_function.set_epoch(6)
+    >>> loss_function.current is loss_function.then
+    True
+    """
+
+    def __init__(self, first: Any, then: Any, start_epoch: int) -> None:
+        super().__init__()
+        if isinstance(start_epoch, bool) or not isinstance(start_epoch, int) or start_epoch < 1:
+            raise ValueError(f"start_epoch must be a whole number from 1 on, got {start_epoch!r}")
+        for name, loss in (("first", first), ("then", then)):
+            if not callable(loss):
+                raise TypeError(f"{name} must be a loss, a module or function, got {type(loss).__name__}")
+        self.first = first
+        self.then = then
+        self.start_epoch = start_epoch
+        self.epoch: int | None = None
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch it is, from 1 on; told on to the two losses if they are deferred themselves."""
+        if isinstance(epoch, bool) or not isinstance(epoch, int) or epoch < 1:
+            raise ValueError(f"epoch must be a whole number from 1 on, got {epoch!r}")
+        self.epoch = epoch
+        for loss in (self.first, self.then):
+            if hasattr(loss, "set_epoch"):
+                loss.set_epoch(epoch)
+
+    @property
+    def current(self) -> Any:
+        """The loss that holds now."""
+        if self.epoch is None:
+            raise RuntimeError("a deferred loss must be told the epoch: call set_epoch(epoch), from 1 on")
+        return self.then if self.epoch >= self.start_epoch else self.first
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Loss of the current epoch."""
+        return self.current(input, target)
+
+    def extra_repr(self) -> str:
+        """Options as ``print(module)`` shows them."""
+        return f"start_epoch={self.start_epoch}, epoch={self.epoch}"

@@ -1,0 +1,306 @@
+"""The compiled passes against those on torch's operations in float64, which the formulas are held to."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from eureka_nlg.losses.kernels import RowStatistics, native, portable, sweeps_for
+
+needs_native = pytest.mark.skipif(not native.is_available(), reason="the passes in C were not compiled")
+each_dtype = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+
+BLOCK = 1024  # classes that the C code takes at once
+SIZES = [1, 2, 7, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK - 1, 2 * BLOCK, 2 * BLOCK + 1, 5000]
+
+
+def test_compiled_wherever_it_can_be() -> None:
+    """Otherwise the tests of the compiled passes would be skipped and nobody would know."""
+    if sys.platform != "linux" or shutil.which("cc") is None:
+        pytest.skip("no C compiler that the passes are written for")
+    assert native.is_available()
+    assert sweeps_for(torch.zeros(1, 2)) is native
+    assert sweeps_for(torch.zeros(1, 2, dtype=torch.bfloat16)) is native
+    assert sweeps_for(torch.zeros(1, 2, dtype=torch.float64)) is portable
+    assert sweeps_for(torch.zeros(1, 2, dtype=torch.float16)) is portable
+    assert sweeps_for(torch.zeros(1, 2, device="meta")) is portable
+
+
+def in_float64(values: Tensor | None) -> Tensor | None:
+    return None if values is None else values.double()
+
+
+def both(
+    logits: Tensor, target: Tensor, weight: Tensor | None = None, uniform: bool = False
+) -> tuple[tuple[RowStatistics, Tensor], tuple[RowStatistics, Tensor]]:
+    """Statistics and gradient of the compiled passes, and of the others in float64."""
+    num_rows = len(logits)
+    of_log_odds = torch.linspace(-1.0, 2.0, num_rows)
+    of_uniform = torch.linspace(0.3, -0.5, num_rows) if uniform else None
+    out = torch.full(logits.shape, 7.0, dtype=logits.dtype)
+    rows = native.row_statistics(logits, target, weight, uniform)
+    native.write_gradient(logits, target, weight, rows, of_log_odds, of_uniform, out)
+
+    exact_logits, exact_weight = logits.double(), in_float64(weight)
+    exact_out = torch.full(logits.shape, 7.0, dtype=torch.float64)
+    exact_rows = portable.row_statistics(exact_logits, target, exact_weight, uniform)
+    portable.write_gradient(
+        exact_logits,
+        target,
+        exact_weight,
+        exact_rows,
+        of_log_odds.double(),
+        in_float64(of_uniform),
+        exact_out,
+    )
+    return (rows, out), (exact_rows, exact_out)
+
+
+def assert_agree(
+    logits: Tensor, target: Tensor, weight: Tensor | None = None, uniform: bool = False
+) -> tuple[RowStatistics, Tensor]:
+    """Compare, and return what the compiled passes found."""
+    (rows, gradient), (exact_rows, exact_gradient) = both(logits, target, weight, uniform)
+    kept = target >= 0
+    for name, one, other in zip(rows._fields, rows, exact_rows):
+        if other is None:
+            assert one is None, name
+            continue
+        # the uniform cost is a difference of numbers of the size of the logits
+        largest = max([1.0, *logits[logits.isfinite()].abs().double().tolist()])
+        tolerance: Any = {
+            "rtol": 2e-6,
+            "atol": 1e-6 * (largest if name == "uniform" else 1.0),
+            "equal_nan": True,
+        }
+        torch.testing.assert_close(one.double()[kept], other[kept], **tolerance)
+    # Rounding to nearest is off by half a unit at most; a hair more where both are computed differently.
+    rounding = 0.51 * torch.finfo(torch.bfloat16).eps if logits.dtype == torch.bfloat16 else 4e-6
+    torch.testing.assert_close(gradient.double(), exact_gradient, rtol=rounding, atol=1e-8)
+    assert rows.log_odds[~kept].isnan().all()
+    assert not gradient[~kept].any()
+    return rows, gradient
+
+
+def batch(num_classes: int, dtype: torch.dtype, scale: float = 3.0) -> tuple[Tensor, Tensor]:
+    """Rows with the target first, last, in the middle, at the ends of a block, and one without a target."""
+    places = [0, num_classes - 1, num_classes // 2, BLOCK - 1, BLOCK, BLOCK + 1]
+    target = torch.tensor([place for place in places if place < num_classes] + [-1])
+    return (scale * torch.randn(len(target), num_classes)).to(dtype), target
+
+
+@needs_native
+@each_dtype
+@pytest.mark.parametrize("num_classes", SIZES)
+def test_agrees_at_each_size(dtype: torch.dtype, num_classes: int) -> None:
+    logits, target = batch(num_classes, dtype)
+    assert_agree(logits, target)
+    assert_agree(logits, target, uniform=True)
+    assert_agree(logits, target, weight=torch.rand(num_classes), uniform=True)
+
+
+@needs_native
+@each_dtype
+@pytest.mark.parametrize("scale", [0.1, 30.0, 1e3, 1e30])
+def test_agrees_at_each_scale(dtype: torch.dtype, scale: float) -> None:
+    logits, target = batch(BLOCK + 300, dtype, scale)
+    assert_agree(logits, target, uniform=scale < 1e3)  # beyond, a difference of huge numbers
+
+
+@needs_native
+@each_dtype
+def test_largest_logit_in_each_block(dtype: torch.dtype) -> None:
+    """What was summed up so far is rescaled when a block brings a larger one, by any factor."""
+    for place in (0, BLOCK - 1, BLOCK, 2 * BLOCK, 3 * BLOCK - 1):
+        for height in (1.0, 30.0, 200.0):
+            logits = torch.randn(1, 3 * BLOCK).to(dtype)
+            logits[0, place] = height
+            for target in (place, 5, 3 * BLOCK - 2):
+                assert_agree(logits, torch.tensor([target]))
+
+
+@needs_native
+@each_dtype
+def test_blocks_without_mass(dtype: torch.dtype) -> None:
+    """-inf in the first block, in the last, everywhere but at the target, and everywhere."""
+    size = 3 * BLOCK
+    logits = torch.randn(4, size).to(dtype)
+    logits[0, :BLOCK] = -math.inf
+    logits[1, -BLOCK:] = -math.inf
+    logits[2, : 2 * BLOCK + 1] = -math.inf
+    logits[3] = -math.inf
+    logits[3, 8] = 1.0
+    rows, gradient = assert_agree(logits, torch.tensor([4, size - 1, 2 * BLOCK + 5, 8]))
+    assert rows.log_odds.tolist()[:2] == [-math.inf, -math.inf]
+    assert rows.log_odds[3] == math.inf
+    assert gradient[3].count_nonzero() == 1
+    nothing = native.row_statistics(
+        torch.full((1, size), -math.inf, dtype=dtype), torch.tensor([8]), None, False
+    )
+    assert nothing.log_odds.isnan().all()
+
+
+@needs_native
+@each_dtype
+@pytest.mark.parametrize("broken", [math.nan, math.inf])
+@pytest.mark.parametrize("place", [0, BLOCK - 1, BLOCK, 2 * BLOCK + 16])
+def test_broken_logits_show(dtype: torch.dtype, broken: float, place: int) -> None:
+    logits = torch.randn(3, 2 * BLOCK + 17).to(dtype)
+    logits[1, place] = broken
+    for label in (place, 3):
+        target = torch.full((3,), label)
+        rows = native.row_statistics(logits, target, None, True)
+        assert not rows.log_odds[1].isfinite()
+        assert rows.uniform is not None
+        assert not rows.uniform[1].isfinite()
+        out = torch.empty_like(logits)
+        native.write_gradient(logits, target, None, rows, torch.ones(3), None, out)
+        assert not out[1].isfinite().all()
+        assert out[0].isfinite().all()
+        assert out[2].isfinite().all()
+
+
+@needs_native
+@pytest.mark.parametrize("sign", ["0", "1"])
+@pytest.mark.parametrize("payload", ["1" + 22 * "0", 23 * "1"])
+def test_no_nan_is_rounded_to_a_number(sign: str, payload: str) -> None:
+    """A NaN of all ones would be carried over into a zero."""
+    bits = int(sign + 8 * "1" + payload, 2)
+    nan = torch.tensor([bits - (1 << 32) if bits >> 31 else bits], dtype=torch.int32).view(torch.float32)
+    assert nan.isnan()
+    logits, target = torch.randn(1, 20).bfloat16(), torch.tensor([4])
+    out = torch.zeros_like(logits)
+    rows = native.row_statistics(logits, target, None, False)
+    native.write_gradient(logits, target, None, rows, nan, None, out)
+    assert out.isnan().all()
+
+
+@needs_native
+def test_bfloat16_is_rounded_to_nearest_even() -> None:
+    """The gradient at the target is what comes in, rounded: halves between two numbers go to the even one."""
+    one, unit = 1.0, 2.0**-7
+    incoming = torch.tensor(
+        [one + unit / 2, one + 1.5 * unit, one + 0.49 * unit, one + 0.51 * unit, -one - unit / 2]
+    )
+    logits, target = torch.randn(5, 3).bfloat16(), torch.zeros(5, dtype=torch.int64)
+    out = torch.empty_like(logits)
+    rows = native.row_statistics(logits, target, None, False)
+    native.write_gradient(logits, target, None, rows, incoming, None, out)
+    assert out[:, 0].tolist() == [one, one + 2 * unit, one, one + unit, -one]
+    # and torch's rounding of any float32
+    values = (torch.rand(20_000) * 80 - 40).exp2()
+    rows = RowStatistics(torch.zeros(20_000), None, torch.zeros(20_000), torch.ones(20_000))
+    out = torch.empty(20_000, 1, dtype=torch.bfloat16)
+    native.write_gradient(out.clone(), torch.zeros(20_000, dtype=torch.int64), None, rows, values, None, out)
+    assert out[:, 0].equal(values.bfloat16())
+
+
+@needs_native
+@each_dtype
+def test_layouts_of_the_logits(dtype: torch.dtype) -> None:
+    wide = torch.randn(5, 3000).to(dtype)
+    target = torch.tensor([0, 7, 1200, -1, 1233])
+    layouts = {
+        "part of wider rows": wide[:, 100:1334],
+        "every second row": torch.randn(10, 1234).to(dtype)[::2],
+        "the same row": torch.randn(1, 1234).to(dtype).expand(5, -1),
+        "transposed": torch.randn(1234, 5).to(dtype).t(),
+        "every second class": torch.randn(5, 2468).to(dtype)[:, ::2],
+    }
+    for logits in layouts.values():
+        rows, gradient = assert_agree(logits, target)
+        expected_rows, expected_gradient = assert_agree(logits.contiguous(), target)
+        assert gradient.equal(expected_gradient)
+        torch.testing.assert_close(rows, expected_rows, rtol=0, atol=0, equal_nan=True)
+
+
+@needs_native
+@each_dtype
+def test_gradient_in_the_place_of_the_logits(dtype: torch.dtype) -> None:
+    for num_classes in (1, 5, BLOCK + 5):
+        logits, target = batch(num_classes, dtype)
+        for sweeps in (native, portable):
+            rows = sweeps.row_statistics(logits, target, None, True)
+            factors = torch.linspace(1, 2, len(logits)), torch.linspace(2, 1, len(logits))
+            apart, place = torch.empty_like(logits), logits.clone()
+            sweeps.write_gradient(logits, target, None, rows, *factors, apart)
+            sweeps.write_gradient(place, target, None, rows, *factors, place)
+            assert place.equal(apart)
+
+
+@needs_native
+def test_incoming_gradients_in_any_layout() -> None:
+    """Those of a sum are one number, expanded."""
+    logits, target = batch(50, torch.float32)
+    rows = native.row_statistics(logits, target, None, False)
+    out, expected = torch.empty_like(logits), torch.empty_like(logits)
+    ones = torch.ones(len(logits))
+    native.write_gradient(logits, target, None, rows, torch.ones(()).expand(len(logits)), None, out)
+    native.write_gradient(logits, target, None, rows, ones, None, expected)
+    assert out.equal(expected)
+
+
+@needs_native
+@each_dtype
+def test_rows_without_a_gradient_become_zero(dtype: torch.dtype) -> None:
+    """Also where their logits are broken: such a row counts for nothing."""
+    logits, target = torch.randn(3, 40).to(dtype), torch.tensor([1, -1, 2])
+    logits[:2] = math.nan
+    for sweeps in (native, portable):
+        rows = sweeps.row_statistics(logits, target, None, True)
+        out = torch.full_like(logits, 7.0)
+        sweeps.write_gradient(logits, target, None, rows, torch.tensor([0.0, 1.0, 1.0]), None, out)
+        assert not out[:2].any()
+        assert out[2].all()
+        sweeps.write_gradient(logits, target, None, rows, torch.zeros(3), torch.tensor([0.0, 1.0, 1.0]), out)
+        assert not out[:2].any()
+        assert out[2].all()
+
+
+@needs_native
+@each_dtype
+def test_no_rows(dtype: torch.dtype) -> None:
+    logits, target = torch.empty(0, 9, dtype=dtype), torch.empty(0, dtype=torch.int64)
+    rows, gradient = assert_agree(logits, target, uniform=True)
+    assert rows.log_odds.shape == (0,)
+    assert gradient.shape == (0, 9)
+
+
+@pytest.fixture
+def threads() -> Iterator[None]:
+    """Give back the number of threads."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@needs_native
+@each_dtype
+@pytest.mark.usefixtures("threads")
+def test_any_number_of_threads_gives_the_same_bits(dtype: torch.dtype) -> None:
+    logits, target = torch.randn(64, 3001).to(dtype), torch.randint(3001, (64,))
+    target[5] = -1
+    results = []
+    for count in (1, 2, 3):
+        torch.set_num_threads(count)
+        out = torch.empty_like(logits)
+        rows = native.row_statistics(logits, target, None, True)
+        native.write_gradient(logits, target, None, rows, torch.ones(64), torch.ones(64), out)
+        results.append((*rows, out))
+    for other in results[1:]:
+        for one, same in zip(results[0], other):
+            torch.testing.assert_close(one, same, rtol=0, atol=0, equal_nan=True)
+
+
+def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it was not compiled, or cannot be loaded, torch's operations do it."""
+    monkeypatch.setattr(native, "_library", lambda: None)
+    assert not native.is_available()
+    assert sweeps_for(torch.zeros(1, 2)) is portable

@@ -1,0 +1,248 @@
+"""The linear layer and the loss together: the numbers of both apart, without their memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from loss_cases import assert_same, examples
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from eureka_nlg.frequency import rarest_classes
+from eureka_nlg.losses import eureka_loss, linear_eureka_loss, projection
+from eureka_nlg.losses.checks import Options
+from eureka_nlg.losses.objectives import halted_focal_objective
+from eureka_nlg.losses.rows import loss_and_log_odds
+
+H, C = 3, 7
+Layer = tuple[Tensor, Tensor, "Tensor | None"]  # hidden, weight, bias
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"encouragement": 0.0, "label_smoothing": 0.1},
+    {"encouragement": torch.linspace(0, 3, C), "weight": torch.linspace(0.5, 2, C), "likelihood_cap": 0.3},
+    {"bonus": "power", "gamma": 2.0, "label_smoothing": 0.2, "weight": torch.linspace(0.5, 2, C)},
+]
+
+
+def name(value: Any) -> str:
+    return ", ".join(value) or "defaults" if isinstance(value, dict) else str(value)
+
+
+@pytest.fixture(autouse=True, params=[False, True], ids=["one chunk", "chunks"])
+def in_chunks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Everything is tested with all rows in one chunk, and with the fewest in one, which is H."""
+    if request.param:
+        monkeypatch.setattr(projection, "_CHUNK_BYTES", 1)
+    return bool(request.param)
+
+
+def layer(num_rows: int, dtype: torch.dtype, bias: bool = True) -> Layer:
+    hidden, weight, biases = (
+        torch.randn(shape, dtype=torch.float64).to(dtype).requires_grad_()
+        for shape in [(num_rows, H), (C, H), (C,)]
+    )
+    return hidden, weight, biases if bias else None
+
+
+def labels(num_rows: int) -> Tensor:
+    target = torch.randint(C, (num_rows,))
+    target[1::3] = -100
+    return target
+
+
+def together(arguments: Layer, target: Tensor, **options: Any) -> Tensor:
+    hidden, weight, bias = arguments
+    return linear_eureka_loss(hidden, weight, target, linear_bias=bias, **options)
+
+
+def apart(arguments: Layer, target: Tensor, **options: Any) -> Tensor:
+    return eureka_loss(F.linear(*arguments), target, **options)
+
+
+def assert_same_everywhere(actual: Tensor, expected: Tensor, arguments: Layer) -> None:
+    for value in arguments:
+        if value is not None and value.requires_grad:
+            assert_same(actual, expected, value)
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+@pytest.mark.parametrize("options", OPTIONS, ids=name)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_same_value_and_gradients(dtype: torch.dtype, options: Any, reduction: str) -> None:
+    target = labels(10)
+    for bias in (True, False):
+        arguments = layer(10, dtype, bias)
+        actual = together(arguments, target, reduction=reduction, **options)
+        assert actual.dtype == dtype
+        exact = apart(arguments, target, reduction=reduction, impl="reference", **options)
+        assert_same_everywhere(actual, exact, arguments)
+
+
+@examples(max_examples=30)
+@given(
+    seed=st.integers(0, 2**31),
+    num_rows=st.integers(0, 9),
+    wanted=st.lists(st.booleans(), min_size=3, max_size=3).filter(any),
+    share_ignored=st.sampled_from([0.0, 0.3, 1.0]),
+    reduction=st.sampled_from(["none", "mean", "sum"]),
+    options=st.sampled_from(OPTIONS),
+    transposed=st.booleans(),
+)
+def test_any_arguments(
+    seed: int,
+    num_rows: int,
+    wanted: list[bool],
+    share_ignored: float,
+    reduction: str,
+    options: Any,
+    transposed: bool,
+) -> None:
+    """Only some gradients wanted; no rows, or none that counts: NaN in the mean of nothing, as apart."""
+    torch.manual_seed(seed)
+    arguments = layer(num_rows, torch.float64)
+    if transposed:
+        hidden, weight, bias = arguments
+        hidden, weight = (value.detach().t().contiguous().t() for value in (hidden, weight))
+        arguments = hidden, weight, bias
+    for value, want in zip(arguments, wanted):
+        assert value is not None
+        value.requires_grad_(want)
+    target = torch.where(torch.rand(num_rows) < share_ignored, -100, torch.randint(C, (num_rows,)))
+    actual = together(arguments, target, reduction=reduction, **options)
+    expected = apart(arguments, target, reduction=reduction, **options)
+    assert_same_everywhere(actual, expected, arguments)
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision(dtype: torch.dtype, reduction: str) -> None:
+    """The logits are rounded in both; sums over rows are not, here."""
+    arguments, target = layer(10, dtype), labels(10)
+    actual = together(arguments, target, reduction=reduction, label_smoothing=0.1)
+    expected = apart(arguments, target, reduction=reduction, label_smoothing=0.1)
+    assert actual.dtype == dtype
+    precision = torch.finfo(dtype).eps
+    torch.testing.assert_close(actual, expected, rtol=2 * precision, atol=2 * precision)
+    incoming = torch.ones_like(actual) / 4
+    wanted = [value for value in arguments if value is not None]
+    pairs = zip(
+        torch.autograd.grad(actual, wanted, incoming), torch.autograd.grad(expected, wanted, incoming)
+    )
+    for one, other in pairs:
+        assert one.dtype == dtype
+        torch.testing.assert_close(one, other, rtol=8 * precision, atol=4 * precision)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_autocast(dtype: torch.dtype) -> None:
+    """The layer in half precision, the loss in float32, the gradients in the dtype of the parameters."""
+    arguments, target = layer(10, torch.float32), labels(10)
+    with torch.autocast("cpu", dtype):
+        actual, expected = together(arguments, target), apart(arguments, target)
+        assert actual.dtype == expected.dtype == torch.float32
+        exact = layer(10, torch.float64)
+        assert_same_everywhere(together(exact, target), apart(exact, target), exact)  # left as it is
+    torch.testing.assert_close(actual, expected, rtol=1e-2, atol=1e-2)
+    wanted = [value for value in arguments if value is not None]
+    for one, other in zip(torch.autograd.grad(actual, wanted), torch.autograd.grad(expected, wanted)):
+        assert one.dtype == torch.float32
+        torch.testing.assert_close(one, other, rtol=5e-2, atol=5e-3)
+
+
+def test_loss_scaling_saves_small_gradients() -> None:
+    """In float16 the scale must reach the gradient of the logits before it is rounded."""
+    weight = torch.zeros(512, 1).half().requires_grad_()
+    bias = torch.zeros(512).half()
+    bias[0] = 18.0  # the other classes' share of the gradient is 1.5e-8, below the smallest half of 6e-8
+    hidden, target, scale = torch.ones(4, 1).half(), torch.ones(4, dtype=torch.long), 2.0**15
+    for reduction in ("mean", "sum"):
+        options: Any = {"linear_bias": bias, "reduction": reduction}
+        loss = linear_eureka_loss(hidden, weight, target, 0.0, **options)
+        (gradient,) = torch.autograd.grad(scale * loss.float(), weight)
+        exact = F.linear(hidden, weight, bias).double()
+        expected = scale * F.cross_entropy(exact, target, reduction=reduction)
+        (expected_gradient,) = torch.autograd.grad(expected, weight)
+        assert expected_gradient[2:].min() > 0
+        torch.testing.assert_close(gradient[2:], expected_gradient[2:], rtol=1e-2, atol=1e-7)
+
+
+class Largest(TorchDispatchMode):
+    """Bytes of the largest memory that any operation returned."""
+
+    num_bytes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for value in result if isinstance(result, (tuple, list)) else [result]:
+            if isinstance(value, Tensor):
+                self.num_bytes = max(self.num_bytes, value.untyped_storage().nbytes())
+        return result
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+def test_never_holds_all_logits(monkeypatch: pytest.MonkeyPatch, reduction: str) -> None:
+    monkeypatch.setattr(projection, "_CHUNK_BYTES", 1)
+    num_rows, num_classes = 600, 500
+    hidden = torch.randn(num_rows, H, requires_grad=True)
+    weight = torch.randn(num_classes, H, requires_grad=True)
+    target = torch.randint(num_classes, (num_rows,))
+    target[::5] = -100
+    options: Any = {"label_smoothing": 0.1, "reduction": reduction}
+    all_logits = 4 * num_rows * num_classes
+    for call in (linear_eureka_loss, lambda x, w, *rest, **more: eureka_loss(x @ w.t(), *rest, **more)):
+        with Largest() as largest:
+            call(hidden, weight, target, **options).sum().backward()
+        if call is linear_eureka_loss:
+            assert largest.num_bytes < all_logits / 10
+        else:
+            assert largest.num_bytes >= all_logits  # what is measured does show there
+
+
+def test_evaluation_computes_no_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parameters want gradients under no_grad too, and would get them computed for nothing."""
+    needed = []
+    work = projection._work
+
+    def spy(*arguments: Any) -> Any:
+        needed.append(arguments[-1])
+        return work(*arguments)
+
+    monkeypatch.setattr(projection, "_work", spy)
+    arguments, target = layer(10, torch.float32), labels(10)
+    with torch.no_grad():
+        loss = together(arguments, target)
+    assert not loss.requires_grad
+    assert needed == [(False, False, False)]
+    torch.testing.assert_close(loss, together(arguments, target).detach())
+
+
+def test_second_derivative_is_refused() -> None:
+    arguments, target = layer(4, torch.float64), labels(4)
+    with pytest.raises(RuntimeError, match="reference"):
+        torch.autograd.grad(together(arguments, target), arguments[0], create_graph=True)
+
+
+def test_two_backward_passes() -> None:
+    arguments, target = layer(5, torch.float64), labels(5)
+    for reduction in ("none", "mean"):
+        loss = together(arguments, target, reduction=reduction).sum()
+        first, second = (torch.autograd.grad(loss, arguments[:2], retain_graph=True) for _ in range(2))
+        assert all(one.equal(other) for one, other in zip(first, second))
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+def test_any_objective_and_its_log_odds(reduction: str) -> None:
+    (hidden, weight, bias), target = layer(10, torch.float64), labels(10)
+    objective = halted_focal_objective(2.0, 0.5, rarest_classes(range(1, C + 1), 0.4))
+    options = Options(reduction=reduction)
+    arguments = (target, objective, options)
+    actual, log_odds = projection.loss_and_log_odds_of_projection(hidden, weight, bias, *arguments)
+    expected, expected_log_odds = loss_and_log_odds(F.linear(hidden, weight, bias), *arguments)
+    assert_same(actual, expected, weight)
+    torch.testing.assert_close(log_odds, expected_log_odds, equal_nan=True)
+    assert not log_odds.requires_grad
