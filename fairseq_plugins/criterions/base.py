@@ -1,64 +1,156 @@
 """What the criterions of this package share: logits and targets out of fairseq, statistics into its log."""
 
-from __future__ import annotations
-
 import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from fairseq import utils
 from fairseq.criterions import FairseqCriterion
+from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
 from fairseq.models import BaseFairseqModel, FairseqDecoder
 from fairseq.models.transformer import TransformerModelBase
+from omegaconf import II
 from torch import Tensor
 
 from eureka_nlg.errors import UserError
+from eureka_nlg.losses.checks import Options
+from eureka_nlg.losses.objectives import Objective, plain_objective
+from eureka_nlg.losses.projection import loss_and_log_odds_of_projection
+from eureka_nlg.losses.rows import loss_and_log_odds
+from fairseq_plugins.criterions.class_counts import class_counts
+from fairseq_plugins.criterions.epoch import on_begin_epoch
+from fairseq_plugins.criterions.output_layer import features_for, output_layer_of
 
-__all__ = ["LogitsCriterion", "logits_of", "refuse_adaptive_softmax", "torch_label_smoothing"]
+__all__ = [
+    "LogitsCriterion",
+    "LogitsCriterionConfig",
+    "logits_of",
+    "refuse_adaptive_softmax",
+    "torch_label_smoothing",
+    "unwrapped",
+]
 
 _SOFTMAX_OF_THE_OUTPUT = (BaseFairseqModel.get_normalized_probs, TransformerModelBase.get_normalized_probs)
 
 
-class LogitsCriterion(FairseqCriterion):
-    """A loss on the logits of the target tokens.
+# fairseq reads the types of the fields at run time: no postponed annotations, no `float | None`.
+@dataclass
+class LogitsCriterionConfig(FairseqDataclass):
+    """Options of every criterion of this package."""
 
-    Subclasses give :meth:`loss_and_log_odds`. Whatever the loss, ``nll_loss`` and ``ppl`` in the log are
-    those of plain cross-entropy, so that runs with different losses can be compared and the best
-    checkpoint chosen.
+    label_smoothing: float = field(
+        default=0.0, metadata={"help": "epsilon for label smoothing, 0 means none"}
+    )
+    class_counts: str = field(
+        default="targets",
+        metadata={
+            "help": "count words in the training 'targets', take those of the 'dictionary', or of a file"
+        },
+    )
+    fused_linear: bool = field(
+        default=False,
+        metadata={
+            "help": "compute the decoder's last linear layer and the loss together, without ever holding the "
+            "logits of a batch; same results, less memory"
+        },
+    )
+    report_accuracy: bool = field(default=False, metadata={"help": "report accuracy metric"})
+    ignore_prefix_size: int = field(default=0, metadata={"help": "ignore first N tokens"})
+    sentence_avg: bool = II("optimization.sentence_avg")
+    train_subset: str = II("dataset.train_subset")
+
+
+class LogitsCriterion(FairseqCriterion):
+    """A loss on the logits of the target tokens, plain cross-entropy before its first epoch.
+
+    Subclasses give :meth:`objective` and, where they weight classes, :meth:`class_weight`. Whatever the loss,
+    ``nll_loss`` and ``ppl`` in the log are those of plain cross-entropy, so that runs with different losses
+    can be compared and the best checkpoint chosen.
     """
 
     # names of the statistics that are logged besides those of fairseq
-    averaged_per_token = ("likelihood",)
+    averaged_per_token: tuple[str, ...] = ("likelihood",)
+    # name of the option that defers the loss
+    start_epoch_option = "loss_start_epoch"
 
-    def __init__(self, task: Any, sentence_avg: bool, ignore_prefix_size: int, report_accuracy: bool) -> None:
+    def __init__(self, cfg: Any, task: Any) -> None:
         super().__init__(task)
-        self.sentence_avg = sentence_avg
-        self.ignore_prefix_size = ignore_prefix_size
-        self.report_accuracy = report_accuracy
+        _check(cfg, self.start_epoch_option)
+        self.cfg = cfg
+        self.epoch: int | None = None
+        # Plain attributes: fairseq halves the buffers of a criterion under --fp16, and half precision cannot
+        # hold the range of the weights of a vocabulary.
+        self._counts: np.ndarray | None = None
+        self._of_classes: dict[str, Tensor] = {}
+        on_begin_epoch(task, self.begin_epoch)
 
-    def loss_and_log_odds(self, logits: Tensor, target: Tensor, reduction: str) -> tuple[Tensor, Tensor]:
-        """Loss of ``logits [N, C]`` and ``target [N]`` (padding included), and the log-odds of the targets.
-
-        Returns:
-            The loss in float32, reduced by ``"sum"`` or ``"none"``, and detached log-odds ``[N]``, NaN at
-            padding.
-        """
+    def objective(self, device: torch.device) -> Objective:
+        """The loss that holds from its first epoch on, with its tensors on this device."""
         raise NotImplementedError
+
+    def class_weight(self, device: torch.device) -> Tensor | None:
+        """Weight of each class ``[C]`` from that epoch on; None for one."""
+        return None
 
     def statistics(self, log_odds: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Values of each token ``[N]`` to log; the names are listed in ``averaged_per_token``."""
         return {"likelihood": torch.sigmoid(log_odds)}
 
+    def begin_epoch(self, epoch: int, model: Any) -> None:
+        """Take note of the epoch, counted from 1; called by the trainer through the task."""
+        self.epoch = epoch
+        # What cannot work shows before the first batch, not in the sixth epoch.
+        refuse_adaptive_softmax(model)
+        if self.cfg.fused_linear and model is not None:
+            output_layer_of(unwrapped(model), has_plain_softmax(model))
+        self.objective(torch.device("cpu"))
+        self.class_weight(torch.device("cpu"))
+
+    @property
+    def has_started(self) -> bool:
+        """Whether the loss holds now. Outside of training (fairseq-validate) it always does."""
+        start_epoch = getattr(self.cfg, self.start_epoch_option)
+        if self.epoch is None:
+            if self.training and start_epoch > 1:
+                raise UserError(
+                    f"--criterion {self.name} was not told the epoch: the trainer must call "
+                    f"task.begin_epoch, or give {_option(self.start_epoch_option)} 1"
+                )
+            return True
+        return bool(self.epoch >= start_epoch)
+
+    @property
+    def name(self) -> str:
+        """What ``--criterion`` calls it."""
+        return str(getattr(self.cfg, "_name", None) or type(self).__name__)
+
+    def from_counts(self, name: str, compute: Callable[[np.ndarray], Tensor], device: torch.device) -> Tensor:
+        """A tensor ``[C]`` that follows from the class counts; computed once, and kept on the last device."""
+        if name not in self._of_classes:
+            if self._counts is None:
+                self._counts = class_counts(self.cfg.class_counts, self.task, self.cfg.train_subset)
+            self._of_classes[name] = compute(self._counts)
+        self._of_classes[name] = self._of_classes[name].to(device)
+        return self._of_classes[name]
+
     def forward(
         self, model: Any, sample: dict[str, Any], reduce: bool = True
     ) -> tuple[Tensor, Any, dict[str, Any]]:
         """Compute the loss of a batch; returns the loss, its denominator and the sums to log."""
-        net_output = model(**sample["net_input"])
-        logits, target = self.logits_and_target(model, net_output, sample)
-        loss, log_odds = self.loss_and_log_odds(logits, target, "sum" if reduce else "none")
-        sample_size = sample["target"].size(0) if self.sentence_avg else sample["ntokens"]
+        if self.cfg.fused_linear:
+            loss, log_odds, target = self._from_features(model, sample, reduce)
+            logits = None
+        else:
+            net_output = model(**sample["net_input"])
+            logits = self._without_prefix(logits_of(model, net_output))
+            target = self._without_prefix(model.get_targets(sample, net_output))
+            loss, log_odds = loss_and_log_odds(logits, target, *self._loss(logits.size(-1), reduce, target))
+        sample_size = sample["target"].size(0) if self.cfg.sentence_avg else sample["ntokens"]
         with torch.no_grad():
             kept = target != self.padding_idx
             values = {"nll_loss": -F.logsigmoid(log_odds), **self.statistics(log_odds, target)}
@@ -70,19 +162,36 @@ class LogitsCriterion(FairseqCriterion):
                 "nsentences": sample["target"].size(0),
                 "sample_size": sample_size,
             }
-            if self.report_accuracy:
+            if self.cfg.report_accuracy and logits is not None:
                 logging_output["n_correct"] = ((logits.argmax(-1) == target) & kept).sum()
                 logging_output["total"] = kept.sum()
         return loss, sample_size, logging_output
 
-    def logits_and_target(self, model: Any, net_output: Any, sample: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        """Logits ``[N, C]`` and targets ``[N]`` without the ignored prefix."""
-        logits = logits_of(model, net_output)
-        target = model.get_targets(sample, net_output)
-        if self.ignore_prefix_size > 0:
-            logits = logits[:, self.ignore_prefix_size :]
-            target = target[:, self.ignore_prefix_size :]
-        return logits.reshape(-1, logits.size(-1)), target.reshape(-1)
+    def _from_features(
+        self, model: Any, sample: dict[str, Any], reduce: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The loss by ``--fused-linear``: from what goes into the decoder's output layer."""
+        weight, bias = output_layer_of(unwrapped(model), has_plain_softmax(model))
+        with features_for(unwrapped(model)):
+            net_output = model(**sample["net_input"])
+        features = self._without_prefix(net_output[0])
+        target = self._without_prefix(model.get_targets(sample, net_output))
+        loss = self._loss(weight.size(0), reduce, target)
+        return *loss_and_log_odds_of_projection(features, weight, bias, target, *loss), target
+
+    def _loss(self, num_classes: int, reduce: bool, target: Tensor) -> tuple[Objective, Options]:
+        started, device = self.has_started, target.device
+        options = Options(
+            weight=self.class_weight(device) if started else None,
+            ignore_index=self.padding_idx,
+            reduction="sum" if reduce else "none",
+            label_smoothing=torch_label_smoothing(self.cfg.label_smoothing, num_classes),
+        )
+        return (self.objective(device) if started else plain_objective()), options
+
+    def _without_prefix(self, values: Tensor) -> Tensor:
+        """``[B, T, ...]`` to ``[N, ...]`` without the ignored prefix."""
+        return values[:, self.cfg.ignore_prefix_size :].flatten(0, 1)
 
     @classmethod
     def reduce_metrics(cls, logging_outputs: list[dict[str, Any]]) -> None:
@@ -120,9 +229,16 @@ def logits_of(model: Any, net_output: Any) -> Tensor:
         UserError: the model uses an adaptive softmax.
     """
     refuse_adaptive_softmax(model)
-    model = _unwrapped(model)
+    if has_plain_softmax(model):
+        return net_output[0]
+    return unwrapped(model).get_normalized_probs(net_output, log_probs=True)
+
+
+def has_plain_softmax(model: Any) -> bool:
+    """Whether the model's likelihoods are the softmax of its output."""
+    model = unwrapped(model)
     decoder = getattr(model, "decoder", model)
-    is_softmax = type(model).get_normalized_probs in _SOFTMAX_OF_THE_OUTPUT and (
+    return type(model).get_normalized_probs in _SOFTMAX_OF_THE_OUTPUT and (
         not isinstance(decoder, FairseqDecoder)
         or (
             type(decoder).get_normalized_probs is FairseqDecoder.get_normalized_probs
@@ -130,12 +246,11 @@ def logits_of(model: Any, net_output: Any) -> Tensor:
             is FairseqDecoder.get_normalized_probs_scriptable
         )
     )
-    return net_output[0] if is_softmax else model.get_normalized_probs(net_output, log_probs=True)
 
 
 def refuse_adaptive_softmax(model: Any) -> None:
     """Raise UserError if the model uses an adaptive softmax."""
-    model = _unwrapped(model)
+    model = unwrapped(model)
     if getattr(getattr(model, "decoder", model), "adaptive_softmax", None) is not None:
         raise UserError(
             "this criterion needs the logits of all classes, which an adaptive softmax does not compute: "
@@ -143,7 +258,7 @@ def refuse_adaptive_softmax(model: Any) -> None:
         )
 
 
-def _unwrapped(model: Any) -> Any:
+def unwrapped(model: Any) -> Any:
     """The model itself: with several processes it is wrapped, twice even."""
     while not isinstance(model, BaseFairseqModel) and hasattr(model, "module"):
         model = model.module
@@ -157,3 +272,24 @@ def torch_label_smoothing(epsilon: float, num_classes: int) -> float:
     among all C, the target included.
     """
     return epsilon * num_classes / (num_classes - 1)
+
+
+def _option(field_name: str) -> str:
+    return "--" + field_name.replace("_", "-")
+
+
+def _check(cfg: Any, start_epoch_option: str) -> None:
+    """Raise UserError, in terms of the options, where a value cannot work."""
+    if not 0.0 <= cfg.label_smoothing < 1.0:
+        raise UserError(f"--label-smoothing must lie in [0, 1), got {cfg.label_smoothing}")
+    if getattr(cfg, start_epoch_option) < 1:
+        raise UserError(
+            f"{_option(start_epoch_option)} counts from 1 (from the start), "
+            f"got {getattr(cfg, start_epoch_option)}"
+        )
+    if cfg.ignore_prefix_size < 0:
+        raise UserError(f"--ignore-prefix-size must not be negative, got {cfg.ignore_prefix_size}")
+    if cfg.fused_linear and cfg.report_accuracy:
+        raise UserError(
+            "--fused-linear never holds the logits that --report-accuracy compares: give one of the two"
+        )

@@ -33,7 +33,9 @@ def class_counts(source: str, task: Any, train_subset: str) -> np.ndarray:
     """
     dictionary = task.target_dictionary
     if dictionary is None:
-        raise UserError(f"--criterion eureka needs a target dictionary; task {type(task).__name__} has none")
+        raise UserError(
+            f"this criterion counts the words of a target dictionary; task {type(task).__name__} has none"
+        )
     if source == "targets":
         if train_subset not in task.datasets:
             _load_training_data(task, train_subset)

@@ -304,6 +304,31 @@ def test_validate_and_generate(whole: tuple[Path, Log], data: Path, python: Any)
     ]
 
 
+OTHER_LOSSES: dict[str, dict[str, Any]] = {
+    "focal": {"focal_gamma": 1},
+    "halted_focal": {"halted_fraction": 0.5, "loss_start_epoch": 2},
+    "class_balanced": {"beta": 0.9, "focal_gamma": 1, "fused_linear": True},
+}
+
+
+@pytest.mark.parametrize(("criterion", "options"), OTHER_LOSSES.items(), ids=OTHER_LOSSES)
+def test_baselines_train(train: Any, tmp_path: Path, criterion: str, options: dict[str, Any]) -> None:
+    options = {"beta": None, "encouragement_start_epoch": None, "max_epoch": 2, **options}
+    log = train(tmp_path, criterion=criterion, **options)
+    perplexities = [float(line["valid_ppl"]) for line in log.validations]
+    assert perplexities[-1] < perplexities[0]
+
+
+def test_fused_linear_is_the_same_training(train: Any, tmp_path: Path) -> None:
+    runs = [
+        train(tmp_path / name, max_epoch=2, dropout=0, **options)
+        for name, options in (("logits", {}), ("fused", {"fused_linear": True}))
+    ]
+    for name in ("loss", "nll_loss", "reward", "gnorm"):
+        plain, fused = ([float(update[name]) for update in run.updates] for run in runs)
+        assert fused == pytest.approx(plain, rel=1e-2, abs=2e-3)
+
+
 def write_counts(path: Path, data: Path, change: Any) -> Path:
     counts = ["3"] * (4 + len((data / "dict.reply.txt").read_text().splitlines()))
     change(counts)

@@ -54,14 +54,14 @@ def test_the_bonus_begins_with_its_epoch(task: Any) -> None:
     seen = []
     for epoch in (1, 2, 3, 4, 1, 5):  # also backwards, as after --reset-dataloader
         task.begin_epoch(epoch, None)
-        seen.append(criterion.is_encouraging)
+        seen.append(criterion.has_started)
     assert seen == [False, False, True, True, False, True]
 
 
 def test_a_resumed_run_begins_where_it_was(task: Any) -> None:
     criterion = criterion_of(task, 3)
     task.begin_epoch(7, None)  # the first that a resumed trainer announces
-    assert criterion.is_encouraging
+    assert criterion.has_started
 
 
 def test_the_default_is_five_plain_epochs() -> None:
@@ -71,10 +71,10 @@ def test_the_default_is_five_plain_epochs() -> None:
 def test_without_a_trainer(task: Any) -> None:
     """fairseq-validate knows no epoch: the loss is the one trained for. Training must not guess."""
     criterion = criterion_of(task, 3)
-    assert criterion.eval().is_encouraging
+    assert criterion.eval().has_started
     with pytest.raises(UserError, match="--encouragement-start-epoch"):
-        _ = criterion.train().is_encouraging
-    assert criterion_of(task, 1).train().is_encouraging
+        _ = criterion.train().has_started
+    assert criterion_of(task, 1).train().has_started
 
 
 def test_bad_counts_show_before_the_first_epoch(task: Any) -> None:

@@ -117,12 +117,14 @@ def test_encouragement_options(task: Any, target_counts: Any) -> None:
     counts = target_counts.double()
     occurring = counts > 0
     expected = torch.where(occurring, counts[occurring].mean() / counts.clamp(min=1), 0.0)
-    by_count = criterion_of(task, encouragement_measure="count").encouragement()
+    by_count = criterion_of(task, encouragement_measure="count").encouragement(torch.device("cpu"))
     torch.testing.assert_close(by_count.double(), expected, rtol=1e-6, atol=0)
     mean_one = criterion_of(task, encouragement_measure="count", encouragement_normalization="mean_weight")
     expected = expected / expected[occurring].mean()
-    torch.testing.assert_close(mean_one.encouragement().double(), expected, rtol=1e-6, atol=0)
-    from_dictionary = criterion_of(task, class_counts="dictionary").encouragement()
+    torch.testing.assert_close(
+        mean_one.encouragement(torch.device("cpu")).double(), expected, rtol=1e-6, atol=0
+    )
+    from_dictionary = criterion_of(task, class_counts="dictionary").encouragement(torch.device("cpu"))
     assert not from_dictionary[:4].any()
     assert from_dictionary[4:9].all()
 
@@ -259,7 +261,7 @@ def test_half_precision(task: Any, model: Any, sample: Any, tmp_path: Any, dtype
     occurring = counts > 0
     expected = torch.where(occurring, counts[occurring].double().mean() / counts.clamp(min=1), 0.0)
     assert expected.max() > torch.finfo(torch.float16).max
-    weights = criterion.encouragement()
+    weights = criterion.encouragement(torch.device("cpu"))
     assert weights.dtype == torch.float32
     torch.testing.assert_close(weights.double(), expected, rtol=1e-6, atol=0)
 

@@ -1,0 +1,139 @@
+"""The criterions of the baselines against sums over the tokens in float64."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from eureka_nlg.errors import UserError
+from fairseq_plugins import criterions
+
+CONFIGS = {
+    "focal": (criterions.FocalCriterion, criterions.FocalCriterionConfig),
+    "halted_focal": (criterions.HaltedFocalCriterion, criterions.HaltedFocalCriterionConfig),
+    "class_balanced": (criterions.ClassBalancedCriterion, criterions.ClassBalancedCriterionConfig),
+    "eureka": (criterions.EurekaCriterion, criterions.EurekaCriterionConfig),
+}
+
+
+def criterion_of(name: str, task: Any, epoch: int = 1, **options: Any) -> Any:
+    """The criterion in an epoch."""
+    kind, config = CONFIGS[name]
+    criterion = kind(config(**{"sentence_avg": False, "train_subset": "train", **options}), task)
+    task.begin_epoch(epoch, None)
+    return criterion
+
+
+def tokens(model: Any, sample: Any) -> tuple[Tensor, Tensor]:
+    """Likelihoods of the target tokens in float64, and their classes, without padding."""
+    logits = model(**sample["net_input"])[0].double()
+    kept = sample["target"] != model.decoder.dictionary.pad()
+    target = sample["target"][kept]
+    return logits.softmax(-1)[kept].gather(1, target[:, None])[:, 0], target
+
+
+def balanced(counts: Tensor, beta: float) -> Tensor:
+    """Cui et al.: inverse effective number, mean one over the classes that occur."""
+    size = (1 - beta ** counts.double()) / (1 - beta)
+    weight = torch.where(counts > 0, 1 / size.clamp(min=1e-9), 0.0)
+    return weight / weight[counts > 0].mean()
+
+
+def halted(p: Tensor, gamma: float, phi: float) -> Tensor:
+    shift = -(1 - (1 - phi) ** gamma) * math.log(phi)
+    return torch.where(p > phi, -(p.log() + shift), -((1 - p) ** gamma) * p.log())
+
+
+def assert_loss(criterion: Any, model: Any, sample: Any, expected: Tensor) -> None:
+    loss, _, log = criterion(model, sample)
+    torch.testing.assert_close(loss.double(), expected.sum())
+    table = model.decoder.table.weight
+    torch.testing.assert_close(
+        torch.autograd.grad(loss, table)[0], torch.autograd.grad(expected.sum(), table)[0]
+    )
+    # what is logged stays comparable
+    p, _ = tokens(model, sample)
+    assert log["nll_loss"].item() == pytest.approx(-p.log().sum().item(), rel=1e-5)
+    torch.testing.assert_close(criterion(model, sample, reduce=False)[0].sum(), loss)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 1.0, 2.0])
+def test_focal(task: Any, model: Any, sample: Any, gamma: float) -> None:
+    p, _ = tokens(model, sample)
+    criterion = criterion_of("focal", task, focal_gamma=gamma)
+    assert_loss(criterion, model, sample, -((1 - p) ** gamma) * p.log())
+
+
+def test_halted_focal(task: Any, model: Any, sample: Any) -> None:
+    p, _ = tokens(model, sample)
+    phi = 0.1
+    assert (p > phi).any()
+    assert (p < phi).any()
+    criterion = criterion_of("halted_focal", task, focal_gamma=2.0, halting_threshold=phi)
+    assert_loss(criterion, model, sample, halted(p, 2.0, phi))
+
+
+def test_halted_focal_for_the_rarest(task: Any, model: Any, sample: Any, target_counts: Tensor) -> None:
+    p, target = tokens(model, sample)
+    phi = 0.05
+    criterion = criterion_of("halted_focal", task, halted_fraction=1 / 3, halting_threshold=phi)
+    # of the six classes that occur a third; of equally rare ones the smaller index comes first
+    order = sorted((int(count), index) for index, count in enumerate(target_counts) if count > 0)
+    rarest = torch.tensor([index for _, index in order[:2]])
+    is_rare = torch.isin(target, rarest)
+    assert (is_rare & (p > phi)).any()
+    assert (~is_rare).any()
+    expected = torch.where(is_rare, halted(p, 2.0, phi), -((1 - p) ** 2) * p.log())
+    assert_loss(criterion, model, sample, expected)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 1.0])
+def test_class_balanced(task: Any, model: Any, sample: Any, target_counts: Tensor, gamma: float) -> None:
+    p, target = tokens(model, sample)
+    criterion = criterion_of("class_balanced", task, beta=0.9, focal_gamma=gamma)
+    weight = balanced(target_counts, 0.9)[target]
+    assert_loss(criterion, model, sample, -weight * (1 - p) ** gamma * p.log())
+
+
+def test_eureka_with_class_balanced_weights(
+    task: Any, model: Any, sample: Any, target_counts: Tensor
+) -> None:
+    """EL + CB: the weight on the cross-entropy, the encouragement on the bonus."""
+    p, target = tokens(model, sample)
+    options = {"encouragement_start_epoch": 1, "beta": 0.5, "class_balanced_beta": 0.9}
+    size = (1 - 0.5 ** target_counts.double()) / 0.5
+    encouragement = size[target_counts > 0].mean() / size[target]
+    expected = -balanced(target_counts, 0.9)[target] * p.log() + encouragement * (1 - p).log()
+    assert_loss(criterion_of("eureka", task, **options), model, sample, expected)
+
+
+@pytest.mark.parametrize("name", ["focal", "halted_focal", "class_balanced"])
+def test_deferred(task: Any, model: Any, sample: Any, name: str) -> None:
+    options = {"focal_gamma": 2.0, "loss_start_epoch": 3}
+    p, _ = tokens(model, sample)
+    before = criterion_of(name, task, epoch=2, **options)
+    assert_loss(before, model, sample, -p.log())
+    after = criterion_of(name, task, epoch=3, **options)
+    assert after(model, sample)[0].item() != pytest.approx(-p.log().sum().item(), rel=1e-3)
+
+
+BAD = {
+    "gamma": ("focal", {"focal_gamma": -1.0}, "--focal-gamma"),
+    "start": ("focal", {"loss_start_epoch": 0}, "--loss-start-epoch"),
+    "smoothing": ("focal", {"label_smoothing": 1.0}, "--label-smoothing"),
+    "threshold": ("halted_focal", {"halting_threshold": 1.0}, "--halting-threshold"),
+    "fraction": ("halted_focal", {"halted_fraction": 1.5}, "--halted-fraction"),
+    "beta": ("class_balanced", {"beta": 1.0}, "--beta"),
+    "weights": ("eureka", {"class_balanced_beta": 1.0}, "--class-balanced-beta"),
+    "accuracy": ("focal", {"fused_linear": True, "report_accuracy": True}, "--report-accuracy"),
+}
+
+
+@pytest.mark.parametrize(("name", "options", "named"), BAD.values(), ids=BAD)
+def test_bad_options(task: Any, name: str, options: dict[str, Any], named: str) -> None:
+    with pytest.raises(UserError, match=named):
+        criterion_of(name, task, **options)
