@@ -4,10 +4,14 @@ From two text files, one reply per line, or from the output of fairseq-generate:
 
     eureka evaluate --hypotheses replies.txt --references test.txt --json scores.json
     eureka evaluate --generated generate-test.txt
-    eureka evaluate --hypotheses CE=ce.txt Eureka=eureka.txt --references test.txt
+    eureka evaluate --hypotheses CE=ce.txt Eureka=eureka.txt --references test.txt --significance
 
-Prints macro and micro F, ParlAI F1, 4-gram diversity and BLEU, in percent. The JSON holds the same scores in
-full precision with what defines them; for several systems it maps each system's name to that.
+By band of training frequency, and what is new against the training targets:
+
+    eureka evaluate --hypotheses replies.txt --references test.txt --train-targets data-bin/convai2
+
+Prints F, diversity, lengths, copies, BLEU, chrF and ROUGE-L, or what --metrics names. The JSON holds the same
+scores in full precision with what defines them; for several systems it maps each system's name to that.
 """
 
 from __future__ import annotations
@@ -19,14 +23,37 @@ import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
+from eureka_nlg.cli.training_data import TrainingData, add_training_arguments, read_training_data
 from eureka_nlg.errors import UserError
-from eureka_nlg.metrics import ReplyScores, read_generated, read_vocabulary, score_replies, score_table
+from eureka_nlg.metrics import (
+    Comparison,
+    ReplyScores,
+    compare,
+    default_metrics,
+    find_metric,
+    read_generated,
+    read_vocabulary,
+    score_replies,
+    score_table,
+    significance_table,
+)
+from eureka_nlg.metrics.catalogue import GROUPS, all_metrics
 from eureka_nlg.metrics.f_score import Types
 from eureka_nlg.metrics.text import TextFile
 
 __all__ = ["add_arguments", "run"]
+
+_SIGNIFICANCE = "significance"  # key in the JSON
+
+
+class System(NamedTuple):
+    """A system: its replies, their references and their scores."""
+
+    replies: Iterable[str]
+    references: Iterable[str]
+    scores: ReplyScores
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +77,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="references, one per line, in the order of the replies; with --generated they replace its own",
     )
     parser.add_argument(
+        "--metrics",
+        nargs="+",
+        metavar="NAME",
+        help=f"what to score (default: {' '.join(default_metrics())}, and what the training data allows); "
+        f"names: {' '.join(all_metrics())}, with --train-counts macro_f_BAND micro_f_BAND recall_BAND, with "
+        f"--train-targets novelty_N; groups: {' '.join(GROUPS)}",
+    )
+    parser.add_argument(
         "--types",
         choices=get_args(Types),
         default="reference",
@@ -65,27 +100,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", metavar="OUT", help="also write the scores and their signature to this file"
     )
+    add_training_arguments(parser)
+    group = parser.add_argument_group("significance")
+    group.add_argument(
+        "--significance",
+        action="store_true",
+        help="confidence intervals, and whether each system differs from the first by more than chance",
+    )
+    group.add_argument(
+        "--resamples", type=int, default=1000, metavar="R", help="how many (default: %(default)s)"
+    )
+    group.add_argument("--seed", type=int, default=1, help="of the resamples (default: %(default)s)")
+    group.add_argument(
+        "--confidence",
+        type=float,
+        default=95,
+        metavar="PERCENT",
+        help="of the intervals; 100 minus it is the level of significance (default: %(default)s)",
+    )
+    group.add_argument(
+        "--holm", action="store_true", help="correct the p-values for the number of comparisons (Holm 1979)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Score, print the table, write the JSON."""
     json_path = None if args.json is None else _checked_output(args.json)
-    systems = _score_systems(args)
-    first, *others = systems.values()
-    # one system needs no name above its column
-    columns = {name: system.scores for name, system in systems.items()} if others else {"score": first.scores}
-    print(score_table(columns))
-    print(
-        f"\n{first.num_pairs:,} pairs; macro F over {first.num_types:,} {args.types} types; "
-        f"BLEU {first.signature['sacrebleu']}"
-    )
-    if json_path is not None:
-        documents = {name: system.to_dict() for name, system in systems.items()}
-        _write_json(json_path, documents if others else first.to_dict())
-    return 0
-
-
-def _score_systems(args: argparse.Namespace) -> dict[str, ReplyScores]:
     if args.hypotheses and not args.references:
         raise UserError("--hypotheses needs --references FILE, one reference per line")
     if (args.types == "vocabulary") != bool(args.vocabulary):
@@ -94,7 +134,82 @@ def _score_systems(args: argparse.Namespace) -> dict[str, ReplyScores]:
     vocabulary = None
     if args.vocabulary:
         inputs["vocabulary"] = TextFile(args.vocabulary, holds="one word")
-        vocabulary = read_vocabulary(inputs["vocabulary"])
+        words = read_vocabulary(inputs["vocabulary"])
+        vocabulary = [word.lower() for word in words] if args.lowercase else words
+    training = read_training_data(args, _novelty_n(args.metrics), args.lowercase)
+    systems = _score_systems(args, training, vocabulary, inputs)
+    comparison = _compare(args, systems, training, vocabulary) if args.significance else None
+    _print(args, {name: system.scores for name, system in systems.items()}, training, comparison)
+    if json_path is not None:
+        documents = {name: system.scores.to_dict() for name, system in systems.items()}
+        document = documents if len(documents) > 1 else next(iter(documents.values()))
+        if comparison is not None:
+            document = {**document, _SIGNIFICANCE: comparison.to_dict()}
+        _write_json(json_path, document)
+    return 0
+
+
+def _print(
+    args: argparse.Namespace,
+    systems: dict[str, ReplyScores],
+    training: TrainingData,
+    comparison: Comparison | None,
+) -> None:
+    first, *others = systems.values()
+    # one system needs no name above its column
+    columns = {name: scores.scores for name, scores in systems.items()} if others else {"score": first.scores}
+    print(score_table(columns, list(first.signature["metrics"])))
+    notes = [f"{first.num_pairs:,} pairs", f"macro F over {first.num_types:,} {args.types} types"]
+    if "sacrebleu" in first.signature:
+        notes.append(f"BLEU {first.signature['sacrebleu']}")
+    print("\n" + "; ".join(notes))
+    for key, reason in first.unavailable.items():
+        print(f"{key}: {reason}")
+    if training.bands is not None:
+        sizes = ", ".join(f"{name} {band['num_types']:,}" for name, band in first.bands.items())
+        print(f"bands: {training.bands.bands.rule}; {args.types} types in each: {sizes}")
+    if comparison is not None:
+        print("\n" + significance_table(comparison, "holm" if args.holm else None))
+
+
+def _compare(
+    args: argparse.Namespace,
+    systems: dict[str, System],
+    training: TrainingData,
+    vocabulary: list[str] | None,
+) -> Comparison:
+    if len(systems) > 1 and _SIGNIFICANCE in systems:
+        raise UserError(
+            f"a system is named {_SIGNIFICANCE}, as its key in the JSON: give it another, NAME=FILE"
+        )
+    first = next(iter(systems.values()))
+    return compare(
+        {name: list(system.replies) for name, system in systems.items()},
+        list(first.references),
+        list(first.scores.signature["metrics"]),
+        num_resamples=args.resamples,
+        seed=args.seed,
+        confidence=args.confidence,
+        types=args.types,
+        vocabulary=vocabulary,
+        lowercase=args.lowercase,
+        bands=training.bands,
+        seen=training.seen,
+    )
+
+
+def _novelty_n(metrics: list[str] | None) -> int:
+    """Words per n-gram of the training targets, which are read before anything is scored."""
+    found = filter(None, map(find_metric, metrics or ()))
+    return next((metric.n for metric in found if metric.family == "novelty" and metric.n), 4)
+
+
+def _score_systems(
+    args: argparse.Namespace,
+    training: TrainingData,
+    vocabulary: list[str] | None,
+    inputs: dict[str, TextFile],
+) -> dict[str, System]:
     generated_references: list[str] | None = None
     systems = {}
     for name, path in _named_paths(args.hypotheses or args.generated).items():
@@ -106,17 +221,21 @@ def _score_systems(args: argparse.Namespace) -> dict[str, ReplyScores]:
         scores = score_replies(
             hypotheses,
             references,
+            metrics=args.metrics,
             types=args.types,
             vocabulary=vocabulary,
             lowercase=args.lowercase,
+            bands=training.bands,
+            seen=training.seen,
             names=(path, args.references or path),
         )
         if not scores.num_reference_words:
             raise UserError(f"{args.references or path}: every reference is empty, expected words in them")
         if not scores.num_hypothesis_words:
             print(f"eureka evaluate: warning: {path}: every reply is empty", file=sys.stderr)
-        files = {role: {"name": file.name, "sha256": file.sha256} for role, file in sorted(inputs.items())}
-        systems[name] = replace(scores, signature={**scores.signature, "inputs": files})
+        files = {role: {"name": file.name, "sha256": file.sha256} for role, file in inputs.items()}
+        signature = {**scores.signature, "inputs": dict(sorted({**files, **training.inputs}.items()))}
+        systems[name] = System(hypotheses, references, replace(scores, signature=signature))
     return systems
 
 

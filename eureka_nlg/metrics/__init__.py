@@ -4,33 +4,79 @@ Every metric has the same parts: statistics with an ``update`` that adds data an
 merges shards exactly, and ``compute``; and a function that joins these for data at hand.
 """
 
+from eureka_nlg.metrics.bands import FrequencyBands, WordBands, parse_band_rule
 from eureka_nlg.metrics.bleu import BleuStatistics, corpus_bleu
-from eureka_nlg.metrics.diversity import DiversityStatistics, ngram_diversity
-from eureka_nlg.metrics.f_score import FScores, FStatistics, f_scores
+from eureka_nlg.metrics.catalogue import default_metrics, find_metric, select_metrics
+from eureka_nlg.metrics.chrf import ChrfStatistics, corpus_chrf
+from eureka_nlg.metrics.diversity import (
+    DiversityStatistics,
+    expectation_adjusted_distinct,
+    ngram_diversity,
+    ngram_entropy,
+    ngram_novelty,
+)
+from eureka_nlg.metrics.f_score import BandFScores, FScores, FStatistics, f_scores, f_scores_by_band
 from eureka_nlg.metrics.generated import Generated, read_generated
 from eureka_nlg.metrics.group_accuracy import GroupAccuracy, GroupAccuracyStatistics, group_accuracy
+from eureka_nlg.metrics.likelihood import GroupLikelihood, LikelihoodStatistics, group_likelihood
+from eureka_nlg.metrics.pair_mean import MeteorStatistics, RougeLStatistics, meteor, rouge_l
 from eureka_nlg.metrics.parlai import ParlaiF1Statistics, parlai_f1
 from eureka_nlg.metrics.replies import ReplyScores, score_replies
+from eureka_nlg.metrics.reply_diversity import ReplyDiversityStatistics, reply_diversity
+from eureka_nlg.metrics.reply_statistics import ReplyStatistics
+from eureka_nlg.metrics.significance import Comparison, compare, significance_table
 from eureka_nlg.metrics.table import score_table
-from eureka_nlg.metrics.vocabulary import read_vocabulary
+from eureka_nlg.metrics.vocabulary import read_vocabulary, read_word_counts
+from eureka_nlg.metrics.whole_replies import CopyStatistics, LengthStatistics, copied_replies, mean_length
 
 __all__ = [
     "f_scores",
+    "f_scores_by_band",
     "parlai_f1",
     "ngram_diversity",
-    "group_accuracy",
+    "reply_diversity",
+    "expectation_adjusted_distinct",
+    "ngram_entropy",
+    "ngram_novelty",
+    "mean_length",
+    "copied_replies",
     "corpus_bleu",
+    "corpus_chrf",
+    "rouge_l",
+    "meteor",
+    "group_accuracy",
+    "group_likelihood",
     "score_replies",
     "score_table",
+    "compare",
+    "significance_table",
+    "default_metrics",
+    "find_metric",
+    "select_metrics",
+    "parse_band_rule",
     "read_generated",
     "read_vocabulary",
+    "read_word_counts",
+    "FrequencyBands",
+    "WordBands",
     "FScores",
+    "BandFScores",
     "GroupAccuracy",
+    "GroupLikelihood",
     "ReplyScores",
+    "Comparison",
     "Generated",
     "FStatistics",
     "ParlaiF1Statistics",
     "DiversityStatistics",
-    "GroupAccuracyStatistics",
+    "ReplyDiversityStatistics",
+    "LengthStatistics",
+    "CopyStatistics",
     "BleuStatistics",
+    "ChrfStatistics",
+    "RougeLStatistics",
+    "MeteorStatistics",
+    "ReplyStatistics",
+    "GroupAccuracyStatistics",
+    "LikelihoodStatistics",
 ]

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eureka_nlg.errors import UserError
+from eureka_nlg.metrics.bands import UNSEEN, FrequencyBands
+from eureka_nlg.metrics.integers import Integers, as_class_counts, as_integers
 
 __all__ = ["GroupAccuracy", "GroupAccuracyStatistics", "group_accuracy"]
-
-Integers = Any
-"""What holds one integer per item: a sequence, a numpy array, a torch tensor on any device."""
 
 
 class GroupAccuracy(NamedTuple):
@@ -44,7 +43,7 @@ class GroupAccuracyStatistics:
 
     def update(self, predictions: Integers, targets: Integers) -> GroupAccuracyStatistics:
         """Add predictions [N] and targets [N]; return self."""
-        predicted, target = _integers("predictions", predictions), _integers("targets", targets)
+        predicted, target = as_integers("predictions", predictions), as_integers("targets", targets)
         if len(predicted) != len(target):
             raise UserError(f"{len(predicted)} predictions and {len(target)} targets: expected one for each")
         num_classes = len(self.total)
@@ -68,21 +67,22 @@ class GroupAccuracyStatistics:
 
     def compute(self, class_counts: Integers, many: int = 100, few: int = 20) -> GroupAccuracy:
         """The accuracies; see :func:`group_accuracy`."""
-        counts = _class_counts(class_counts)
+        counts = as_class_counts(class_counts)
         if len(counts) != len(self.total):
             raise UserError(
                 f"{len(counts)} class counts for {len(self.total)} classes: expected one per class"
             )
         if few > many + 1:
             raise UserError(f"few is {few} and many is {many}: a class would be in both groups")
+        bands = FrequencyBands.by_count(counts, (many, few))
         tested = self.total > 0
         weight = counts[tested] / max(counts[tested].sum(), 1)
         accuracy = self.correct[tested] / self.total[tested]
         return GroupAccuracy(
             all=self._accuracy(tested),
-            many=self._accuracy(counts > many),
-            medium=self._accuracy((counts >= few) & (counts <= many)),
-            few=self._accuracy(counts < few),
+            many=self._accuracy(bands.members("many")),
+            medium=self._accuracy(bands.members("medium")),
+            few=self._accuracy(bands.members("few") | bands.members(UNSEEN)),
             natural=100 * float(weight @ accuracy) if weight.any() else float("nan"),
         )
 
@@ -118,31 +118,5 @@ def group_accuracy(
     >>> group_accuracy([0, 0, 1, 2], [0, 0, 1, 1], class_counts=[150, 50, 5])
     GroupAccuracy(all=75.0, many=100.0, medium=50.0, few=nan, natural=87.5)
     """
-    num_classes = len(_class_counts(class_counts))
+    num_classes = len(as_class_counts(class_counts))
     return GroupAccuracyStatistics(num_classes).update(predictions, targets).compute(class_counts, many, few)
-
-
-def _class_counts(class_counts: Integers) -> NDArray[np.int64]:
-    counts = _integers("class_counts", class_counts)
-    if not counts.size:
-        raise UserError("class_counts is empty, expected the number of training images of each class")
-    if counts.min() < 0:
-        raise UserError(f"class_counts: class {counts.argmin()} has {counts.min()}, expected 0 or more")
-    return counts
-
-
-def _integers(name: str, values: Integers) -> NDArray[np.int64]:
-    if hasattr(values, "detach"):  # a tensor, without importing torch for the sake of a check
-        values = values.detach().cpu().numpy()
-    array = np.asarray(values)
-    if array.ndim != 1:
-        raise UserError(f"{name} has shape {list(array.shape)}, expected one dimension")
-    if not array.size:
-        return np.zeros(0, dtype=np.int64)
-    if array.dtype.kind not in "biuf":
-        raise UserError(f"{name} holds {array.dtype}, expected integers")
-    wrong = np.flatnonzero(array != np.floor(array))  # NaN differs from itself
-    if wrong.size or not np.isfinite(array).all():
-        position = wrong[0] if wrong.size else np.flatnonzero(~np.isfinite(array))[0]
-        raise UserError(f"{name}: entry {position} is {array[position]}, expected an integer")
-    return array.astype(np.int64)

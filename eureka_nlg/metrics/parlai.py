@@ -64,6 +64,10 @@ class ParlaiF1Statistics:
         total = math.fsum(numerator / denominator for denominator, numerator in self.numerators.items())
         return 100 * total / (self.num_pairs or 1)
 
+    def signature(self) -> str:
+        """The normalisation, in words."""
+        return "lower case, no punctuation, no a/an/the"
+
 
 def parlai_f1(hypotheses: Sequence[Reply], references: Sequence[Reply]) -> float:
     """Mean over the pairs of the F1 between bags of words, as ParlAI defines it (notes, section 6).

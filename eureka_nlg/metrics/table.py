@@ -5,17 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from eureka_nlg.errors import require
+from eureka_nlg.metrics.catalogue import find_metric
 
 __all__ = ["score_table"]
-
-# key of the score -> (name in the table, what it is)
-_METRICS = {
-    "macro_f": ("macro F", "% mean F over word types: rare words weigh as much as common ones"),
-    "micro_f": ("micro F", "% F over all words"),
-    "parlai_f1": ("ParlAI F1", "% mean word F1 per reply, as in the ConvAI2 challenge"),
-    "bleu": ("BLEU", "% corpus BLEU by sacrebleu"),
-    "ppl": ("ppl", "perplexity per token of the references, lower is better"),
-}
 
 
 def score_table(systems: Mapping[str, Mapping[str, float]], metrics: Sequence[str] | None = None) -> str:
@@ -54,9 +46,7 @@ def score_table(systems: Mapping[str, Mapping[str, float]], metrics: Sequence[st
 
 
 def _describe(key: str) -> tuple[str, str]:
-    if key in _METRICS:
-        return _METRICS[key]
-    name, _, n = key.rpartition("_")
-    if name == "diversity" and n.isdecimal():
-        return f"{n}-gram diversity", f"% of all {n}-grams that are distinct"
-    return key, ""
+    if key == "ppl":
+        return "ppl", "perplexity per token of the references, lower is better"
+    metric = find_metric(key)
+    return (key, "") if metric is None else (metric.label, metric.description)

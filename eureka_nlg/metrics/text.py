@@ -17,6 +17,7 @@ Reply = str | Sequence[str]
 """A reply: a string, split on white space, or its tokens."""
 
 _CHUNK = 1024  # replies held as text at a time
+_BLOCK = 1 << 16  # bytes decoded at a time
 
 
 class TextFile:
@@ -53,21 +54,35 @@ class TextFile:
         self.num_lines = 0
         self._digest = hashlib.sha256()
         with open(self.path, "rb") as file:
-            for line in file:
-                self.num_lines += 1
-                self._digest.update(line)
-                if self.num_lines == 1:
-                    line = line.removeprefix(codecs.BOM_UTF8)
-                try:
-                    text = line.decode()
-                except UnicodeDecodeError as error:
-                    raise UserError(
-                        f"{self.path}:{self.num_lines}: byte {error.start + 1} of the line is "
-                        f"0x{line[error.start]:02x}, which is not UTF-8: convert the file to UTF-8"
-                    ) from None
-                yield text.removesuffix("\n").removesuffix("\r")
+            while lines := file.readlines(_BLOCK):
+                block = b"".join(lines)
+                self._digest.update(block)
+                for text in self._decode(block, lines):
+                    self.num_lines += 1
+                    yield text
         if self.num_lines == 0:
             raise UserError(f"{self.path}: the file is empty, expected {self.holds} per line")
+
+    def _decode(self, block: bytes, lines: list[bytes]) -> Iterable[str]:
+        """The texts of the lines that the block consists of."""
+        if self.num_lines == 0:
+            block = block.removeprefix(codecs.BOM_UTF8)
+            lines[0] = lines[0].removeprefix(codecs.BOM_UTF8)
+        try:
+            texts = block.decode().removesuffix("\n").split("\n")
+        except UnicodeDecodeError:
+            return self._decode_each(lines)
+        return (text.removesuffix("\r") for text in texts) if b"\r" in block else texts
+
+    def _decode_each(self, lines: list[bytes]) -> Iterator[str]:
+        for line in lines:
+            try:
+                yield line.decode().removesuffix("\n").removesuffix("\r")
+            except UnicodeDecodeError as error:
+                raise UserError(
+                    f"{self.path}:{self.num_lines + 1}: byte {error.start + 1} of the line is "
+                    f"0x{line[error.start]:02x}, which is not UTF-8: convert the file to UTF-8"
+                ) from None
 
 
 def as_text(reply: Reply) -> str:

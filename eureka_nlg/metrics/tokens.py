@@ -90,13 +90,21 @@ class Matches(NamedTuple):
 def matches(hypotheses: Tokens, references: Tokens) -> Matches:
     """Clipped counts of the words that hypothesis and reference share, for every pair."""
     base = 1 + max(hypotheses.ids.max(initial=0), references.ids.max(initial=0))
-    keys, counts = np.unique(hypotheses.owners() * base + hypotheses.ids, return_counts=True)
-    reference_keys, reference_counts = np.unique(
-        references.owners() * base + references.ids, return_counts=True
+    # one sort for both sides; the last bit says which side an occurrence is on
+    keys = np.concatenate(
+        [
+            (hypotheses.owners() * base + hypotheses.ids) << 1,
+            (references.owners() * base + references.ids) << 1 | 1,
+        ]
     )
-    shared, here, there = np.intersect1d(keys, reference_keys, assume_unique=True, return_indices=True)
-    pairs, ids = np.divmod(shared, base)
-    return Matches(pairs, ids, np.minimum(counts[here], reference_counts[there]))
+    keys.sort()
+    words, sides = keys >> 1, keys & 1
+    first = np.flatnonzero(np.concatenate([[True], words[1:] != words[:-1]])[: len(words)])
+    there = np.add.reduceat(sides, first) if len(first) else np.zeros(0, dtype=np.int64)
+    counts = np.minimum(there, np.diff(first, append=len(words)) - there)
+    shared = counts > 0
+    pairs, ids = np.divmod(words[first[shared]], base)
+    return Matches(pairs, ids, counts[shared])
 
 
 def ngrams(tokens: Tokens, n: int) -> NDArray[np.int32]:

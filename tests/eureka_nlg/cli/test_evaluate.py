@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nltk
 import pytest
 
 from eureka_nlg import __version__
@@ -150,11 +151,135 @@ def test_odd_line_breaks_do_not_shift_lines(files: Files) -> None:
 def test_a_silent_system_scores_zero_with_a_warning(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
     files("silent.txt", ["", " ", "", ""])
     document = evaluate("--hypotheses", "silent.txt", "--references", "references.txt")
-    assert set(document["scores"].values()) == {0}
+    assert {key for key, score in document["scores"].items() if score} == {"copies"}  # all are the same
     assert capsys.readouterr().err == "eureka evaluate: warning: silent.txt: every reply is empty\n"
 
 
 PAIR = ["--hypotheses", "replies.txt", "--references", "references.txt"]
+TARGETS = ["i like green tea .", "i like coffee .", "hello there !", "you know ."]
+
+
+def test_chosen_metrics(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
+    document = evaluate(*PAIR, "--metrics", "chrf", "diversity", "micro_f")
+    keys = ["chrf", "diversity_1", "diversity_2", "diversity_3", "diversity_4", "micro_f"]
+    assert list(document["scores"]) == keys
+    assert document["scores"] == score_replies(HYPOTHESES, REFERENCES, metrics=keys).scores
+    assert "sacrebleu" not in document["signature"]
+    assert len(capsys.readouterr().out.splitlines()) == 2 + len(keys) + 2
+
+
+@pytest.mark.parametrize("lowercase", [False, True])
+def test_training_targets(files: Files, capsys: pytest.CaptureFixture[str], lowercase: bool) -> None:
+    files("train.txt", [*TARGETS, "Hello !"])
+    document = evaluate(*PAIR, "--train-targets", "train.txt", *(["--lowercase"] if lowercase else []))
+    scores = document["scores"]
+    # 4-grams: "i like tea .", and twice "i do not know" and "do not know ."; train.txt has none
+    assert scores["novelty_4"] == 100
+    # of its 18 words 3 are ".", 2 each "i", "like", "!" and, once lowered, "hello"; all others are alone
+    by_word = {".": 100 * 2 * 2 / (3 + 2), "i": 100 * 2 * 2 / (3 + 2), "like": 100, "!": 100}
+    alone = {"tea": 100, "know": 100 * 2 / 3, "green": 0, "there": 0, "you": 0}
+    (by_word if lowercase else alone)["hello"] = 100 if lowercase else 0
+    assert scores["macro_f_head"] == pytest.approx(sum(by_word.values()) / len(by_word))
+    assert scores["macro_f_body"] == 0
+    assert scores["macro_f_tail"] == pytest.approx(sum(alone.values()) / len(alone))
+    assert document["bands"]["unseen"]["num_types"] > 0
+    assert document["signature"]["inputs"]["train_targets"] == digest("train.txt")
+    assert "head, body, tail hold 33.33 %" in document["signature"]["bands"]
+    assert document["signature"]["bands"] in capsys.readouterr().out
+
+
+def test_training_counts_and_another_rule(files: Files) -> None:
+    files("counts.txt", "i 150\nlike 50\nknow 20\n. 19\nmadeupword0000 0\n")
+    document = evaluate(
+        *PAIR, "--train-counts", "counts.txt", "--bands", "count:100,20", "--metrics", "bands"
+    )
+    # i: 3 in the replies, 2 in the references, 2 in common; like: 1, 1, 1; know: 2, 1, 1; .: 3, 2, 2
+    assert document["scores"] == {
+        "macro_f_many": pytest.approx(100 * 2 * 2 / 5),
+        "macro_f_medium": pytest.approx(100 * (1 + 2 / 3) / 2),
+        "macro_f_few": pytest.approx(100 * 2 * 2 / 5),
+        "micro_f_many": pytest.approx(100 * 2 * 2 / 5),
+        "micro_f_medium": pytest.approx(100 * 2 * 2 / 5),
+        "micro_f_few": pytest.approx(100 * 2 * 2 / 5),
+        "recall_few": 100,
+    }
+    assert document["bands"]["few"] == {"num_types": 1, "num_reference_words": 2}
+    assert document["signature"]["inputs"]["train_counts"] == digest("counts.txt")
+
+
+def test_training_data_folder(files: Files) -> None:
+    os.makedirs("data/references")
+    files("data/references/train.txt", TARGETS)
+    files("train.txt", TARGETS)
+    folder, text = (evaluate(*PAIR, "--train-targets", source) for source in ("data", "train.txt"))
+    assert folder["scores"] == text["scores"]
+    assert folder["signature"]["inputs"] == text["signature"]["inputs"]
+    counts = evaluate(*PAIR, "--train-counts", "data")
+    assert counts["scores"] == {key: score for key, score in text["scores"].items() if key != "novelty_4"}
+
+
+def test_what_is_unavailable_is_told(
+    files: Files, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nltk.data.path", [])
+    monkeypatch.setattr(
+        nltk.corpus,
+        "wordnet",
+        nltk.corpus.util.LazyCorpusLoader("wordnet", nltk.corpus.reader.WordNetCorpusReader, None),
+    )
+    document = evaluate(*PAIR, "--metrics", "meteor", "micro_f")
+    assert list(document["scores"]) == ["micro_f"]
+    assert "nltk.downloader wordnet" in document["unavailable"]["meteor"]
+    output = capsys.readouterr()
+    (row,) = (line for line in output.out.splitlines() if line.startswith("METEOR"))
+    assert row.split()[1] == "-"
+    assert "nltk.downloader wordnet" in output.out
+    assert output.err == ""
+
+
+def test_significance(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
+    replies, references = HYPOTHESES * 10, REFERENCES * 10
+    files("a.txt", replies)
+    files("b.txt", references)
+    files("r.txt", references)
+    options = [
+        "--hypotheses",
+        "a.txt",
+        "b.txt",
+        "--references",
+        "r.txt",
+        "--metrics",
+        "micro_f",
+        "diversity_2",
+    ]
+    document = evaluate(*options, "--significance", "--resamples", "200", "--seed", "3", "--holm")
+    assert list(document) == ["a", "b", "significance"]
+    for key in ("micro_f", "diversity_2"):
+        for system in ("a", "b"):
+            estimate = document["significance"]["scores"][key][system]
+            assert estimate["value"] == pytest.approx(document[system]["scores"][key])
+            assert estimate["low"] <= estimate["value"] <= estimate["high"]
+    difference = document["significance"]["differences"]["micro_f"]["b"]
+    assert difference["p_randomisation"] == pytest.approx(1 / 201)
+    assert document["significance"]["signature"]["seed"] == 3
+    output = capsys.readouterr().out
+    assert "200 resamples, seed 3" in output
+    assert "Holm" in output
+
+    # every score by the resampling code, which has its own definitions, and by the statistics
+    files("train.txt", TARGETS)
+    files("dict.txt", "tea\nHello\nzebra\n")
+    options = [*options[:-2], "all", "--train-targets", "train.txt", "--lowercase"]
+    options += ["--types", "vocabulary", "--vocabulary", "dict.txt"]
+    document = evaluate(*options, "--significance", "--resamples", "2")
+    assert len(document["a"]["scores"]) > 30
+    for system in ("a", "b"):
+        for key, score in document[system]["scores"].items():
+            assert document["significance"]["scores"][key][system]["value"] == pytest.approx(score), key
+
+    alone = evaluate("--hypotheses", "a.txt", "--references", "r.txt", "--significance", "--resamples", "20")
+    assert alone["significance"]["differences"]["micro_f"] == {}
+    assert alone["scores"] == score_replies(replies, references).scores
 
 
 @pytest.mark.parametrize(
@@ -217,6 +342,21 @@ PAIR = ["--hypotheses", "replies.txt", "--references", "references.txt"]
             ["--hypotheses", "x=replies.txt", "x=references.txt", "--references", "references.txt"],
             ["replies.txt", "references.txt", "both named x", "NAME=FILE"],
         ),
+        ({}, [*PAIR, "--metrics", "macro"], ["no metric 'macro'", "macro_f", "novelty"]),
+        ({}, [*PAIR, "--metrics", "bands"], ["'bands' needs training counts"]),
+        ({}, [*PAIR, "--metrics", "novelty"], ["'novelty' needs the training targets"]),
+        ({}, [*PAIR, "--bands", "thirds"], ["bands 'thirds'", "mass:SHARE"]),
+        ({}, [*PAIR, "--train-counts", "missing.txt"], ["missing.txt", "No such file"]),
+        ({}, [*PAIR, "--train-counts", "references.txt"], ["references.txt:1", "`word count`"]),
+        ({}, [*PAIR, "--train-targets", "."], [".: no references/train.txt"]),
+        ({"zero.txt": "a 0\n"}, [*PAIR, "--train-counts", "zero.txt"], ["zero.txt", "not one word"]),
+        ({"blank.txt": "\n"}, [*PAIR, "--train-targets", "blank.txt"], ["blank.txt", "not one word"]),
+        (
+            {},
+            ["--hypotheses", "significance=replies.txt", "replies.txt", *PAIR[2:], "--significance"],
+            ["a system is named significance", "NAME=FILE"],
+        ),
+        ({}, [*PAIR, "--significance", "--resamples", "0"], ["num_resamples is 0"]),
         ({}, [*PAIR, "--json", "nowhere/scores.json"], ["nowhere/scores.json", "no folder nowhere"]),
         ({}, [*PAIR, "--json", "references.txt/scores.json"], ["no folder references.txt"]),
         ({}, [*PAIR, "--json", "."], ["--json .", "is a folder"]),

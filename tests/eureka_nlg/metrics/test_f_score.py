@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eureka_nlg.errors import UserError
-from eureka_nlg.metrics import FStatistics, f_scores
+from eureka_nlg.metrics import FStatistics, WordBands, f_scores, f_scores_by_band
 from eureka_nlg.metrics.tokens import Tokeniser
 
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "d", "é", "<unk>"]), max_size=8)
@@ -79,6 +79,51 @@ def test_agrees_with_the_definition(pairs: list[Any], vocabulary: set[str]) -> N
         assert scores.micro == pytest.approx(micro)
         assert scores.macro == pytest.approx(macro)
         assert scores.num_types == len(expected)
+
+
+BANDS = WordBands.from_counts({"b": 5, "a": 3, "d": 1, "<unk>": 1})  # head b; body a; tail d, <unk>
+
+
+@pytest.mark.parametrize(
+    ("types", "vocabulary", "macro", "num_types"),
+    [
+        ("reference", None, (200 / 3, 50, 200 / 3, 0), (1, 1, 1, 1)),  # unseen: e
+        ("union", None, (200 / 3, 50, 200 / 3, 0), (1, 1, 1, 2)),  # unseen: c, e
+        ("vocabulary", ["a", "d", "<unk>", "z"], (0, 50, 100 / 3, 0), (0, 1, 2, 1)),
+    ],
+)
+def test_bands_by_hand(
+    types: Any, vocabulary: list[str] | None, macro: tuple[float, ...], num_types: tuple[int, ...]
+) -> None:
+    scores = f_scores_by_band(HYPOTHESES, REFERENCES, BANDS, types=types, vocabulary=vocabulary)
+    assert list(scores) == ["head", "body", "tail", "unseen"]
+    assert [band.macro for band in scores.values()] == pytest.approx(macro)
+    assert tuple(band.num_types for band in scores.values()) == num_types
+    assert [band.micro for band in scores.values()] == pytest.approx([200 / 3, 50, 200 / 3, 0])
+    assert [band.recall for band in scores.values()] == pytest.approx([50, 50, 100, 0])
+    assert [band.num_reference_words for band in scores.values()] == [2, 2, 1, 1]
+
+
+@settings(deadline=None)
+@given(pairs=PAIRS, cut=st.integers(0, 12))
+def test_bands_agree_with_the_definition_and_shards_add_up(pairs: list[Any], cut: int) -> None:
+    hypotheses, references = [h for h, _ in pairs], [r for _, r in pairs]
+    scores = f_scores_by_band(hypotheses, references, BANDS)
+    members = {"head": {"b"}, "body": {"a"}, "tail": {"d", "<unk>"}, "unseen": {"c", "é"}}
+    for name, words in members.items():
+        kept = [([w for w in h if w in words], [w for w in r if w in words]) for h, r in pairs]
+        micro, macro = by_definition(kept, {word for _, r in kept for word in r})
+        wanted = sum(len(r) for _, r in kept)
+        found = sum(min(h.count(word), r.count(word)) for h, r in kept for word in words)
+        assert scores[name].micro == pytest.approx(micro)
+        assert scores[name].macro == pytest.approx(macro)
+        assert scores[name].recall == pytest.approx(100 * found / (wanted or 1))
+    merged = FStatistics()
+    for part in (pairs[cut:], pairs[:cut]):
+        tokenise = Tokeniser()
+        statistics = FStatistics(tokenise.words)
+        merged += statistics.update(tokenise([h for h, _ in part]), tokenise([r for _, r in part]))
+    assert merged.compute_bands(BANDS) == scores
 
 
 def test_more_pairs_than_a_chunk_holds() -> None:

@@ -1,4 +1,4 @@
-"""Vocabulary files."""
+"""Vocabulary files and counts of words."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from eureka_nlg.errors import UserError
-from eureka_nlg.metrics import read_vocabulary
+from eureka_nlg.metrics import read_vocabulary, read_word_counts
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,24 @@ def test_empty(tmp_path: Path) -> None:
     path.touch()
     with pytest.raises(UserError, match="empty, expected one word per line"):
         read_vocabulary(path)
+
+
+def test_counts(tmp_path: Path) -> None:
+    path = tmp_path / "dict.txt"
+    path.write_text("the 120\n7\t9\nrare 0\n<s> 5 #fairseq:overwrite\nmadeupword0000 0\n", encoding="utf-8")
+    assert read_word_counts(path) == {"the": 120, "7": 9, "rare": 0, "<s>": 5}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("the 3\ncat\n", "dict.txt:2: 'cat' has no count, expected `word count`"),
+        ("the 3\na b c\n", "dict.txt:2: 'a b c' is no entry of a vocabulary, expected `word count`"),
+        ("the 3\ncat 1\nthe 4\n", "dict.txt:3: a second entry for 'the'"),
+    ],
+)
+def test_bad_counts(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "dict.txt"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=message):
+        read_word_counts(path)

@@ -3,18 +3,50 @@
 from __future__ import annotations
 
 import json
+import pickle
 import random
+from typing import Any
 
 import pytest
 
 from eureka_nlg import __version__
 from eureka_nlg.errors import UserError
-from eureka_nlg.metrics import corpus_bleu, f_scores, ngram_diversity, parlai_f1, score_replies, score_table
+from eureka_nlg.metrics import (
+    DiversityStatistics,
+    MeteorStatistics,
+    ReplyStatistics,
+    WordBands,
+    copied_replies,
+    corpus_bleu,
+    corpus_chrf,
+    default_metrics,
+    expectation_adjusted_distinct,
+    f_scores,
+    f_scores_by_band,
+    mean_length,
+    ngram_diversity,
+    ngram_entropy,
+    ngram_novelty,
+    parlai_f1,
+    reply_diversity,
+    rouge_l,
+    score_replies,
+    score_table,
+)
+from eureka_nlg.metrics.tokens import Tokeniser
 
 GENERATOR = random.Random(1)
 WORDS = ["i", "Like", "like", "the", "tea", ".", "?", "green", "Cats"]
 REFERENCES = [" ".join(GENERATOR.choices(WORDS, k=GENERATOR.randrange(1, 12))) for _ in range(1100)]
 HYPOTHESES = [" ".join(GENERATOR.choices(WORDS, k=GENERATOR.randrange(12))) for _ in REFERENCES]
+TARGETS = [" ".join(GENERATOR.choices(WORDS[:8], k=30)) for _ in range(200)]
+BANDS = WordBands.from_counts({"i": 9, "like": 6, "tea": 2, "green": 1})
+
+
+def seen_by(n: int) -> DiversityStatistics:
+    """N-grams of the training targets."""
+    tokenise = Tokeniser()
+    return DiversityStatistics(n, tokenise.words).update(tokenise(TARGETS))
 
 
 @pytest.mark.parametrize("types", ["reference", "union", "vocabulary"])
@@ -22,14 +54,30 @@ def test_same_as_each_metric_by_itself(types: str) -> None:
     result = score_replies(iter(HYPOTHESES), iter(REFERENCES), types=types, vocabulary=["tea", "zebra"])  # type: ignore[arg-type]
     f = f_scores(HYPOTHESES, REFERENCES, types=types, vocabulary=["tea", "zebra"])  # type: ignore[arg-type]
     bleu, signature = corpus_bleu(HYPOTHESES, REFERENCES)
-    assert result.scores == {
+    chrf, chrf_signature = corpus_chrf(HYPOTHESES, REFERENCES)
+    num_fourgrams = len({tuple(r.split()[i : i + 4]) for r in REFERENCES for i in range(len(r.split()) - 3)})
+    expected = {
         "macro_f": f.macro,
         "micro_f": f.micro,
         "parlai_f1": parlai_f1(HYPOTHESES, REFERENCES),
         "diversity_4": ngram_diversity(HYPOTHESES),
         "bleu": bleu,
+        "diversity_1": ngram_diversity(HYPOTHESES, 1),
+        "diversity_2": ngram_diversity(HYPOTHESES, 2),
+        "diversity_3": ngram_diversity(HYPOTHESES, 3),
+        "ead_4": expectation_adjusted_distinct(HYPOTHESES, num_fourgrams, 4),
+        "entropy_4": ngram_entropy(HYPOTHESES, 4),
+        "mean_length": mean_length(HYPOTHESES),
+        "copies": copied_replies(HYPOTHESES),
+        "chrf": chrf,
+        "rouge_l": rouge_l(HYPOTHESES, REFERENCES),
     }
-    assert all(0 < score < 100 for score in result.scores.values())
+    assert result.scores == expected
+    assert list(result.scores) == list(expected) == default_metrics()
+    assert all(score > 0 for score in result.scores.values())
+    assert all(score < 100 for key, score in result.scores.items() if key != "ead_4")
+    assert result.signature["chrf"] == chrf_signature
+    assert result.signature["ead_vocabulary_size"] == {"4": num_fourgrams}
     assert (result.num_pairs, result.num_types) == (1100, f.num_types)
     assert result.num_reference_words == sum(len(reference.split()) for reference in REFERENCES)
     assert result.signature["sacrebleu"] == signature
@@ -56,15 +104,65 @@ def test_token_sequences() -> None:
         assert score_replies(tokens, REFERENCES, lowercase=lowercase) == expected
 
 
+def test_scores_of_the_training_data_and_chosen_ones() -> None:
+    result = score_replies(HYPOTHESES, REFERENCES, bands=BANDS, seen=seen_by(3))
+    by_band = f_scores_by_band(HYPOTHESES, REFERENCES, BANDS)
+    expected = {f"macro_f_{name}": by_band[name].macro for name in ("head", "body", "tail")}
+    expected |= {f"micro_f_{name}": by_band[name].micro for name in ("head", "body", "tail")}
+    expected |= {"recall_tail": by_band["tail"].recall, "novelty_3": ngram_novelty(HYPOTHESES, TARGETS, 3)}
+    assert list(result.scores) == default_metrics() + list(expected)
+    assert {key: result.scores[key] for key in expected} == expected
+    assert result.bands["unseen"] == {
+        "num_types": 5,
+        "num_reference_words": by_band["unseen"].num_reference_words,
+    }
+    assert result.signature["bands"] == BANDS.bands.rule
+
+    chosen = ["reply_diversity_2", "macro_f_unseen", "recall_head", "entropy_5", "copies"]
+    assert score_replies(HYPOTHESES, REFERENCES, metrics=chosen, bands=BANDS).scores == {
+        "reply_diversity_2": reply_diversity(HYPOTHESES, 2),
+        "macro_f_unseen": by_band["unseen"].macro,
+        "recall_head": by_band["head"].recall,
+        "entropy_5": ngram_entropy(HYPOTHESES, 5),
+        "copies": copied_replies(HYPOTHESES),
+    }
+
+
+def test_shards_add_up_exactly() -> None:
+    metrics = [*default_metrics(("head", "body", "tail"), novelty=4), "reply_diversity_1"]
+    expected = score_replies(HYPOTHESES, REFERENCES, metrics=metrics, bands=BANDS, seen=seen_by(4)).scores
+    first, second, third = (
+        pickle.loads(pickle.dumps(ReplyStatistics(metrics).update(HYPOTHESES[part], REFERENCES[part])))
+        for part in (slice(600, None), slice(0, 200), slice(200, 300))
+    )
+    merged = first + second + third
+    assert merged.update(HYPOTHESES[300:600], REFERENCES[300:600]) is merged  # and can still grow
+    assert merged.compute(bands=BANDS, seen=seen_by(4)) == expected
+
+
+def test_what_is_unavailable_does_not_fail_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    def scorer(_: Any) -> Any:
+        raise UserError("no data")
+
+    monkeypatch.setattr(MeteorStatistics, "scorer", scorer)
+    result = score_replies(["a b"], ["a c"], metrics=["meteor", "micro_f"])
+    assert result.scores == {"micro_f": 50}
+    assert result.to_dict()["unavailable"] == {"meteor": "no data"}
+    assert list(result.signature["metrics"]) == ["meteor", "micro_f"]
+
+
 def test_nothing_scores_zero() -> None:
     assert set(score_replies([], []).scores.values()) == {0}
-    assert set(score_replies(["", ""], ["a b", "c"]).scores.values()) == {0}
+    silent = score_replies(["", ""], ["a b", "c"]).scores
+    assert silent.pop("copies") == 100  # the two are the same
+    assert set(silent.values()) == {0}
 
 
 def test_json_structure() -> None:
     document = json.loads(json.dumps(score_replies(["a b"], ["a c"]).to_dict(), allow_nan=False))
     assert list(document) == ["scores", "num_pairs", "num_types", "signature"]
-    assert list(document["scores"]) == ["macro_f", "micro_f", "parlai_f1", "diversity_4", "bleu"]
+    assert list(document["scores"])[:5] == ["macro_f", "micro_f", "parlai_f1", "diversity_4", "bleu"]
+    assert list(document["scores"]) == list(document["signature"]["metrics"])
     assert {"types", "n", "tokenisation", "lowercase", "sacrebleu", "eureka_nlg"} <= set(
         document["signature"]
     )

@@ -49,6 +49,26 @@ def test_bad_input(tmp_path: Path, content: bytes, message: str) -> None:
         list(TextFile(path))
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_long_files(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "x.txt"
+    lines = [f"é line {number} " + "x" * (number % 300) for number in range(3000)]
+    path.write_bytes("".join(line + end for line in lines).encode())
+    file = TextFile(path)
+    numbers = []
+    for line, expected in zip(file, lines, strict=True):
+        assert line == expected
+        numbers.append(file.num_lines)
+    assert numbers == list(range(1, 3001))
+    assert file.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+    path.write_bytes(path.read_bytes().replace(b"line 2900", b"l\xe9ne 2900"))
+    read = []
+    with pytest.raises(UserError, match=r"x.txt:2901: byte 5 of the line is 0xe9"):
+        read.extend(TextFile(path))
+    assert read == lines[:2900]
+
+
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         list(TextFile(tmp_path / "missing.txt"))

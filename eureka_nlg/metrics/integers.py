@@ -1,0 +1,51 @@
+"""Arrays of integers and class counts, checked where they enter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eureka_nlg.errors import UserError
+
+__all__ = ["Integers", "as_class_counts", "as_integers"]
+
+Integers = Any
+"""What holds one integer per item: a sequence, a numpy array, a torch tensor on any device."""
+
+
+def as_class_counts(class_counts: Integers) -> NDArray[np.int64]:
+    """Training examples of each class, [C]; some may be 0.
+
+    Raises:
+        UserError: no class, or a negative or fractional count.
+    """
+    counts = as_integers("class_counts", class_counts)
+    if not counts.size:
+        raise UserError("class_counts is empty, expected the number of training examples of each class")
+    if counts.min() < 0:
+        raise UserError(f"class_counts: class {counts.argmin()} has {counts.min()}, expected 0 or more")
+    return counts
+
+
+def as_integers(name: str, values: Integers) -> NDArray[np.int64]:
+    """The values as one array of integers; ``name`` is what a message calls them.
+
+    Raises:
+        UserError: another number of dimensions than one, or an entry that is no integer.
+    """
+    if hasattr(values, "detach"):  # a tensor, without importing torch for the sake of a check
+        values = values.detach().cpu().numpy()
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise UserError(f"{name} has shape {list(array.shape)}, expected one dimension")
+    if not array.size:
+        return np.zeros(0, dtype=np.int64)
+    if array.dtype.kind not in "biuf":
+        raise UserError(f"{name} holds {array.dtype}, expected integers")
+    wrong = np.flatnonzero(array != np.floor(array))  # NaN differs from itself
+    if wrong.size or not np.isfinite(array).all():
+        position = wrong[0] if wrong.size else np.flatnonzero(~np.isfinite(array))[0]
+        raise UserError(f"{name}: entry {position} is {array[position]}, expected an integer")
+    return array.astype(np.int64)

@@ -1,0 +1,86 @@
+"""Resamples of a test set, as how often each pair of reply and reference is taken."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["RESAMPLERS", "Resampling", "Weights", "bootstrap", "jackknife", "spread", "swaps"]
+
+Weights = NDArray[np.int32]
+"""[N, B]: how often each of N pairs is taken in each of B resamples."""
+
+Resampling = Literal["bootstrap", "jackknife"]
+"""How the spread of a metric is estimated."""
+
+_DELETED = 0.1  # part of the pairs that a jackknife resample leaves out
+
+
+def bootstrap(rng: np.random.Generator, num_pairs: int, num_resamples: int, block: int) -> Iterator[Weights]:
+    """N pairs drawn with replacement (Efron & Tibshirani 1993, chapter 6).
+
+    Args:
+        rng: source of chance; ``block`` does not change what is drawn from it.
+        num_pairs: N.
+        num_resamples: resamples in all.
+        block: resamples held at a time, B.
+
+    Yields:
+        Weights whose columns sum to N.
+    """
+    for size in _sizes(num_resamples, block):
+        drawn = rng.integers(num_pairs, size=(size, num_pairs))
+        cells = (drawn * size + np.arange(size)[:, None]).ravel()
+        counts = np.bincount(cells, minlength=num_pairs * size)
+        yield counts.reshape(num_pairs, size).astype(np.int32)
+
+
+def jackknife(rng: np.random.Generator, num_pairs: int, num_resamples: int, block: int) -> Iterator[Weights]:
+    """All pairs but a tenth drawn at random, without replacement: the delete-d jackknife (Shao & Wu 1989).
+
+    No pair is taken twice, so that a resample has no repetition that the data have not. Arguments as for
+    :func:`bootstrap`; the weights are 0 and 1.
+    """
+    num_deleted = _num_deleted(num_pairs)
+    for size in _sizes(num_resamples, block):
+        weights = np.ones((num_pairs, size), dtype=np.int32)
+        for column in range(size):
+            weights[rng.permutation(num_pairs)[:num_deleted], column] = 0
+        yield weights
+
+
+def swaps(rng: np.random.Generator, num_pairs: int, num_resamples: int, block: int) -> Iterator[Weights]:
+    """For each pair, 1 or 0 with probability 1/2: whether a system keeps its own reply."""
+    for size in _sizes(num_resamples, block):
+        yield np.ascontiguousarray(rng.integers(2, size=(size, num_pairs)).T.astype(np.int32))
+
+
+RESAMPLERS: dict[Resampling, Callable[[np.random.Generator, int, int, int], Iterator[Weights]]] = {
+    "bootstrap": bootstrap,
+    "jackknife": jackknife,
+}
+assert tuple(RESAMPLERS) == get_args(Resampling)
+
+
+def spread(resampling: Resampling, num_pairs: int) -> float:
+    """By how much the values of resamples have to be spread to vary as those of fresh test sets do.
+
+    1 for the bootstrap. With d of N pairs deleted, values vary less, by the factor sqrt(d / (N - d)).
+    """
+    if resampling == "bootstrap":
+        return 1.0
+    num_deleted = _num_deleted(num_pairs)
+    return math.sqrt((num_pairs - num_deleted) / num_deleted)
+
+
+def _num_deleted(num_pairs: int) -> int:
+    return max(1, round(_DELETED * num_pairs))
+
+
+def _sizes(num_resamples: int, block: int) -> Iterator[int]:
+    for start in range(0, num_resamples, block):
+        yield min(block, num_resamples - start)

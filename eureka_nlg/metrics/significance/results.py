@@ -1,0 +1,129 @@
+"""What a comparison of systems finds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from eureka_nlg.errors import UserError
+from eureka_nlg.metrics.significance.resampling import Resampling
+
+__all__ = ["Comparison", "Correction", "Difference", "Estimate", "holm"]
+
+Correction = Literal["holm"]
+"""For many comparisons at once."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Value of a metric for a system, with its confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Difference(Estimate):
+    """System minus baseline in a metric, with its confidence interval and two-sided p-values.
+
+    Attributes:
+        p_resampling: of the paired bootstrap, or jackknife.
+        p_randomisation: of approximate randomisation; None if it was not asked for.
+    """
+
+    p_resampling: float
+    p_randomisation: float | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Scores of systems on the same pairs, and how sure their differences are.
+
+    Attributes:
+        scores: metric -> system -> value and interval.
+        differences: metric -> every system but the baseline -> its difference from the baseline.
+        systems: their names.
+        baseline: name of the system that the others are compared with.
+        resampling: metric -> how its intervals and ``p_resampling`` were made.
+        num_pairs: N.
+        signature: what else defines the numbers.
+        unavailable: a metric that was asked for and cannot be had -> why.
+    """
+
+    scores: dict[str, dict[str, Estimate]]
+    differences: dict[str, dict[str, Difference]]
+    systems: tuple[str, ...]
+    baseline: str
+    resampling: dict[str, Resampling]
+    num_pairs: int
+    signature: dict[str, Any]
+    unavailable: dict[str, str]
+
+    @property
+    def confidence(self) -> float:
+        """Of the intervals, in percent."""
+        return float(self.signature["confidence"])
+
+    def p_values(self, correction: Correction | None = None) -> dict[str, dict[str, float]]:
+        """metric -> system -> p-value: of approximate randomisation, else of the resampling test.
+
+        Args:
+            correction: ``"holm"`` corrects for all comparisons in the table at once; None for none.
+        """
+        cells = {
+            (metric, system): difference.p_resampling
+            if difference.p_randomisation is None
+            else difference.p_randomisation
+            for metric, by_system in self.differences.items()
+            for system, difference in by_system.items()
+        }
+        if correction not in (None, "holm"):
+            raise UserError(f"correction is {correction!r}, expected 'holm' or None")
+        if correction == "holm":
+            cells = dict(zip(cells, holm(list(cells.values()))))
+        table: dict[str, dict[str, float]] = {metric: {} for metric in self.differences}
+        for (metric, system), p_value in cells.items():
+            table[metric][system] = p_value
+        return table
+
+    def to_dict(self) -> dict[str, Any]:
+        """What goes into JSON."""
+        corrected = self.p_values("holm")
+        return {
+            "scores": {
+                metric: {system: asdict(estimate) for system, estimate in by_system.items()}
+                for metric, by_system in self.scores.items()
+            },
+            "differences": {
+                metric: {
+                    system: asdict(difference) | {"p_holm": corrected[metric][system]}
+                    for system, difference in by_system.items()
+                }
+                for metric, by_system in self.differences.items()
+            },
+            "baseline": self.baseline,
+            "resampling": self.resampling,
+            "num_pairs": self.num_pairs,
+            "unavailable": self.unavailable,
+            "signature": self.signature,
+        }
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's (1979) step-down correction: the chance of any false alarm among all of them is held.
+
+    Returns:
+        Corrected p-values in the same order, to be compared with the level itself.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    order = np.argsort(p_values, kind="stable")
+    steps = np.array(p_values)[order] * np.arange(len(p_values), 0, -1)
+    corrected = np.empty(len(p_values))
+    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return [float(p_value) for p_value in corrected]
