@@ -7,9 +7,9 @@ from types import TracebackType
 import torch
 
 from eureka_nlg.errors import UserError
-from fairseq_plugins import criterions, models
+from fairseq_plugins import criterions, models, tasks
 
-__all__ = ["criterions", "models"]
+__all__ = ["criterions", "models", "tasks"]
 
 # fairseq's checkpoints hold an argparse.Namespace, which torch.load(weights_only=True), torch's default,
 # refuses unless it is named here. Nothing else becomes loadable.

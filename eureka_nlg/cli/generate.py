@@ -13,7 +13,8 @@ import argparse
 import os
 from pathlib import Path
 
-from eureka_nlg.dialogue.generation import Run, generate, reference_perplexity, write_lines
+from eureka_nlg.dialogue.generation import Run, generate, write_lines
+from eureka_nlg.dialogue.likelihoods import reference_perplexity
 
 __all__ = ["add_arguments", "run", "PASSES_ON"]
 

@@ -24,6 +24,8 @@ COMMANDS = {
     "train": ("train", "train the model of a YAML config with fairseq-train"),
     "generate": ("generate", "decode a split with a trained model, one reply per line"),
     "evaluate": ("evaluate", "score replies against references"),
+    "analyse": ("analyse", "likelihood of the right word by its frequency in training"),
+    "report": ("report", "one HTML page about one or more runs"),
     "plugin-dir": ("plugin_dir", "print the folder to give to fairseq's --user-dir"),
 }
 

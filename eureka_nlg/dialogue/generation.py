@@ -1,9 +1,8 @@
-"""Replies and reference likelihoods of a trained model, through fairseq-generate."""
+"""Replies of a trained model, through fairseq-generate."""
 
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import pickle
 import subprocess
@@ -21,7 +20,7 @@ from eureka_nlg.dialogue.quiet import quiet
 from eureka_nlg.errors import UserError, require
 from eureka_nlg.metrics.generated import Generated, read_generated
 
-__all__ = ["Run", "find_checkpoint", "generate", "reference_perplexity", "write_lines"]
+__all__ = ["Run", "find_checkpoint", "generate", "write_lines"]
 
 # The progress bar stays; fairseq's log goes, which is at DEBUG if nobody sets up the logging before it.
 _FAIRSEQ_GENERATE = """
@@ -67,6 +66,12 @@ class Run:
                 arguments += ["--" + option.replace("_", "-"), str(task[option])]
         return cls(checkpoint, folder, tuple(arguments))
 
+    def check_split(self, split: str) -> None:
+        """Raise UserError if the data folder has no such split."""
+        folder = self.data.split(os.pathsep)[0]
+        if not any(name.startswith(f"{split}.") and name.endswith(".idx") for name in os.listdir(folder)):
+            raise UserError(f"split {split}: not in the data folder {folder}")
+
 
 def find_checkpoint(run: str | os.PathLike[str]) -> Path:
     """The checkpoint that a run stands for: the file itself, or the best, else the last of a folder.
@@ -108,28 +113,6 @@ def generate(run: Run, split: str, options: Sequence[str] = ()) -> Generated:
     return generated
 
 
-def reference_perplexity(run: Run, split: str, options: Sequence[str] = ()) -> float:
-    """Perplexity of the references of a split, ``exp`` of the mean negative log-likelihood of a token.
-
-    Every token of a reference counts, its end as well; this is the ``ppl`` of fairseq-validate.
-
-    Raises:
-        UserError: no such split, or fairseq-generate failed.
-    """
-    total, num_tokens = 0.0, 0
-    with tempfile.TemporaryDirectory() as folder:
-        results = _fairseq_generate(run, split, ["--score-reference", *options], folder)
-        with open(results, encoding="utf-8") as lines:
-            for line in lines:
-                if line.startswith("P-"):
-                    scores = [float(score) for score in line.partition("\t")[2].split()]  # base 2
-                    total += math.fsum(scores)
-                    num_tokens += len(scores)
-    if num_tokens == 0:
-        raise UserError(f"split {split}: no references to score in {run.data}")
-    return 2.0 ** (-total / num_tokens)
-
-
 def write_lines(path: str | os.PathLike[str], lines: Sequence[str]) -> None:
     """Write a text file whole or not at all, one item a line."""
     path = Path(path)
@@ -144,8 +127,7 @@ def write_lines(path: str | os.PathLike[str], lines: Sequence[str]) -> None:
 def _fairseq_generate(run: Run, split: str, options: Sequence[str], folder: str) -> str:
     with quiet():
         require("fairseq", extra="fairseq")
-    if not any(name.startswith(f"{split}.") and name.endswith(".idx") for name in os.listdir(run.data)):
-        raise UserError(f"split {split}: not in the data folder {run.data}")
+    run.check_split(split)
     command = [sys.executable, "-c", _FAIRSEQ_GENERATE, run.data, "--path", str(run.checkpoint)]
     command += ["--user-dir", plugin_dir(), *run.task, "--gen-subset", split, "--results-path", folder]
     # fairseq's newer versions drop a last batch whose size is no multiple of this (8 unless told otherwise)

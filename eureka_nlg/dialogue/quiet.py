@@ -14,11 +14,13 @@ __all__ = ["quiet"]
 def quiet() -> Iterator[None]:
     """Leave the logging of the process as it is, and show no warnings, while fairseq is imported or used."""
     root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
+    handlers, level, disabled = list(root.handlers), root.level, root.manager.disable
     try:
+        logging.disable(logging.INFO)  # fairseq lowers the level of the root logger on the way
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)
+        logging.disable(disabled)

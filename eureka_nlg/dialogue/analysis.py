@@ -1,0 +1,128 @@
+"""Likelihood of the references by word frequency for several dialogue models, side by side."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eureka_nlg.dialogue.files import sha256
+from eureka_nlg.dialogue.generation import Run
+from eureka_nlg.dialogue.likelihoods import ReferenceModel
+from eureka_nlg.errors import UserError, require
+from eureka_nlg.metrics.analysis import (
+    Document,
+    analysis_document,
+    corpus_block,
+    encouragement_block,
+    encouragement_label,
+    system_block,
+)
+from eureka_nlg.metrics.bands import FrequencyBands
+from eureka_nlg.metrics.likelihood import ALL, GroupLikelihood, LikelihoodStatistics
+
+__all__ = ["DialogueAnalysis"]
+
+_PAPER = (0.999, "effective_number", "mean_measure")  # shown where no model has an encouragement
+
+
+class DialogueAnalysis:
+    """Models that are scored on the same references; the first one sets the dictionary and the bands.
+
+    Args:
+        bands: makes the frequency bands of the training counts of the target words.
+        splits: names of the splits to score.
+        train_sample: replies to draw from the split ``train``; None for all.
+        seed: of the draw.
+        cpu: leave a GPU alone.
+
+    Attributes:
+        groups: name of the model -> split -> group -> likelihoods.
+        class_counts: [C] how often each target word is a target in the training data.
+        bands: the band of each.
+    """
+
+    class_counts: NDArray[np.int64]
+    bands: FrequencyBands
+
+    def __init__(
+        self,
+        bands: Callable[[NDArray[np.int64]], FrequencyBands],
+        splits: Sequence[str] = ("test", "train"),
+        train_sample: int | None = None,
+        seed: int = 1,
+        cpu: bool = False,
+    ) -> None:
+        self.splits = list(dict.fromkeys(splits))
+        self.groups: dict[str, dict[str, dict[str, GroupLikelihood]]] = {}
+        self._make_bands = bands
+        self._train_sample = train_sample
+        self._seed = seed
+        self._cpu = cpu
+        self._symbols: list[str] = []
+        self._systems: dict[str, Document] = {}
+        self._encouragements: dict[str, tuple[float, str, str]] = {}
+
+    def add(self, name: str, run: Run) -> None:
+        """Score the references with one more model.
+
+        Raises:
+            UserError: another target dictionary, or other references, than those of the first model.
+        """
+        model = ReferenceModel(run, self._cpu)
+        if not self._symbols:
+            self._symbols, self.class_counts = model.symbols, model.class_counts
+            self.bands = self._make_bands(self.class_counts)
+        elif model.symbols != self._symbols:
+            sizes = f"{len(model.symbols):,} and {len(self._symbols):,} entries"
+            raise UserError(
+                f"{name} has another target dictionary than {next(iter(self.groups))} ({sizes}): "
+                "only runs on the same prepared data can be compared"
+            )
+        self.groups[name] = {split: self._score(name, model, split) for split in self.splits}
+        provenance = {"checkpoint": str(run.checkpoint), "sha256": sha256(run.checkpoint)}
+        self._systems[name] = system_block(self.groups[name], **provenance)
+        if "encouragement_normalization" in model.criterion:
+            keys = ("beta", "encouragement_measure", "encouragement_normalization")
+            beta, measure, normalization = (model.criterion[key] for key in keys)
+            setting = (float(beta), str(measure), str(normalization))
+            self._encouragements[encouragement_label(*setting)] = setting
+
+    def document(self) -> Document:
+        """What ``eureka report`` draws; see :mod:`eureka_nlg.metrics.analysis`.
+
+        The encouragements are those that the models were trained with, over the counts of the targets.
+        """
+        settings = self._encouragements or {encouragement_label(*_PAPER): _PAPER}
+        return analysis_document(
+            self.bands,
+            self._systems,
+            corpus_block(self.class_counts),
+            {label: encouragement_block(self.class_counts, *setting) for label, setting in settings.items()},
+        )
+
+    def _score(self, name: str, model: ReferenceModel, split: str) -> dict[str, GroupLikelihood]:
+        statistics = LikelihoodStatistics(self.bands)
+        batches = require("tqdm", extra="data").tqdm(
+            model.likelihoods(split, self._train_sample if split == "train" else None, self._seed),
+            desc=f"{name}, {split}",
+            unit=" batches",
+            leave=False,
+            disable=not sys.stderr.isatty(),
+        )
+        for batch in batches:
+            statistics.update(*batch)
+        groups = statistics.compute()
+        for other, splits in self.groups.items():
+            if _counts(splits[split]) != _counts(groups):
+                raise UserError(
+                    f"split {split}: {name} has other references than {other} ({groups[ALL].count:,} and "
+                    f"{splits[split][ALL].count:,} tokens): give one data folder for both, --data DIR"
+                )
+        return groups
+
+
+def _counts(groups: dict[str, GroupLikelihood]) -> dict[str, int]:
+    return {group: numbers.count for group, numbers in groups.items()}

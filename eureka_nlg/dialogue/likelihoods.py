@@ -1,0 +1,165 @@
+"""How likely a trained model finds every word of the references, given the words before it."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from eureka_nlg.dialogue.generation import Run
+from eureka_nlg.dialogue.plugin import plugin_dir
+from eureka_nlg.dialogue.quiet import quiet
+from eureka_nlg.errors import UserError, require
+
+__all__ = ["ReferenceModel", "TokenLikelihoods", "reference_perplexity"]
+
+# Bounds the logits of a batch, [tokens, words]: 0.3 GB for a vocabulary of 20,000.
+_TOKENS_AT_ONCE = 4000
+
+
+class TokenLikelihoods(NamedTuple):
+    """The target tokens of a batch of references, their ends included and padding left out.
+
+    Attributes:
+        targets: [N] int64, index of each token in the target dictionary.
+        log_likelihoods: [N] float32, natural logarithm of the model's probability of it.
+        correct: [N] bool, whether the model finds no other token likelier.
+    """
+
+    targets: NDArray[np.int64]
+    log_likelihoods: NDArray[np.float32]
+    correct: NDArray[np.bool_]
+
+
+class ReferenceModel:
+    """A trained model in this process that scores references with teacher forcing.
+
+    Args:
+        run: checkpoint and data folder.
+        cpu: leave a GPU alone.
+
+    Attributes:
+        symbols: the target dictionary, special symbols first.
+        criterion: name and options of the criterion that the model was trained with.
+
+    Raises:
+        UserError: the data folder has other dictionaries than the model.
+    """
+
+    def __init__(self, run: Run, cpu: bool = False) -> None:
+        self.run = run
+        # The vectors that the embeddings began with are of no use any more, and may be gone.
+        overrides = {"data": run.data, "encoder_embed_path": None, "decoder_embed_path": None}
+        with quiet():
+            utils = require("fairseq.utils", extra="fairseq")
+            from fairseq.checkpoint_utils import load_model_ensemble_and_task
+
+            utils.import_user_module(argparse.Namespace(user_dir=plugin_dir()))
+            try:
+                with torch.serialization.safe_globals([argparse.Namespace]):
+                    (model,), config, self._task = load_model_ensemble_and_task(
+                        [str(run.checkpoint)], overrides
+                    )
+            except RuntimeError as error:
+                if "size mismatch" not in str(error):
+                    raise
+                raise UserError(
+                    f"{run.checkpoint}: its dictionaries are not those of the data folder {run.data}: "
+                    "give the folder of the training, --data DIR"
+                ) from error
+        self._device = torch.device("cuda" if torch.cuda.is_available() and not cpu else "cpu")
+        self._model = model.float().eval().to(self._device)
+        self.symbols: list[str] = self._task.target_dictionary.symbols
+        criterion = config.criterion
+        self.criterion = dict(vars(criterion) if isinstance(criterion, argparse.Namespace) else criterion)
+
+    @functools.cached_property
+    def class_counts(self) -> NDArray[np.int64]:
+        """How often each target word is a target in the training data, [C]; ``</s>`` ends each reply."""
+        targets = self._dataset(self._task.cfg.train_subset).tgt
+        counts = np.zeros(len(self.symbols), dtype=np.int64)
+        for start in range(0, len(targets), 10_000):
+            tokens = torch.cat([targets[index] for index in range(start, min(start + 10_000, len(targets)))])
+            counts += np.bincount(tokens.numpy(), minlength=len(counts))
+        return counts
+
+    def likelihoods(self, split: str, sample: int | None = None, seed: int = 1) -> Iterator[TokenLikelihoods]:
+        """Score the references of a split, a batch at a time.
+
+        Args:
+            split: name of the split in the data folder.
+            sample: number of references to draw, if there are more; None for all.
+            seed: of the draw.
+
+        Raises:
+                UserError: no such split, no references, or an example that is too long for the model.
+        """
+        dataset = self._dataset(split)
+        for indices in self._batches(dataset, split, sample, seed):
+            yield self._score(dataset.collater([dataset[index] for index in indices]))
+
+    @torch.no_grad()
+    def _score(self, batch: dict[str, Any]) -> TokenLikelihoods:
+        from fairseq import utils
+
+        if self._device.type == "cuda":
+            batch = utils.move_to_cuda(batch, self._device)
+        output = self._model(**batch["net_input"])
+        scores = self._model.get_normalized_probs(output, log_probs=True, sample=batch)
+        targets = self._model.get_targets(batch, output)
+        kept = targets != self._task.target_dictionary.pad()
+        found = scores.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+        correct = scores.argmax(-1) == targets
+        return TokenLikelihoods(
+            targets[kept].cpu().numpy(), found[kept].float().cpu().numpy(), correct[kept].cpu().numpy()
+        )
+
+    def _dataset(self, split: str) -> Any:
+        self.run.check_split(split)
+        if split not in self._task.datasets:
+            with quiet():
+                # as the trainer does: the training data may be in several files, train, train1, ...
+                self._task.load_dataset(split, combine=split == self._task.cfg.train_subset, epoch=1)
+        dataset = self._task.dataset(split)
+        if dataset.tgt is None or not len(dataset):
+            raise UserError(f"split {split}: no references to score in {self.run.data}")
+        return dataset
+
+    def _batches(self, dataset: Any, split: str, sample: int | None, seed: int) -> list[Any]:
+        """Indices by length, so that there is little padding."""
+        from fairseq import utils
+        from fairseq.data.data_utils import numpy_seed
+
+        limits = utils.resolve_max_positions(self._task.max_positions(), self._model.max_positions())
+        with numpy_seed(seed):  # fairseq shuffles examples of equal length
+            indices, too_long = dataset.filter_indices_by_size(dataset.ordered_indices(), limits)
+        if too_long:
+            raise UserError(
+                f"split {split}: example {too_long[0]} has more tokens than the model takes, {limits}: "
+                "prepare the data with --max-context-tokens"
+            )
+        if sample is not None and sample < len(dataset):
+            drawn = np.random.default_rng(seed).choice(len(dataset), size=sample, replace=False)
+            indices = indices[np.isin(indices, drawn)]
+        return list(dataset.batch_by_size(indices, max_tokens=_TOKENS_AT_ONCE))
+
+
+def reference_perplexity(run: Run, split: str) -> float:
+    """Perplexity of the references of a split, ``exp`` of the mean negative log-likelihood of a token.
+
+    Every token of a reference counts, its end as well; this is the ``ppl`` of fairseq-validate.
+
+    Raises:
+        UserError: no such split, or an example that is too long for the model.
+    """
+    total, num_tokens = 0.0, 0
+    for batch in ReferenceModel(run).likelihoods(split):
+        total += float(batch.log_likelihoods.sum(dtype=np.float64))
+        num_tokens += len(batch.targets)
+    return math.exp(-total / num_tokens)
