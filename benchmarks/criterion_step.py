@@ -4,29 +4,26 @@
 
 Same model, same batches, forward and backward, the criterions alternating batch by batch within one process,
 because machines drift. Rows hold medians in milliseconds and the interquartile range; `ratio` is the median
-of the ratios of neighbouring steps. Optimiser and data loading are the same for both and left out.
+of the ratios of neighbouring steps, `peak_mb` how far memory rises in a step. Optimiser and data loading are
+the same for all and left out.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import itertools
-import os
-import platform
-import statistics
 import sys
-import time
-from pathlib import Path
 
 import torch
 from fairseq import options, tasks, utils
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+from measure import alternate, append, environment, peak_megabytes, summary
 
 from eureka_nlg.dialogue.plugin import plugin_dir
 
 BASELINE = "label_smoothed_cross_entropy"
-CRITERIONS = {BASELINE: [], "eureka": ["--encouragement-start-epoch", "1"]}
+EUREKA = ["--encouragement-start-epoch", "1"]
+CRITERIONS = {BASELINE: [], "eureka": EUREKA, "eureka --fused-linear": [*EUREKA, "--fused-linear"]}
 
 
 def main() -> None:
@@ -63,37 +60,36 @@ def main() -> None:
     if device == "cuda":
         batches = [utils.move_to_cuda(batch) for batch in batches]
 
-    milliseconds: dict[str, list[float]] = {name: [] for name in criterions}
-    for criterion in criterions.values():  # warm up
-        step(model, criterion, batches[0], device)
-    for round_, batch in itertools.product(range(args.rounds), batches):
-        for name in list(criterions)[:: 1 if round_ % 2 else -1]:
-            milliseconds[name].append(step(model, criterions[name], batch, device))
-
+    queue = {name: itertools.cycle(batches) for name in criterions}
+    calls = {
+        name: lambda criterion=criterion, batches=queue[name]: step(model, criterion, next(batches))
+        for name, criterion in criterions.items()
+    }
+    numbers = summary(alternate(calls, args.rounds * len(batches), device), BASELINE)
+    largest = max(batches, key=lambda batch: batch["ntokens"])
     rows = []
-    for name, times in milliseconds.items():
-        low, median, high = statistics.quantiles(times, n=4)
-        ratio = statistics.median(mine / other for mine, other in zip(times, milliseconds[BASELINE]))
+    for name, criterion in criterions.items():
+        model.zero_grad(set_to_none=True)
+        peak = peak_megabytes(lambda criterion=criterion: step(model, criterion, largest), device)
         rows.append(
             {
                 "criterion": name,
-                "median_ms": round(median, 1),
-                "iqr_ms": round(high - low, 1),
-                "ratio": round(ratio, 3),
-                "steps": len(times),
+                **numbers[name],
+                "peak_mb": round(peak, 1),
+                "steps": args.rounds * len(batches),
                 "hidden": args.hidden,
                 "batch_size": args.batch_size,
                 "label_smoothing": args.label_smoothing,
                 "classes": len(task.target_dictionary),
-                "threads": args.threads,
-                "device": torch.cuda.get_device_name() if device == "cuda" else cpu_name(),
-                "torch": torch.__version__,
-                "python": platform.python_version(),
+                **environment(device),
             }
         )
-        print(f"{name:>30}  {median:8.1f} ms  (interquartile range {high - low:.1f})  ratio {ratio:.3f}")
+        print(
+            f"{name:>30}  {numbers[name]['median_ms']:8.1f} ms  (interquartile range "
+            f"{numbers[name]['iqr_ms']:.1f})  ratio {numbers[name]['ratio']:.3f}  peak {peak:.0f} MB"
+        )
     if args.out:
-        append(Path(args.out), rows)
+        append(args.out, rows)
 
 
 def configuration(args: argparse.Namespace, criterion: str):
@@ -103,7 +99,7 @@ def configuration(args: argparse.Namespace, criterion: str):
     arguments += ["--encoder-hidden-size", str(args.hidden), "--encoder-embed-dim", str(args.embedding)]
     arguments += [
         "--criterion",
-        criterion,
+        criterion.partition(" ")[0],
         "--label-smoothing",
         str(args.label_smoothing),
         *CRITERIONS[criterion],
@@ -113,42 +109,11 @@ def configuration(args: argparse.Namespace, criterion: str):
     )
 
 
-def step(model, criterion, batch, device: str) -> float:
-    """Milliseconds of a forward and backward pass."""
+def step(model, criterion, batch) -> None:
+    """A forward and backward pass."""
     model.zero_grad(set_to_none=True)
-    synchronize(device)
-    start = time.perf_counter()
     loss, _, _ = criterion(model, batch)
     loss.backward()
-    synchronize(device)
-    return 1000 * (time.perf_counter() - start)
-
-
-def synchronize(device: str) -> None:
-    """Wait for the device."""
-    if device == "cuda":
-        torch.cuda.synchronize()
-
-
-def cpu_name() -> str:
-    """Model of the processor, and how many cores this process may use."""
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-        name = lines[0].partition(":")[2].strip() if lines else name
-    return f"{name}, {os.cpu_count()} cores"
-
-
-def append(path: Path, rows: list[dict[str, object]]) -> None:
-    """Append the rows, with a header in a new file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    is_new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-        if is_new:
-            writer.writeheader()
-        writer.writerows(rows)
 
 
 if __name__ == "__main__":

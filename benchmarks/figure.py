@@ -1,0 +1,83 @@
+"""Draw the rows of `loss_kernel.py`: the time of each kernel as a share of F.cross_entropy's.
+
+    python benchmarks/figure.py          # docs/figures/loss_kernel.png and .svg
+
+The lines are medians of the last run in the CSV for each size; the dotted line is the goal of 0.3.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from eureka_nlg.report.theme import DASHES, INK, MARKERS, PALETTE, themed, write_figure
+
+GOAL = 0.3
+KERNELS = (
+    "cross_entropy",
+    "fairseq",
+    "plain formula",
+    "plain formula, compiled",
+    "eureka fused, portable",
+    "eureka fused",
+)
+
+
+def main() -> None:
+    """Read, draw, write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", default="benchmarks/results/loss_kernel.csv", help="CSV of loss_kernel.py")
+    parser.add_argument("--classes", type=int, nargs="+", default=[18848, 100_000])
+    parser.add_argument("--out", default="docs/figures", help="folder")
+    args = parser.parse_args()
+    with Path(args.rows).open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["pass"] == "forward+backward"]
+    for path in write_figure(draw(rows, args.classes), args.out, "loss_kernel"):
+        print(f"wrote {path}")
+
+
+@themed
+def draw(rows: list[dict[str, str]], classes: list[int]) -> Figure:
+    """A panel for each dtype and number of classes: time relative to cross_entropy over the rows."""
+    panels = [(dtype, number) for dtype in ("float32", "bfloat16") for number in classes]
+    figure = Figure(figsize=(9, 2.9), layout="constrained")
+    figure.suptitle("Forward and backward pass, time relative to torch's F.cross_entropy", x=0.01, ha="left")
+    axes = figure.subplots(1, len(panels), sharey=True)
+    lines = {}
+    for panel, (dtype, number) in zip(axes, panels):
+        for index, kernel in enumerate(KERNELS):
+            ratios = {
+                int(row["rows"]): float(row["ratio"])
+                for row in rows
+                if (row["dtype"], int(row["classes"]), row["kernel"]) == (dtype, number, kernel)
+            }
+            if ratios:
+                sizes = sorted(ratios)
+                (lines[kernel],) = panel.plot(
+                    sizes,
+                    [ratios[size] for size in sizes],
+                    color=PALETTE[index],
+                    marker=MARKERS[index],
+                    linestyle=DASHES[index],
+                )
+        panel.axhline(GOAL, color=INK, linewidth=0.8, linestyle=":")
+        panel.set_xscale("log", base=2)
+        panel.set_yscale("log", base=2)
+        sizes = sorted({int(row["rows"]) for row in rows if int(row["classes"]) == number})
+        panel.set_xticks(sizes, [f"{size:,}" for size in sizes])
+        panel.minorticks_off()
+        panel.set_yticks([0.06, 0.12, 0.25, 0.5, 1, 2, 4], ["0.06", "0.12", "0.25", "0.5", "1", "2", "4"])
+        panel.set_title(f"{dtype}, {number:,} classes")
+        panel.set_xlabel("rows (tokens in a batch)")
+    axes[0].set_ylabel("time / time of F.cross_entropy")
+    figure.legend(lines.values(), lines.keys(), loc="outside lower left", ncols=len(lines))
+    return figure
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Draw loss and likelihood gradient over the target's likelihood (paper, Figures 1 and 2, left).
+
+python scripts/figure_losses.py            # docs/figures/losses.png and .svg, in seconds
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from eureka_nlg.losses.objectives import (
+    Bonus,
+    Objective,
+    eureka_objective,
+    focal_objective,
+    halted_focal_objective,
+    plain_objective,
+)
+from eureka_nlg.report.figures import loss_curves
+from eureka_nlg.report.theme import write_figure
+
+OBJECTIVES = {
+    "cross-entropy": plain_objective(),
+    "focal, gamma 2": focal_objective(2.0),
+    "halted focal, gamma 2": halted_focal_objective(2.0, 0.5),
+    "Eureka": eureka_objective(1.0, Bonus()),
+    "simplified Eureka": eureka_objective(1.0, Bonus(threshold=0.5)),
+    "power bonus, gamma 2": eureka_objective(1.0, Bonus("power", 2.0)),
+    "conservative, cap 0.75": eureka_objective(1.0, Bonus(likelihood_cap=0.75)),
+}
+
+
+def main() -> None:
+    """Draw and save."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", default="docs/figures", help="folder")
+    args = parser.parse_args()
+    figure = loss_curves({name: as_function(objective) for name, objective in OBJECTIVES.items()})
+    for path in write_figure(figure, args.out, "losses"):
+        print(f"wrote {path}")
+
+
+def as_function(objective: Objective) -> Callable[[Tensor], Tensor]:
+    """The loss of a row as a function of its log-odds alone."""
+
+    def loss(log_odds: Tensor) -> Tensor:
+        target = torch.zeros(log_odds.shape, dtype=torch.long)
+        value = objective.term(log_odds, target)
+        return value if objective.reward is None else value + objective.reward(log_odds, target)
+
+    return loss
+
+
+if __name__ == "__main__":
+    main()
