@@ -1,7 +1,7 @@
 """Where in the vocabulary dialogue models differ: likelihood of the right word by frequency in training.
 
     eureka analyse runs/ce runs/eureka --names CE Eureka --out analysis.json
-    eureka analyse runs/eureka --splits test valid --bands by-count --bounds 1000 10
+    eureka analyse runs/eureka --splits test valid --bands count:1000,10
 
 Every model is shown the references word by word (teacher forcing). Prints mean likelihood, perplexity,
 accuracy and the share of words with a likelihood above one half, by frequency band, and how much better the
@@ -14,22 +14,17 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
 from pathlib import Path
 
+from eureka_nlg.cli.training_data import add_bands_argument
 from eureka_nlg.dialogue.analysis import DialogueAnalysis
 from eureka_nlg.dialogue.generation import Run, write_lines
 from eureka_nlg.errors import UserError, require
-from eureka_nlg.metrics.bands import FrequencyBands
+from eureka_nlg.metrics.bands import parse_band_rule
 from eureka_nlg.metrics.likelihood import ALL, GroupLikelihood
 
 __all__ = ["add_arguments", "run"]
 
-_RULES = {
-    "by-mass": FrequencyBands.by_token_mass,
-    "by-type": FrequencyBands.by_type_share,
-    "by-count": FrequencyBands.by_count,
-}
 # field of GroupLikelihood -> (name in the table, its format)
 _MEASURES = {
     "mean_likelihood": ("likelihood", ".4f"),
@@ -57,27 +52,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the draw (default: %(default)s)")
     parser.add_argument("--cpu", action="store_true", help="leave a GPU alone")
     parser.add_argument("--out", metavar="FILE", help="also write everything to this JSON file")
-    bands = parser.add_argument_group("frequency bands of the target words")
-    bands.add_argument(
-        "--bands",
-        choices=list(_RULES),
-        default="by-mass",
-        help="by share of the training tokens (default), by share of the word types, or by training count",
-    )
-    bands.add_argument(
-        "--shares", nargs="+", type=float, metavar="S", help="of the bands; default: thirds, by type halves"
-    )
-    bands.add_argument(
-        "--bounds", nargs="+", type=int, metavar="COUNT", help="of the bands by count; default: 100 20"
-    )
-    bands.add_argument("--band-names", nargs="+", metavar="NAME", help="the most frequent first")
+    add_bands_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Score the references with each model, print the tables, write the JSON."""
     _check(args)
-    given = {"shares": args.shares, "bounds": args.bounds, "names": args.band_names}
-    bands = partial(_RULES[args.bands], **{name: value for name, value in given.items() if value})
+    bands = parse_band_rule(args.bands)
     analysis = DialogueAnalysis(bands, args.splits, args.train_sample or None, args.seed, args.cpu)
     for name, model in _runs(args).items():
         analysis.add(name, model)
@@ -93,10 +74,6 @@ def _check(args: argparse.Namespace) -> None:
         raise UserError(f"--out {args.out}: expected the name of a file, in a folder that is there")
     if args.train_sample < 0:
         raise UserError(f"--train-sample {args.train_sample}: expected a number, or 0 for all")
-    if args.shares and args.bands == "by-count":
-        raise UserError("--shares goes with --bands by-mass and by-type; for by-count give --bounds")
-    if args.bounds and args.bands != "by-count":
-        raise UserError("--bounds goes with --bands by-count")
 
 
 def _runs(args: argparse.Namespace) -> dict[str, Run]:

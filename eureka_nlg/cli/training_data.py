@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from eureka_nlg.metrics import DiversityStatistics, WordBands, parse_band_rule, 
 from eureka_nlg.metrics.text import Reply, TextFile, chunks
 from eureka_nlg.metrics.tokens import Tokeniser
 
-__all__ = ["TrainingData", "add_training_arguments", "read_training_data"]
+__all__ = ["TrainingData", "add_bands_argument", "add_training_arguments", "read_training_data"]
 
 
 @dataclass
@@ -50,7 +51,12 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
         help="the training targets, one per line, or a data folder, for the share of n-grams that are new; "
         "without --train-counts they are counted for the bands too",
     )
-    group.add_argument(
+    add_bands_argument(group)
+
+
+def add_bands_argument(parser: Any) -> None:
+    """``--bands RULE``, for :func:`eureka_nlg.metrics.bands.parse_band_rule`."""
+    parser.add_argument(
         "--bands",
         metavar="RULE",
         default="mass:1/3,1/3,1/3",

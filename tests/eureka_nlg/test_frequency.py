@@ -16,6 +16,7 @@ from eureka_nlg.frequency import (
     class_balanced_weight,
     effective_number,
     encouragement,
+    ldam_margins,
     rarest_classes,
 )
 
@@ -150,6 +151,26 @@ def test_rarest_classes_by_hand() -> None:
     assert rarest_classes(counts, 1.0).tolist() == [True, True, False, True, True, True]
 
 
+def test_margins_by_hand() -> None:
+    # m ** -1/4 = 1/2, 1/3, 1, scaled so that the rarest class has the largest margin
+    margins = ldam_margins([16, 81, 0, 1])
+    assert margins.dtype == torch.float32
+    assert margins.tolist() == pytest.approx([1 / 4, 1 / 6, 0, 1 / 2])
+    # without a class of one example: 1/2 and 1/3 scaled by 2 * 0.3
+    assert ldam_margins([16, 81], max_margin=0.3).tolist() == pytest.approx([0.3, 0.2])
+    assert not ldam_margins([16, 81], max_margin=0.0).any()
+    for margin in (-0.1, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=f"max_margin.*{margin}"):
+            ldam_margins([1, 2], margin)
+
+
+@given(counts=COUNTS)
+def test_margins_properties(counts: list[int]) -> None:
+    margins = ldam_margins(counts, 0.7, dtype=torch.float64).tolist()
+    rarest = min(count for count in counts if count > 0)
+    assert margins == pytest.approx([0.7 * (rarest / count) ** 0.25 if count else 0.0 for count in counts])
+
+
 @pytest.mark.parametrize(
     "counts",
     [
@@ -168,7 +189,7 @@ def test_any_kind_of_counts(counts: object) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 def test_dtype_of_the_weights(dtype: torch.dtype) -> None:
-    for function in (encouragement, class_balanced_weight):
+    for function in (encouragement, class_balanced_weight, ldam_margins):
         exact = function([3, 1, 0], 0.9, dtype=torch.float64)
         assert function([3, 1, 0], 0.9, dtype=dtype).equal(exact.to(dtype))
 
@@ -178,8 +199,9 @@ FUNCTIONS = [
     encouragement,
     class_balanced_weight,
     lambda counts, _: rarest_classes(counts, 0.5),
+    ldam_margins,
 ]
-NAMES = ["effective_number", "encouragement", "class_balanced_weight", "rarest_classes"]
+NAMES = ["effective_number", "encouragement", "class_balanced_weight", "rarest_classes", "ldam_margins"]
 
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=NAMES)

@@ -235,8 +235,7 @@ def save_checkpoint(path: Path, data: Path) -> None:
         (["{run}", "--names", "a", "b"], "--names: expected one for each run"),
         (["{run}", "--train-sample", "-1"], "--train-sample -1: expected a number"),
         (["{run}", "--out", "{run}"], "--out .*expected the name of a file"),
-        (["{run}", "--bounds", "9", "3"], "--bounds goes with --bands by-count"),
-        (["{run}", "--bands", "by-count", "--shares", "1"], "--shares goes with"),
+        (["{run}", "--bands", "by-count"], "bands 'by-count': expected mass:"),
     ],
 )
 def test_bad_input_is_told_before_the_work(arguments: list[str], message: str, tmp_path: Path) -> None:
