@@ -70,8 +70,13 @@ def measure(
         calls = {kind: (lambda loss=loss, run=run: run(loss)) for kind, loss in losses.items()}
         results = summary(alternate(calls, args.rounds, device), BASELINE)
         for kind, numbers in results.items():
-            logits.grad = None
-            peak = round(peak_megabytes(calls[kind], device), 1)
+
+            def once(kind: str = kind) -> None:
+                calls[kind]()
+                logits.grad = None  # or the gradient would be there before and after
+
+            once()
+            peak = round(peak_megabytes(once, device), 1)
             rows.append(
                 {
                     "kernel": kind,

@@ -26,6 +26,7 @@ COMMANDS = {
     "evaluate": ("evaluate", "score replies against references"),
     "analyse": ("analyse", "likelihood of the right word by its frequency in training"),
     "report": ("report", "one HTML page about one or more runs"),
+    "vision": ("vision", "long-tailed images: train, evaluate, sweep over seeds"),
     "plugin-dir": ("plugin_dir", "print the folder to give to fairseq's --user-dir"),
 }
 

@@ -1,0 +1,153 @@
+"""Long-tailed image classification: train, evaluate, and compare methods over seeds.
+
+    eureka vision train configs/vision/cifar10_lt/ce.yaml data.source=FOLDER training.schedule_scale=0.3
+    eureka vision evaluate runs/cifar10_lt/ce
+    eureka vision sweep configs/vision/cifar10_lt/ce.yaml configs/vision/cifar10_lt/el.yaml seeds=1,2,3
+    eureka vision options
+
+An interrupted run goes on when the same command is given again. For several processes:
+`torchrun --nproc-per-node 4 -m eureka_nlg.cli.main vision train ...`, or `accelerate launch` likewise.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from eureka_nlg.errors import UserError, require
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the subcommands."""
+    commands = parser.add_subparsers(dest="vision_command", required=True, metavar="COMMAND")
+    overrides = {"nargs": "*", "metavar": "key=value", "help": "options on top of the file's"}
+
+    train = commands.add_parser("train", help="train the run of a config, or go on with it")
+    train.add_argument("config", type=Path, metavar="CONFIG", help="YAML file, see configs/vision")
+    train.add_argument("overrides", **overrides)  # type: ignore[arg-type]
+    train.set_defaults(function=_train)
+
+    evaluate = commands.add_parser("evaluate", help="score a trained run")
+    evaluate.add_argument("folder", type=Path, metavar="RUN", help="folder of the run")
+    evaluate.add_argument("overrides", **overrides)  # type: ignore[arg-type]
+    evaluate.add_argument("--checkpoint", type=Path, metavar="FILE", help="default: the run's last")
+    evaluate.add_argument("--json", type=Path, metavar="OUT", help="write all scores there")
+    evaluate.set_defaults(function=_evaluate)
+
+    sweep = commands.add_parser("sweep", help="train configs with several seeds; mean and standard deviation")
+    sweep.add_argument(
+        "items",
+        nargs="+",
+        metavar="CONFIG|key=value",
+        help="YAML files, and options for all of them; seeds=1,2,3 (default 1) are those to run",
+    )
+    sweep.add_argument("--jobs", type=int, default=1, metavar="N", help="trainings at the same time")
+    sweep.add_argument("--json", type=Path, metavar="OUT", help="write the summary there")
+    sweep.set_defaults(function=_sweep)
+
+    options = commands.add_parser("options", help="list every option of a config")
+    options.set_defaults(function=_options)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the chosen subcommand."""
+    return int(args.function(args))
+
+
+def _train(args: argparse.Namespace) -> int:
+    from eureka_nlg.vision.config import Config
+    from eureka_nlg.vision.config_file import read_config
+    from eureka_nlg.vision.runs import train_run
+    from eureka_nlg.vision.training import Interrupted
+
+    config = read_config(Config, args.config, args.overrides)
+    try:
+        result = train_run(config)
+    except Interrupted as interruption:
+        print(f"{config.save_dir}: {interruption}", flush=True)
+        return 128 + interruption.signal_number
+    if _is_first_process():
+        _show(result, Path(config.save_dir))
+    return 0
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    from eureka_nlg.vision.runs import evaluate_run
+    from eureka_nlg.vision.training.checkpoint import write_json
+
+    result = evaluate_run(args.folder, args.overrides, args.checkpoint)
+    if _is_first_process():
+        if args.json:
+            write_json(args.json, result)
+        _show(result, args.folder)
+    return 0
+
+
+def _sweep(args: argparse.Namespace) -> int:
+    from eureka_nlg.vision.sweep import plan, run_all, summary, summary_table
+    from eureka_nlg.vision.training.checkpoint import write_json
+
+    configs = [Path(item) for item in args.items if "=" not in item]
+    options = [item for item in args.items if "=" in item]
+    seeds = [item.removeprefix("seeds=") for item in options if item.startswith("seeds=")] or ["1"]
+    if not configs:
+        raise UserError("no config given: expected one or more YAML files")
+    if args.jobs < 1:
+        raise UserError(f"--jobs {args.jobs}: expected 1 or more")
+    try:
+        numbers = [int(seed) for seed in seeds[-1].split(",")]
+    except ValueError:
+        raise UserError(f"seeds={seeds[-1]}: expected whole numbers, as in seeds=1,2,3") from None
+    runs = plan(configs, numbers, [item for item in options if not item.startswith("seeds=")])
+    failed = run_all(runs, args.jobs)
+    summed = summary(runs)
+    if args.json:
+        write_json(args.json, summed)
+    print(summary_table(summed))
+    if failed:
+        raise UserError(f"{len(failed)} runs failed: {', '.join(str(run.folder) for run in failed)}")
+    return 0
+
+
+def _options(args: argparse.Namespace) -> int:
+    from eureka_nlg.vision.config import Config
+    from eureka_nlg.vision.config_file import described_options
+
+    for key, kind, default, help in described_options(Config):
+        print(f"{key}={default}\n    {help} ({kind})")
+    return 0
+
+
+def _show(result: dict[str, Any], folder: Path) -> None:
+    tabulate = require("tabulate", extra="vision").tabulate
+    rows = [
+        [
+            name,
+            *(
+                "-" if value is None else f"{value:.2f}"
+                for value in (
+                    result["accuracy"][name],
+                    result["calibration_error"].get(name),
+                    result["likelihood"].get(name),
+                )
+            ),
+        ]
+        for name in result["accuracy"]
+    ]
+    print(f"{folder}, epoch {result['epoch']}, in percent:")
+    print(
+        tabulate(
+            rows,
+            headers=["images", "accuracy", "calibration error", "likelihood of the true class"],
+            disable_numparse=True,
+        )
+    )
+    if result["waiting_for_data"] is not None:
+        print(f"{100 * result['waiting_for_data']:.2f} % of the training time was waiting for data")
+
+
+def _is_first_process() -> bool:
+    return bool(require("accelerate", extra="vision").PartialState().is_main_process)

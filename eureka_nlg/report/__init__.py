@@ -1,0 +1,1 @@
+"""What trained models do, to look at: figures, and one self-contained HTML page."""

@@ -1,0 +1,342 @@
+"""The figures of the report, one function each: plain data in, a matplotlib figure out.
+
+Each takes ``narrow=True`` for a drawing one panel wide, which is legible on a phone. No function touches
+pyplot, so nothing is shown, kept open or set for the rest of the process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from eureka_nlg.errors import require
+from eureka_nlg.report.panels import (
+    add_legend,
+    color_of,
+    dash_of,
+    log_thinned,
+    marker_of,
+    new_figure,
+    set_log_axis,
+    short,
+    union,
+)
+from eureka_nlg.report.theme import INK, MUTED, themed
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "scores_with_intervals",
+    "training_curves",
+    "likelihood_histograms",
+    "likelihood_by_group",
+    "train_test_gap",
+    "word_frequency",
+    "encouragement_by_frequency",
+    "loss_curves",
+]
+
+_MOST_BAR_LABELS = 12  # in a panel; more would run into each other
+
+Interval = tuple[float, float, float]
+"""A value and the ends of its interval; value three times if there is none."""
+
+
+@themed
+def scores_with_intervals(
+    scores: Mapping[str, Mapping[str, Interval]],
+    *,
+    narrow: bool = False,
+    title: str = "Scores with intervals",
+) -> Figure:
+    """One panel per metric, one row per system: the value as a point on its interval.
+
+    Args:
+        scores: label of the metric with its unit -> system -> (value, low, high).
+        narrow: one panel wide instead of three.
+        title: above the panels; empty for none.
+    """
+    systems = union(scores.values())
+    figure, panels = new_figure(len(scores), narrow, 3, 0.62 + 0.22 * len(systems), title)
+    for axes, (metric, values) in zip(panels, scores.items()):
+        for row, system in enumerate(systems):
+            if system in values:
+                value, low, high = values[system]
+                color = color_of(row)
+                axes.plot([low, high], [row, row], color=color, linewidth=2.2, solid_capstyle="butt")
+                axes.plot([value], [row], marker=marker_of(row), color=color, markersize=6)
+        axes.set(title=metric, yticks=range(len(systems)), ylim=(len(systems) - 0.4, -0.6))
+        axes.set_yticklabels(systems)
+        axes.margins(x=0.12)
+        axes.grid(False, axis="y")
+        axes.locator_params(axis="x", nbins=5)
+    return figure
+
+
+@themed
+def training_curves(
+    runs: Mapping[str, Mapping[str, Mapping[str, Sequence[tuple[float, float]]]]],
+    measures: Mapping[str, str],
+    *,
+    narrow: bool = False,
+    title: str = "Training",
+) -> Figure:
+    """One panel per measure over epochs: validation solid with marks, training thin.
+
+    Args:
+        runs: run -> measure -> split (``"train"``, ``"valid"`` or another) -> (epoch, value) pairs.
+        measures: the measures to draw -> label of the axis, with the unit.
+        narrow: one panel wide instead of two.
+        title: above the panels.
+    """
+    figure, panels = new_figure(len(measures), narrow, 2, 2.3, title)
+    lines: dict[str, Any] = {}
+    for axes, (measure, label) in zip(panels, measures.items()):
+        for index, (run, curves) in enumerate(runs.items()):
+            for split, points in curves.get(measure, {}).items():
+                training = split == "train"
+                (line,) = axes.plot(
+                    *zip(*points),
+                    color=color_of(index),
+                    linestyle=(0, (1, 1.2)) if training else "-",
+                    linewidth=1.2 if training else 1.6,
+                    marker="" if training else marker_of(index),
+                    markersize=3,
+                )
+                lines.setdefault(f"{run}, {'training' if training else 'validation'}", line)
+        axes.set(xlabel="epoch", ylabel=label)
+        axes.locator_params(axis="x", integer=True)
+        values = [
+            value
+            for curves in runs.values()
+            for points in curves.get(measure, {}).values()
+            for _, value in points
+        ]
+        if measure == "ppl" and max(values) > 4 * min(values) > 0:
+            set_log_axis(axes, "y", f"{label}, log scale")
+    add_legend(figure, lines, narrow, columns=4)
+    return figure
+
+
+@themed
+def likelihood_histograms(
+    systems: Mapping[str, Mapping[str, Sequence[int]]],
+    *,
+    narrow: bool = False,
+    title: str = "Likelihood of the gold class by frequency group",
+) -> Figure:
+    """Likelihood of the gold class, a panel per frequency group, all systems in it (paper, Figures 4, 5).
+
+    Args:
+        systems: system -> group -> counts in bins of equal width over [0, 1].
+        narrow: one panel wide instead of two.
+        title: above the panels.
+    """
+    groups = union(systems.values())
+    figure, panels = new_figure(len(groups), narrow, 2, 2.1, title)
+    lines: dict[str, Any] = {}
+    for axes, group in zip(panels, groups):
+        for index, (system, histograms) in enumerate(systems.items()):
+            counts = histograms.get(group, ())
+            total = sum(counts)
+            if total:
+                lines[system] = axes.stairs(
+                    [100 * count / total for count in counts],
+                    [position / len(counts) for position in range(len(counts) + 1)],
+                    color=color_of(index),
+                    linestyle=dash_of(index),
+                    linewidth=1.5,
+                )
+        axes.set(title=group, xlim=(0, 1), xlabel="likelihood of the gold class")
+        # the first bin holds most of a rare group; the high-likelihood area is what matters here
+        set_log_axis(axes, "y", "examples (%), log scale")
+    add_legend(figure, lines, narrow)
+    return figure
+
+
+@themed
+def likelihood_by_group(
+    measures: Mapping[str, Mapping[str, Mapping[str, float]]],
+    *,
+    log_scaled: Collection[str] = (),
+    narrow: bool = False,
+    title: str = "By frequency of the gold class",
+) -> Figure:
+    """Bars by frequency group, one panel per measure, one bar per system.
+
+    Args:
+        measures: label of the axis with its unit -> system -> group -> value.
+        log_scaled: the labels whose axis is logarithmic, from one on: their measure cannot be smaller.
+        narrow: one panel wide instead of two.
+        title: above the panels.
+    """
+    figure, panels = new_figure(len(measures), narrow, 2, 2.2, title)
+    bars: dict[str, Any] = {}
+    for axes, (label, systems) in zip(panels, measures.items()):
+        groups = union(systems.values())
+        width = 0.8 / max(1, len(systems))
+        for index, (system, values) in enumerate(systems.items()):
+            shown = [(position, values[group]) for position, group in enumerate(groups) if group in values]
+            bars[system] = axes.bar(
+                [position + (index - (len(systems) - 1) / 2) * width for position, _ in shown],
+                [value for _, value in shown],
+                width=0.92 * width,
+                color=color_of(index),
+            )
+            if len(groups) * len(systems) <= _MOST_BAR_LABELS:
+                axes.bar_label(bars[system], fmt=short, fontsize=7.5, color=MUTED, padding=1)
+        axes.set(xticks=range(len(groups)), ylabel=label)
+        axes.set_xticklabels(groups)
+        axes.grid(False, axis="x")
+        axes.margins(y=0.12)
+        if label in log_scaled:
+            set_log_axis(axes, "y", f"{label}, log scale")
+            axes.set_ylim(bottom=1.0)
+    add_legend(figure, bars, narrow)
+    return figure
+
+
+@themed
+def train_test_gap(
+    systems: Mapping[str, Mapping[str, tuple[float, float]]],
+    *,
+    label: str = "accuracy (%)",
+    narrow: bool = False,
+    title: str = "Gap between training and test data",
+) -> Figure:
+    """How much better training data is predicted than test data, by frequency group (paper, Figure 6).
+
+    Args:
+        systems: system -> group -> (on the training data, on the test data).
+        label: the measure with its unit.
+        narrow: one panel wide instead of two.
+        title: above the panels.
+    """
+    groups = union(systems.values())
+    figure, panels = new_figure(len(groups), narrow, 2, 0.75 + 0.24 * len(systems), title)
+    for axes, group in zip(panels, groups):
+        for row, values in enumerate(systems.values()):
+            if group in values:
+                train, test = values[group]
+                color = color_of(row)
+                axes.plot([test, train], [row, row], color=color, linewidth=1.6)
+                axes.plot([test], [row], marker="o", color=color, markersize=6)
+                axes.plot([train], [row], marker="o", color=color, markersize=6, fillstyle="none")
+                axes.annotate(
+                    f"{train - test:+.1f}",
+                    ((train + test) / 2, row),
+                    (0, 3),
+                    textcoords="offset points",
+                    ha="center",
+                    va="bottom",
+                    fontsize=7.5,
+                )
+        axes.set(title=group, xlabel=label, yticks=range(len(systems)), ylim=(len(systems) - 0.4, -0.8))
+        axes.set_yticklabels(systems)
+        axes.margins(x=0.1)
+        axes.grid(False, axis="y")
+    line = require("matplotlib.lines", extra="report").Line2D
+    kinds = {
+        name: line([], [], color=MUTED, marker="o", linestyle="", markersize=6, fillstyle=style)
+        for name, style in (("test data", "full"), ("training data", "none"))
+    }
+    add_legend(figure, kinds, narrow)
+    return figure
+
+
+@themed
+def word_frequency(
+    ranks: Sequence[int],
+    counts: Sequence[int],
+    *,
+    imbalance_ratio: float | None = None,
+    narrow: bool = False,
+    title: str = "Word frequency of the training replies",
+) -> Figure:
+    """Count of each word over its rank, both on log scales (paper, Figure 7).
+
+    Args:
+        ranks: ranks from 1 on; some may be left out.
+        counts: training count at each of these ranks.
+        imbalance_ratio: count of the commonest word over that of the rarest, to be written in the figure.
+        narrow: for a phone.
+        title: above the panel.
+    """
+    figure, (axes,) = new_figure(1, narrow, 1, 2.7, title, width=5.5)
+    ranks, counts = zip(*log_thinned(list(zip(ranks, counts))))
+    axes.plot(ranks, counts, color=color_of(0), linewidth=1.8)
+    axes.fill_between(ranks, counts, min(counts, default=1), color=color_of(0), alpha=0.12, linewidth=0)
+    set_log_axis(axes, "x", "rank of the word, log scale")
+    set_log_axis(axes, "y", "occurrences, log scale")
+    if imbalance_ratio is not None:
+        text = f"imbalance ratio {imbalance_ratio:,.0f}"
+        axes.text(0.97, 0.93, text, transform=axes.transAxes, ha="right", va="top", color=INK)
+    return figure
+
+
+@themed
+def encouragement_by_frequency(
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    *,
+    narrow: bool = False,
+    title: str = "Encouragement by frequency",
+) -> Figure:
+    """Weight of the bonus over the training count of a class, both on log scales (paper, Eq. 9).
+
+    Args:
+        curves: label, such as ``"beta 0.999"`` -> (counts, weights), by rising count.
+        narrow: for a phone.
+        title: above the panel.
+    """
+    figure, (axes,) = new_figure(1, narrow, 1, 2.7, title, width=5.5)
+    lines = {
+        label: axes.plot(counts, weights, color=color_of(index), linestyle=dash_of(index))[0]
+        for index, (label, (counts, weights)) in enumerate(curves.items())
+    }
+    axes.axhline(1.0, color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)))
+    set_log_axis(axes, "x", "occurrences in the training data, log scale")
+    set_log_axis(axes, "y", "encouragement, log scale")
+    add_legend(figure, lines, narrow)
+    return figure
+
+
+@themed
+def loss_curves(
+    objectives: Mapping[str, Callable[[Tensor], Tensor]],
+    *,
+    narrow: bool = False,
+    title: str = "Loss and likelihood gradient",
+    num_points: int = 400,
+) -> Figure:
+    """Loss, and its slope in the likelihood, over the likelihood (paper, Figures 1 and 2 left).
+
+    Args:
+        objectives: label -> loss (nats) as a differentiable function of the target's log-odds
+            ``u = log p - log(1 - p)``, elementwise on a float64 tensor.
+        narrow: one panel wide instead of two.
+        title: above the panels.
+        num_points: likelihoods at which the objectives are computed.
+    """
+    figure, (left, right) = new_figure(2, narrow, 2, 2.6, title)
+    lines = {}
+    highest = 0.0
+    likelihood = torch.linspace(0.01, 0.99, num_points, dtype=torch.float64)
+    for index, (label, objective) in enumerate(objectives.items()):
+        log_odds = torch.logit(likelihood).requires_grad_()
+        loss = objective(log_odds)
+        (slope,) = torch.autograd.grad(loss.sum(), log_odds)
+        gradient = slope / (likelihood * (1 - likelihood))  # du/dp = 1 / (p (1 - p))
+        highest = max(highest, gradient.max().item())
+        style = {"color": color_of(index), "linestyle": dash_of(index)}
+        (lines[label],) = left.plot(likelihood.tolist(), loss.detach().tolist(), **style)
+        right.plot(likelihood.tolist(), gradient.tolist(), **style)
+    left.set(xlim=(0, 1), ylabel="loss (nats)", xlabel="likelihood of the gold class")
+    right.set(xlim=(0, 1), ylabel="d loss / d likelihood (nats)", xlabel="likelihood of the gold class")
+    # near 0 every slope goes to minus infinity: the figure is cut where the middle still shows
+    right.set_ylim(-10, 0.5 + 1.1 * highest)
+    add_legend(figure, lines, narrow)
+    return figure

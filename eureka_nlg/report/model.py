@@ -1,0 +1,165 @@
+"""What a report is made from: plain data about runs, scores and replies, wherever they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from eureka_nlg.errors import UserError
+from eureka_nlg.report.training_log import TrainingLog
+
+__all__ = ["Score", "Metric", "ScoreTable", "System", "Report", "RareWords"]
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score of one system.
+
+    Attributes:
+        value: the score.
+        low, high: ends of its confidence interval, if one was computed.
+        p_value: probability of a difference from the baseline this large by chance; None for the baseline.
+        significant: whether the difference counts as real.
+    """
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    p_value: float | None = None
+    significant: bool = False
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A row of the table of scores.
+
+    Attributes:
+        label: name with the unit, such as ``"macro F (%)"``.
+        description: what it is, in a few words.
+        scores: system -> score; a system may be missing.
+        higher_is_better: which direction is good; None if neither is.
+    """
+
+    label: str
+    description: str
+    scores: Mapping[str, Score]
+    higher_is_better: bool | None = True
+
+    @property
+    def digits(self) -> int:
+        """Decimals that tell the scores apart: two, or three where all are below one."""
+        return 2 if any(abs(score.value) >= 1 for score in self.scores.values()) else 3
+
+    @property
+    def best(self) -> str | None:
+        """The system with the best score, if there are two or more and one is best."""
+        if self.higher_is_better is None or len(self.scores) < 2:
+            return None
+        sign = 1 if self.higher_is_better else -1
+        ranked = sorted(self.scores, key=lambda system: -sign * self.scores[system].value)
+        first, second = (self.scores[system].value for system in ranked[:2])
+        return ranked[0] if first != second else None
+
+    def is_better(self, system: str, baseline: str) -> bool | None:
+        """Whether a system is better than the baseline; None if neither direction is good."""
+        if self.higher_is_better is None:
+            return None
+        return (self.scores[system].value > self.scores[baseline].value) == self.higher_is_better
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """Scores of all systems.
+
+    Attributes:
+        metrics: the rows.
+        baseline: the system that the others are tested against, if they are.
+        method: how intervals and p-values were computed, in a sentence or two.
+        signature: everything else that defines the numbers, in values that JSON can hold.
+    """
+
+    metrics: Sequence[Metric]
+    baseline: str | None = None
+    method: str = ""
+    signature: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class System:
+    """A trained model.
+
+    Attributes:
+        name: in the report.
+        replies: one for each context.
+        facts: what it is -- checkpoint, epoch, digest, software -- as label -> text.
+        options: section -> option -> value, of the training.
+        log: its training log, if there is one.
+    """
+
+    name: str
+    replies: Sequence[str]
+    facts: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    log: TrainingLog | None = None
+
+
+@dataclass(frozen=True)
+class RareWords:
+    """Which words count as rare.
+
+    Attributes:
+        counts: rare word -> training count.
+        known: all words of the training data; a word outside of them is unseen.
+        rule: what makes a word rare, for a sentence that begins with "underlined words:".
+    """
+
+    counts: Mapping[str, int]
+    known: frozenset[str]
+    rule: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that the page shows.
+
+    Attributes:
+        title: of the page.
+        split: name of the split that was decoded.
+        decoding: how, such as ``"greedy"`` or ``"beam 5"``.
+        contexts, references: one for each example.
+        systems: the models, in the order of their columns; the first is the baseline.
+        scores: the table, if there is one.
+        rare: which words are rare, if the training counts are known.
+        analysis: document of ``eureka analyse``, version 1, if there is one.
+        manifest: manifest of the data folder, if there is one.
+        missing: name of a section -> why it, or a part of it, is not in the page.
+
+    Raises:
+        UserError: no system, two of one name, or another number of replies than of contexts.
+    """
+
+    title: str
+    split: str
+    decoding: str
+    contexts: Sequence[str]
+    references: Sequence[str]
+    systems: Sequence[System]
+    scores: ScoreTable | None = None
+    rare: RareWords | None = None
+    analysis: Mapping[str, Any] | None = None
+    manifest: Mapping[str, Any] | None = None
+    missing: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = [system.name for system in self.systems]
+        if not names or len(set(names)) != len(names):
+            raise UserError(f"systems are named {names}, expected one or more with different names")
+        for name, texts in (
+            ("references", self.references),
+            *((system.name, system.replies) for system in self.systems),
+        ):
+            if len(texts) != len(self.contexts):
+                raise UserError(
+                    f"{name}: {len(texts)} lines for {len(self.contexts)} contexts, expected one for each"
+                )

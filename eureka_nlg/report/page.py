@@ -1,0 +1,170 @@
+"""One self-contained HTML page from a report: inline SVG, replies as JSON, CSS and script inside."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import eureka_nlg
+from eureka_nlg.errors import require
+from eureka_nlg.metrics import parlai_f1
+from eureka_nlg.report.model import Report
+from eureka_nlg.report.sections import Drawing, drawings, group_table, training_table
+from eureka_nlg.report.theme import inline_svg, write_figure
+
+__all__ = ["render", "write_page", "write_figures"]
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class _Figure:
+    """A figure in the page, drawn for a wide and for a narrow screen."""
+
+    name: str
+    title: str
+    caption: str
+    wide: str
+    narrow: str
+    half: bool
+
+
+def render(report: Report) -> str:
+    """The page, as HTML that needs nothing but itself.
+
+    Raises:
+        MissingExtraError: jinja2 or matplotlib is not installed.
+    """
+    jinja2 = require("jinja2", extra="report")
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
+    environment.filters["number"] = _number
+    environment.filters["shown"] = _shown
+    environment.filters["json"] = _json
+    figures: dict[str, list[_Figure]] = {}
+    for drawing in drawings(report):
+        figures.setdefault(drawing.section, []).append(_inline(drawing))
+    page: str = environment.get_template("report.html").render(
+        report=report,
+        version=eureka_nlg.__version__,
+        markup=jinja2.utils.markupsafe.Markup,
+        figures=figures,
+        training=training_table(report),
+        groups=group_table(report),
+        options=_options(report),
+        replies=replies_data(report),
+    )
+    return page
+
+
+def write_page(report: Report, path: str | os.PathLike[str]) -> None:
+    """Render the page into a file, whole or not at all."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        temporary.write_text(render(report), encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_figures(report: Report, folder: str | os.PathLike[str]) -> list[Path]:
+    """Write every figure of the page as SVG and PNG; return the paths."""
+    return [
+        path
+        for drawing in drawings(report)
+        for path in write_figure(drawing.draw(title=drawing.title), folder, drawing.name)
+    ]
+
+
+def replies_data(report: Report) -> dict[str, Any]:
+    """What the script of the page shows and searches.
+
+    Returns:
+        ``names`` of the systems; ``rows`` of context, reference and each reply; ``f1``, the ParlAI F1 (%) of
+        each reply; ``copies``, how often the system gave that reply; ``rare``, word -> training count; and
+        ``unseen``, words that are not in the training data.
+    """
+    replies = [system.replies for system in report.systems]
+    copies = [Counter(texts) for texts in replies]
+    words = {word for texts in (report.references, *replies) for text in texts for word in text.split()}
+    rare, unseen = {}, []
+    if report.rare is not None:
+        rare = {word: report.rare.counts[word] for word in sorted(words) if word in report.rare.counts}
+        unseen = sorted(word for word in words if word not in report.rare.known and not _is_mark(word))
+    return {
+        "names": [system.name for system in report.systems],
+        "rows": [list(row) for row in zip(report.contexts, report.references, *replies)],
+        "f1": [
+            [round(parlai_f1([reply], [reference])) for reply in row]
+            for reference, *row in zip(report.references, *replies)
+        ],
+        "copies": [[count[text] for count, text in zip(copies, row)] for row in zip(*replies)],
+        "rare": rare,
+        "unseen": unseen,
+    }
+
+
+def _inline(drawing: Drawing) -> _Figure:
+    name = re.sub(r"[^a-z0-9]+", "-", drawing.name)
+    alternative = f"{drawing.title}. {drawing.caption}"
+    return _Figure(
+        name,
+        drawing.title,
+        drawing.caption,
+        inline_svg(drawing.draw(title=""), name, alternative),
+        inline_svg(drawing.draw(title="", narrow=True), f"{name}-narrow", alternative),
+        drawing.half,
+    )
+
+
+def _options(report: Report) -> dict[str, list[tuple[str, list[str], bool]]]:
+    """Section -> (option, its value in each system, whether they differ)."""
+    sections: dict[str, dict[str, None]] = {}
+    for system in report.systems:
+        for section, values in system.options.items():
+            sections.setdefault(section, {}).update(dict.fromkeys(values))
+    table = {}
+    for section, options in sections.items():
+        rows = []
+        for option in options:
+            shown = [_option(system.options.get(section, {}), option) for system in report.systems]
+            rows.append((option, shown, len(set(shown)) > 1))
+        table[section] = rows
+    return table
+
+
+def _option(options: Mapping[str, Any], name: str) -> str:
+    if name not in options:
+        return ""
+    value = options[name]
+    return value if isinstance(value, str) else _json(value, indent=None)
+
+
+def _is_mark(word: str) -> bool:
+    """``<unk>`` and the like are no words."""
+    return word.startswith("<") and word.endswith(">")
+
+
+def _json(value: Any, indent: int | None = 2) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=indent, default=str)
+
+
+def _number(value: float) -> str:
+    return f"{value:,}"
+
+
+def _shown(value: float, digits: int = 2) -> str:
+    return f"{value:,.{digits}f}"

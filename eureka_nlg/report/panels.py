@@ -1,0 +1,109 @@
+"""What the figures have in common: panels in rows, a legend below, log scales, a mark for each system."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from eureka_nlg.errors import require
+from eureka_nlg.report.theme import DASHES, MARKERS, PALETTE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "new_figure",
+    "add_legend",
+    "set_log_axis",
+    "log_thinned",
+    "short",
+    "union",
+    "color_of",
+    "marker_of",
+    "dash_of",
+]
+
+_WIDE, _NARROW = 9.0, 3.7  # inches; the page shows them about 1100 and 350 CSS pixels wide
+
+
+def new_figure(
+    number: int, narrow: bool, columns: int, height: float, title: str, width: float = _WIDE
+) -> tuple[Figure, list[Axes]]:
+    """A figure with this many panels, ``height`` inches each."""
+    columns = 1 if narrow else max(1, min(columns, number))
+    rows = math.ceil(number / columns)
+    figure_class = require("matplotlib.figure", extra="report").Figure
+    figure = figure_class(
+        figsize=(_NARROW if narrow else width, rows * height + (0.7 if title else 0.4)),
+        layout="constrained",
+        facecolor="white",
+    )
+    if title:
+        figure.suptitle(title, x=0.01, ha="left")
+    grid = figure.add_gridspec(rows, columns)
+    return figure, [figure.add_subplot(grid[index // columns, index % columns]) for index in range(number)]
+
+
+def add_legend(figure: Figure, handles: Mapping[str, Any], narrow: bool, columns: int = 6) -> None:
+    figure.legend(
+        list(handles.values()),
+        list(handles),
+        loc="outside lower left",
+        ncols=min(len(handles), 2 if narrow else columns) or 1,
+        handlelength=2.4,
+        columnspacing=1.4,
+    )
+
+
+def set_log_axis(axes: Axes, which: str, label: str) -> None:
+    """Log scale with plain numbers at the ticks."""
+    ticker = require("matplotlib.ticker", extra="report")
+    axes.set(**{f"{which}scale": "log", f"{which}label": label})
+    axis = getattr(axes, f"{which}axis")
+    low, high = axis.get_view_interval()
+    # less than a decade has no other tick to label than 2, 3, 5 ...
+    axis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0) if high < 30 * low else (1.0,)))
+    axis.set_major_formatter(
+        ticker.FuncFormatter(lambda value, _: short(value) if value >= 1 else f"{value:g}")
+    )
+    axis.set_minor_locator(ticker.NullLocator())
+
+
+def log_thinned(points: Sequence[tuple[int, int]], most: int = 300) -> list[tuple[int, int]]:
+    """At most so many of the points, the first and the last among them, evenly spread on a log scale."""
+    last = max(1, len(points) - 1)
+    kept = {round((last + 1) ** (step / (most - 1))) - 1 for step in range(most)}
+    return [points[index] for index in sorted(kept) if index < len(points)]
+
+
+def short(value: float) -> str:
+    """Two or three digits, for a label on a bar or a tick.
+
+    >>> [short(value) for value in (0, 1e-8, 0.0188, 0.5, 28.64, 955, 24_093_000)]
+    ['0', '0', '0.019', '0.5', '28.6', '955', '24M']
+    """
+    for start, size, letter in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):
+        if value >= start:
+            return f"{value / size:.0f}{letter}" if value >= 10 * size else f"{value / size:.2g}{letter}"
+    if value < 5e-5:
+        return "0"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}" if value >= 1 else f"{value:.2g}"
+
+
+def union(mappings: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The keys of several mappings in the order of first sight."""
+    return list(dict.fromkeys(key for mapping in mappings for key in mapping))
+
+
+def color_of(index: int) -> str:
+    return PALETTE[index % len(PALETTE)]
+
+
+def marker_of(index: int) -> str:
+    return MARKERS[index % len(MARKERS)]
+
+
+def dash_of(index: int) -> Any:
+    return DASHES[index % len(DASHES)]

@@ -1,0 +1,74 @@
+"""The table of scores in the report, from a comparison of systems."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from eureka_nlg.metrics.catalogue import find_metric
+from eureka_nlg.metrics.significance import Comparison
+from eureka_nlg.report.model import Metric, Score, ScoreTable
+
+__all__ = ["score_table_of", "perplexity_row"]
+
+# of the others more is better
+_LESS_IS_BETTER = {"copies"}
+_NEITHER_IS_BETTER = {"mean_length", "novelty"}
+
+
+def score_table_of(comparison: Comparison) -> ScoreTable:
+    """Scores, intervals, and p-values with Holm's correction, marked where they lie beyond the confidence."""
+    level = 1 - comparison.confidence / 100
+    p_values = comparison.p_values("holm")
+    metrics = []
+    for key, estimates in comparison.scores.items():
+        scores = {}
+        for system, estimate in estimates.items():
+            p_value = p_values.get(key, {}).get(system)
+            significant = p_value is not None and p_value < level
+            scores[system] = Score(estimate.value, estimate.low, estimate.high, p_value, significant)
+        metrics.append(_metric(key, scores))
+    return ScoreTable(metrics, comparison.baseline, _method(comparison, level), comparison.signature)
+
+
+def perplexity_row(analysis: Mapping[str, Any], split: str) -> Metric | None:
+    """Perplexity of the references from the document of ``eureka analyse``, if it has the split."""
+    groups = {
+        name: system["splits"].get(split, {}).get("all") for name, system in analysis["systems"].items()
+    }
+    scores = {
+        name: Score(group["perplexity"])
+        for name, group in groups.items()
+        if group is not None and group["perplexity"] is not None
+    }
+    if not scores:
+        return None
+    return Metric("perplexity", "per token of the references", scores, higher_is_better=False)
+
+
+def _metric(key: str, scores: Mapping[str, Score]) -> Metric:
+    known = find_metric(key)
+    if known is None:
+        return Metric(key, "", scores, None)
+    # descriptions begin with their unit, which belongs to the label of an axis
+    match = re.fullmatch(r"(%|nats|words),? (.+)", known.description)
+    label, description = (
+        (f"{known.label} ({match[1]})", match[2]) if match else (known.label, known.description)
+    )
+    higher_is_better = None if known.family in _NEITHER_IS_BETTER else known.family not in _LESS_IS_BETTER
+    return Metric(label, description, scores, higher_is_better)
+
+
+def _method(comparison: Comparison, level: float) -> str:
+    intervals = (
+        f"Intervals hold {comparison.confidence:g} % of {comparison.signature['num_resamples']:,} resamples "
+        f"of the {comparison.num_pairs:,} pairs."
+    )
+    if len(comparison.systems) < 2:
+        return intervals
+    return (
+        f"{intervals} p: how likely a difference from {comparison.baseline} as large is by chance, corrected "
+        f"for all comparisons in the table (Holm); marked below {level:.3g}. It speaks of other test data, "
+        "not of other training seeds."
+    )

@@ -1,0 +1,273 @@
+"""Which figures and tables a report has, from the data that it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from eureka_nlg.report import figures
+from eureka_nlg.report.model import Report
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Drawing", "GroupRow", "TrainingTable", "drawings", "group_table", "training_table"]
+
+# measures of the log -> label with unit; others are drawn under their own names
+_MEASURES = {
+    "loss": "loss (bits per token)",
+    "ppl": "perplexity",
+    "accuracy": "accuracy (%)",
+    "macro_f": "macro F (%)",
+    "micro_f": "micro F (%)",
+    "diversity_4": "4-gram diversity (%)",
+    "likelihood": "mean likelihood",
+    "bonus": "mean bonus (nats)",
+    "reward": "mean reward (nats)",
+}
+_REDUNDANT = {"nll_loss"}  # the logarithm of the perplexity
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure that is to be drawn.
+
+    Attributes:
+        section: of the page.
+        name: of its files.
+        title: a few words.
+        caption: how to read it.
+        draw: takes ``title`` and ``narrow``.
+        half: whether it needs only half of the width of a desktop.
+    """
+
+    section: str
+    name: str
+    title: str
+    caption: str
+    draw: Callable[..., Figure]
+    half: bool = False
+
+
+@dataclass(frozen=True)
+class TrainingTable:
+    """Validation and training perplexity by epoch.
+
+    Attributes:
+        systems: that have a log.
+        rows: epoch -> (validation, training) of each system; None where it was not logged.
+        best: system -> epoch of lowest validation perplexity.
+    """
+
+    systems: list[str]
+    rows: dict[int, list[tuple[float | None, float | None]]]
+    best: dict[str, int]
+
+
+@dataclass(frozen=True)
+class GroupRow:
+    """Statistics of one system, split and frequency group."""
+
+    system: str
+    split: str
+    group: str
+    statistics: Mapping[str, Any]
+
+
+def drawings(report: Report) -> list[Drawing]:
+    """The figures for which there is data, in the order of the page."""
+    return [*_scores(report), *_training(report), *_likelihood(report), *_frequency(report)]
+
+
+def training_table(report: Report) -> TrainingTable | None:
+    """The curves of the perplexity as numbers, if anything was logged."""
+    logs = {system.name: system.log for system in report.systems if system.log and "ppl" in system.log.curves}
+    curves = {name: log.curves["ppl"] for name, log in logs.items()}
+    valid = {name: curve[subset] for name, curve in curves.items() if (subset := _valid_subset(curve))}
+    epochs = sorted({epoch for curve in curves.values() for points in curve.values() for epoch in points})
+    if not epochs:
+        return None
+    rows = {
+        epoch: [
+            (valid.get(name, {}).get(epoch), curve.get("train", {}).get(epoch))
+            for name, curve in curves.items()
+        ]
+        for epoch in epochs
+    }
+    return TrainingTable(
+        list(curves), rows, {name: min(curve, key=curve.__getitem__) for name, curve in valid.items()}
+    )
+
+
+def group_table(report: Report) -> list[GroupRow]:
+    """The statistics of every system, split and group of the analysis."""
+    if report.analysis is None:
+        return []
+    return [
+        GroupRow(name, split, group, groups[group])
+        for name, system in report.analysis["systems"].items()
+        for split, groups in system["splits"].items()
+        for group in _groups(report.analysis)
+        if group in groups
+    ]
+
+
+def _scores(report: Report) -> list[Drawing]:
+    if report.scores is None:
+        return []
+    intervals = {
+        metric.label: {
+            name: (score.value, score.low, score.high)
+            for name, score in metric.scores.items()
+            if score.low is not None and score.high is not None
+        }
+        for metric in report.scores.metrics
+    }
+    intervals = {label: systems for label, systems in intervals.items() if systems}
+    if not intervals:
+        return []
+    caption = "Points are scores, lines their confidence intervals. Each panel has an axis of its own."
+    draw = partial(figures.scores_with_intervals, intervals)
+    return [Drawing("scores", "scores", "Scores and their confidence intervals", caption, draw)]
+
+
+def _training(report: Report) -> list[Drawing]:
+    runs = {
+        system.name: {
+            measure: {split: sorted(points.items()) for split, points in curves.items() if points}
+            for measure, curves in system.log.curves.items()
+        }
+        for system in report.systems
+        if system.log is not None
+    }
+    logged = list(dict.fromkeys(measure for curves in runs.values() for measure in curves))
+    measures = {measure: _MEASURES[measure] for measure in _MEASURES if measure in logged}
+    measures |= {measure: measure for measure in logged if measure not in {*measures, *_REDUNDANT}}
+    if not measures:
+        return []
+    caption = "Solid with marks: validation data. Dotted: training data, averaged over the epoch."
+    draw = partial(figures.training_curves, runs, measures)
+    return [Drawing("training", "training_curves", "Training curves", caption, draw)]
+
+
+def _likelihood(report: Report) -> list[Drawing]:
+    analysis = report.analysis
+    if analysis is None:
+        return []
+    groups = _groups(analysis)
+    split, systems = _shown_split(report)
+    found = []
+    histograms = {name: _of_groups(values, groups, "histogram") for name, values in systems.items()}
+    if any(histograms.values()):
+        found.append(
+            Drawing(
+                "likelihood",
+                "likelihood_histograms",
+                "Likelihood of the gold word by frequency group",
+                f"Share of the words of the {split} references whose likelihood lies in each twentieth of 0 "
+                "to 1, on a log scale. Rightmost are the words that a model is sure of.",
+                partial(figures.likelihood_histograms, histograms),
+            )
+        )
+    measures = {
+        "accuracy (%)": "accuracy",
+        "likelihood above one half (%)": "share_above_half",
+        "mean likelihood": "mean_likelihood",
+        "perplexity": "perplexity",
+    }
+    bars = {
+        label: {name: _of_groups(values, groups, key) for name, values in systems.items()}
+        for label, key in measures.items()
+    }
+    bars = {label: values for label, values in bars.items() if any(values.values())}
+    if bars:
+        draw = partial(figures.likelihood_by_group, bars, log_scaled=("perplexity",))
+        caption = f"On the words of the {split} references, given the words before them."
+        found.append(
+            Drawing(
+                "likelihood",
+                "likelihood_by_group",
+                "How well each frequency group is predicted",
+                caption,
+                draw,
+            )
+        )
+    gaps = {}
+    for name, system in analysis["systems"].items():
+        train, test = system["splits"].get("train", {}), system["splits"].get(split, {})
+        pairs = {
+            group: (train[group]["accuracy"], test[group]["accuracy"])
+            for group in groups
+            if train.get(group, {}).get("count") and test.get(group, {}).get("count")
+        }
+        if pairs and split != "train":
+            gaps[name] = pairs
+    if gaps:
+        caption = (
+            "Accuracy of the likeliest word. The longer the line, the more a model has learned by heart."
+        )
+        title = f"Gap between training and {split} data"
+        draw = partial(figures.train_test_gap, gaps)
+        found.append(Drawing("likelihood", "train_test_gap", title, caption, draw))
+    return found
+
+
+def _frequency(report: Report) -> list[Drawing]:
+    found = []
+    corpus = (report.analysis or {}).get("corpus") or {}
+    if corpus.get("counts"):
+        caption = (
+            f"{corpus['num_types']:,} word types in {corpus['num_tokens']:,} tokens. The imbalance ratio is "
+            "the count of the commonest word over that of the rarest."
+        )
+        draw = partial(
+            figures.word_frequency,
+            corpus["ranks"],
+            corpus["counts"],
+            imbalance_ratio=corpus.get("imbalance_ratio"),
+        )
+        title = "Word frequency of the training replies"
+        found.append(Drawing("frequency", "word_frequency", title, caption, draw, half=True))
+    encouragement = (report.analysis or {}).get("encouragement") or {}
+    if encouragement:
+        curves = {label: (curve["counts"], curve["weights"]) for label, curve in encouragement.items()}
+        caption = "Weight of the bonus for a word that occurs so often. At the dashed line it weighs one."
+        draw = partial(figures.encouragement_by_frequency, curves)
+        title = "Encouragement by frequency"
+        found.append(Drawing("frequency", "encouragement", title, caption, draw, half=True))
+    return found
+
+
+def _groups(analysis: Mapping[str, Any]) -> list[str]:
+    present = {
+        group
+        for system in analysis["systems"].values()
+        for groups in system["splits"].values()
+        for group in groups
+    }
+    return [group for group in (*analysis["groups"]["names"], "unseen", "all") if group in present]
+
+
+def _shown_split(report: Report) -> tuple[str, dict[str, Mapping[str, Any]]]:
+    """The split of the report, or else the first that was analysed, and each system's groups on it."""
+    assert report.analysis is not None
+    splits = {name: system["splits"] for name, system in report.analysis["systems"].items()}
+    known = list(dict.fromkeys(split for values in splits.values() for split in values))
+    split = report.split if report.split in known or not known else known[0]
+    return split, {name: values[split] for name, values in splits.items() if split in values}
+
+
+def _of_groups(values: Mapping[str, Any], groups: list[str], key: str) -> dict[str, Any]:
+    return {
+        group: values[group][key]
+        for group in groups
+        if values.get(group, {}).get("count") and values[group].get(key) is not None
+    }
+
+
+def _valid_subset(curves: Mapping[str, Mapping[int, float]]) -> str | None:
+    """The subset whose validation stands for the run: ``valid``, else the first that is not training."""
+    subsets = [split for split, points in curves.items() if split != "train" and points]
+    return "valid" if "valid" in subsets else next(iter(subsets), None)

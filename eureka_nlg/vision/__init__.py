@@ -1,0 +1,1 @@
+"""Long-tailed image classification with the losses of :mod:`eureka_nlg.losses`."""

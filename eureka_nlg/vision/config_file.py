@@ -1,0 +1,197 @@
+"""YAML files and ``key=value`` overrides as a tree of dataclasses, and back."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, asdict, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from eureka_nlg.errors import UserError, require
+
+__all__ = ["read_config", "config_from_dict", "flat", "to_yaml", "described_options"]
+
+T = TypeVar("T")
+
+
+class _Value(NamedTuple):
+    value: Any
+    where: str
+
+
+def read_config(cls: type[T], path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> T:
+    """Read a config: the file's ``base`` first, then the file, then the overrides.
+
+    Args:
+        cls: the dataclass at the root of the tree.
+        path: YAML file; its key ``base`` names another one, relative to it, that it builds on.
+        overrides: ``key=value`` with dots into the sections, as in ``training.epochs=60``; the value is YAML.
+
+    Raises:
+        UserError: no such file, not YAML, an unknown key, or a value of another type; with file and line.
+    """
+    values = _read_file(Path(path), seen=())
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator or not key:
+            raise UserError(f"override {override!r}: expected key=value, such as training.epochs=60")
+        yaml = require("yaml", extra="vision")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            value = text
+        values[key] = _Value(value, f"override {override!r}")
+    return _build(cls, values)
+
+
+def config_from_dict(cls: type[T], tree: Mapping[str, Any], where: str) -> T:
+    """The config of a nested dictionary, as ``dataclasses.asdict`` makes it; ``where`` names it in errors."""
+    return _build(cls, {key: _Value(value, where) for key, value in flat(tree).items()})
+
+
+def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """Values under dotted keys: ``{"training.epochs": 60, ...}``."""
+    tree = asdict(tree) if is_dataclass(tree) and not isinstance(tree, type) else tree
+    result: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            result |= flat(value, f"{prefix}{key}.")
+        else:
+            result[f"{prefix}{key}"] = value
+    return result
+
+
+def to_yaml(config: Any) -> str:
+    """The config as YAML that :func:`read_config` reads back."""
+    return str(require("yaml", extra="vision").safe_dump(asdict(config), sort_keys=False))
+
+
+def described_options(cls: type) -> Iterator[tuple[str, str, str, str]]:
+    """Key, type, default and help of every option."""
+    for key, (hint, default, help) in _leaves(cls).items():
+        yield key, _shown(hint), str(default), help
+
+
+def _read_file(path: Path, seen: tuple[Path, ...]) -> dict[str, _Value]:
+    yaml = require("yaml", extra="vision")
+    if path.resolve() in seen:
+        raise UserError(f"config {path}: is its own base")
+    try:
+        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not valid UTF-8"
+        raise UserError(
+            f"config {path}: {reason}; expected a YAML file such as those in configs/vision"
+        ) from error
+    except yaml.YAMLError as error:
+        raise UserError(f"config {path}: not valid YAML: {error}") from error
+    values: dict[str, _Value] = {}
+    if node is not None:
+        if not isinstance(node, yaml.MappingNode):
+            raise UserError(f"config {path}: expected a mapping of options, such as `seed: 1`")
+        _flatten(node, "", path, values)
+    base = values.pop("base", None)
+    if base is None:
+        return values
+    if not isinstance(base.value, str):
+        raise UserError(f"{base.where}: base: {base.value!r}, expected the name of a YAML file")
+    return {**_read_file(path.parent / base.value, (*seen, path.resolve())), **values}
+
+
+def _flatten(node: Any, prefix: str, path: Path, values: dict[str, _Value]) -> None:
+    yaml = require("yaml", extra="vision")
+    for key_node, value_node in node.value:
+        key = f"{prefix}{key_node.value}"
+        if isinstance(value_node, yaml.MappingNode):
+            _flatten(value_node, f"{key}.", path, values)
+            continue
+        where = f"config {path}, line {key_node.start_mark.line + 1}"
+        if key in values:
+            raise UserError(f"{where}: {key} is given twice")
+        value = yaml.SafeLoader("").construct_document(value_node)
+        values[key] = _Value(value, where)
+
+
+def _leaves(cls: type, prefix: str = "") -> dict[str, tuple[Any, Any, str]]:
+    hints = get_type_hints(cls)
+    result: dict[str, tuple[Any, Any, str]] = {}
+    for field in fields(cls):
+        hint = hints[field.name]
+        if is_dataclass(hint):
+            result |= _leaves(hint, f"{prefix}{field.name}.")  # type: ignore[arg-type]
+        else:
+            made = field.default_factory() if field.default_factory is not MISSING else field.default
+            result[f"{prefix}{field.name}"] = (hint, made, field.metadata.get("help", ""))
+    return result
+
+
+def _build(cls: type[T], values: Mapping[str, _Value]) -> T:
+    known = _leaves(cls)
+    for key, value in values.items():
+        if key in known:
+            continue
+        inside = [name for name in known if name.startswith(f"{key}.")]
+        if inside:
+            raise UserError(
+                f"{value.where}: {key} is a section, expected one of its keys, such as {inside[0]}"
+            )
+        close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+        hint = f"; did you mean {close[0]}?" if close else "; `eureka vision options` lists all"
+        raise UserError(f"{value.where}: unknown option {key}{hint}")
+    return _make(cls, "", values)
+
+
+def _make(cls: type[T], prefix: str, values: Mapping[str, _Value]) -> T:
+    hints = get_type_hints(cls)
+    arguments = {}
+    for field in fields(cls):  # type: ignore[arg-type]
+        key, hint = f"{prefix}{field.name}", hints[field.name]
+        if is_dataclass(hint):
+            arguments[field.name] = _make(hint, f"{key}.", values)  # type: ignore[arg-type]
+        elif key in values:
+            arguments[field.name] = _converted(hint, key, values[key])
+    return cls(**arguments)
+
+
+def _converted(hint: Any, key: str, given: _Value) -> Any:
+    try:
+        return _as(hint, given.value)
+    except (TypeError, ValueError):
+        raise UserError(f"{given.where}: {key}: {given.value!r}, expected {_shown(hint)}") from None
+
+
+def _as(hint: Any, value: Any) -> Any:
+    origin, choices = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        if value not in choices or isinstance(value, bool):
+            raise ValueError
+        return value
+    if origin in (Union, types.UnionType):  # only `X | None` is used
+        return None if value is None else _as(next(c for c in choices if c is not types.NoneType), value)
+    if origin is list:
+        if isinstance(value, (str, Mapping)):
+            raise TypeError
+        return [_as(choices[0], item) for item in value]
+    if hint is bool or isinstance(value, bool):
+        if hint is not bool or not isinstance(value, bool):
+            raise TypeError
+        return value
+    if hint is int and (isinstance(value, str) or value != int(value)):
+        raise TypeError
+    if hint is str and not isinstance(value, (str, int, float)):
+        raise TypeError
+    return hint(value)  # float("2e-4"): YAML takes that for a word
+
+
+def _shown(hint: Any) -> str:
+    origin, choices = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return " | ".join(map(str, choices))
+    if origin in (Union, types.UnionType):
+        return " | ".join("null" if choice is types.NoneType else _shown(choice) for choice in choices)
+    if origin is list:
+        return f"list of {_shown(choices[0])}"
+    return {"str": "text", "int": "whole number", "float": "number", "bool": "true | false"}[hint.__name__]

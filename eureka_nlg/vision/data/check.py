@@ -1,0 +1,128 @@
+"""What is wrong with lists of images, found before training starts and told in one report."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from eureka_nlg.errors import UserError, require
+from eureka_nlg.vision.data.lists import FileList
+
+__all__ = ["check_lists", "label_problems"]
+
+T = TypeVar("T")
+
+_NAMED = 5
+"""How many of each kind of problem a report names."""
+
+
+def check_lists(lists: Sequence[FileList], *, decode: bool = True, cache: Path | None = None) -> None:
+    """Check the labels and the image files of a training list and those evaluated on.
+
+    Every file is decoded once, in threads (Pillow decodes a JPEG at an eighth of its size for this, but reads
+    all of it). A list that was found whole is remembered by the names, sizes and times of its files.
+
+    Args:
+        lists: the training list first.
+        decode: whether to decode; else only missing and empty files are found.
+        cache: folder of the remembered lists; default ``~/.cache/eureka_nlg/images`` (or XDG_CACHE_HOME).
+
+    Raises:
+        UserError: all problems of all lists in one line, counted by kind, the first ones named.
+    """
+    reports = []
+    for index, files in enumerate(lists):
+        problems = dict(files.problems)
+        problems |= label_problems(files, lists[0] if index else None)
+        problems |= _file_problems(files, decode, cache or _default_cache())
+        if problems:
+            reports.append(f"{files.name}: {_report(problems)}")
+    if reports:
+        raise UserError("; ".join(reports))
+
+
+def label_problems(files: FileList, training: FileList | None) -> dict[str, list[str]]:
+    """Classes below the largest without a training image; for another list, classes unknown to training."""
+    present = set(files.labels.tolist())
+    if training is not None:
+        unknown = sorted(present - set(training.labels.tolist()))
+        return {"classes that no training image has": [str(label) for label in unknown]} if unknown else {}
+    if not present:
+        return {"labels": ["none at all"]}
+    gaps = sorted(set(range(max(present) + 1)) - present)
+    negative = sorted(label for label in present if label < 0)
+    problems = {
+        f"classes of 0 to {max(present)} without a training image": [str(label) for label in gaps],
+        "negative classes": [str(label) for label in negative],
+    }
+    return {kind: found for kind, found in problems.items() if found}
+
+
+def _file_problems(files: FileList, decode: bool, cache: Path) -> dict[str, list[str]]:
+    missing, empty, digest = [], [], hashlib.sha256()
+    stats = _in_threads(_stat, (files.root / path for path in files.paths))
+    for path, stat in zip(files.paths, stats):
+        if stat is None:
+            missing.append(path)
+            continue
+        if stat.st_size == 0:
+            empty.append(path)
+        digest.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+    if missing and len(missing) == len(files.paths):
+        return {f"images, all of them, missing below {files.root} (give data.source=FOLDER)": missing}
+    problems = {"missing images": missing, "empty files": empty}
+    mark = cache / digest.hexdigest()
+    if decode and not mark.exists():
+        there = [path for path, stat in zip(files.paths, stats) if stat is not None and stat.st_size]
+        errors = _in_threads(_decoding_error, (files.root / path for path in there))
+        problems["unreadable images"] = [f"{path} ({error})" for path, error in zip(there, errors) if error]
+        if not any(problems.values()):
+            _remember(mark)
+    return {kind: found for kind, found in problems.items() if found}
+
+
+def _report(problems: dict[str, list[str]]) -> str:
+    parts = []
+    for kind, found in problems.items():
+        named = ", ".join(found[:_NAMED]) + (", ..." if len(found) > _NAMED else "")
+        parts.append(f"{len(found)} {kind}: {named}")
+    return "; ".join(parts)
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
+
+
+def _decoding_error(path: Path) -> str:
+    image_module = require("PIL.Image", extra="vision")
+    try:
+        with image_module.open(path) as image:
+            image.draft("RGB", (image.width // 8, image.height // 8))
+            image.load()
+    except (OSError, ValueError, SyntaxError, image_module.DecompressionBombError) as error:
+        return str(error).replace(str(path), path.name) or type(error).__name__
+    return ""
+
+
+def _in_threads(function: Callable[[Path], T], paths: Iterable[Path]) -> list[T]:
+    with ThreadPoolExecutor(max_workers=2 * (os.cpu_count() or 1)) as pool:
+        return list(pool.map(function, paths, chunksize=64))
+
+
+def _default_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eureka_nlg" / "images"
+
+
+def _remember(mark: Path) -> None:
+    try:
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+    except OSError:
+        return  # a read-only home costs the time of the next check, not this run

@@ -1,0 +1,136 @@
+"""CIFAR-10 and CIFAR-100, or anything of their layout, as uint8 tensors in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from eureka_nlg.errors import UserError, require
+
+__all__ = ["MemoryImages", "read_cifar"]
+
+_IMAGE_COLUMNS = ("img", "image")
+_LABEL_COLUMNS = ("label", "fine_label", "labels")
+_TORCHVISION_FOLDERS = {"cifar-10-batches-py": "CIFAR10", "cifar-100-python": "CIFAR100"}
+
+
+class MemoryImages:
+    """Images of a split that can be picked before they are decoded.
+
+    Attributes:
+        labels: ``[N]`` int64.
+        name: what errors call it.
+    """
+
+    def __init__(self, labels: Tensor, rows: Any, name: str) -> None:
+        self.labels = labels
+        self.name = name
+        self._rows = rows
+
+    def pixels(self, indices: Tensor | None = None) -> Tensor:
+        """The images at ``indices`` (default: all), ``[N, H, W, 3]`` uint8.
+
+        Raises:
+            UserError: images that cannot be decoded, or of different sizes; the first few are named.
+        """
+        chosen = range(len(self.labels)) if indices is None else indices.tolist()
+        images, bad = [], []
+        for index in chosen:
+            try:
+                images.append(self._rows(index))
+            except (OSError, ValueError, SyntaxError) as error:  # Pillow raises all three
+                bad.append(f"row {index} ({error})")
+        if bad:
+            named = ", ".join(bad[:5]) + (", ..." if len(bad) > 5 else "")
+            raise UserError(f"{self.name}: {len(bad)} images cannot be read: {named}")
+        shapes = {image.shape for image in images}
+        if len(shapes) != 1:
+            raise UserError(f"{self.name}: images of sizes {sorted(shapes)[:3]}, expected all of one size")
+        return torch.from_numpy(np.stack(images))
+
+
+def read_cifar(source: str) -> tuple[MemoryImages, MemoryImages]:
+    """Open the training and the test split.
+
+    Args:
+        source: torchvision's folder (it holds ``cifar-10-batches-py`` or ``cifar-100-python``), a folder of
+            ``save_to_disk``, a folder with ``train*.parquet`` or ``train*.arrow`` and the same for ``test``,
+            or a name on the Hugging Face hub.
+
+    Raises:
+        UserError: nothing of the kind there, or columns that are not of the layout.
+    """
+    path = Path(source)
+    for folder, name in _TORCHVISION_FOLDERS.items():
+        if (path / folder).is_dir():
+            return _torchvision_split(path, name, True), _torchvision_split(path, name, False)
+    splits = _open_datasets(source, path)
+    for split in ("train", "test"):
+        if split not in splits:
+            raise UserError(f"{source}: has the splits {', '.join(splits)}, expected train and test")
+    return _datasets_split(splits["train"], f"{source} train"), _datasets_split(
+        splits["test"], f"{source} test"
+    )
+
+
+def _torchvision_split(path: Path, name: str, train: bool) -> MemoryImages:
+    torchvision_datasets = require("torchvision.datasets", extra="vision")
+    try:
+        data = getattr(torchvision_datasets, name)(str(path), train=train)
+    except RuntimeError as error:
+        raise UserError(f"{path}: {name} is not whole there: {error}") from error
+    images = data.data
+    return MemoryImages(
+        torch.tensor(data.targets), lambda index: images[index], f"{path} {'train' if train else 'test'}"
+    )
+
+
+def _open_datasets(source: str, path: Path) -> Any:
+    datasets = require("datasets", extra="vision")
+    datasets.disable_progress_bars()
+    try:
+        if not path.exists():
+            if source.startswith(("/", ".", "~")) or source.count("/") > 1:
+                raise UserError(f"{source}: no such folder; give data.source=FOLDER or a name on the hub")
+            return datasets.load_dataset(source)
+        if (path / "dataset_dict.json").is_file():
+            return datasets.load_from_disk(str(path))
+        for kind in ("parquet", "arrow"):
+            files = {
+                split: sorted(str(file) for file in path.rglob(f"{split}*.{kind}"))
+                for split in ("train", "test")
+            }
+            if any(files.values()):
+                return datasets.load_dataset(kind, data_files={k: v for k, v in files.items() if v})
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(
+            f"{source}: cannot be loaded ({error}); give data.source=FOLDER of parquet files, of "
+            "save_to_disk, or torchvision's"
+        ) from error
+    raise UserError(
+        f"{source}: has neither train*.parquet, train*.arrow, dataset_dict.json nor one of "
+        f"{', '.join(_TORCHVISION_FOLDERS)}; give data.source=FOLDER of one of these"
+    )
+
+
+def _datasets_split(split: Any, name: str) -> MemoryImages:
+    datasets = require("datasets", extra="vision")
+    columns = split.column_names
+    image = next((column for column in _IMAGE_COLUMNS if column in columns), None)
+    label = next((column for column in _LABEL_COLUMNS if column in columns), None)
+    if image is None or label is None:
+        raise UserError(
+            f"{name}: has the columns {', '.join(columns)}, expected one of {', '.join(_IMAGE_COLUMNS)} and "
+            f"one of {', '.join(_LABEL_COLUMNS)}"
+        )
+    labels = torch.as_tensor(np.asarray(split.with_format("numpy")[label][:]), dtype=torch.int64)
+    decoded = split.select_columns([image])
+    if not isinstance(split.features[image], datasets.Image):
+        decoded = decoded.cast_column(image, datasets.Image())
+    return MemoryImages(labels, lambda index: np.asarray(decoded[index][image].convert("RGB")), name)

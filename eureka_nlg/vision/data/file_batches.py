@@ -1,0 +1,172 @@
+"""Batches of image files, decoded and augmented by worker processes."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from eureka_nlg.errors import UserError, require
+from eureka_nlg.vision.data.lists import FileList
+from eureka_nlg.vision.data.order import seeds_of_images
+from eureka_nlg.vision.data.tensor_batches import NORMALIZATION, Batch, own_parts
+
+__all__ = ["FileBatches", "training_transform", "evaluation_transform", "evaluation_batches"]
+
+Item = tuple[int, int]
+"""Index of an image and the seed of its augmentation."""
+
+
+def training_transform(size: int, color_jitter: float = 0.0) -> Callable[[Any], Tensor]:
+    """Pillow image -> ``[3, size, size]`` uint8: crop of 8 to 100 % of the area, flip, jitter."""
+    v2: Any = require("torchvision.transforms.v2", extra="vision")
+    jitter = [v2.ColorJitter(color_jitter, color_jitter, color_jitter)] if color_jitter else []
+    return v2.Compose(
+        [v2.RandomResizedCrop(size, antialias=True), v2.RandomHorizontalFlip(), *jitter, v2.PILToTensor()]
+    )
+
+
+def evaluation_transform(size: int) -> Callable[[Any], Tensor]:
+    """Pillow image -> ``[3, size, size]`` uint8: the middle of the image at 8/7 of the size."""
+    v2: Any = require("torchvision.transforms.v2", extra="vision")
+    return v2.Compose([v2.Resize(size * 8 // 7, antialias=True), v2.CenterCrop(size), v2.PILToTensor()])
+
+
+class _Images(Dataset[tuple[Tensor, int]]):
+    def __init__(self, files: FileList, transform: Callable[[Any], Tensor]) -> None:
+        self.files = files
+        self.transform = transform
+        self.labels = files.labels.tolist()
+
+    def __getitem__(self, item: Item) -> tuple[Tensor, int]:
+        index, seed = item
+        path = self.files.root / self.files.paths[index]
+        try:
+            with require("PIL.Image", extra="vision").open(path) as image:
+                image = image.convert("RGB")
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read any more: {error}") from error
+        # The transforms draw from torch's global generator: give each image its own stream, and leave that
+        # of the training process alone when there are no workers.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return self.transform(image), self.labels[index]
+
+
+class _Schedule:
+    """The batch sampler: lists of items, set anew for each epoch, so that the workers can stay."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[Item]] = []
+
+    def __iter__(self) -> Iterator[list[Item]]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+class FileBatches:
+    """Training batches of image files; the counterpart of ``TensorBatches``, with the same arguments.
+
+    Args:
+        files: the images.
+        transform: Pillow image -> uint8 tensor; may draw from torch's global generator.
+        workers: processes that decode; 0 decodes here.
+        order, batch_size, seed, stream, device, process, processes, accumulate, channels_last: as there.
+    """
+
+    def __init__(
+        self,
+        files: FileList,
+        transform: Callable[[Any], Tensor],
+        order: Callable[[int], Tensor],
+        *,
+        batch_size: int,
+        seed: int,
+        workers: int,
+        stream: str = "",
+        device: torch.device | str = "cpu",
+        process: int = 0,
+        processes: int = 1,
+        accumulate: int = 1,
+        channels_last: bool = True,
+    ) -> None:
+        self.count = len(files.paths)
+        self.order = order
+        self.batch_size = batch_size
+        self.seed = seed
+        self.stream = stream
+        self.device = torch.device(device)
+        self.process, self.processes, self.accumulate = process, processes, accumulate
+        self.channels_last = channels_last
+        self._schedule = _Schedule()
+        self._loader = _loader(_Images(files, transform), self._schedule, workers, self.device)
+
+    def __len__(self) -> int:
+        """Steps of an epoch; a last batch with fewer images than processes is left out."""
+        whole, rest = divmod(self.count, self.batch_size)
+        return whole + (rest >= self.processes)
+
+    def epoch(self, epoch: int, first_step: int = 0) -> Iterator[list[Batch]]:
+        """The parts of each step of an epoch (counted from 1), from ``first_step`` (counted from 0) on."""
+        order = self.order(epoch).tolist()
+        seeds = seeds_of_images(len(order), self.seed, f"{self.stream}augmentation", epoch)
+        batches, shares = [], []
+        for step in range(first_step, len(self)):
+            positions = range(step * self.batch_size, min((step + 1) * self.batch_size, len(order)))
+            parts = own_parts(len(positions), self.process, self.processes, self.accumulate)
+            for part, share in parts:
+                batches.append([(order[positions[i]], seeds[positions[i]]) for i in part.tolist()])
+                shares.append((share, len(parts)))
+        self._schedule.batches = batches
+        parts_of_step: list[Batch] = []
+        for (pixels, labels), (share, parts_in_step) in zip(self._loader, shares):
+            images = to_network(pixels, self.device, self.channels_last)
+            parts_of_step.append(Batch(images, labels.to(self.device, non_blocking=True), share))
+            if len(parts_of_step) == parts_in_step:
+                yield parts_of_step
+                parts_of_step = []
+
+
+def evaluation_batches(
+    files: FileList, size: int, indices: Tensor, *, batch_size: int, workers: int, device: torch.device
+) -> Iterator[Tensor]:
+    """The images at ``indices``, in order, ``[B, 3, size, size]`` float32, normalised."""
+    schedule = _Schedule()
+    schedule.batches = [[(int(i), 0) for i in part] for part in indices.split(batch_size)]
+    loader = _loader(_Images(files, evaluation_transform(size)), schedule, workers, device, persistent=False)
+    for pixels, _ in loader:
+        yield to_network(pixels, device, channels_last=True)
+
+
+def to_network(pixels: Tensor, device: torch.device, channels_last: bool) -> Tensor:
+    """``[B, 3, H, W]`` uint8 -> float32, normalised, on the device: a quarter of the bytes cross over."""
+    pixels = pixels.to(device, non_blocking=True)
+    mean, deviation = (torch.tensor(v, device=device).view(3, 1, 1) for v in NORMALIZATION["imagenet"])
+    images = (pixels / 255 - mean) / deviation
+    return images.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+
+
+def _loader(
+    images: _Images, schedule: _Schedule, workers: int, device: torch.device, persistent: bool = True
+) -> Any:
+    return DataLoader(
+        images,
+        batch_sampler=schedule,
+        num_workers=workers,
+        persistent_workers=persistent and workers > 0,
+        pin_memory=device.type == "cuda",
+        worker_init_fn=_leave_interrupts_to_the_parent,
+        # Or the loader draws a seed from the global generator, once for each epoch that a process starts.
+        generator=torch.Generator(),
+    )
+
+
+def _leave_interrupts_to_the_parent(worker: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)

@@ -1,0 +1,139 @@
+"""Accuracy, confusion, likelihood and calibration of a classifier by frequency group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from eureka_nlg.metrics import group_accuracy
+from eureka_nlg.metrics.bands import FrequencyBands
+from eureka_nlg.metrics.likelihood import GroupLikelihood, group_likelihood
+
+__all__ = ["GROUPS", "Predictions", "evaluate", "gold_likelihood", "calibration_error", "group_confusion"]
+
+GROUPS = ("many", "medium", "few")
+
+
+@dataclass
+class Predictions:
+    """What is kept of the logits of N test images.
+
+    Attributes:
+        predicted: ``[N]`` class of the largest logit.
+        confidence: ``[N]`` its likelihood.
+        gold_log_likelihood: ``[N]`` natural logarithm of the likelihood of the true class.
+        labels: ``[N]`` true class.
+    """
+
+    predicted: Tensor
+    confidence: Tensor
+    gold_log_likelihood: Tensor
+    labels: Tensor
+
+    @classmethod
+    def of_logits(cls, logits: Tensor, labels: Tensor) -> Predictions:
+        """From logits ``[N, C]`` and true classes ``[N]``."""
+        log_likelihood = logits.float().log_softmax(dim=1)
+        confidence, predicted = log_likelihood.max(dim=1)
+        return cls(predicted, confidence.exp(), log_likelihood.gather(1, labels[:, None])[:, 0], labels)
+
+    @classmethod
+    def merged(cls, parts: Sequence[tuple[Tensor, Predictions]]) -> Predictions:
+        """Put parts together, each with the positions ``[n]`` of its images."""
+        order = torch.cat([positions for positions, _ in parts]).argsort()
+        return cls(
+            *(torch.cat([getattr(part, field.name) for _, part in parts])[order] for field in fields(cls))
+        )
+
+
+def evaluate(predictions: Predictions, class_counts: Tensor, bins: int = 15) -> dict[str, Any]:
+    """All scores of a run, in percent, ready for JSON; a group without test images has None.
+
+    Args:
+        predictions: of the test images.
+        class_counts: ``[C]`` training images of each class.
+        bins: of the calibration error.
+
+    Returns:
+        ``accuracy`` (all, many, medium, few, natural), ``accuracy_of_class``, ``confusion_of_groups``,
+        ``calibration_error`` and ``likelihood`` (mean of the gold class) by group, and what they rest on.
+    """
+    accuracy = group_accuracy(predictions.predicted, predictions.labels, class_counts)
+    right = predictions.predicted == predictions.labels
+    bands = FrequencyBands.by_count(class_counts)
+    groups = torch.from_numpy(bands.of_class)[predictions.labels]
+    selections = {"all": torch.ones_like(right), **{g: groups == i for i, g in enumerate(GROUPS)}}
+    num_classes = len(class_counts)
+    total = torch.bincount(predictions.labels, minlength=num_classes)
+    correct = torch.bincount(predictions.labels[right], minlength=num_classes)
+    return {
+        "accuracy": {name: _number(value) for name, value in accuracy._asdict().items()},
+        "accuracy_of_class": [
+            _number(100 * float(c) / n) if n else None for c, n in zip(correct, total.tolist())
+        ],
+        "confusion_of_groups": group_confusion(predictions, class_counts),
+        "calibration_error": {
+            name: calibration_error(predictions.confidence[chosen], right[chosen], bins)
+            for name, chosen in selections.items()
+        },
+        "likelihood": {
+            name: _number(100 * group.mean_likelihood)
+            for name, group in gold_likelihood(predictions, bands).items()
+        },
+        "test_images": {name: int(chosen.sum()) for name, chosen in selections.items()},
+        "class_counts": class_counts.tolist(),
+    }
+
+
+def gold_likelihood(predictions: Predictions, bands: FrequencyBands) -> dict[str, GroupLikelihood]:
+    """Likelihood of the true class by group: histogram, mean and more (paper, Figures 4 to 6)."""
+    right = predictions.predicted == predictions.labels
+    return group_likelihood(predictions.labels, predictions.gold_log_likelihood, right, bands)
+
+
+def calibration_error(confidence: Tensor, right: Tensor, bins: int = 15) -> float | None:
+    """Expected calibration error in percent (Guo et al. 2017).
+
+    The mean over the images of |share of right answers - mean confidence| in their bin, the bins being of
+    equal width, open on the left: (0, 1/15], (1/15, 2/15], ...
+
+    Args:
+        confidence: ``[N]`` likelihood of the predicted class.
+        right: ``[N]`` whether it is the true one.
+        bins: number of bins.
+
+    Returns:
+        0 to 100, or None without images.
+    """
+    if not len(confidence):
+        return None
+    sure: NDArray[np.float64] = confidence.double().numpy()
+    edges = np.linspace(0, 1, bins + 1)
+    index = np.clip(np.searchsorted(edges, sure, side="left") - 1, 0, bins - 1)
+    gap = np.bincount(index, weights=right.double().numpy() - sure, minlength=bins)
+    return 100 * float(np.abs(gap).sum()) / len(sure)
+
+
+def group_confusion(predictions: Predictions, class_counts: Tensor) -> dict[str, dict[str, float | None]]:
+    """Where a group's images go, in percent: the right class, or a wrong one of each group."""
+    group = torch.from_numpy(FrequencyBands.by_count(class_counts).of_class)
+    wrong = predictions.predicted != predictions.labels
+    gold, predicted = group[predictions.labels], group[predictions.predicted]
+    result: dict[str, dict[str, float | None]] = {}
+    for index, name in enumerate(GROUPS):
+        of_group = gold == index
+        count = int(of_group.sum())
+        row = {"right": of_group & ~wrong}
+        row |= {f"wrong_{other}": of_group & wrong & (predicted == i) for i, other in enumerate(GROUPS)}
+        result[name] = {to: 100 * int(which.sum()) / count if count else None for to, which in row.items()}
+    return result
+
+
+def _number(value: float) -> float | None:
+    return None if value != value else value  # JSON has no NaN

@@ -1,0 +1,53 @@
+"""Classifiers on top of features: cosine, and the learnable scale of Decoupling-LWS."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["CosineClassifier", "ScaledClassifier", "classifier"]
+
+
+class CosineClassifier(nn.Module):
+    """Cosine of the feature and each class' weight vector, in [-1, 1], as LDAM wants it (Cao et al. 2019).
+
+    Args:
+        features: length of a feature vector.
+        classes: C.
+    """
+
+    def __init__(self, features: int, classes: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(F.normalize(torch.empty(classes, features).uniform_(-1, 1)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, features]`` -> ``[B, C]``."""
+        return F.linear(F.normalize(x), F.normalize(self.weight))
+
+
+class ScaledClassifier(nn.Module):
+    """A classifier whose logits are scaled by one learned factor per class: LWS of Kang et al. 2020.
+
+    Args:
+        base: the classifier of the first stage; only the factors, which start at one, are meant to learn.
+        classes: C.
+    """
+
+    def __init__(self, base: nn.Module, classes: int) -> None:
+        super().__init__()
+        self.base = base
+        self.scale = nn.Parameter(torch.ones(classes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, features]`` -> ``[B, C]``."""
+        return self.base(x) * self.scale
+
+
+def classifier(features: int, classes: int, cosine: bool) -> nn.Module:
+    """A fresh linear (Kaiming normal weights, as Cao et al.) or cosine classifier."""
+    if cosine:
+        return CosineClassifier(features, classes)
+    linear = nn.Linear(features, classes)
+    nn.init.kaiming_normal_(linear.weight)
+    return linear

@@ -1,0 +1,239 @@
+"""Several configs with several seeds: run what is not finished, branch where that saves time, sum up."""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+import os
+import signal
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+
+from eureka_nlg.errors import UserError, require
+from eureka_nlg.vision.config import Config
+from eureka_nlg.vision.config_file import read_config
+from eureka_nlg.vision.runs import CHECKPOINT, RESULT, agrees_until, read_result, train_run
+from eureka_nlg.vision.training import Interrupted
+
+__all__ = ["SweepRun", "plan", "run_all", "summary", "summary_table"]
+
+_SCORES = ("all", "many", "medium", "few", "natural")
+
+
+@dataclasses.dataclass
+class SweepRun:
+    """One training of a sweep.
+
+    Attributes:
+        name: of its config.
+        config: with the seed, the folder and the branch filled in.
+        arguments: of ``eureka vision train``.
+        source: the run it branches off, or whose features it takes.
+    """
+
+    name: str
+    config: Config
+    arguments: list[str]
+    source: SweepRun | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Of the run."""
+        return Path(self.config.save_dir)
+
+    @property
+    def depth(self) -> int:
+        """Runs that come before it."""
+        return 0 if self.source is None else self.source.depth + 1
+
+    @property
+    def can_start(self) -> bool:
+        """Whether what it starts from is there."""
+        if self.source is None:
+            return True
+        if self.config.method in ("crt", "lws"):
+            return self.source.finished
+        return Path(str(self.config.init_from)).is_file()
+
+    @property
+    def finished(self) -> bool:
+        """Whether its scores are there."""
+        return (self.folder / RESULT).is_file()
+
+
+def plan(configs: Sequence[Path], seeds: Sequence[int], overrides: Sequence[str] = ()) -> list[SweepRun]:
+    """The runs of a sweep: each config with each seed, in ``save_dir/seedN``.
+
+    A deferred run whose plain epochs are those of another run of the sweep branches off that one's
+    checkpoint, which is the same as having run them. A second stage whose ``init_from`` is the last
+    checkpoint of another config of the sweep takes that of the same seed.
+
+    Args:
+        configs: YAML files.
+        seeds: of the runs.
+        overrides: ``key=value`` for all of them.
+
+    Raises:
+        UserError: a bad config, or two with the same folder.
+    """
+    runs = []
+    for path in configs:
+        base = read_config(Config, path, overrides)
+        for seed in seeds:
+            own = [*overrides, f"seed={seed}", f"save_dir={base.save_dir}/seed{seed}"]
+            runs.append(SweepRun(path.stem, read_config(Config, path, own), [str(path), *own]))
+    folders = [run.folder for run in runs]
+    twice = {str(folder) for folder in folders if folders.count(folder) > 1}
+    if twice:
+        raise UserError(
+            f"two runs of the sweep have the folder {', '.join(sorted(twice))}: give other save_dirs"
+        )
+    for run in runs:
+        if run.config.method in ("crt", "lws"):
+            _second_stage(run, runs)
+        else:
+            _branch(run, runs)
+    return runs
+
+
+def _second_stage(run: SweepRun, runs: Sequence[SweepRun]) -> None:
+    first_stage = Path(str(run.config.init_from))
+    for other in runs:
+        if first_stage == other.folder.parent / CHECKPOINT and run.config.seed == other.config.seed:
+            run.source = other
+            run.config.init_from = str(other.folder / CHECKPOINT)
+            run.arguments.append(f"init_from={run.config.init_from}")
+
+
+def _branch(run: SweepRun, runs: Sequence[SweepRun]) -> None:
+    epoch = run.config.plain_epochs
+    if not epoch or run.config.init_from:
+        return
+    for other in runs:
+        if other.config.plain_epochs or agrees_until(run.config, other.config, epoch) is not None:
+            continue
+        checkpoint = other.folder / f"epoch{epoch:03d}.pt"
+        if other.finished and not checkpoint.is_file():
+            continue
+        kept = sorted({*other.config.training.keep_epochs, epoch})
+        other.config.training.keep_epochs = kept
+        other.arguments = [a for a in other.arguments if not a.startswith("training.keep_epochs=")]
+        other.arguments.append(f"training.keep_epochs={kept}")
+        run.source = other
+        run.config.init_from = str(checkpoint)
+        run.arguments.append(f"init_from={checkpoint}")
+        return
+
+
+def run_all(runs: Sequence[SweepRun], jobs: int = 1) -> list[SweepRun]:
+    """Train what is not finished, each run in a process of its own.
+
+    Args:
+        runs: of :func:`plan`.
+        jobs: trainings at the same time; with more than one, each has its share of the cores and writes to
+            ``output.txt`` in its folder.
+
+    Returns:
+        The runs that failed, or whose source did.
+
+    Raises:
+        KeyboardInterrupt: by SIGINT or SIGTERM, after the trainings have written their checkpoints.
+    """
+    context = multiprocessing.get_context("spawn")
+    children: list[Any] = []
+    stopped = False
+
+    def train(run: SweepRun) -> bool:
+        if run.finished:
+            return True
+        if stopped or not run.can_start:
+            return False
+        print(f"eureka vision train {' '.join(run.arguments)}", flush=True)
+        child = context.Process(target=_train, args=(run.config, jobs))
+        children.append(child)
+        child.start()
+        child.join()
+        return child.exitcode == 0
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal stopped
+        stopped = True
+        for child in children:
+            if child.is_alive():
+                child.terminate()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    failed = []
+    try:
+        for depth in sorted({run.depth for run in runs}):  # a run waits for its source
+            wave = [run for run in runs if run.depth == depth]
+            with ThreadPoolExecutor(max_workers=jobs) as pool:
+                failed += [run for run, ok in zip(wave, pool.map(train, wave)) if not ok]
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if stopped:
+        raise KeyboardInterrupt
+    return failed
+
+
+def _train(config: Config, jobs: int) -> None:
+    """A training in its own process; its exit status is 0 only if it is finished."""
+    if jobs > 1:
+        folder = Path(config.save_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        output = os.open(folder / "output.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        os.dup2(output, sys.stdout.fileno())
+        os.dup2(output, sys.stderr.fileno())
+        torch.set_num_threads(max(torch.get_num_threads() // jobs, 1))
+    try:
+        train_run(config)
+    except (UserError, Interrupted, OSError) as error:
+        print(f"{config.save_dir}: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def summary(runs: Sequence[SweepRun]) -> dict[str, Any]:
+    """Mean and standard deviation over the seeds of each config's finished runs.
+
+    Returns:
+        Name of the config -> ``seeds``, and for each accuracy ``mean``, ``values`` and the
+        ``standard_deviation`` of the sample, None for one seed.
+    """
+    result: dict[str, Any] = {}
+    for name in dict.fromkeys(run.name for run in runs):
+        finished = [run for run in runs if run.name == name and run.finished]
+        scores = [read_result(run.folder)["accuracy"] for run in finished]
+        row: dict[str, Any] = {"seeds": [run.config.seed for run in finished]}
+        for key in _SCORES:
+            values = [score[key] for score in scores if score[key] is not None]
+            row[key] = {
+                "mean": statistics.fmean(values) if values else None,
+                "standard_deviation": statistics.stdev(values) if len(values) > 1 else None,
+                "values": values,
+            }
+        result[name] = row
+    return result
+
+
+def summary_table(summed: Mapping[str, Any]) -> str:
+    """The summary for the terminal and for Markdown: accuracies in percent."""
+    rows = []
+    for name, row in summed.items():
+        cells = []
+        for key in _SCORES:
+            mean, deviation = row[key]["mean"], row[key]["standard_deviation"]
+            spread = "" if deviation is None else f" ± {deviation:.2f}"
+            cells.append("-" if mean is None else f"{mean:.2f}{spread}")
+        rows.append([name, len(row["seeds"]), *cells])
+    tabulate = require("tabulate", extra="vision").tabulate
+    return str(
+        tabulate(rows, headers=["config", "seeds", *_SCORES], tablefmt="github", disable_numparse=True)
+    )

@@ -1,0 +1,255 @@
+"""The loop: steps, epochs, checkpoints, interruption. What is trained is the task's affair."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from eureka_nlg.errors import UserError
+from eureka_nlg.vision.training.checkpoint import (
+    random_state,
+    save_checkpoint,
+    set_random_state,
+)
+from eureka_nlg.vision.training.log import TrainingLog
+from eureka_nlg.vision.training.schedule import Schedule, learning_rate
+
+__all__ = ["Task", "Part", "Interrupted", "fit"]
+
+
+class Part(Protocol):
+    """What the loop needs to know of a part of a batch."""
+
+    @property
+    def share(self) -> float:
+        """Factor of its loss in the step."""
+
+
+class Task(Protocol):
+    """What is trained on what: classification, or another task that wants this loop.
+
+    Attributes:
+        network: what learns, without wrappers.
+        signature: of the training data; a checkpoint of other data is refused.
+    """
+
+    network: nn.Module
+    signature: str
+
+    def steps_per_epoch(self) -> int:
+        """Steps of every epoch."""
+
+    def begin_epoch(self, epoch: int) -> None:
+        """An epoch (from 1) begins, or a run goes on in it."""
+
+    def batches(self, epoch: int, first_step: int) -> Iterator[list[Any]]:
+        """For each step from ``first_step`` on, the parts (:class:`Part`) that this process computes."""
+
+    def loss(self, model: nn.Module, part: Any) -> Tensor:
+        """Mean loss of a part; ``model`` is the network as it is to be called."""
+
+    def evaluate(self) -> dict[str, float | None]:
+        """Scores for the log, by dotted name."""
+
+
+class Interrupted(Exception):
+    """SIGINT or SIGTERM came; the state is in the checkpoint.
+
+    Attributes:
+        signal_number: which.
+    """
+
+    def __init__(self, signal_number: int, step: int) -> None:
+        super().__init__(f"stopped by a signal after step {step}; the same command goes on from there")
+        self.signal_number = signal_number
+
+
+def fit(task: Task, config: Schedule, folder: Path, accelerator: Any, state: dict[str, Any] | None) -> None:
+    """Train until the last epoch.
+
+    Args:
+        task: what to train.
+        config: a dataclass with a ``training`` section and the number of epochs; stored in checkpoints.
+        folder: of the run; gets ``checkpoint.pt``, ``epochNNN.pt``, ``log.jsonl`` and ``tensorboard/``.
+        accelerator: of Hugging Face accelerate.
+        state: of a checkpoint to go on from.
+
+    Raises:
+        Interrupted: after the checkpoint was written.
+        UserError: a checkpoint of other data, or the loss is not finite any more.
+    """
+    _Run(task, config, folder, accelerator, state).run()
+
+
+class _Run:
+    def __init__(
+        self, task: Task, config: Schedule, folder: Path, accelerator: Any, state: dict[str, Any] | None
+    ) -> None:
+        self.task, self.config, self.folder, self.accelerator = task, config, folder, accelerator
+        self.steps_per_epoch = task.steps_per_epoch()
+        self.step, self.epoch = 0, 1  # steps done; the epoch that is not closed yet
+        self.loss_sum = torch.zeros((), dtype=torch.float64, device=accelerator.device)
+        self.network = task.network.to(accelerator.device)
+        training = config.training
+        self.bfloat16 = training.precision == "bfloat16"
+        if training.channels_last:
+            self.network.to(memory_format=torch.channels_last)
+        self.optimizer = torch.optim.SGD(
+            [parameter for parameter in self.network.parameters() if parameter.requires_grad],
+            lr=training.learning_rate,
+            momentum=training.momentum,
+            weight_decay=training.weight_decay,
+        )
+        if state is not None:
+            self._load(state)
+        # Before accelerate wraps them: the checkpoint holds the bare network's names.
+        model = torch.compile(self.network) if training.compile else self.network
+        self.model, self.prepared_optimizer = accelerator.prepare(model, self.optimizer)
+
+    def run(self) -> None:
+        """All epochs from where the state stands."""
+        total = self.config.epochs * self.steps_per_epoch
+        main = self.accelerator.is_main_process
+        # A process of several cannot stop at a step of its own choice while the others wait for it.
+        signals = _Signals(self.accelerator.num_processes == 1)
+        with TrainingLog(self.folder, self.step, total, main) as log, signals:
+            while self.epoch <= self.config.epochs:
+                self._epoch(log, signals)
+
+    def _epoch(self, log: TrainingLog, signals: _Signals) -> None:
+        epoch = self.epoch
+        first_step = self.step - (epoch - 1) * self.steps_per_epoch
+        self.task.begin_epoch(epoch)
+        self.model.train()
+        started = time.perf_counter()
+        waited = 0.0
+        batches = self.task.batches(epoch, first_step)
+        while True:
+            asked = time.perf_counter()
+            parts = next(batches, None)
+            waited += time.perf_counter() - asked
+            if parts is None:
+                break
+            self._step(parts)
+            log.step()
+            if signals.received is not None:
+                self._save("checkpoint.pt")
+                raise Interrupted(signals.received, self.step)
+        seconds = time.perf_counter() - started
+        steps = self.steps_per_epoch - first_step
+        entry = {
+            "epoch": epoch,
+            "step": self.step,
+            "loss": self._mean_loss(epoch),
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "seconds": seconds,
+            "seconds_per_step": seconds / max(steps, 1),
+            "waiting_for_data": waited / seconds,
+        }
+        training, last = self.config.training, epoch == self.config.epochs
+        if last or epoch % training.evaluate_every == 0:
+            entry |= self.task.evaluate()
+        log.epoch(entry)
+        self.epoch += 1
+        if last or epoch % training.checkpoint_every == 0:
+            self._save("checkpoint.pt")
+        if epoch in training.keep_epochs:
+            self._save(f"epoch{epoch:03d}.pt")
+
+    def _step(self, parts: list[Any]) -> None:
+        rate = learning_rate(self.config, self.step, self.steps_per_epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.prepared_optimizer.zero_grad(set_to_none=True)
+        for part in parts[:-1]:
+            with self.accelerator.no_sync(self.model):
+                self._backward(part)
+        self._backward(parts[-1])
+        self.prepared_optimizer.step()
+        self.step += 1
+
+    def _backward(self, part: Any) -> None:
+        with torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.bfloat16):
+            loss = self.task.loss(self.model, part) * part.share
+        self.accelerator.backward(loss)
+        self.loss_sum += loss.detach()
+
+    def _mean_loss(self, epoch: int) -> float:
+        mean = self.accelerator.reduce(self.loss_sum, reduction="mean").item() / self.steps_per_epoch
+        self.loss_sum.zero_()
+        if not math.isfinite(mean):
+            raise UserError(
+                f"the loss of epoch {epoch} is {mean}: give a smaller training.learning_rate, or for the "
+                "Eureka loss a loss.likelihood_cap or loss.normalization=mean_weight; "
+                f"the last good state is in {self.folder / 'checkpoint.pt'}"
+            )
+        return mean
+
+    def _save(self, name: str) -> None:
+        if not self.accelerator.is_main_process:
+            return
+        save_checkpoint(
+            self.folder / name,
+            {
+                "network": self.network.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "step": self.step,
+                "epoch": self.epoch,
+                "steps_per_epoch": self.steps_per_epoch,
+                "signature": self.task.signature,
+                "loss_sum": self.loss_sum,
+                "random": random_state(),
+                "config": asdict(self.config),  # type: ignore[call-overload]
+            },
+        )
+
+    def _load(self, state: dict[str, Any]) -> None:
+        if (state["signature"], state["steps_per_epoch"]) != (self.task.signature, self.steps_per_epoch):
+            raise UserError(
+                f"{self.folder}: the checkpoint is of other training images, or of another number of "
+                f"processes ({state['steps_per_epoch']} steps an epoch there, {self.steps_per_epoch} now)"
+            )
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.epoch = state["step"], state["epoch"]
+        self.loss_sum += state["loss_sum"].to(self.loss_sum.device)
+        set_random_state(state["random"])
+
+
+class _Signals:
+    """Note SIGINT and SIGTERM while inside, so that a step is finished first; a second one acts at once."""
+
+    def __init__(self, enabled: bool) -> None:
+        self.received: int | None = None
+        # Python lets only the main thread listen.
+        self._enabled = enabled and threading.current_thread() is threading.main_thread()
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> _Signals:
+        if self._enabled:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.received is not None:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        self.received = number

@@ -1,0 +1,218 @@
+"""The page in a browser: it searches, sorts, changes theme, and fits on a phone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("selenium")
+
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select
+
+from eureka_nlg.report.model import Report, System
+from eureka_nlg.report.page import render
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMEDRIVER = shutil.which("chromedriver")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (CHROMIUM and CHROMEDRIVER), reason="needs chromium and chromedriver"),
+]
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    profile = tmp_path_factory.mktemp("profile")
+    for argument in (
+        *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
+        *("--disable-background-networking", f"--user-data-dir={profile}"),
+    ):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(CHROMEDRIVER))
+    yield browser
+    browser.quit()
+
+
+Open = Callable[..., Any]
+
+
+@pytest.fixture
+def open_page(driver: Any, html: str, tmp_path: Path) -> Open:
+    """Open the page, as wide as asked for, on a device that prefers a theme."""
+
+    def open_it(width: int = 1280, theme: str = "light", html: str = html) -> Any:
+        (tmp_path / "report.html").write_text(html, encoding="utf-8")
+        screen = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+        features = {"features": [{"name": "prefers-color-scheme", "value": theme}]}
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", features)
+        driver.get("about:blank")  # the page of a new tab goes on loading otherwise
+        driver.get_log("performance")
+        driver.get((tmp_path / "report.html").as_uri())
+        return driver
+
+    return open_it
+
+
+def rows(driver: Any) -> list[str]:
+    return [row.text for row in driver.find_elements(By.CSS_SELECTOR, "#table tbody tr")]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what the page does after a moment."""
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def search(driver: Any, text: str, expected: str) -> None:
+    box = driver.find_element(By.ID, "search")
+    box.clear()
+    box.send_keys(text)
+    until(lambda: driver.find_element(By.ID, "status").text == expected)
+
+
+def test_nothing_goes_wrong_and_nothing_is_fetched(open_page: Open) -> None:
+    driver = open_page()
+    assert driver.title == "A <title>"
+    assert [entry for entry in driver.get_log("browser") if entry["level"] != "INFO"] == []
+    events = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
+    sent = [event["params"] for event in events if event["method"] == "Network.requestWillBeSent"]
+    urls = {event["request"]["url"] for event in sent if not event["request"]["url"].startswith("data:")}
+    assert urls == {driver.current_url}
+
+
+def test_search_finds_in_every_column_and_shows_where(open_page: Open) -> None:
+    driver = open_page()
+    assert driver.find_element(By.ID, "status").text == "130 examples"
+    search(driver, "QUOKKA", "1 of 130 examples")
+    assert "quokka </script><script>throw 1</script>" in rows(driver)[0]  # as text
+    mark = driver.find_element(By.CSS_SELECTOR, "#table mark.rare")
+    assert (mark.text, mark.get_attribute("title")) == ("quokka", "3 in training")
+    assert mark.find_element(By.CSS_SELECTOR, "mark.hit").text == "quokka"
+    search(driver, "hello 12 number", "12 of 130 examples")  # all words; 12, 112, 120 to 129
+    search(driver, "zebras", "130 of 130 examples".replace("130 of ", ""))
+    opened = driver.find_element(By.CSS_SELECTOR, "#table tbody details")
+    assert opened.get_attribute("open")  # the hit is in the persona, which is closed otherwise
+    search(driver, "no such word", "0 of 130 examples")
+    assert rows(driver) == []
+
+
+def test_rows_come_in_pieces(open_page: Open) -> None:
+    driver = open_page()
+    first = len(rows(driver))
+    assert 0 < first < 130
+    for _ in range(4):
+        driver.execute_script("window.scrollTo(0, document.documentElement.scrollHeight)")
+        time.sleep(0.2)
+    until(lambda: len(rows(driver)) == 130)
+    assert not driver.find_element(By.ID, "more").is_displayed()
+
+
+def test_sorting_by_header_with_the_keyboard(open_page: Open) -> None:
+    driver = open_page()
+    header = driver.find_element(By.CSS_SELECTOR, 'th[data-sort="reference"]')
+    header.find_element(By.TAG_NAME, "button").send_keys(Keys.ENTER)
+    assert header.get_attribute("aria-sort") == "ascending"
+    assert rows(driver)[0].split("\n")[0].startswith("1")
+    header.find_element(By.TAG_NAME, "button").send_keys(Keys.SPACE)
+    assert header.get_attribute("aria-sort") == "descending"
+    assert rows(driver)[0].startswith("8\n") or rows(driver)[0].startswith("8 ")  # the zebra
+    assert len(driver.find_elements(By.CSS_SELECTOR, "th[aria-sort]")) == 1
+
+
+def test_sorting_by_what_a_reply_is_like(open_page: Open) -> None:
+    driver = open_page()
+    sort = Select(driver.find_element(By.ID, "sort"))
+    sort.select_by_value("rare:1")  # the most rare words first
+    assert "quokka" in rows(driver)[0]
+    sort.select_by_value("copies:0")
+    assert "given \u00d744" in rows(driver)[0]
+    driver.find_element(By.ID, "direction").click()
+    assert "given \u00d743" in rows(driver)[0]
+    sort.select_by_value("f1:0")
+    assert "F1 100" in rows(driver)[0]
+
+
+def test_filters(open_page: Open) -> None:
+    driver = open_page()
+    driver.find_element(By.ID, "only-rare").click()
+    until(lambda: driver.find_element(By.ID, "status").text == "1 of 130 examples")
+    driver.find_element(By.ID, "only-rare").click()
+    driver.find_element(By.ID, "differ").click()
+    until(lambda: driver.find_element(By.ID, "status").text == "130 examples")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_nothing_is_wider_than_a_phone(open_page: Open, theme: str) -> None:
+    driver = open_page(width=390, theme=theme)
+    driver.execute_script("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+    assert driver.execute_script("return document.documentElement.scrollWidth") == 390
+    outside = driver.execute_script("""
+        return [...document.querySelectorAll("body *")].filter((each) =>
+            !each.closest(".scroll, pre, svg, .skip, .unseen-text, thead")
+            && each.getClientRects().length && each.getBoundingClientRect().right > 390.5
+        ).map((each) => each.outerHTML.slice(0, 200));
+    """)
+    assert outside == []
+    smallest = driver.execute_script("""
+        return Math.min(...[...document.querySelectorAll(".narrow svg text")].map((text) => {
+            const svg = text.ownerSVGElement;
+            return parseFloat(getComputedStyle(text).fontSize) * svg.clientWidth / svg.viewBox.baseVal.width;
+        }));
+    """)
+    assert smallest >= 9.5  # CSS pixels
+
+
+def test_theme_follows_the_device_until_it_is_chosen(open_page: Open) -> None:
+    driver = open_page(theme="dark")
+
+    def colors() -> tuple[str, str, str]:
+        return tuple(
+            driver.execute_script(
+                "return getComputedStyle(document.querySelector(arguments[0]))[arguments[1]]", *of
+            )
+            for of in (("body", "backgroundColor"), ("body", "color"), (".wide svg text", "fill"))
+        )
+
+    dark = colors()
+    button = driver.find_element(By.ID, "theme")
+    button.click()
+    assert button.text == "Theme: light"
+    light = colors()
+    assert all(one != other for one, other in zip(dark, light))  # the text in the figures too
+    button.click()
+    assert (button.text, colors()) == ("Theme: dark", dark)
+    button.click()
+    assert button.text == "Theme: auto"
+
+
+def test_of_thousands_of_rows_a_few_are_in_the_page(
+    open_page: Open, make_report: Callable[..., Report]
+) -> None:
+    number = 8000
+    systems = [
+        System(name, [f"reply {index} of a model" for index in range(number)]) for name in ("CE", "Eureka")
+    ]
+    texts = [f"<partner> some words {index} and more" for index in range(number)]
+    changes = {"scores": None, "analysis": None}  # nothing to draw
+    page = render(make_report(contexts=texts, references=texts, systems=systems, **changes))
+    driver = open_page(html=page)
+    assert 0 < len(rows(driver)) < 200
+    num_found = sum("79" in str(index) for index in range(number))
+    search(driver, "words 79 model", f"{num_found} of 8,000 examples")
+    assert 0 < len(rows(driver)) < 200

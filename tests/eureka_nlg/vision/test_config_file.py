@@ -1,0 +1,107 @@
+"""Configs: bases, overrides, and one clear line for what is not one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from eureka_nlg.errors import UserError
+from eureka_nlg.vision.config import Config, LossConfig
+from eureka_nlg.vision.config_file import config_from_dict, described_options, flat, read_config, to_yaml
+
+
+def written(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
+    assert read_config(Config, written(tmp_path / "a.yaml", "")) == Config()
+
+
+def test_base_file_and_overrides_in_this_order(tmp_path: Path) -> None:
+    written(tmp_path / "base.yaml", "seed: 5\ntraining: {epochs: 50, batch_size: 64, milestones: [30]}\n")
+    path = written(
+        tmp_path / "method" / "el.yaml",
+        "base: ../base.yaml\nloss:\n  name: eureka\n  beta: 0.99\ntraining:\n  epochs: 60\n",
+    )
+    config = read_config(Config, path, ["loss.beta=0.9", "training.learning_rate=2e-1", "init_from="])
+    assert (config.seed, config.training.epochs, config.training.batch_size) == (5, 60, 64)
+    assert config.training.milestones == [30]
+    assert config.loss == LossConfig(name="eureka", beta=0.9)
+    assert config.training.learning_rate == 0.2
+    assert config.init_from is None
+
+
+def test_a_config_survives_the_way_through_yaml(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.yaml", "deferral: {plain_epochs: 9, loss: {name: ldam}}\ninit_from: x.pt\n")
+    config = read_config(Config, path)
+    assert read_config(Config, written(tmp_path / "b.yaml", to_yaml(config))) == config
+    nested = {"seed": 3, "deferral": {"loss": {"name": "ldam"}}}
+    assert config_from_dict(Config, nested, "here").deferral.loss.name == "ldam"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "training:\n  epoch: 3\n",
+            r"a.yaml, line 2: unknown option training.epoch; did you mean training.epochs\?",
+        ),
+        ("zzzzzzzz: 3\n", "line 1: unknown option zzzzzzzz; `eureka vision options` lists all"),
+        (
+            "seed: 1\ntraining: 3\n",
+            "line 2: training is a section, expected one of its keys, such as training.epochs",
+        ),
+        ("training:\n  epochs: many\n", "line 2: training.epochs: 'many', expected whole number"),
+        ("training:\n  epochs: 1.5\n", "training.epochs: 1.5, expected whole number"),
+        ("training:\n  epochs: true\n", "training.epochs: True, expected whole number"),
+        ("training:\n  compile: 1\n", r"training.compile: 1, expected true \| false"),
+        ("training:\n  milestones: 5\n", "training.milestones: 5, expected list of whole number"),
+        ("training:\n  milestones: [a]\n", r"training.milestones: \['a'\], expected list of whole number"),
+        ("loss:\n  name: eurika\n", r"loss.name: 'eurika', expected cross_entropy \| focal \| "),
+        ("loss:\n  threshold: high\n", r"loss.threshold: 'high', expected number \| null"),
+        ("loss:\n  name:\n", r"loss.name: None, expected cross_entropy"),
+        ("- 1\n", "expected a mapping of options"),
+        ("a: [\n", "not valid YAML"),
+        ("seed: 1\nseed: 2\n", "line 2: seed is given twice"),
+        ("base: a.yaml\n", "is its own base"),
+        ("base: none.yaml\n", "none.yaml: No such file"),
+        ("training:\n  epochs: 0\n", "training.epochs: 0, expected 1 or more"),
+        ("deferral:\n  plain_epochs: 200\n", "plain_epochs: 200 of 200 epochs, expected fewer"),
+        ("method: crt\n", "give init_from=CHECKPOINT"),
+        ("data:\n  imbalance_degree: 0.5\n", "data.imbalance_degree: 0.5, expected 1 or more"),
+    ],
+)
+def test_errors_are_one_line_with_the_place(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        read_config(Config, written(tmp_path / "a.yaml", text))
+    if "not valid YAML" not in message:  # PyYAML's own words are joined to one line by the command
+        assert "\n" not in str(caught.value)
+
+
+def test_overrides_are_checked_too(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.yaml", "")
+    with pytest.raises(UserError, match="override 'seed': expected key=value"):
+        read_config(Config, path, ["seed"])
+    with pytest.raises(UserError, match="override 'sead=1': unknown option sead; did you mean seed"):
+        read_config(Config, path, ["sead=1"])
+
+
+def test_every_option_has_a_help_text_and_a_type() -> None:
+    described = list(described_options(Config))
+    assert {key for key, *_ in described} == set(flat(Config()))
+    assert all(kind and len(help) > 5 for _, kind, _, help in described)
+
+
+def test_scaled_schedule() -> None:
+    config = Config()
+    config.training.schedule_scale = 0.3
+    config.deferral.plain_epochs = 160
+    assert (config.epochs, config.plain_epochs) == (60, 48)
+    assert config.phase(48) == (LossConfig(), "instance")
+    config.sampling, config.loss.name = "class_balanced", "eureka"
+    assert config.phase(48) == (LossConfig(), "instance")
+    assert config.phase(49) == (LossConfig(name="eureka"), "class_balanced")

@@ -1,0 +1,106 @@
+"""Losses of a config against their formulas, written out here."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from eureka_nlg.errors import UserError
+from eureka_nlg.vision.config import Config, DeferralConfig, LossConfig
+from eureka_nlg.vision.methods import build_loss, deferred_loss
+
+COUNTS = torch.tensor([500, 60, 9])
+LOGITS = torch.randn(40, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) * 3
+LABELS = torch.arange(40) % 3
+P = LOGITS.softmax(1)[torch.arange(40), LABELS]
+EFFECTIVE = (1 - 0.9999 ** COUNTS.double()) / (1 - 0.9999)
+BALANCED = (1 / EFFECTIVE) / (1 / EFFECTIVE).mean()
+ENCOURAGEMENT = EFFECTIVE.mean() / EFFECTIVE
+
+
+def halted(p: Tensor, gamma: float) -> Tensor:
+    b = -(1 - 0.5**gamma) * np.log(0.5)
+    return torch.where(p <= 0.5, -((1 - p) ** gamma) * p.log(), -(p.log() + b))
+
+
+def weighted(rows: Tensor) -> Tensor:
+    weight = BALANCED[LABELS]
+    return (weight * rows).sum() / weight.sum()
+
+
+EXPECTED = {
+    "CE": (LossConfig(), -P.log().mean()),
+    "CB": (LossConfig(class_balanced=True), weighted(-P.log())),
+    "FL": (LossConfig(name="focal"), ((1 - P) * -P.log()).mean()),
+    "FL gamma 2": (LossConfig(name="focal", gamma=2), ((1 - P) ** 2 * -P.log()).mean()),
+    "FL+CB": (LossConfig(name="focal", class_balanced=True), weighted((1 - P) * -P.log())),
+    "HFL": (LossConfig(name="halted_focal", gamma=2), halted(P, 2).mean()),
+    "HFL(1/3)": (
+        LossConfig(name="halted_focal", gamma=2, halted_fraction=1 / 3),
+        torch.where(LABELS == 2, halted(P, 2), (1 - P) ** 2 * -P.log()).mean(),
+    ),
+    "EL": (
+        LossConfig(name="eureka"),
+        (-P.log() + ENCOURAGEMENT[LABELS] * torch.log1p(-P)).mean(),
+    ),
+    "EL beta 0.9": (
+        LossConfig(name="eureka", beta=0.9),
+        (
+            -P.log()
+            + ((1 - 0.9 ** COUNTS.double()).mean() / (1 - 0.9 ** COUNTS.double()))[LABELS] * torch.log1p(-P)
+        ).mean(),
+    ),
+    "EL mean weight": (
+        LossConfig(name="eureka", normalization="mean_weight"),
+        (-P.log() + BALANCED[LABELS] * torch.log1p(-P)).mean(),
+    ),
+    "simplified EL": (
+        LossConfig(name="eureka", encouragement="one", threshold=0.5),
+        (-P.log() + torch.where(P > 0.5, torch.log1p(-P) - np.log(0.5), 0.0)).mean(),
+    ),
+    "power bonus": (
+        LossConfig(name="eureka", encouragement="one", bonus="power", gamma=4),
+        (-P.log() - P**4).mean(),
+    ),
+    "EL+CB": (
+        LossConfig(name="eureka", class_balanced=True),
+        (BALANCED[LABELS] * -P.log() + ENCOURAGEMENT[LABELS] * torch.log1p(-P)).sum()
+        / BALANCED[LABELS].sum(),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_losses(name: str) -> None:
+    config, expected = EXPECTED[name]
+    loss = build_loss(config, COUNTS)(LOGITS.float(), LABELS)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_ldam() -> None:
+    margins = 0.5 * (COUNTS.double() / COUNTS.min()) ** -0.25
+    shifted = LOGITS.tanh() - torch.nn.functional.one_hot(LABELS, 3) * margins
+    rows = -(30 * shifted).log_softmax(1)[torch.arange(40), LABELS]
+    for balanced, expected in ((False, rows.mean()), (True, weighted(rows))):
+        loss = build_loss(LossConfig(name="ldam", class_balanced=balanced), COUNTS)
+        assert loss(LOGITS.tanh().float(), LABELS).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_deferred() -> None:
+    config = Config(loss=LossConfig(name="eureka"), deferral=DeferralConfig(plain_epochs=2))
+    loss = deferred_loss(config, COUNTS)
+    values = []
+    for epoch in (1, 2, 3):
+        loss.set_epoch(epoch)
+        values.append(loss(LOGITS.float(), LABELS).item())
+    plain, eureka = EXPECTED["CE"][1].item(), EXPECTED["EL"][1].item()
+    assert values == pytest.approx([plain, plain, eureka], rel=1e-5)
+
+
+def test_an_option_that_the_loss_does_not_take() -> None:
+    with pytest.raises(UserError, match="loss eureka: "):
+        build_loss(LossConfig(name="eureka", threshold=1.5), COUNTS)
+    with pytest.raises(UserError, match="loss focal: "):
+        build_loss(LossConfig(name="focal", gamma=-1), COUNTS)

@@ -1,0 +1,122 @@
+"""`eureka vision` as a user runs it: the way through, interruption from outside, several processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from eureka_nlg.cli.main import main
+
+PROGRAM = [sys.executable, "-m", "eureka_nlg.cli.main", "vision"]
+
+
+@pytest.fixture
+def config(overrides: list[str], tmp_path: Path) -> Path:
+    """A file with everything in it."""
+    yaml = pytest.importorskip("yaml")
+    tree: dict[str, Any] = {}
+    for item in overrides:
+        key, _, value = item.partition("=")
+        *sections, name = key.split(".")
+        section = tree
+        for part in sections:
+            section = section.setdefault(part, {})
+        section[name] = yaml.safe_load(value)
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(tree))
+    return path
+
+
+def network(folder: Path) -> dict[str, torch.Tensor]:
+    return dict(torch.load(folder / "checkpoint.pt", weights_only=True)["network"])
+
+
+@pytest.mark.slow
+def test_killed_resumed_and_evaluated(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """SIGTERM at a random moment of a real process; the weights in the end are those of a run left alone."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    options = ["training.epochs=40", "training.milestones=[30]"]
+    torch.set_num_threads(1)
+    assert main(["vision", "train", str(config), *options, f"save_dir={tmp_path / 'whole'}"]) == 0
+
+    command = [*PROGRAM, "train", str(config), *options]
+    log = tmp_path / "run" / "log.jsonl"
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        while process.poll() is None and (not log.exists() or not log.read_text()):
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=120)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "the same command goes on from there" in out
+    assert not list((tmp_path / "run").glob(".*partial"))
+    assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["step"] < 160
+
+    subprocess.run(command, env=environment, check=True, timeout=300, capture_output=True)
+    ours, whole = network(tmp_path / "run"), network(tmp_path / "whole")
+    assert ours.keys() == whole.keys()
+    assert all(torch.equal(ours[key], whole[key]) for key in ours)
+
+    capsys.readouterr()
+    assert main(["vision", "evaluate", str(tmp_path / "run"), "--json", str(tmp_path / "scores.json")]) == 0
+    shown = capsys.readouterr().out
+    scores = json.loads((tmp_path / "scores.json").read_text())["accuracy"]
+    assert scores == json.loads((tmp_path / "run" / "evaluation.json").read_text())["accuracy"]
+    assert f"{scores['natural']:.2f}" in shown
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_does(config: Path, tmp_path: Path) -> None:
+    """torchrun on gloo. A second stage has frozen batch statistics, so the weights agree to rounding.
+
+    Batches of 17 images, the last of 3, are shared unevenly.
+    """
+    first = tmp_path / "first"
+    options = ["training.epochs=8", "training.learning_rate=0.02", f"save_dir={first}"]
+    assert main(["vision", "train", str(config), *options]) == 0
+    options = ["method=crt", f"init_from={first / 'checkpoint.pt'}", "training.batch_size=17"]
+    assert main(["vision", "train", str(config), *options, f"save_dir={tmp_path / 'one'}"]) == 0
+
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", "-m"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    command = [*torchrun, *PROGRAM[2:], "train", str(config), *options]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("calibration error") == 1  # one process speaks
+    result = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    assert result["processes"] == 2
+    assert result["test_images"]["all"] == 40
+
+    one, two, before = network(tmp_path / "one"), network(tmp_path / "run"), network(first)
+    torch.testing.assert_close(two, one)
+    assert not torch.equal(two["classifier.weight"], before["classifier.weight"])
+    logs = [
+        json.loads(line)["loss"]
+        for folder in ("one", "run")
+        for line in (tmp_path / folder / "log.jsonl").read_text().splitlines()
+    ]
+    assert logs[:2] == pytest.approx(logs[2:])
+
+
+def test_bad_config_is_one_line(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["vision", "train", str(config), "training.epoch=3"]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "did you mean training.epochs?" in err
+
+
+def test_options_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["vision", "options"]) == 0
+    out = capsys.readouterr().out
+    assert "loss.beta=0.9999\n" in out
+    assert "training.milestones=[160, 180]\n" in out

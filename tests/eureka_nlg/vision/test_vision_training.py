@@ -1,0 +1,255 @@
+"""Runs: exact resumption and branching, second stages, BBN, and what stops one before it starts."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from eureka_nlg.errors import UserError
+from eureka_nlg.metrics.analysis import read_analysis
+from eureka_nlg.vision.runs import evaluate_run, train_run
+from eureka_nlg.vision.training import Interrupted
+from eureka_nlg.vision.training.checkpoint import load_checkpoint
+from eureka_nlg.vision.training.log import TrainingLog, read_log
+
+datasets = pytest.importorskip("datasets")
+
+STEPS = 4  # an epoch: 54 images in batches of 16
+
+
+def interrupt_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+    """Send this process a signal when so many steps are done, while the step is still being logged."""
+    done = 0
+    plain = TrainingLog.step
+
+    def step(self: TrainingLog) -> None:
+        nonlocal done
+        plain(self)
+        done += 1
+        if done == steps:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(TrainingLog, "step", step)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equality bit for bit of nested dictionaries and lists of tensors."""
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other)
+
+
+def state(folder: str | Path) -> dict[str, Any]:
+    content = load_checkpoint(Path(folder) / "checkpoint.pt")
+    del content["config"]
+    return content
+
+
+def scores(folder: str | Path) -> list[dict[str, Any]]:
+    """The log without what the clock says."""
+    clock = {"seconds", "seconds_per_step", "waiting_for_data"}
+    return [
+        {key: value for key, value in entry.items() if key not in clock}
+        for entry in read_log(Path(folder) / "log.jsonl")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("steps", "options"),
+    [
+        (1, ["training.precision=bfloat16"]),
+        (STEPS, []),  # the epoch is over, but not yet logged
+        (STEPS + 2, ["sampling=class_balanced", "training.accumulate=3"]),
+        (STEPS + 1, ["method=bbn", "training.channels_last=false"]),
+        (3, ["loss.name=eureka", "deferral.plain_epochs=1"]),
+    ],
+)
+def test_interrupted_and_resumed_is_the_same_bit_for_bit(
+    steps: int, options: list[str], make_config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = [*options, "training.evaluate_every=1"]
+    whole = make_config(*options, f"save_dir={tmp_path / 'whole'}")
+    train_run(whole)
+    config = make_config(*options)
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, steps)
+        with pytest.raises(Interrupted, match=f"after step {steps}; the same command goes on"):
+            train_run(config)
+    assert state(config.save_dir)["step"] == steps
+    torch.manual_seed(99)  # whatever the new process drew before
+    train_run(config)
+    assert same(state(whole.save_dir), state(config.save_dir))
+    assert scores(whole.save_dir) == scores(config.save_dir)
+    assert len(scores(whole.save_dir)) == 2
+    assert {path.name for path in Path(config.save_dir).iterdir()} == {
+        "analysis.json",
+        "checkpoint.pt",
+        "config.yaml",
+        "evaluation.json",
+        "log.jsonl",
+        "tensorboard",
+    }
+
+
+def test_seeds_differ(make_config: Any, tmp_path: Path) -> None:
+    folders = [tmp_path / f"seed{seed}" for seed in (1, 2)]
+    for seed, folder in enumerate(folders, start=1):
+        train_run(make_config(f"seed={seed}", f"save_dir={folder}", "training.epochs=1"))
+    assert not same(state(folders[0])["network"], state(folders[1])["network"])
+
+
+@pytest.mark.parametrize(
+    "method",
+    [["loss.name=eureka"], ["loss.class_balanced=true"], ["sampling=class_balanced"]],
+    ids=["EL", "CB", "RS"],
+)
+def test_a_branch_is_the_deferred_run_bit_for_bit(
+    method: list[str], make_config: Any, tmp_path: Path
+) -> None:
+    deferred = [*method, "deferral.plain_epochs=1"]
+    train_run(make_config("training.keep_epochs=[1]", f"save_dir={tmp_path / 'ce'}"))
+    train_run(make_config(*deferred, f"save_dir={tmp_path / 'whole'}"))
+    branch = f"init_from={tmp_path / 'ce' / 'epoch001.pt'}"
+    train_run(make_config(*deferred, branch, f"save_dir={tmp_path / 'branch'}"))
+    assert same(state(tmp_path / "whole"), state(tmp_path / "branch"))
+    assert not same(state(tmp_path / "whole"), state(tmp_path / "ce"))
+    assert [entry["epoch"] for entry in scores(tmp_path / "branch")] == [2]
+
+
+def test_a_branch_must_agree_until_it_starts(make_config: Any, tmp_path: Path) -> None:
+    train_run(make_config("training.keep_epochs=[1]", f"save_dir={tmp_path / 'ce'}"))
+    branch = ["loss.name=eureka", f"init_from={tmp_path / 'ce' / 'epoch001.pt'}"]
+    for options, message in [
+        (["deferral.plain_epochs=1", "seed=2"], r"not the same until then: seed \(1 there, 2 here\)"),
+        (["deferral.plain_epochs=0"], "the loss or the sampling of epoch 1"),
+        (["deferral.plain_epochs=1", "deferral.loss.name=ldam"], "the classifier, linear or cosine"),
+        (["deferral.plain_epochs=1", "training.batch_size=8"], "training.batch_size"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            train_run(make_config(*branch, *options))
+    with pytest.raises(UserError, match="no such file"):
+        train_run(make_config("init_from=nowhere.pt"))
+
+
+@pytest.mark.parametrize("method", ["crt", "lws"])
+def test_second_stage_keeps_the_features(method: str, make_config: Any, tmp_path: Path) -> None:
+    first = make_config("loss.name=eureka", f"save_dir={tmp_path / 'first'}")
+    train_run(first)
+    source = f"{tmp_path / 'first'}/checkpoint.pt"
+    options = [f"method={method}", f"init_from={source}", "sampling=class_balanced"]
+    config = make_config(*options)
+    result = train_run(config)
+    before, after = state(first.save_dir)["network"], state(config.save_dir)["network"]
+    backbone = [key for key in before if key.startswith("backbone.")]
+    assert len(backbone) > 100
+    assert all(torch.equal(before[key], after[key]) for key in backbone)
+    if method == "lws":
+        assert torch.equal(before["classifier.weight"], after["classifier.base.weight"])
+        assert not torch.equal(after["classifier.scale"], torch.ones(4))
+    assert evaluate_run(Path(config.save_dir))["accuracy"] == result["accuracy"]
+
+    cosine = make_config(*options, "model.head=cosine", f"save_dir={tmp_path / 'cosine'}")
+    if method == "crt":
+        train_run(cosine)  # a fresh classifier of any kind
+    else:
+        with pytest.raises(UserError, match=r"does not fit model resnet32 with 4 classes \(cosine head"):
+            train_run(cosine)
+
+
+def test_a_run_leaves_what_reports_need(make_config: Any) -> None:
+    config = make_config(
+        "loss.name=eureka",
+        "loss.likelihood_cap=0.9",  # the exact loss diverges on so few images
+        "training.epochs=12",
+        "training.milestones=[9]",
+        "training.learning_rate=0.02",
+        "training.analyse_training_images=true",
+    )
+    result = train_run(config)
+    folder = Path(config.save_dir)
+    assert result["accuracy"]["all"] > 50  # chance is 25
+    assert result == json.loads((folder / "evaluation.json").read_text())
+    assert result["class_counts"] == [24, 15, 9, 6]
+    assert 0 < result["waiting_for_data"] < 1
+    analysis = read_analysis(folder / "analysis.json")
+    [system] = analysis["systems"].values()
+    assert system["splits"]["test"]["all"]["count"] == 40
+    assert system["splits"]["train"]["all"]["count"] == 54
+    assert system["splits"]["test"]["all"]["accuracy"] == pytest.approx(result["accuracy"]["all"])
+    assert [entry["epoch"] for entry in scores(folder) if "accuracy.all" in entry] == [10, 12]
+    again = evaluate_run(folder)
+    assert again["accuracy"] == result["accuracy"]
+    assert again["calibration_error"] == result["calibration_error"]
+
+    written = (folder / "checkpoint.pt").stat().st_mtime_ns
+    assert train_run(config) == result  # finished: not trained again
+    assert (folder / "checkpoint.pt").stat().st_mtime_ns == written
+
+
+def test_a_folder_of_another_config_is_left_alone(make_config: Any, tmp_path: Path) -> None:
+    train_run(make_config("training.epochs=1"))
+    with pytest.raises(
+        UserError, match=r"run with other options: seed \(1 there, 2 now\); give another save_dir"
+    ):
+        train_run(make_config("training.epochs=1", "seed=2"))
+    train_run(
+        make_config("training.epochs=1", "training.evaluate_every=3")
+    )  # changes nothing that is computed
+    with pytest.raises(UserError, match=r"holds no config.yaml"):
+        evaluate_run(tmp_path / "nowhere")
+
+
+def test_a_checkpoint_of_other_images_is_refused(
+    make_config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_config()
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 1)
+        with pytest.raises(Interrupted):
+            train_run(config)
+    other = datasets.load_from_disk(config.data.source)
+    other["train"] = other["train"].select(reversed(range(96)))
+    other.save_to_disk(str(tmp_path / "other"))
+    with pytest.raises(UserError, match="the checkpoint is of other training images"):
+        train_run(make_config(f"data.source={tmp_path / 'other'}"))
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(make_config: Any) -> None:
+    config = make_config("training.learning_rate=1e30", "training.warmup_epochs=0", "training.epochs=3")
+    with pytest.raises(UserError, match=r"the loss of epoch [123] is (nan|inf): give a smaller"):
+        train_run(config)
+    assert not (Path(config.save_dir) / "evaluation.json").exists()
+
+
+def test_images_from_files(make_config: Any, tmp_path: Path) -> None:
+    """The loop on a folder of images, with the augmentation of large images."""
+    import numpy as np
+    from PIL import Image
+
+    for split, count in (("train", 9), ("val", 3)):
+        for label, name in enumerate(("dark", "light")):
+            (tmp_path / split / name).mkdir(parents=True)
+            for number in range(count):
+                pixels = np.random.default_rng(number).integers(0, 100, (12, 12, 3)) + 150 * label
+                Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / split / name / f"{number}.png")
+    config = make_config(
+        "data.format=image_folder",
+        f"data.source={tmp_path}",
+        "data.image_size=8",
+        "data.workers=0",
+        "training.epochs=10",
+        "training.batch_size=6",
+        "training.learning_rate=0.02",
+        "training.schedule=cosine",
+    )
+    assert train_run(config)["accuracy"]["all"] > 80
