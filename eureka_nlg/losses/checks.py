@@ -15,6 +15,7 @@ __all__ = [
     "check_encouragement",
     "check_reduction",
     "check_target",
+    "have_all_targets",
     "is_transformed",
 ]
 
@@ -85,9 +86,17 @@ def check_encouragement(encouragement: Encouragement, num_classes: int | None = 
     return encouragement
 
 
+def have_all_targets(target: Tensor, num_classes: int, ignore_index: int) -> bool:
+    """Whether every row is known to have a class; False where looking would wait for a device."""
+    if target.device.type != "cpu" or is_transformed() or target.numel() == 0:
+        return False
+    low, high = (int(value) for value in target.aminmax())
+    return low >= 0 and high < num_classes and not low <= ignore_index <= high
+
+
 def check_target(target: Tensor, num_classes: int) -> None:
     """Raise IndexError if a target is no class. A GPU is not waited for: there an assertion fails later."""
-    if target.numel() == 0:
+    if target.numel() == 0 or is_transformed():
         return
     if target.device.type == "cuda":
         torch._assert_async(((target >= 0) & (target < num_classes)).all())

@@ -150,13 +150,11 @@ class Bonus:
 
     def __call__(self, log_odds: Tensor) -> Tensor:
         """Bonus for each log-odds, same shape. Differentiable twice; 0 where the log-odds are +inf."""
-        # Without another class that could be chosen there is nothing to reward.
-        alone = log_odds == math.inf
-        log_odds = torch.where(alone, 0.0, log_odds)
         value = self._capped(log_odds)
         if self.threshold:
             value = torch.where(log_odds > _logit(self.threshold), value - self._at(self.threshold), 0.0)
-        return torch.where(alone, 0.0, value)
+        # Without another class that could be chosen there is nothing to reward.
+        return value.masked_fill(log_odds == math.inf, 0.0)
 
     def _capped(self, log_odds: Tensor) -> Tensor:
         cap = self.likelihood_cap

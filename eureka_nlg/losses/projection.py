@@ -54,11 +54,10 @@ def loss_and_log_odds_of_projection(
     compute_dtype = torch.float64 if hidden.dtype == torch.float64 else torch.float32
     rows = Rows.of(target, num_classes, options, compute_dtype)
     # Padding is a good part of a batch of sentences, and a multiplication less for each of its rows.
-    kept = rows.kept.nonzero().squeeze(-1)
-    is_part, rows_left = len(kept) < len(target), rows
-    if is_part:
-        hidden, rows_left = hidden[kept], rows.select(kept)
-    denominator = rows_left.denominator(compute_dtype) if options.reduction == "mean" else None
+    kept = None if rows.kept is None else rows.kept.nonzero().squeeze(-1)
+    if kept is not None:
+        hidden, rows = hidden[kept], rows.select(kept)._replace(kept=None)
+    denominator = rows.denominator(compute_dtype) if options.reduction == "mean" else None
     # the mean of nothing is NaN, its gradient zero
     scale = None if denominator is None else torch.where(denominator == 0.0, 0.0, 1.0 / denominator)
     if not torch.is_grad_enabled():  # else the gradients would be computed for nothing
@@ -66,11 +65,11 @@ def loss_and_log_odds_of_projection(
         linear_bias = None if linear_bias is None else linear_bias.detach()
     with torch.autocast(hidden.device.type, enabled=False):
         loss, log_odds = _ProjectionLoss.apply(
-            hidden, linear_weight, linear_bias, rows_left, objective, scale, options.reduction == "none"
+            hidden, linear_weight, linear_bias, rows, objective, scale, options.reduction == "none"
         )
     if denominator is not None:
         loss = loss + torch.where(denominator == 0.0, torch.nan, 0.0)
-    if is_part:
+    if kept is not None:
         log_odds = log_odds.new_full(target.shape, torch.nan).index_copy_(0, kept, log_odds)
         if options.reduction == "none":
             loss = loss.new_zeros(target.shape).index_copy(0, kept, loss)

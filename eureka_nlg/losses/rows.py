@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from eureka_nlg.losses.checks import Options, check_arguments, check_target, is_transformed
+from eureka_nlg.losses.checks import Options, check_arguments, check_target, have_all_targets, is_transformed
 from eureka_nlg.losses.kernels import fused_log_odds
 from eureka_nlg.losses.log_odds import reference_log_odds
 from eureka_nlg.losses.objectives import Objective
@@ -20,14 +20,15 @@ class Rows(NamedTuple):
 
     Attributes:
         target: ``[N]`` int64, valid also where the row is ignored.
-        kept: ``[N]`` bool.
+        kept: ``[N]`` bool; None where all rows are known to count, which saves a third of the work on few
+            rows.
         weight: ``[N]``, that of the target's class; None for one.
         class_weight: ``[C]``, or None.
         label_smoothing: torch's definition.
     """
 
     target: Tensor
-    kept: Tensor
+    kept: Tensor | None
     weight: Tensor | None
     class_weight: Tensor | None
     label_smoothing: float
@@ -36,9 +37,10 @@ class Rows(NamedTuple):
     def of(cls, target: Tensor, num_classes: int, options: Options, dtype: torch.dtype) -> Rows:
         """Find out which rows count; raises IndexError for a target that is no class."""
         target = target.long()  # before the comparison, in which -100 would turn into the uint8 156
-        kept = target != options.ignore_index
-        target = torch.where(kept, target, 0)
-        if not is_transformed():
+        kept = None
+        if not have_all_targets(target, num_classes, options.ignore_index):
+            kept = target != options.ignore_index
+            target = torch.where(kept, target, 0)
             check_target(target, num_classes)
         class_weight = None if options.weight is None else options.weight.to(dtype)
         weight = None if class_weight is None else class_weight[target]
@@ -47,18 +49,25 @@ class Rows(NamedTuple):
     def select(self, rows: slice | Tensor) -> Rows:
         """Some of the rows."""
         weight = None if self.weight is None else self.weight[rows]
-        return self._replace(target=self.target[rows], kept=self.kept[rows], weight=weight)
+        kept = None if self.kept is None else self.kept[rows]
+        return self._replace(target=self.target[rows], kept=kept, weight=weight)
+
+    def only_kept(self, value: Tensor, otherwise: float) -> Tensor:
+        """``value`` in the rows that count."""
+        return value if self.kept is None else torch.where(self.kept, value, otherwise)
 
     def denominator(self, dtype: torch.dtype) -> Tensor:
         """What ``reduction="mean"`` divides by: the sum of the rows' weights."""
-        if self.weight is None:
+        if self.weight is not None:
+            return self.only_kept(self.weight, 0.0).sum()
+        if self.kept is not None:
             return self.kept.sum(dtype=dtype)
-        return torch.where(self.kept, self.weight, 0.0).sum()
+        return torch.full((), len(self.target), dtype=dtype, device=self.target.device)
 
     def loss(self, objective: Objective, log_odds: Tensor, uniform: Tensor | None) -> Tensor:
         """Loss of each row, ``[N]``, 0 where ignored."""
         # Cut off before the arithmetic too: not even NaN in an ignored row may reach a gradient.
-        log_odds = torch.where(self.kept, log_odds, 0.0)
+        log_odds = self.only_kept(log_odds, 0.0)
         loss = objective.term(log_odds, self.target)
         if self.label_smoothing > 0.0:
             share = 1.0 - self.label_smoothing
@@ -69,10 +78,10 @@ class Rows(NamedTuple):
             loss = torch.where(self.weight == 0.0, 0.0, self.weight * loss)
         if uniform is not None:
             scale = 1.0 if self.class_weight is None else self.class_weight.mean()
-            loss = loss + self.label_smoothing * scale * torch.where(self.kept, uniform, 0.0)
+            loss = loss + self.label_smoothing * scale * self.only_kept(uniform, 0.0)
         if objective.reward is not None:
             loss = loss + objective.reward(log_odds, self.target)
-        return torch.where(self.kept, loss, 0.0)
+        return self.only_kept(loss, 0.0)
 
 
 def loss_of_logits(input: Tensor, target: Tensor, objective: Objective, options: Options) -> Tensor:
@@ -119,21 +128,25 @@ def loss_and_log_odds(
             raise ValueError(
                 "impl='fused' gives no gradient of weight with label smoothing: give impl='reference'"
             )
-        targets = torch.where(rows.kept, rows.target, -1)
+        targets = rows.only_kept(rows.target, -1)
         log_odds, uniform = fused_log_odds(logits, targets, rows.class_weight, needs_uniform)
     else:
         log_odds, uniform = reference_log_odds(logits, rows.target, rows.class_weight, needs_uniform)
     loss = reduced(rows.loss(objective, log_odds, uniform), rows, options.reduction)
     if options.reduction == "none":
         loss = loss.reshape(target.shape)
-    return loss, torch.where(rows.kept, log_odds.detach(), torch.nan).reshape(target.shape)
+    return loss, rows.only_kept(log_odds.detach(), torch.nan).reshape(target.shape)
 
 
 def reduced(loss: Tensor, rows: Rows, reduction: str) -> Tensor:
     """The rows' losses, their sum, or their mean as ``cross_entropy`` weights it."""
     if reduction == "none":
         return loss
-    return loss.sum() if reduction == "sum" else loss.sum() / rows.denominator(loss.dtype)
+    if reduction == "sum":
+        return loss.sum()
+    if rows.kept is None and rows.weight is None:
+        return loss.mean()
+    return loss.sum() / rows.denominator(loss.dtype)
 
 
 def result_dtype(input: Tensor) -> torch.dtype:

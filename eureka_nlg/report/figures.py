@@ -337,6 +337,6 @@ def loss_curves(
     left.set(xlim=(0, 1), ylabel="loss (nats)", xlabel="likelihood of the gold class")
     right.set(xlim=(0, 1), ylabel="d loss / d likelihood (nats)", xlabel="likelihood of the gold class")
     # near 0 every slope goes to minus infinity: the figure is cut where the middle still shows
-    right.set_ylim(-10, 0.5 + 1.1 * highest)
-    add_legend(figure, lines, narrow)
+    right.set_ylim(-14, 0.5 + 1.1 * highest)
+    add_legend(figure, lines, narrow, columns=4)
     return figure
