@@ -1,12 +1,14 @@
-"""Where in the vocabulary dialogue models differ: likelihood of the right word by frequency in training.
+"""Where in the vocabulary models differ: likelihood of the right word or class by frequency in training.
 
-    eureka analyse runs/ce runs/eureka --names CE Eureka --out analysis.json
+    eureka analyse runs/ce runs/eureka --names CE Eureka --out analysis.json --figures figures
     eureka analyse runs/eureka --splits test valid --bands count:1000,10
+    eureka analyse runs/cifar10_lt/ce runs/cifar10_lt/el --figures figures
 
-Every model is shown the references word by word (teacher forcing). Prints mean likelihood, perplexity,
-accuracy and the share of words with a likelihood above one half, by frequency band, and how much better the
-training data are known than the test data. The JSON holds the same with likelihood histograms, the word
-frequencies of the training replies and the encouragement by frequency: what `eureka report --analysis` draws.
+Every dialogue model is shown the references word by word (teacher forcing); runs of `eureka vision train`
+are analysed already, by many, medium and few training images. Prints mean likelihood, perplexity, accuracy
+and the share of likelihoods above one half, by frequency, and how much better the training data are known
+than the test data. The JSON holds the same with likelihood histograms, the frequencies in the training data
+and the encouragement by frequency: what `eureka report --analysis` draws.
 """
 
 from __future__ import annotations
@@ -15,15 +17,22 @@ import argparse
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from eureka_nlg.cli.training_data import add_bands_argument
 from eureka_nlg.dialogue.analysis import DialogueAnalysis
 from eureka_nlg.dialogue.generation import Run, write_lines
 from eureka_nlg.errors import UserError, require
+from eureka_nlg.metrics.analysis import Document, merged_analysis, read_analysis
 from eureka_nlg.metrics.bands import parse_band_rule
-from eureka_nlg.metrics.likelihood import ALL, GroupLikelihood
+from eureka_nlg.report.sections import analysis_drawings
+from eureka_nlg.report.theme import write_figure
 
 __all__ = ["add_arguments", "run"]
+
+# what `eureka vision train` leaves in the folder of a finished run
+_IMAGE_ANALYSIS = "analysis.json"
+_OF_IMAGES = (_IMAGE_ANALYSIS, "evaluation.json")
 
 # field of GroupLikelihood -> (name in the table, its format)
 _MEASURES = {
@@ -52,21 +61,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the draw (default: %(default)s)")
     parser.add_argument("--cpu", action="store_true", help="leave a GPU alone")
     parser.add_argument("--out", metavar="FILE", help="also write everything to this JSON file")
+    parser.add_argument("--figures", metavar="DIR", help="also draw it there, as SVG and PNG")
     add_bands_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Score the references with each model, print the tables, write the JSON."""
+    """Score the references with each model, print the tables, write the JSON and the figures."""
     _check(args)
+    are_images = all((Path(path) / name).is_file() for path in args.runs for name in _OF_IMAGES)
+    document = _of_image_runs(args) if are_images else _of_dialogue_runs(args)
+    print("\n\n".join(_tables(document)))
+    if args.out:
+        text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+        write_lines(args.out, [text])
+    if args.figures:
+        nouns = ("class", "images") if are_images else ("word", "references")
+        for drawing in analysis_drawings(document, _splits(document)[0], nouns):
+            for path in write_figure(drawing.draw(title=drawing.title), args.figures, drawing.name):
+                print(f"wrote {path}")
+    return 0
+
+
+def _of_dialogue_runs(args: argparse.Namespace) -> Document:
     bands = parse_band_rule(args.bands)
     analysis = DialogueAnalysis(bands, args.splits, args.train_sample or None, args.seed, args.cpu)
     for name, model in _runs(args).items():
         analysis.add(name, model)
-    print("\n\n".join(_tables(analysis)))
-    if args.out:
-        text = json.dumps(analysis.document(), indent=2, ensure_ascii=False, allow_nan=False)
-        write_lines(args.out, [text])
-    return 0
+    return analysis.document()
+
+
+def _of_image_runs(args: argparse.Namespace) -> Document:
+    """What `eureka vision train` left in each folder, put together."""
+    paths = dict(zip(_names(args), args.runs))
+    return merged_analysis(
+        {name: read_analysis(Path(path) / _IMAGE_ANALYSIS) for name, path in paths.items()}
+    )
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -78,14 +107,18 @@ def _check(args: argparse.Namespace) -> None:
 
 def _runs(args: argparse.Namespace) -> dict[str, Run]:
     """Name -> run. All of them are looked at before the first is scored."""
-    names = args.names or [_default_name(Path(path)) for path in args.runs]
-    if len(set(names)) != len(names) or len(names) != len(args.runs):
-        raise UserError(f"--names: expected one for each run, all different, got {', '.join(names)}")
-    runs = {name: Run.load(path, args.data) for name, path in zip(names, args.runs)}
+    runs = {name: Run.load(path, args.data) for name, path in zip(_names(args), args.runs)}
     for model in runs.values():
         for split in args.splits:
             model.check_split(split)
     return runs
+
+
+def _names(args: argparse.Namespace) -> list[str]:
+    names = args.names or [_default_name(Path(path)) for path in args.runs]
+    if len(set(names)) != len(names) or len(names) != len(args.runs):
+        raise UserError(f"--names: expected one for each run, all different, got {', '.join(names)}")
+    return list(names)
 
 
 def _default_name(path: Path) -> str:
@@ -93,37 +126,53 @@ def _default_name(path: Path) -> str:
     return f"{path.parent.name}/{path.stem}" if path.is_file() else path.name
 
 
-def _tables(analysis: DialogueAnalysis) -> Iterator[str]:
+def _tables(document: Document) -> Iterator[str]:
     """For each split a table with a column for each system, the gaps, and what the bands are."""
-    for split in analysis.splits:
-        systems = {name: splits[split] for name, splits in analysis.groups.items()}
-        yield _table(_rows(systems), [split, "words", "tokens", *systems])
-    if "train" in analysis.splits and len(analysis.splits) > 1:
-        other = next(split for split in analysis.splits if split != "train")
-        yield _table(_gaps(analysis, other), [f"train - {other}", "words", *analysis.groups])
-    counts = analysis.class_counts[analysis.class_counts > 0]
+    systems = document["systems"]
+    for split in _splits(document):
+        groups = {name: system["splits"].get(split, {}) for name, system in systems.items()}
+        yield _table(_rows(groups), [split, "group", "examples", *systems])
+    others = [split for split in _splits(document) if split != "train"]
+    if others and len(others) < len(_splits(document)):
+        yield _table(_gaps(systems, others[0]), [f"train - {others[0]}", "group", *systems])
+    corpus = document["corpus"]
     yield (
-        f"bands: {analysis.bands.rule}\n"
-        f"training targets: {counts.sum():,} tokens of {len(counts):,} types, "
-        f"imbalance ratio {counts.max() / counts.min():,.0f}"
+        f"groups: {document['groups']['rule']}\n"
+        f"training data: {corpus['num_tokens']:,} examples of {corpus['num_types']:,} classes, "
+        f"imbalance ratio {corpus['imbalance_ratio']:,.0f}"
     )
 
 
-def _rows(systems: Mapping[str, Mapping[str, GroupLikelihood]]) -> Iterator[list[str]]:
-    first = next(iter(systems.values()))  # all have the same references
+def _splits(document: Document) -> list[str]:
+    return list(dict.fromkeys(split for system in document["systems"].values() for split in system["splits"]))
+
+
+def _rows(systems: Mapping[str, Mapping[str, Any]]) -> Iterator[list[str]]:
+    groups = dict.fromkeys(group for values in systems.values() for group in values)
     for key, (label, form) in _MEASURES.items():
-        for group, numbers in first.items():
-            if numbers.count:
-                values = (format(getattr(groups[group], key), form) for groups in systems.values())
-                yield [label, group, f"{numbers.count:,}", *values]
+        for group in groups:
+            numbers = [values.get(group, {}) for values in systems.values()]
+            if any(values.get("count") for values in numbers):
+                count = next(values["count"] for values in numbers if values.get("count"))
+                yield [label, group, f"{count:,}", *(_number(values.get(key), form) for values in numbers)]
 
 
-def _gaps(analysis: DialogueAnalysis, other: str) -> Iterator[list[str]]:
+def _gaps(systems: Mapping[str, Any], other: str) -> Iterator[list[str]]:
     """Accuracy on the training data less that on another split (paper, Figure 6)."""
-    for group in (*analysis.bands.names, ALL):
-        pairs = [(splits["train"][group], splits[other][group]) for splits in analysis.groups.values()]
-        if all(train.count and test.count for train, test in pairs):
-            yield ["accuracy, points", group, *(f"{a.accuracy - b.accuracy:+.2f}" for a, b in pairs)]
+    pairs = [
+        (system["splits"].get("train", {}), system["splits"].get(other, {})) for system in systems.values()
+    ]
+    for group in dict.fromkeys(group for train, _ in pairs for group in train):
+        accuracies = [
+            [values.get(group, {}).get("accuracy") for values in train_and_other] for train_and_other in pairs
+        ]
+        gaps = [None if None in pair else pair[0] - pair[1] for pair in accuracies]
+        if any(gap is not None for gap in gaps):
+            yield ["accuracy, points", group, *(_number(gap, "+.2f") for gap in gaps)]
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
 
 
 def _table(rows: Iterable[list[str]], headers: list[str]) -> str:

@@ -21,6 +21,7 @@ __all__ = [
     "VERSION",
     "Document",
     "analysis_document",
+    "merged_analysis",
     "check_analysis",
     "corpus_block",
     "encouragement_block",
@@ -63,6 +64,32 @@ def analysis_document(
     if encouragement is not None:
         document["encouragement"] = dict(encouragement)
     return document
+
+
+def merged_analysis(documents: Mapping[str, Document]) -> Document:
+    """One document of several, each of one system on the same training data.
+
+    Args:
+        documents: the name that the system shall have -> its document.
+
+    Raises:
+        UserError: several systems in a document, or other groups or training counts than in the first.
+    """
+    first_name, first = next(iter(documents.items()))
+    systems: dict[str, Document] = {}
+    encouragement: dict[str, Document] = {}
+    for name, document in documents.items():
+        if len(document["systems"]) != 1:
+            raise UserError(f"{name}: holds {len(document['systems'])} systems, expected one")
+        if any(document.get(key) != first.get(key) for key in ("groups", "corpus")):
+            raise UserError(
+                f"{name} was trained on other data than {first_name}: only runs on the same training data "
+                "can be compared"
+            )
+        (systems[name],) = document["systems"].values()
+        encouragement |= document.get("encouragement") or {}
+    merged = {**first, "systems": systems}
+    return {**merged, "encouragement": encouragement} if encouragement else merged
 
 
 def system_block(splits: Mapping[str, Mapping[str, GroupLikelihood]], **provenance: str) -> Document:

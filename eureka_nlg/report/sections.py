@@ -13,7 +13,15 @@ from eureka_nlg.report.model import Report
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Drawing", "GroupRow", "TrainingTable", "drawings", "group_table", "training_table"]
+__all__ = [
+    "Drawing",
+    "GroupRow",
+    "TrainingTable",
+    "analysis_drawings",
+    "drawings",
+    "group_table",
+    "training_table",
+]
 
 # measures of the log -> label with unit; others are drawn under their own names
 _MEASURES = {
@@ -78,7 +86,23 @@ class GroupRow:
 
 def drawings(report: Report) -> list[Drawing]:
     """The figures for which there is data, in the order of the page."""
-    return [*_scores(report), *_training(report), *_likelihood(report), *_frequency(report)]
+    found = [*_scores(report), *_training(report)]
+    if report.analysis is not None:
+        found += analysis_drawings(report.analysis, report.split)
+    return found
+
+
+def analysis_drawings(
+    analysis: Mapping[str, Any], split: str = "test", nouns: tuple[str, str] = ("word", "references")
+) -> list[Drawing]:
+    """The figures of a document of :mod:`eureka_nlg.metrics.analysis`.
+
+    Args:
+        analysis: the document.
+        split: the split whose likelihoods are drawn; another one if it was not analysed.
+        nouns: what a class and what the examples are called, ``("class", "images")`` for image models.
+    """
+    return [*_likelihood(analysis, split, *nouns), *_frequency(analysis, *nouns)]
 
 
 def training_table(report: Report) -> TrainingTable | None:
@@ -152,12 +176,9 @@ def _training(report: Report) -> list[Drawing]:
     return [Drawing("training", "training_curves", "Training curves", caption, draw)]
 
 
-def _likelihood(report: Report) -> list[Drawing]:
-    analysis = report.analysis
-    if analysis is None:
-        return []
+def _likelihood(analysis: Mapping[str, Any], split: str, noun: str, examples: str) -> list[Drawing]:
     groups = _groups(analysis)
-    split, systems = _shown_split(report)
+    split, systems = _shown_split(analysis, split)
     found = []
     histograms = {name: _of_groups(values, groups, "histogram") for name, values in systems.items()}
     if any(histograms.values()):
@@ -165,9 +186,9 @@ def _likelihood(report: Report) -> list[Drawing]:
             Drawing(
                 "likelihood",
                 "likelihood_histograms",
-                "Likelihood of the gold word by frequency group",
-                f"Share of the words of the {split} references whose likelihood lies in each twentieth of 0 "
-                "to 1, on a log scale. Rightmost are the words that a model is sure of.",
+                f"Likelihood of the gold {noun} by frequency group",
+                f"Share of the {split} {examples} whose {noun} has a likelihood in each twentieth of 0 to 1, "
+                "on a log scale. Rightmost is what a model is sure of.",
                 partial(figures.likelihood_histograms, histograms),
             )
         )
@@ -184,7 +205,7 @@ def _likelihood(report: Report) -> list[Drawing]:
     bars = {label: values for label, values in bars.items() if any(values.values())}
     if bars:
         draw = partial(figures.likelihood_by_group, bars, log_scaled=("perplexity",))
-        caption = f"On the words of the {split} references, given the words before them."
+        caption = f"On the {split} {examples}."
         found.append(
             Drawing(
                 "likelihood",
@@ -206,7 +227,7 @@ def _likelihood(report: Report) -> list[Drawing]:
             gaps[name] = pairs
     if gaps:
         caption = (
-            "Accuracy of the likeliest word. The longer the line, the more a model has learned by heart."
+            f"Accuracy of the likeliest {noun}. The longer the line, the more a model has learned by heart."
         )
         title = f"Gap between training and {split} data"
         draw = partial(figures.train_test_gap, gaps)
@@ -214,13 +235,13 @@ def _likelihood(report: Report) -> list[Drawing]:
     return found
 
 
-def _frequency(report: Report) -> list[Drawing]:
+def _frequency(analysis: Mapping[str, Any], noun: str, examples: str) -> list[Drawing]:
     found = []
-    corpus = (report.analysis or {}).get("corpus") or {}
+    corpus = analysis.get("corpus") or {}
     if corpus.get("counts"):
         caption = (
-            f"{corpus['num_types']:,} word types in {corpus['num_tokens']:,} tokens. The imbalance ratio is "
-            "the count of the commonest word over that of the rarest."
+            f"{corpus['num_types']:,} {_plural(noun)} in {corpus['num_tokens']:,} training examples. The "
+            f"imbalance ratio is the count of the commonest {noun} over that of the rarest."
         )
         draw = partial(
             figures.word_frequency,
@@ -228,12 +249,12 @@ def _frequency(report: Report) -> list[Drawing]:
             corpus["counts"],
             imbalance_ratio=corpus.get("imbalance_ratio"),
         )
-        title = "Word frequency of the training replies"
+        title = f"{noun.capitalize()} frequency in the training data"
         found.append(Drawing("frequency", "word_frequency", title, caption, draw, half=True))
-    encouragement = (report.analysis or {}).get("encouragement") or {}
+    encouragement = analysis.get("encouragement") or {}
     if encouragement:
         curves = {label: (curve["counts"], curve["weights"]) for label, curve in encouragement.items()}
-        caption = "Weight of the bonus for a word that occurs so often. At the dashed line it weighs one."
+        caption = f"Weight of the bonus for a {noun} that occurs so often. At the dashed line it weighs one."
         draw = partial(figures.encouragement_by_frequency, curves)
         title = "Encouragement by frequency"
         found.append(Drawing("frequency", "encouragement", title, caption, draw, half=True))
@@ -250,12 +271,11 @@ def _groups(analysis: Mapping[str, Any]) -> list[str]:
     return [group for group in (*analysis["groups"]["names"], "unseen", "all") if group in present]
 
 
-def _shown_split(report: Report) -> tuple[str, dict[str, Mapping[str, Any]]]:
-    """The split of the report, or else the first that was analysed, and each system's groups on it."""
-    assert report.analysis is not None
-    splits = {name: system["splits"] for name, system in report.analysis["systems"].items()}
+def _shown_split(analysis: Mapping[str, Any], wanted: str) -> tuple[str, dict[str, Mapping[str, Any]]]:
+    """The wanted split, or else the first that was analysed, and each system's groups on it."""
+    splits = {name: system["splits"] for name, system in analysis["systems"].items()}
     known = list(dict.fromkeys(split for values in splits.values() for split in values))
-    split = report.split if report.split in known or not known else known[0]
+    split = wanted if wanted in known or not known else known[0]
     return split, {name: values[split] for name, values in splits.items() if split in values}
 
 
@@ -271,3 +291,7 @@ def _valid_subset(curves: Mapping[str, Mapping[int, float]]) -> str | None:
     """The subset whose validation stands for the run: ``valid``, else the first that is not training."""
     subsets = [split for split, points in curves.items() if split != "train" and points]
     return "valid" if "valid" in subsets else next(iter(subsets), None)
+
+
+def _plural(noun: str) -> str:
+    return {"word": "word types", "class": "classes"}.get(noun, f"{noun}s")
