@@ -17,7 +17,7 @@ demo: $(INSTALLED)  ## train cross-entropy and Eureka on the bundled corpus, pri
 	@$(BIN)/python scripts/demo.py $(ARGS)
 
 test: $(INSTALLED)  ## run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: $(INSTALLED)  ## check style (ruff) and types (mypy)
 	@$(BIN)/ruff check .

@@ -82,7 +82,8 @@ class DiversityStatistics:
         # by how many n-grams have a count, so that the sum does not depend on the order of the n-grams
         values, multiples = np.unique(counts, return_counts=True)
         total = self.total or 1
-        return math.log(total) - math.fsum(values * multiples * np.log(values)) / total
+        # each term is exact where an n-gram is the only one, so that a system that repeats itself has 0
+        return math.fsum(values * multiples * (np.log(total) - np.log(values))) / total
 
     def expectation_adjusted(self, vocabulary_size: int) -> float:
         """See :func:`expectation_adjusted_distinct`."""

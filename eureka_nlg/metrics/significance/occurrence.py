@@ -139,7 +139,8 @@ def ngram_counts(pairs: Pairs, n: int, families: Collection[str]) -> Statistic:
             scores[f"ead_{n}"] = ratio(distinct, vocabulary_size * _hit(vocabulary_size, num_ngrams))
         if "entropy" in families:
             surprise = grams.sum(totals * np.log(np.maximum(totals, 1)))
-            scores[f"entropy_{n}"] = np.log(np.maximum(num_ngrams, 1)) - ratio(surprise, num_ngrams, 1.0)
+            entropy = np.log(np.maximum(num_ngrams, 1)) - ratio(surprise, num_ngrams, 1.0)
+            scores[f"entropy_{n}"] = np.maximum(entropy, 0.0)
         return scores
 
     return Statistic(grams.matrices, compute, "jackknife")

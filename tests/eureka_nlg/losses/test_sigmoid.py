@@ -159,7 +159,7 @@ def test_by_hand() -> None:
         (sigmoid_halted_focal_loss, {"halted": "both"}, halted_focal_at, halted_focal_at),
         (sigmoid_eureka_loss, {}, eureka_at, focal_at),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", None) or str(value),
 )
 def test_exact_at_extreme_logits(
     dtype: torch.dtype, call: Any, options: Any, at_present: Any, at_absent: Any

@@ -218,3 +218,9 @@ def test_bad_vocabulary_size() -> None:
 def test_novelty_wants_ngrams_of_one_length() -> None:
     with pytest.raises(UserError, match="4-grams cannot be looked up among 3-grams"):
         DiversityStatistics(4).novelty(DiversityStatistics(3))
+
+
+def test_entropy_of_one_ngram_over_and_over_is_zero() -> None:
+    """Not -9e-16, as rounding has it for some numbers of repetitions."""
+    for repetitions in range(1, 400):
+        assert ngram_entropy(["a b c d"] * repetitions, n=4) == 0.0
