@@ -39,7 +39,7 @@ INLINE uint16_t bfloat16_of_float(float value) { /* to nearest, ties to even; fo
 INLINE float with_plain_nan(float value) { return value == value ? value : NAN; }
 
 /* exp(x) for x <= 0 to two units in the last place, zero below the smallest normal number; NaN stays NaN.
- * x = n log 2 + r with |r| <= log(2) / 2, and a polynomial for exp(r) (minimax, degree 6 in all). */
+ * x = n log 2 + r with |r| <= log(2) / 2, and a polynomial of degree 7 for exp(r). */
 INLINE float exp_of(float x) {
     const float lowest = -87.0f, to_integer = 12582912.0f /* 1.5 * 2^23: adding it rounds */;
     float bounded = x < lowest ? lowest : x;
