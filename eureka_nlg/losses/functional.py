@@ -238,12 +238,18 @@ def linear_eureka_loss(
         linear_weight: ``[C, H]``.
         target: ``[N]``.
         linear_bias: ``[C]``, or None.
-        encouragement and the rest: as :func:`eureka_loss`. No gradient flows to ``encouragement``, ``weight``
-            and the like, and there is no second derivative.
+        encouragement and the rest: as :func:`eureka_loss`, except that ``encouragement`` and ``weight``
+            cannot be learned, and that there is no second derivative.
 
     Raises:
+        ValueError: ``encouragement`` or ``weight`` wants a gradient.
         As :func:`eureka_loss`.
     """
+    for name, value in (("encouragement", encouragement), ("weight", weight)):
+        if isinstance(value, Tensor) and value.requires_grad and torch.is_grad_enabled():
+            raise ValueError(
+                f"linear_eureka_loss gives no gradient of {name}: detach it, or use eureka_loss of F.linear"
+            )
     encouragement = check_encouragement(encouragement, linear_weight.shape[0])
     objective = eureka_objective(encouragement, Bonus(bonus, gamma, threshold, likelihood_cap))
     options = Options(weight, ignore_index, reduction, label_smoothing)

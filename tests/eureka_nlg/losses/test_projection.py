@@ -246,3 +246,13 @@ def test_any_objective_and_its_log_odds(reduction: str) -> None:
     assert_same(actual, expected, weight)
     torch.testing.assert_close(log_odds, expected_log_odds, equal_nan=True)
     assert not log_odds.requires_grad
+
+
+@pytest.mark.parametrize("name", ["encouragement", "weight"])
+def test_what_cannot_be_learned_is_refused(name: str) -> None:
+    hidden, linear_weight, target = torch.randn(3, 4), torch.randn(5, 4), torch.tensor([0, 1, 2])
+    learned = torch.ones(5, requires_grad=True)
+    with pytest.raises(ValueError, match=f"no gradient of {name}"):
+        linear_eureka_loss(hidden, linear_weight, target, **{name: learned})
+    with torch.no_grad():
+        assert linear_eureka_loss(hidden, linear_weight, target, **{name: learned}).isfinite()
