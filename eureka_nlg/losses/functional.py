@@ -34,6 +34,7 @@ def eureka_loss(
     gamma: float = 1.0,
     threshold: float | None = None,
     likelihood_cap: float | None = None,
+    likelihood_clamp: float | None = None,
     impl: str = "auto",
     weight: Tensor | None = None,
     ignore_index: int = -100,
@@ -56,6 +57,8 @@ def eureka_loss(
             loss of Eq. 11 is ``threshold=0.5, encouragement=None``.
         likelihood_cap: above this ``p`` the bonus goes on linearly in p. None: the exact loss, which falls
             without bound as p goes to 1 (its gradient is bounded all the same).
+        likelihood_clamp: above this ``p`` the bonus is constant and has no gradient, as where an
+            implementation clamps ``1 - p`` from below: 0.99999 is a clamp at 1e-5.
         impl: ``"fused"`` reads the logits twice, writes their gradient once and holds nothing else of their
             size (see :mod:`eureka_nlg.losses.kernels`); ``"reference"`` is plain autograd, for double
             backward, forward-mode and ``torch.func`` transforms, and ``torch.compile``. ``"auto"`` takes the
@@ -82,7 +85,8 @@ def eureka_loss(
     tensor(True)
     """
     encouragement = check_encouragement(encouragement, _num_classes(input))
-    objective = eureka_objective(encouragement, Bonus(bonus, gamma, threshold, likelihood_cap))
+    rewarded = Bonus(bonus, gamma, threshold, likelihood_cap, likelihood_clamp)
+    objective = eureka_objective(encouragement, rewarded)
     options = Options(weight, ignore_index, reduction, label_smoothing, impl)
     return loss_of_logits(input, target, objective, options)
 
@@ -222,6 +226,7 @@ def linear_eureka_loss(
     gamma: float = 1.0,
     threshold: float | None = None,
     likelihood_cap: float | None = None,
+    likelihood_clamp: float | None = None,
     weight: Tensor | None = None,
     ignore_index: int = -100,
     reduction: str = "mean",
@@ -251,7 +256,8 @@ def linear_eureka_loss(
                 f"linear_eureka_loss gives no gradient of {name}: detach it, or use eureka_loss of F.linear"
             )
     encouragement = check_encouragement(encouragement, linear_weight.shape[0])
-    objective = eureka_objective(encouragement, Bonus(bonus, gamma, threshold, likelihood_cap))
+    rewarded = Bonus(bonus, gamma, threshold, likelihood_cap, likelihood_clamp)
+    objective = eureka_objective(encouragement, rewarded)
     options = Options(weight, ignore_index, reduction, label_smoothing)
     return loss_of_projection(hidden, linear_weight, linear_bias, target, objective, options)
 

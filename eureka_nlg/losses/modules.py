@@ -93,6 +93,7 @@ class EurekaLoss(_Loss):
         gamma: float = 1.0,
         threshold: float | None = None,
         likelihood_cap: float | None = None,
+        likelihood_clamp: float | None = None,
         impl: str = "auto",
         weight: Tensor | None = None,
         ignore_index: int = -100,
@@ -100,7 +101,7 @@ class EurekaLoss(_Loss):
         label_smoothing: float = 0.0,
     ) -> None:
         # What cannot work shows now, not at the first batch.
-        Bonus(bonus, gamma, threshold, likelihood_cap)
+        Bonus(bonus, gamma, threshold, likelihood_cap, likelihood_clamp)
         encouragement = check_encouragement(encouragement)
         if isinstance(encouragement, Tensor):
             encouragement = encouragement.to(torch.float32)
@@ -110,6 +111,7 @@ class EurekaLoss(_Loss):
             gamma=gamma,
             threshold=threshold,
             likelihood_cap=likelihood_cap,
+            likelihood_clamp=likelihood_clamp,
             **_shared(weight, ignore_index, reduction, label_smoothing, impl),
         )
 
@@ -285,6 +287,7 @@ class SigmoidEurekaLoss(_Loss):
         bonus_gamma: float = 1.0,
         threshold: float | None = None,
         likelihood_cap: float | None = None,
+        likelihood_clamp: float | None = None,
         alpha: float = 0.25,
         gamma: float = 2.0,
         reduction: str = "none",
@@ -292,7 +295,7 @@ class SigmoidEurekaLoss(_Loss):
         check_focal(gamma)
         sigmoid.check_alpha(alpha)
         check_reduction(reduction)
-        Bonus(bonus, bonus_gamma, threshold, likelihood_cap)
+        Bonus(bonus, bonus_gamma, threshold, likelihood_cap, likelihood_clamp)
         encouragement = check_encouragement(encouragement)
         if isinstance(encouragement, Tensor):
             encouragement = encouragement.to(torch.float32)
@@ -302,6 +305,7 @@ class SigmoidEurekaLoss(_Loss):
             bonus_gamma=bonus_gamma,
             threshold=threshold,
             likelihood_cap=likelihood_cap,
+            likelihood_clamp=likelihood_clamp,
             alpha=alpha,
             gamma=gamma,
             reduction=reduction,

@@ -131,12 +131,15 @@ class Bonus:
         gamma: exponent of the power bonus, positive.
         threshold: no bonus up to this likelihood, and the bonus above it starts from zero.
         likelihood_cap: above this likelihood the bonus goes on linearly in p, with a bounded slope.
+        likelihood_clamp: above this likelihood the bonus stays what it is there, and pushes no more: what
+            clamping ``1 - p`` from below does.
     """
 
     kind: str = "likelihood"
     gamma: float = 1.0
     threshold: float | None = None
     likelihood_cap: float | None = None
+    likelihood_clamp: float | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in ("likelihood", "power"):
@@ -147,10 +150,16 @@ class Bonus:
             raise ValueError(f"threshold must lie in [0, 1), got {self.threshold!r}")
         if self.likelihood_cap is not None and not 0.0 < self.likelihood_cap < 1.0:
             raise ValueError(f"likelihood_cap must lie in (0, 1), got {self.likelihood_cap!r}")
+        if self.likelihood_clamp is not None and not (self.threshold or 0.0) < self.likelihood_clamp < 1.0:
+            raise ValueError(
+                "likelihood_clamp must lie in (0, 1) and above the threshold, "
+                f"got {self.likelihood_clamp!r} with threshold {self.threshold!r}"
+            )
 
     def __call__(self, log_odds: Tensor) -> Tensor:
         """Bonus for each log-odds, same shape. Differentiable twice; 0 where the log-odds are +inf."""
-        value = self._capped(log_odds)
+        clamp = self.likelihood_clamp
+        value = self._capped(log_odds if clamp is None else log_odds.clamp(max=_logit(clamp)))
         if self.threshold:
             value = torch.where(log_odds > _logit(self.threshold), value - self._at(self.threshold), 0.0)
         # Without another class that could be chosen there is nothing to reward.

@@ -82,6 +82,7 @@ def sigmoid_eureka_loss(
     bonus_gamma: float = 1.0,
     threshold: float | None = None,
     likelihood_cap: float | None = None,
+    likelihood_clamp: float | None = None,
     alpha: float = 0.25,
     gamma: float = 2.0,
     reduction: str = "none",
@@ -93,12 +94,12 @@ def sigmoid_eureka_loss(
 
     Args:
         encouragement: None for one, a number, or ``[C]`` along the last dimension of ``input``.
-        bonus, threshold, likelihood_cap: as :func:`eureka_nlg.losses.eureka_loss`; ``bonus_gamma`` is its
-            ``gamma``.
+        bonus, threshold, likelihood_cap, likelihood_clamp: as :func:`eureka_nlg.losses.eureka_loss`;
+            ``bonus_gamma`` is its ``gamma``.
         input, target, alpha, gamma, reduction: as :func:`sigmoid_focal_loss`.
     """
     check_focal(gamma)
-    bonus_of = Bonus(bonus, bonus_gamma, threshold, likelihood_cap)
+    bonus_of = Bonus(bonus, bonus_gamma, threshold, likelihood_cap, likelihood_clamp)
     log_odds, present = _log_odds(input, target, reduction)
     encouragement = check_encouragement(encouragement, input.shape[-1] if input.dim() > 0 else 1)
     weight = 1.0 if encouragement is None else encouragement

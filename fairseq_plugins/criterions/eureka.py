@@ -51,6 +51,10 @@ class EurekaCriterionConfig(LogitsCriterionConfig):
         default=None,
         metadata={"help": "above this likelihood the bonus goes on linearly; without it the exact loss"},
     )
+    likelihood_clamp: Optional[float] = field(  # noqa: UP045
+        default=None,
+        metadata={"help": "above this likelihood the bonus is constant, as if 1 - p were clamped from below"},
+    )
     class_balanced_beta: Optional[float] = field(  # noqa: UP045
         default=None,
         metadata={
@@ -73,7 +77,9 @@ class EurekaCriterion(LogitsCriterion):
     def __init__(self, cfg: EurekaCriterionConfig, task: Any) -> None:
         _check(cfg)
         super().__init__(cfg, task)
-        self.bonus = Bonus(str(cfg.bonus), cfg.bonus_gamma, cfg.bonus_threshold, cfg.likelihood_cap)
+        self.bonus = Bonus(
+            str(cfg.bonus), cfg.bonus_gamma, cfg.bonus_threshold, cfg.likelihood_cap, cfg.likelihood_clamp
+        )
 
     def objective(self, device: torch.device) -> Objective:
         """See :class:`LogitsCriterion`."""
@@ -122,3 +128,7 @@ def _check(cfg: EurekaCriterionConfig) -> None:
         raise UserError(f"--bonus-threshold must lie in [0, 1), got {cfg.bonus_threshold}")
     if cfg.likelihood_cap is not None and not 0.0 < cfg.likelihood_cap < 1.0:
         raise UserError(f"--likelihood-cap must lie in (0, 1), got {cfg.likelihood_cap}")
+    if cfg.likelihood_clamp is not None and not (cfg.bonus_threshold or 0.0) < cfg.likelihood_clamp < 1.0:
+        raise UserError(
+            f"--likelihood-clamp must lie in (0, 1) and above --bonus-threshold, got {cfg.likelihood_clamp}"
+        )

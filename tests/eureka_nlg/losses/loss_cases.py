@@ -125,6 +125,8 @@ _LOSSES: dict[str, Callable[[list[int]], Loss]] = {
     "EL power": _eureka(1.5, bonus="power", gamma=2.5),
     "EL simplified": _eureka(threshold=0.5),
     "EL conservative": _eureka(3.0, likelihood_cap=0.6),
+    "EL clamped": _eureka(3.0, likelihood_clamp=0.3),
+    "EL conservative, simplified, clamped": _eureka(likelihood_cap=0.25, threshold=0.2, likelihood_clamp=0.5),
     "EL power, threshold past cap": _eureka(bonus="power", gamma=0.5, threshold=0.4, likelihood_cap=0.2),
     "EL + CB": _class_balanced(_per_class("effective_number", "mean_measure")),
     "LDAM": lambda counts: Loss(

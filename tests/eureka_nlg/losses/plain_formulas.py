@@ -82,6 +82,7 @@ def plain_eureka_loss(
     gamma: float = 1.0,
     threshold: float | None = None,
     likelihood_cap: float | None = None,
+    likelihood_clamp: float | None = None,
     **shared: Any,
 ) -> Tensor:
     """Paper, Eq. 7 to 11: cross-entropy plus encouragement times bonus."""
@@ -92,6 +93,8 @@ def plain_eureka_loss(
     per_class = per_class.double()
 
     def reward(p: Tensor, label: Tensor) -> Tensor:
+        if likelihood_clamp is not None:
+            p = torch.minimum(p, torch.tensor(likelihood_clamp, dtype=torch.float64))
         value = plain_bonus(p, bonus, gamma, likelihood_cap)
         if threshold is not None:
             phi = torch.tensor(threshold, dtype=torch.float64)
@@ -218,6 +221,7 @@ def eureka_at(
     gamma: float = 1.0,
     threshold: float | None = None,
     likelihood_cap: float | None = None,
+    likelihood_clamp: float | None = None,
 ) -> Point:
     """Eureka loss at a likelihood. A derivative in p times p (1 - p) is one in the log-odds."""
     p, not_p = math.exp(log_p), math.exp(log_not_p)
@@ -225,6 +229,11 @@ def eureka_at(
     def bonus_at(log_p: float, log_not_p: float) -> float:
         return log_not_p if bonus == "likelihood" else -math.exp(gamma * log_p)
 
+    clamped = likelihood_clamp is not None and p > likelihood_clamp
+    log_p_of_term = log_p
+    if clamped:
+        p, not_p = likelihood_clamp, 1 - likelihood_clamp
+        log_p, log_not_p = math.log(p), math.log1p(-p)
     cap = likelihood_cap
     if cap is not None and p > cap:
         slope_in_p = -1 / (1 - cap) if bonus == "likelihood" else -gamma * cap ** (gamma - 1)
@@ -243,8 +252,8 @@ def eureka_at(
             )
         else:
             value = slope = 0.0
-    parts = (-log_p, encouragement * value, -encouragement * start)
-    return Point(parts, -not_p + encouragement * slope)
+    parts = (-log_p_of_term, encouragement * value, -encouragement * start)
+    return Point(parts, math.expm1(log_p_of_term) + (0.0 if clamped else encouragement * slope))
 
 
 def focal_at(log_p: float, log_not_p: float, *, gamma: float = 2.0, alpha: float = 1.0) -> Point:

@@ -84,6 +84,8 @@ EUREKA: list[Case] = [
     ((), {"threshold": -0.1}, ValueError, r"threshold.*-0\.1"),
     ((), {"likelihood_cap": 1.0}, ValueError, r"likelihood_cap.*1\.0"),
     ((), {"likelihood_cap": 0.0}, ValueError, r"likelihood_cap.*0\.0"),
+    ((), {"likelihood_clamp": 1.0}, ValueError, r"likelihood_clamp.*1\.0"),
+    ((), {"likelihood_clamp": 0.5, "threshold": 0.5}, ValueError, r"likelihood_clamp.*threshold.*0\.5"),
 ]
 
 

@@ -41,6 +41,7 @@ OPTIONS: dict[str, Any] = {
     "gamma": 2.0,
     "threshold": 0.1,
     "likelihood_cap": 0.6,
+    "likelihood_clamp": 0.8,
     "ignore_index": 1,
     "reduction": "sum",
     "label_smoothing": 0.1,
@@ -231,9 +232,9 @@ CASES: list[Case] = [
     ),
     (SigmoidEurekaLoss(), sigmoid_eureka_loss, PRESENT),
     (
-        SigmoidEurekaLoss(per_class(), bonus="power", bonus_gamma=2.0, threshold=0.1, likelihood_cap=0.6),
+        SigmoidEurekaLoss(per_class(), bonus="power", bonus_gamma=2.0, threshold=0.1, likelihood_clamp=0.6),
         lambda *pair: sigmoid_eureka_loss(
-            *pair, per_class(), bonus="power", bonus_gamma=2.0, threshold=0.1, likelihood_cap=0.6
+            *pair, per_class(), bonus="power", bonus_gamma=2.0, threshold=0.1, likelihood_clamp=0.6
         ),
         PRESENT,
     ),

@@ -36,6 +36,7 @@ FORMULAS: list[tuple[Callable[..., Tensor], Callable[..., Point], dict[str, Any]
     (eureka_loss, eureka_at, {"likelihood_cap": 0.9}),
     (eureka_loss, eureka_at, {"likelihood_cap": 0.999, "bonus": "power", "gamma": 2.0}),
     (eureka_loss, eureka_at, {"likelihood_cap": 0.9, "threshold": 0.95}),
+    (eureka_loss, eureka_at, {"likelihood_clamp": 0.999}),
     (focal_loss, focal_at, {"gamma": 0.5}),
     (focal_loss, focal_at, {"gamma": 1.0}),
     (focal_loss, focal_at, {"gamma": 2.0, "alpha": 0.25}),

@@ -70,12 +70,14 @@ def plain_eureka(
     bonus_gamma: float,
     threshold: float | None,
     likelihood_cap: float | None,
+    likelihood_clamp: float | None,
     gamma: float,
     alpha: float,
     reduction: str,
 ) -> Tensor:
     p, present = likelihoods(input, target)
-    value = plain_bonus(p, bonus, bonus_gamma, likelihood_cap)
+    rewarded = p if likelihood_clamp is None else p.clamp(max=likelihood_clamp)
+    value = plain_bonus(rewarded, bonus, bonus_gamma, likelihood_cap)
     if threshold is not None:
         start = plain_bonus(torch.tensor(threshold, dtype=torch.float64), bonus, bonus_gamma, likelihood_cap)
         value = torch.where(p > threshold, value - start, 0.0)
@@ -122,6 +124,7 @@ def test_halted_focal_loss(seed: int, shape: tuple[int, ...], dtype: torch.dtype
     bonus_gamma=st.sampled_from([0.5, 1.0, 3.0]),
     threshold=st.sampled_from([None, 0.5]),
     likelihood_cap=st.sampled_from([None, 0.4, 0.9]),
+    likelihood_clamp=st.sampled_from([None, 0.7]),
 )
 def test_eureka_loss(
     seed: int, shape: tuple[int, ...], dtype: torch.dtype, encouragement: Any, **options: Any

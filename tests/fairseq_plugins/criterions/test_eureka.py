@@ -106,6 +106,7 @@ def test_bonus_options_reach_the_loss(task: Any, model: Any, sample: Any, target
             weight * torch.where(p > cap, math.log(1 - cap) - (p - cap) / (1 - cap), (1 - p).log()),
         ),
     ]
+    cases.append(({"likelihood_clamp": cap}, weight * (1 - p.clamp(max=cap)).log()))
     assert (p > cap).any()
     assert (p < phi).any()
     for options, bonus in cases:
@@ -287,6 +288,8 @@ BAD_OPTIONS = [
     ({"bonus_threshold": 1.0}, r"--bonus-threshold.*1\.0"),
     ({"likelihood_cap": 1.0}, r"--likelihood-cap.*1\.0"),
     ({"likelihood_cap": 0.0}, r"--likelihood-cap.*0\.0"),
+    ({"likelihood_clamp": 1.0}, r"--likelihood-clamp.*1\.0"),
+    ({"likelihood_clamp": 0.4, "bonus_threshold": 0.5}, r"--likelihood-clamp.*0\.4"),
     ({"ignore_prefix_size": -1}, "--ignore-prefix-size.*-1"),
 ]
 
