@@ -18,6 +18,7 @@ from eureka_nlg.vision.evaluation import Predictions, evaluate
 from eureka_nlg.vision.methods import deferred_loss
 from eureka_nlg.vision.models import BilateralNetwork, Network, second_stage
 from eureka_nlg.vision.training.checkpoint import load_checkpoint
+from eureka_nlg.vision.training.schedule import learning_rate
 
 __all__ = ["Classification", "BilateralClassification", "classification", "build_network"]
 
@@ -98,6 +99,10 @@ class Classification:
     def steps_per_epoch(self) -> int:
         """Steps of every epoch, however its images are drawn."""
         return len(self._batches)
+
+    def learning_rate(self, step: int) -> float:
+        """Learning rate of a step."""
+        return learning_rate(self.config, step, self.steps_per_epoch())
 
     def begin_epoch(self, epoch: int) -> None:
         """Tell a deferred loss."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from eureka_nlg.errors import UserError
+from eureka_nlg.vision.loop_config import LoopConfig, check_at_least, described
 
 __all__ = [
     "Config",
@@ -21,65 +22,61 @@ Sampling = Literal["instance", "square_root", "class_balanced"]
 LossName = Literal["cross_entropy", "focal", "halted_focal", "eureka", "ldam"]
 
 
-def _help(text: str) -> dict[str, str]:
-    return {"help": text}
-
-
 @dataclass
 class DataConfig:
     """Which images, and how they come in."""
 
     format: Literal["cifar", "lists", "inaturalist", "image_folder"] = field(
         default="cifar",
-        metadata=_help(
+        metadata=described(
             "cifar: CIFAR-10 or -100, made long-tailed; lists: files of `path label` lines; inaturalist: its "
             "JSON annotations; image_folder: one folder per class"
         ),
     )
     source: str = field(
         default="uoft-cs/cifar10",
-        metadata=_help(
+        metadata=described(
             "cifar: name on the Hugging Face hub, folder of parquet or arrow files, or torchvision's folder; "
             "the others: folder that the images' paths start from"
         ),
     )
     train: str = field(
-        default="train", metadata=_help("list, JSON or folder of the training images (not for cifar)")
+        default="train", metadata=described("list, JSON or folder of the training images (not for cifar)")
     )
     evaluation: str = field(
-        default="val", metadata=_help("list, JSON or folder of the images to evaluate on (not for cifar)")
+        default="val", metadata=described("list, JSON or folder of the images to evaluate on (not for cifar)")
     )
     profile: Literal["exponential", "step", "full"] = field(
-        default="exponential", metadata=_help("cifar: how class sizes fall; full keeps every image")
+        default="exponential", metadata=described("cifar: how class sizes fall; full keeps every image")
     )
     imbalance_degree: float = field(
-        default=100.0, metadata=_help("cifar: size of the largest class over that of the smallest")
+        default=100.0, metadata=described("cifar: size of the largest class over that of the smallest")
     )
     choice_seed: int = field(
-        default=0, metadata=_help("cifar: seed of the choice of images; not that of the training")
+        default=0, metadata=described("cifar: seed of the choice of images; not that of the training")
     )
     image_size: int = field(
-        default=224, metadata=_help("side in pixels of the crop that the network sees (not for cifar)")
+        default=224, metadata=described("side in pixels of the crop that the network sees (not for cifar)")
     )
     color_jitter: float = field(
-        default=0.0, metadata=_help("strength of the jitter of brightness, contrast and saturation")
+        default=0.0, metadata=described("strength of the jitter of brightness, contrast and saturation")
     )
     workers: int = field(
-        default=4, metadata=_help("processes that read image files; 0 reads them in the training process")
+        default=4, metadata=described("processes that read image files; 0 reads them in the training process")
     )
     check: Literal["decode", "exists"] = field(
         default="decode",
-        metadata=_help(
+        metadata=described(
             "before training: decode every image file, once for a list that does not change; or look whether "
             "it exists"
         ),
     )
 
     def __post_init__(self) -> None:
-        _at_least("data.imbalance_degree", self.imbalance_degree, 1)
-        _at_least("data.image_size", self.image_size, 1)
-        _at_least("data.workers", self.workers, 0)
-        _at_least("data.color_jitter", self.color_jitter, 0)
+        check_at_least("data.imbalance_degree", self.imbalance_degree, 1)
+        check_at_least("data.image_size", self.image_size, 1)
+        check_at_least("data.workers", self.workers, 0)
+        check_at_least("data.color_jitter", self.color_jitter, 0)
 
 
 @dataclass
@@ -87,10 +84,10 @@ class ModelConfig:
     """The network."""
 
     name: Literal["resnet32", "resnet50", "resnext50"] = field(
-        default="resnet32", metadata=_help("resnet32 is the one for CIFAR; the others are torchvision's")
+        default="resnet32", metadata=described("resnet32 is the one for CIFAR; the others are torchvision's")
     )
     head: Literal["auto", "linear", "cosine"] = field(
-        default="auto", metadata=_help("auto: cosine where a loss is ldam, else linear")
+        default="auto", metadata=described("auto: cosine where a loss is ldam, else linear")
     )
 
 
@@ -98,40 +95,47 @@ class ModelConfig:
 class LossConfig:
     """One loss of :mod:`eureka_nlg.losses`."""
 
-    name: LossName = field(default="cross_entropy", metadata=_help("name of the loss"))
+    name: LossName = field(default="cross_entropy", metadata=described("name of the loss"))
     class_balanced: bool = field(
-        default=False, metadata=_help("weight the loss by class (for eureka: its cross-entropy term)")
+        default=False, metadata=described("weight the loss by class (for eureka: its cross-entropy term)")
     )
     beta: float = field(
-        default=0.9999, metadata=_help("of the effective number, for class_balanced and the encouragement")
+        default=0.9999,
+        metadata=described("of the effective number, for class_balanced and the encouragement"),
     )
     gamma: float = field(
-        default=1.0, metadata=_help("exponent of focal and halted_focal, and of the power bonus")
+        default=1.0, metadata=described("exponent of focal and halted_focal, and of the power bonus")
     )
     threshold: float | None = field(
         default=None,
-        metadata=_help("likelihood: halted_focal halts above it (default 0.5), eureka's bonus starts there"),
+        metadata=described(
+            "likelihood: halted_focal halts above it (default 0.5), eureka's bonus starts there"
+        ),
     )
     halted_fraction: float = field(
-        default=1.0, metadata=_help("halted_focal: the rarest fraction of classes that are halted")
+        default=1.0, metadata=described("halted_focal: the rarest fraction of classes that are halted")
     )
     bonus: Literal["likelihood", "power"] = field(
-        default="likelihood", metadata=_help("eureka: log(1 - p), or -p ** gamma")
+        default="likelihood", metadata=described("eureka: log(1 - p), or -p ** gamma")
     )
     encouragement: Literal["effective_number", "count", "one"] = field(
         default="effective_number",
-        metadata=_help("eureka: what the weight of the bonus is made of; one: the same for all classes"),
+        metadata=described("eureka: what the weight of the bonus is made of; one: the same for all classes"),
     )
     normalization: Literal["mean_measure", "mean_weight"] = field(
         default="mean_measure",
-        metadata=_help("eureka: the paper's mean(E) / E, or with mean one over the classes"),
+        metadata=described("eureka: the paper's mean(E) / E, or with mean one over the classes"),
     )
     likelihood_cap: float | None = field(
-        default=None, metadata=_help("eureka: the bonus goes on linearly above this likelihood")
+        default=None, metadata=described("eureka: the bonus goes on linearly above this likelihood")
     )
-    max_margin: float = field(default=0.5, metadata=_help("ldam: margin of the rarest class"))
-    scale: float = field(default=30.0, metadata=_help("ldam: factor of the cosines"))
-    label_smoothing: float = field(default=0.0, metadata=_help("torch's definition"))
+    likelihood_clamp: float | None = field(
+        default=None,
+        metadata=described("eureka: the bonus is constant above this likelihood, as if 1 - p were clamped"),
+    )
+    max_margin: float = field(default=0.5, metadata=described("ldam: margin of the rarest class"))
+    scale: float = field(default=30.0, metadata=described("ldam: factor of the cosines"))
+    label_smoothing: float = field(default=0.0, metadata=described("torch's definition"))
 
 
 @dataclass
@@ -139,66 +143,41 @@ class DeferralConfig:
     """What holds before the method does (the dagger of the paper's tables); images are then drawn evenly."""
 
     plain_epochs: int = field(
-        default=0, metadata=_help("epochs before the method starts; 0: it holds from the first")
+        default=0, metadata=described("epochs before the method starts; 0: it holds from the first")
     )
-    loss: LossConfig = field(default_factory=LossConfig, metadata=_help("loss of these epochs"))
+    loss: LossConfig = field(default_factory=LossConfig, metadata=described("loss of these epochs"))
 
     def __post_init__(self) -> None:
-        _at_least("deferral.plain_epochs", self.plain_epochs, 0)
+        check_at_least("deferral.plain_epochs", self.plain_epochs, 0)
 
 
 @dataclass
-class TrainingConfig:
-    """Optimiser, schedule and the loop."""
+class EpochSchedule:
+    """How long a run is, and how its learning rate goes, in epochs."""
 
-    epochs: int = field(default=200, metadata=_help("passes over as many images as the training set has"))
-    batch_size: int = field(default=128, metadata=_help("images in a step, over all processes"))
-    accumulate: int = field(
-        default=1, metadata=_help("parts that a step's batch is computed in, to save memory")
+    epochs: int = field(default=200, metadata=described("passes over as many images as the training set has"))
+    warmup_epochs: float = field(
+        default=5.0, metadata=described("the learning rate rises linearly over these")
     )
-    learning_rate: float = field(default=0.1, metadata=_help("of SGD, at its highest"))
-    momentum: float = field(default=0.9, metadata=_help("of SGD"))
-    weight_decay: float = field(default=2e-4, metadata=_help("of SGD, on all parameters"))
-    warmup_epochs: float = field(default=5.0, metadata=_help("the learning rate rises linearly over these"))
     schedule: Literal["step", "cosine"] = field(
-        default="step", metadata=_help("of the learning rate after the warm-up")
+        default="step", metadata=described("of the learning rate after the warm-up")
     )
     milestones: list[int] = field(
-        default_factory=lambda: [160, 180], metadata=_help("step: the learning rate falls after these epochs")
+        default_factory=lambda: [160, 180],
+        metadata=described("step: the learning rate falls after these epochs"),
     )
-    decay: float = field(default=0.01, metadata=_help("step: factor at each of the milestones"))
+    decay: float = field(default=0.01, metadata=described("step: factor at each of the milestones"))
     schedule_scale: float = field(
         default=1.0,
-        metadata=_help(
+        metadata=described(
             "factor of epochs, warm-up, milestones and plain_epochs: 0.3 for a run of 60 epochs of 200"
         ),
     )
-    precision: Literal["auto", "float32", "bfloat16"] = field(
-        default="auto",
-        metadata=_help(
-            "of the network, with float32 weights and head; auto: bfloat16 where the processor has it"
-        ),
-    )
-    channels_last: bool = field(default=True, metadata=_help("memory format of images and convolutions"))
-    compile: bool = field(default=False, metadata=_help("torch.compile the network"))
-    device: Literal["auto", "cpu"] = field(default="auto", metadata=_help("auto: a GPU where there is one"))
-    evaluate_every: int = field(
-        default=10, metadata=_help("epochs between evaluations; the last epoch is always evaluated")
-    )
-    analyse_training_images: bool = field(
-        default=False,
-        metadata=_help("at the end, also the likelihood of the training images (the gap of Figure 6)"),
-    )
-    checkpoint_every: int = field(default=1, metadata=_help("epochs between checkpoints"))
-    keep_epochs: list[int] = field(
-        default_factory=list, metadata=_help("epochs (after scaling) whose checkpoint is kept as epochNNN.pt")
-    )
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "accumulate", "evaluate_every", "checkpoint_every"):
-            _at_least(f"training.{name}", getattr(self, name), 1)
-        for name in ("learning_rate", "momentum", "weight_decay", "warmup_epochs", "decay"):
-            _at_least(f"training.{name}", getattr(self, name), 0)
+        check_at_least("training.epochs", self.epochs, 1)
+        for name in ("warmup_epochs", "decay"):
+            check_at_least(f"training.{name}", getattr(self, name), 0)
         if not self.schedule_scale > 0:
             raise UserError(f"training.schedule_scale: {self.schedule_scale}, expected more than 0")
 
@@ -208,41 +187,55 @@ class TrainingConfig:
 
 
 @dataclass
+class TrainingConfig(LoopConfig, EpochSchedule):
+    """Optimiser, schedule and the loop."""
+
+    analyse_training_images: bool = field(
+        default=False,
+        metadata=described("at the end, also the likelihood of the training images (the gap of Figure 6)"),
+    )
+
+    def __post_init__(self) -> None:
+        EpochSchedule.__post_init__(self)
+        LoopConfig.__post_init__(self)
+
+
+@dataclass
 class Config:
     """Everything that a run is made of."""
 
-    data: DataConfig = field(default_factory=DataConfig, metadata=_help("images"))
-    model: ModelConfig = field(default_factory=ModelConfig, metadata=_help("network"))
+    data: DataConfig = field(default_factory=DataConfig, metadata=described("images"))
+    model: ModelConfig = field(default_factory=ModelConfig, metadata=described("network"))
     method: Literal["plain", "bbn", "crt", "lws"] = field(
         default="plain",
-        metadata=_help(
+        metadata=described(
             "plain: one network, one loss; bbn: two branches with cumulative learning; crt and lws: second "
             "stage of Decoupling, on the features of init_from"
         ),
     )
-    loss: LossConfig = field(default_factory=LossConfig, metadata=_help("loss of the method"))
+    loss: LossConfig = field(default_factory=LossConfig, metadata=described("loss of the method"))
     sampling: Sampling = field(
-        default="instance", metadata=_help("how training images are drawn: class_balanced is RS")
+        default="instance", metadata=described("how training images are drawn: class_balanced is RS")
     )
     deferral: DeferralConfig = field(
-        default_factory=DeferralConfig, metadata=_help("what comes before the method")
+        default_factory=DeferralConfig, metadata=described("what comes before the method")
     )
     training: TrainingConfig = field(
-        default_factory=TrainingConfig, metadata=_help("optimiser, schedule, loop")
+        default_factory=TrainingConfig, metadata=described("optimiser, schedule, loop")
     )
     init_from: str | None = field(
         default=None,
-        metadata=_help(
+        metadata=described(
             "checkpoint: of the epoch to branch off at (deferral), or of the first stage (crt, lws)"
         ),
     )
     seed: int = field(
-        default=1, metadata=_help("of the initial weights, the order of images and their augmentation")
+        default=1, metadata=described("of the initial weights, the order of images and their augmentation")
     )
-    save_dir: str = field(default="runs/vision", metadata=_help("folder of the run"))
+    save_dir: str = field(default="runs/vision", metadata=described("folder of the run"))
 
     def __post_init__(self) -> None:
-        _at_least("seed", self.seed, 0)
+        check_at_least("seed", self.seed, 0)
         if self.method in ("crt", "lws") and self.init_from is None:
             raise UserError(
                 f"method {self.method} trains a second stage: give init_from=CHECKPOINT of the first"
@@ -274,8 +267,3 @@ class Config:
         if epoch <= self.plain_epochs:
             return self.deferral.loss, "instance"
         return self.loss, self.sampling
-
-
-def _at_least(name: str, value: float, least: float) -> None:
-    if not value >= least:
-        raise UserError(f"{name}: {value}, expected {least} or more")

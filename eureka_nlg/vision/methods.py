@@ -63,6 +63,7 @@ def _eureka(config: LossConfig, class_counts: Tensor, weight: Tensor | None) -> 
         "gamma": config.gamma,
         "threshold": config.threshold,
         "likelihood_cap": config.likelihood_cap,
+        "likelihood_clamp": config.likelihood_clamp,
         "weight": weight,
         "label_smoothing": config.label_smoothing,
     }

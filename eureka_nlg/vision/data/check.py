@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -12,7 +12,7 @@ from typing import TypeVar
 from eureka_nlg.errors import UserError, require
 from eureka_nlg.vision.data.lists import FileList
 
-__all__ = ["check_lists", "label_problems"]
+__all__ = ["check_lists", "described_problems", "label_problems"]
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ def check_lists(lists: Sequence[FileList], *, decode: bool = True, cache: Path |
         problems |= label_problems(files, lists[0] if index else None)
         problems |= _file_problems(files, decode, cache or _default_cache())
         if problems:
-            reports.append(f"{files.name}: {_report(problems)}")
+            reports.append(f"{files.name}: {described_problems(problems)}")
     if reports:
         raise UserError("; ".join(reports))
 
@@ -85,11 +85,12 @@ def _file_problems(files: FileList, decode: bool, cache: Path) -> dict[str, list
     return {kind: found for kind, found in problems.items() if found}
 
 
-def _report(problems: dict[str, list[str]]) -> str:
+def described_problems(problems: Mapping[str, Sequence[str]]) -> str:
+    """Kind -> what was found, as one line with numbers and examples; a kind that lists nothing is missing."""
     parts = []
     for kind, found in problems.items():
         named = ", ".join(found[:_NAMED]) + (", ..." if len(found) > _NAMED else "")
-        parts.append(f"{len(found)} {kind}: {named}")
+        parts.append(f"{len(found)} {kind}: {named}" if found else f"no {kind}")
     return "; ".join(parts)
 
 

@@ -15,7 +15,13 @@ from eureka_nlg.vision.data.lists import FileList
 from eureka_nlg.vision.data.order import seeds_of_images
 from eureka_nlg.vision.data.tensor_batches import NORMALIZATION, Batch, own_parts
 
-__all__ = ["FileBatches", "training_transform", "evaluation_transform", "evaluation_batches"]
+__all__ = [
+    "FileBatches",
+    "evaluation_batches",
+    "evaluation_transform",
+    "leave_interrupts_to_the_parent",
+    "training_transform",
+]
 
 Item = tuple[int, int]
 """Index of an image and the seed of its augmentation."""
@@ -161,12 +167,13 @@ def _loader(
         num_workers=workers,
         persistent_workers=persistent and workers > 0,
         pin_memory=device.type == "cuda",
-        worker_init_fn=_leave_interrupts_to_the_parent,
+        worker_init_fn=leave_interrupts_to_the_parent,
         # Or the loader draws a seed from the global generator, once for each epoch that a process starts.
         generator=torch.Generator(),
     )
 
 
-def _leave_interrupts_to_the_parent(worker: int) -> None:
+def leave_interrupts_to_the_parent(worker: int) -> None:
+    """For a loader's worker processes: Ctrl-C is the parent's to handle, and one thread is enough."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)

@@ -13,6 +13,8 @@ from eureka_nlg.vision.training.checkpoint import write_whole
 
 __all__ = ["TrainingLog", "read_log"]
 
+_SHOWN = ("loss", "accuracy.all", "AP")
+
 
 class TrainingLog:
     """Log of a run, one entry per epoch; on a resume, entries from after the checkpoint are taken out.
@@ -65,7 +67,7 @@ class TrainingLog:
         for key, value in entry.items():
             if isinstance(value, (int, float)) and key not in ("step", "epoch"):
                 self._board.add_scalar(key.replace(".", "/"), value, entry["step"])
-        shown = {key: f"{entry[key]:.4g}" for key in ("loss", "accuracy.all") if entry.get(key) is not None}
+        shown = {key: f"{entry[key]:.4g}" for key in _SHOWN if entry.get(key) is not None}
         self._bar.set_postfix(epoch=entry["epoch"], **shown)
         if self._bar.disable:
             print(f"epoch {entry['epoch']}: " + ", ".join(f"{k} {v}" for k, v in shown.items()), flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import signal
@@ -17,15 +18,22 @@ import torch
 from torch import Tensor, nn
 
 from eureka_nlg.errors import UserError
+from eureka_nlg.vision.loop_config import LoopConfig
 from eureka_nlg.vision.training.checkpoint import (
     random_state,
     save_checkpoint,
     set_random_state,
 )
 from eureka_nlg.vision.training.log import TrainingLog
-from eureka_nlg.vision.training.schedule import Schedule, learning_rate
 
-__all__ = ["Task", "Part", "Interrupted", "fit"]
+__all__ = ["Task", "Part", "RunConfig", "Interrupted", "fit"]
+
+_log = logging.getLogger(__name__)
+
+_RUNNING_AWAY = -20.0
+"""Mean loss that no reward with a floor comes near; docs/losses.md tells how one without gets there."""
+
+_REMEDIES = "loss.likelihood_cap=0.9, or loss.likelihood_clamp=0.99999"
 
 
 class Part(Protocol):
@@ -34,6 +42,18 @@ class Part(Protocol):
     @property
     def share(self) -> float:
         """Factor of its loss in the step."""
+
+
+class RunConfig(Protocol):
+    """What the loop reads of a config, which is a dataclass."""
+
+    @property
+    def training(self) -> LoopConfig:
+        """Optimiser and the loop."""
+
+    @property
+    def epochs(self) -> int:
+        """Of the run, scaled."""
 
 
 class Task(Protocol):
@@ -48,7 +68,10 @@ class Task(Protocol):
     signature: str
 
     def steps_per_epoch(self) -> int:
-        """Steps of every epoch."""
+        """Steps of every epoch: a pass over the images, or however many updates the task calls one."""
+
+    def learning_rate(self, step: int) -> float:
+        """Learning rate of a step, counted from 0 over the whole run."""
 
     def begin_epoch(self, epoch: int) -> None:
         """An epoch (from 1) begins, or a run goes on in it."""
@@ -75,7 +98,7 @@ class Interrupted(Exception):
         self.signal_number = signal_number
 
 
-def fit(task: Task, config: Schedule, folder: Path, accelerator: Any, state: dict[str, Any] | None) -> None:
+def fit(task: Task, config: RunConfig, folder: Path, accelerator: Any, state: dict[str, Any] | None) -> None:
     """Train until the last epoch.
 
     Args:
@@ -94,7 +117,7 @@ def fit(task: Task, config: Schedule, folder: Path, accelerator: Any, state: dic
 
 class _Run:
     def __init__(
-        self, task: Task, config: Schedule, folder: Path, accelerator: Any, state: dict[str, Any] | None
+        self, task: Task, config: RunConfig, folder: Path, accelerator: Any, state: dict[str, Any] | None
     ) -> None:
         self.task, self.config, self.folder, self.accelerator = task, config, folder, accelerator
         self.steps_per_epoch = task.steps_per_epoch()
@@ -102,6 +125,7 @@ class _Run:
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=accelerator.device)
         self.network = task.network.to(accelerator.device)
         training = config.training
+        self.warned = False
         self.bfloat16 = training.precision == "bfloat16"
         if training.channels_last:
             self.network.to(memory_format=torch.channels_last)
@@ -168,7 +192,7 @@ class _Run:
             self._save(f"epoch{epoch:03d}.pt")
 
     def _step(self, parts: list[Any]) -> None:
-        rate = learning_rate(self.config, self.step, self.steps_per_epoch)
+        rate = self.task.learning_rate(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.prepared_optimizer.zero_grad(set_to_none=True)
@@ -191,8 +215,16 @@ class _Run:
         if not math.isfinite(mean):
             raise UserError(
                 f"the loss of epoch {epoch} is {mean}: give a smaller training.learning_rate, or for the "
-                "Eureka loss a loss.likelihood_cap or loss.normalization=mean_weight; "
-                f"the last good state is in {self.folder / 'checkpoint.pt'}"
+                f"Eureka loss a {_REMEDIES}; the last good state is in {self.folder / 'checkpoint.pt'}"
+            )
+        if mean < _RUNNING_AWAY and not self.warned:
+            self.warned = True
+            _log.warning(
+                "the loss of epoch %d is %.4g: the reward of the Eureka loss has no floor and is running "
+                "away, which the accuracy will show; give a %s",
+                epoch,
+                mean,
+                _REMEDIES,
             )
         return mean
 

@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from collections.abc import Sequence
 
-from eureka_nlg.vision.config import TrainingConfig
+from eureka_nlg.vision.config import Config
 
-__all__ = ["Schedule", "learning_rate"]
+__all__ = ["learning_rate", "step_decay"]
 
 
-class Schedule(Protocol):
-    """What the loop reads of a config.
+def step_decay(step: int, highest: float, *, warmup: int, milestones: Sequence[int], decay: float) -> float:
+    """Linear warm-up (Goyal et al. 2017), then a fall at each milestone.
 
-    Attributes:
-        training: optimiser, schedule and the loop.
+    Args:
+        step: counted from 0 over the whole run.
+        highest: rate that the last of the ``warmup`` steps has, and all until the first milestone.
+        warmup: steps over which the rate rises.
+        milestones: the rate falls after so many steps.
+        decay: factor of each fall.
     """
-
-    training: TrainingConfig
-
-    @property
-    def epochs(self) -> int:
-        """Of the run, scaled."""
+    if step < warmup:
+        return highest * (step + 1) / warmup
+    return highest * decay ** sum(step >= milestone for milestone in milestones)
 
 
-def learning_rate(config: Schedule, step: int, steps_per_epoch: int) -> float:
-    """Learning rate of a step: linear warm-up (Goyal et al. 2017), then step decay or half a cosine to 0.
+def learning_rate(config: Config, step: int, steps_per_epoch: int) -> float:
+    """Learning rate of a step of classification: warm-up, then step decay or half a cosine to 0.
 
-    The warm-up is over the first ``warmup_epochs``; its last step has the full rate. A milestone m is passed
-    after m whole epochs, as in the settings of Cao et al. 2019. A function, not a scheduler with a state:
-    there is nothing that a checkpoint could forget.
+    The warm-up is over the first ``warmup_epochs``. A milestone m is passed after m whole epochs, as in the
+    settings of Cao et al. 2019. A function, not a scheduler with a state: there is nothing that a checkpoint
+    could forget.
 
     Args:
         config: its ``training`` section is used, scaled.
@@ -38,11 +39,13 @@ def learning_rate(config: Schedule, step: int, steps_per_epoch: int) -> float:
     """
     training = config.training
     warmup = round(training.warmup_epochs * training.schedule_scale * steps_per_epoch)
-    if step < warmup:
-        return training.learning_rate * (step + 1) / warmup
-    if training.schedule == "cosine":
+    if training.schedule == "cosine" and step >= warmup:
         progress = (step - warmup) / max(config.epochs * steps_per_epoch - warmup, 1)
         return training.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
-    epochs_done = step // steps_per_epoch
-    passed = sum(epochs_done >= training.scaled(milestone) for milestone in training.milestones)
-    return training.learning_rate * training.decay**passed
+    return step_decay(
+        step,
+        training.learning_rate,
+        warmup=warmup,
+        milestones=[training.scaled(milestone) * steps_per_epoch for milestone in training.milestones],
+        decay=training.decay,
+    )

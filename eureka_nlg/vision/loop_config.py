@@ -1,0 +1,59 @@
+"""The options that every vision task has for the loop, and what the option classes are written with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from eureka_nlg.errors import UserError
+
+__all__ = ["LoopConfig", "described", "check_at_least"]
+
+
+def described(text: str) -> dict[str, str]:
+    """Metadata of an option: its help."""
+    return {"help": text}
+
+
+def check_at_least(name: str, value: float, least: float) -> None:
+    """Raise UserError if the value of an option is too small."""
+    if not value >= least:
+        raise UserError(f"{name}: {value}, expected {least} or more")
+
+
+@dataclass
+class LoopConfig:
+    """Optimiser and the loop; how the learning rate goes is the task's."""
+
+    batch_size: int = field(default=128, metadata=described("images in a step, over all processes"))
+    accumulate: int = field(
+        default=1, metadata=described("parts that a step's batch is computed in, to save memory")
+    )
+    learning_rate: float = field(default=0.1, metadata=described("of SGD, at its highest"))
+    momentum: float = field(default=0.9, metadata=described("of SGD"))
+    weight_decay: float = field(default=2e-4, metadata=described("of SGD, on all parameters"))
+    precision: Literal["auto", "float32", "bfloat16"] = field(
+        default="auto",
+        metadata=described(
+            "of the network, with float32 weights and loss; auto: bfloat16 where the processor has it"
+        ),
+    )
+    channels_last: bool = field(default=True, metadata=described("memory format of images and convolutions"))
+    compile: bool = field(default=False, metadata=described("torch.compile the network"))
+    device: Literal["auto", "cpu"] = field(
+        default="auto", metadata=described("auto: a GPU where there is one")
+    )
+    evaluate_every: int = field(
+        default=10, metadata=described("epochs between evaluations; the last epoch is always evaluated")
+    )
+    checkpoint_every: int = field(default=1, metadata=described("epochs between checkpoints"))
+    keep_epochs: list[int] = field(
+        default_factory=list,
+        metadata=described("epochs (after scaling) whose checkpoint is kept as epochNNN.pt"),
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "accumulate", "evaluate_every", "checkpoint_every"):
+            check_at_least(f"training.{name}", getattr(self, name), 1)
+        for name in ("learning_rate", "momentum", "weight_decay"):
+            check_at_least(f"training.{name}", getattr(self, name), 0)
