@@ -1,9 +1,11 @@
-"""Long-tailed image classification: train, evaluate, and compare methods over seeds.
+"""Long-tailed image classification and object detection: train, evaluate, and compare methods over seeds.
 
     eureka vision train configs/vision/cifar10_lt/ce.yaml data.source=FOLDER training.schedule_scale=0.3
+    eureka vision detect configs/vision/coco_shapes/el.yaml
     eureka vision evaluate runs/cifar10_lt/ce
     eureka vision sweep configs/vision/cifar10_lt/ce.yaml configs/vision/cifar10_lt/el.yaml seeds=1,2,3
     eureka vision options
+    eureka vision options detection
 
 An interrupted run goes on when the same command is given again. For several processes:
 `torchrun --nproc-per-node 4 -m eureka_nlg.cli.main vision train ...`, or `accelerate launch` likewise.
@@ -12,6 +14,7 @@ An interrupted run goes on when the same command is given again. For several pro
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     train.add_argument("overrides", **overrides)  # type: ignore[arg-type]
     train.set_defaults(function=_train)
 
-    evaluate = commands.add_parser("evaluate", help="score a trained run")
+    detect = commands.add_parser("detect", help="train the detection run of a config, or go on with it")
+    detect.add_argument("config", type=Path, metavar="CONFIG", help="YAML file, see configs/vision/coco")
+    detect.add_argument("overrides", **overrides)  # type: ignore[arg-type]
+    detect.set_defaults(function=_detect)
+
+    evaluate = commands.add_parser("evaluate", help="score a trained run, of classification or detection")
     evaluate.add_argument("folder", type=Path, metavar="RUN", help="folder of the run")
     evaluate.add_argument("overrides", **overrides)  # type: ignore[arg-type]
     evaluate.add_argument("--checkpoint", type=Path, metavar="FILE", help="default: the run's last")
@@ -49,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sweep.set_defaults(function=_sweep)
 
     options = commands.add_parser("options", help="list every option of a config")
+    options.add_argument("task", nargs="?", choices=["classification", "detection"], default="classification")
     options.set_defaults(function=_options)
 
 
@@ -59,30 +68,54 @@ def run(args: argparse.Namespace) -> int:
 
 def _train(args: argparse.Namespace) -> int:
     from eureka_nlg.vision.config import Config
-    from eureka_nlg.vision.config_file import read_config
     from eureka_nlg.vision.runs import train_run
+
+    return _trained(args, Config, train_run, _show)
+
+
+def _detect(args: argparse.Namespace) -> int:
+    from eureka_nlg.vision.detection.config import DetectionConfig
+    from eureka_nlg.vision.detection.runs import train_detection_run
+
+    return _trained(args, DetectionConfig, train_detection_run, _show_detection)
+
+
+def _trained(
+    args: argparse.Namespace,
+    config_class: type[Any],
+    train: Callable[[Any], dict[str, Any]],
+    show: Callable[[dict[str, Any], Path], None],
+) -> int:
+    from eureka_nlg.vision.config_file import read_config
     from eureka_nlg.vision.training import Interrupted
 
-    config = read_config(Config, args.config, args.overrides)
+    config = read_config(config_class, args.config, args.overrides)
     try:
-        result = train_run(config)
+        result = train(config)
     except Interrupted as interruption:
         print(f"{config.save_dir}: {interruption}", flush=True)
         return 128 + interruption.signal_number
     if _is_first_process():
-        _show(result, Path(config.save_dir))
+        show(result, Path(config.save_dir))
     return 0
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    from eureka_nlg.vision.runs import evaluate_run
+    from eureka_nlg.vision.run_folder import task_of_run
     from eureka_nlg.vision.training.checkpoint import write_json
 
+    show = _show
+    if task_of_run(args.folder) == "detection":
+        from eureka_nlg.vision.detection.runs import evaluate_detection_run as evaluate_run
+
+        show = _show_detection
+    else:
+        from eureka_nlg.vision.runs import evaluate_run
     result = evaluate_run(args.folder, args.overrides, args.checkpoint)
     if _is_first_process():
         if args.json:
             write_json(args.json, result)
-        _show(result, args.folder)
+        show(result, args.folder)
     return 0
 
 
@@ -115,8 +148,10 @@ def _sweep(args: argparse.Namespace) -> int:
 def _options(args: argparse.Namespace) -> int:
     from eureka_nlg.vision.config import Config
     from eureka_nlg.vision.config_file import described_options
+    from eureka_nlg.vision.detection.config import DetectionConfig
 
-    for key, kind, default, help in described_options(Config):
+    classes: dict[str, type] = {"classification": Config, "detection": DetectionConfig}
+    for key, kind, default, help in described_options(classes[args.task]):
         print(f"{key}={default}\n    {help} ({kind})")
     return 0
 
@@ -127,7 +162,7 @@ def _show(result: dict[str, Any], folder: Path) -> None:
         [
             name,
             *(
-                "-" if value is None else f"{value:.2f}"
+                _percent(value)
                 for value in (
                     result["accuracy"][name],
                     result["calibration_error"].get(name),
@@ -145,6 +180,39 @@ def _show(result: dict[str, Any], folder: Path) -> None:
             disable_numparse=True,
         )
     )
+    _show_waiting(result)
+
+
+def _show_detection(result: dict[str, Any], folder: Path) -> None:
+    tabulate = require("tabulate", extra="vision").tabulate
+    overall = result["overall"]
+    names = [name for name in overall if name.startswith("AP")]
+    print(f"{folder}, update {result['updates']}, in percent:")
+    print(tabulate([[_percent(overall[name]) for name in names]], headers=names, disable_numparse=True))
+    rows = [
+        [
+            row["name"],
+            _percent(row["AP"]),
+            _percent(row["AP50"]),
+            row["training_boxes"],
+            row["evaluation_boxes"],
+        ]
+        for row in sorted(result["classes"], key=lambda row: -row["training_boxes"])
+    ]
+    rows += [
+        [f"{name} ({group['classes']} classes)", _percent(group["AP"]), "", "", ""]
+        for name, group in result["groups"].items()
+    ]
+    headers = ["class", "AP", "AP50", "training boxes", "evaluation boxes"]
+    print("\n" + str(tabulate(rows, headers=headers, disable_numparse=True)))
+    _show_waiting(result)
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _show_waiting(result: dict[str, Any]) -> None:
     if result["waiting_for_data"] is not None:
         print(f"{100 * result['waiting_for_data']:.2f} % of the training time was waiting for data")
 

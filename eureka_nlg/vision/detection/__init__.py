@@ -1,0 +1,1 @@
+"""Object detection with the sigmoid losses of :mod:`eureka_nlg.losses`."""

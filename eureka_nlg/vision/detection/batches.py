@@ -1,0 +1,168 @@
+"""Training batches of images with boxes, read by worker processes, from an endless shuffled stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from eureka_nlg.errors import UserError
+from eureka_nlg.vision.data.file_batches import leave_interrupts_to_the_parent
+from eureka_nlg.vision.data.order import generator
+from eureka_nlg.vision.data.tensor_batches import own_parts
+from eureka_nlg.vision.detection.split import CocoSplit
+
+__all__ = ["DetectionBatches", "DetectionPart"]
+
+Item = tuple[int, bool]
+"""Index of an image and whether it is mirrored."""
+
+Example = tuple[Tensor, dict[str, Any]]
+
+
+@dataclass
+class DetectionPart:
+    """Images of a part of a step.
+
+    Attributes:
+        images: ``[3, H, W]`` uint8 each, of their own sizes.
+        targets: of each image ``boxes`` ``[n, 4]`` float32 (left, top, right, bottom in pixels), ``labels``
+            ``[n]`` int64 and ``image_id``; n may be 0.
+        share: factor of this part's mean loss over images that makes the sum over the parts of a step,
+            averaged over the processes, the mean over all its images.
+    """
+
+    images: list[Tensor]
+    targets: list[dict[str, Any]]
+    share: float
+
+
+class DetectionBatches:
+    """Batches from an endless stream: the training images in a new order for every pass over them.
+
+    The n-th image of the stream and whether it is mirrored depend on the seed and n alone, so neither
+    workers, processes nor a resume change them. An epoch is a number of steps, wherever a pass ends.
+
+    Args:
+        split: the training images.
+        batch_size: images of a step over all processes.
+        seed: of the order and the flips.
+        steps_per_epoch: steps that :meth:`epoch` yields.
+        flip: probability that an image is mirrored.
+        workers: processes that read; 0 reads here.
+        process, processes: which part of every batch is made here.
+        accumulate: parts of a step.
+        pin_memory: whether the images come in pinned memory, for a GPU.
+
+    Raises:
+        UserError: fewer images in a step than processes; from :meth:`epoch`, an image that cannot be read.
+    """
+
+    def __init__(
+        self,
+        split: CocoSplit,
+        *,
+        batch_size: int,
+        seed: int,
+        steps_per_epoch: int,
+        flip: float = 0.5,
+        workers: int = 0,
+        process: int = 0,
+        processes: int = 1,
+        accumulate: int = 1,
+        pin_memory: bool = False,
+    ) -> None:
+        if batch_size < processes:
+            raise UserError(
+                f"training.batch_size: {batch_size}, expected one image or more for each of the "
+                f"{processes} processes"
+            )
+        self.batch_size = batch_size
+        self.seed = seed
+        self.steps_per_epoch = steps_per_epoch
+        self.flip = flip
+        self.process, self.processes, self.accumulate = process, processes, accumulate
+        self._count = len(split)
+        self._pass = lru_cache(maxsize=2)(self._draw_pass)  # a batch may lie in two
+        # Set anew for each epoch, so that the workers can stay.
+        self._schedule: list[list[Item]] = []
+        self._loader = DataLoader(
+            _MirroredImages(split),
+            batch_sampler=self._schedule,
+            collate_fn=_unzipped,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=pin_memory,
+            worker_init_fn=leave_interrupts_to_the_parent,
+            # Or the loader draws a seed from the global generator, once for each epoch that a process starts.
+            generator=torch.Generator(),
+        )
+
+    def __len__(self) -> int:
+        """Steps of an epoch."""
+        return self.steps_per_epoch
+
+    def epoch(self, epoch: int, first_step: int = 0) -> Iterator[list[DetectionPart]]:
+        """The parts of each step of an epoch (counted from 1), from ``first_step`` (counted from 0) on."""
+        parts = own_parts(self.batch_size, self.process, self.processes, self.accumulate)
+        start = (epoch - 1) * self.steps_per_epoch * self.batch_size
+        self._schedule[:] = [
+            [self.item(start + step * self.batch_size + position) for position in positions.tolist()]
+            for step in range(first_step, self.steps_per_epoch)
+            for positions, _ in parts
+        ]
+        step: list[DetectionPart] = []
+        for batch in self._loader:
+            if isinstance(batch, UserError):
+                raise batch
+            images, targets = batch
+            step.append(DetectionPart(images, targets, parts[len(step)][1]))
+            if len(step) == len(parts):
+                yield step
+                step = []
+
+    def item(self, number: int) -> Item:
+        """Index of an image of the stream, counted from 0, and whether it is mirrored."""
+        order, mirrored = self._pass(number // self._count)
+        position = number % self._count
+        return order[position], mirrored[position]
+
+    def _draw_pass(self, number: int) -> tuple[list[int], list[bool]]:
+        order = torch.randperm(self._count, generator=generator(self.seed, "order", number))
+        drawn = torch.rand(self._count, generator=generator(self.seed, "flips", number))
+        return order.tolist(), (drawn < self.flip).tolist()
+
+
+class _MirroredImages(Dataset["Example | UserError"]):
+    """Returns an error for the training process to raise: the loader would wrap a traceback around it."""
+
+    def __init__(self, split: CocoSplit) -> None:
+        self.split = split
+
+    def __getitem__(self, item: Item) -> Example | UserError:
+        index, mirrored = item
+        try:
+            image, target = self.split[index]
+        except UserError as error:
+            return error
+        if mirrored:
+            left, top, right, bottom = target["boxes"].unbind(1)
+            width = image.shape[2]
+            image = image.flip(2)
+            target["boxes"] = torch.stack([width - right, top, width - left, bottom], dim=1)
+        return image, target
+
+
+def _unzipped(examples: list[Example | UserError]) -> tuple[list[Tensor], list[dict[str, Any]]] | UserError:
+    images, targets = [], []
+    for example in examples:
+        if isinstance(example, UserError):
+            return example
+        images.append(example[0])
+        targets.append(example[1])
+    return images, targets

@@ -1,0 +1,138 @@
+"""A figure of images with their true boxes and the detections drawn in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from eureka_nlg.errors import require
+from eureka_nlg.report.panels import color_of
+from eureka_nlg.report.theme import INK, MUTED, themed
+from eureka_nlg.vision.detection.instances import Categories
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["detection_figure", "draw_detections"]
+
+_WIDTH, _TITLE = 9.0, 0.25  # inches: four panels, a line of text
+_OUTLINE = "#ffffff"
+
+
+@themed
+def detection_figure(
+    images: Sequence[Tensor],
+    predictions: Sequence[Mapping[str, Any]],
+    truth: Sequence[Mapping[str, Any]],
+    categories: Categories,
+    *,
+    least_score: float = 0.3,
+    title: str = "Detections",
+) -> Figure:
+    """Two panels for each image: the true boxes with their classes, and the detections with class and score.
+
+    Args:
+        images: ``[3, H, W]`` uint8 each.
+        predictions: of each image ``boxes`` ``[n, 4]`` (left, top, right, bottom in pixels), ``labels`` and
+            ``scores`` ``[n]``, as torchvision's detectors return them.
+        truth: of each image ``boxes`` and ``labels``.
+        categories: names of the labels.
+        least_score: detections below it are not drawn.
+        title: above the panels.
+    """
+    columns = max(1, min(2, len(images)))  # of pairs
+    panel = _WIDTH / 4
+    shapes = [image.shape[1] / image.shape[2] for image in images]
+    heights = [panel * max(shapes[i : i + columns]) + _TITLE for i in range(0, len(images), columns)]
+    figure: Figure = require("matplotlib.figure", extra="report").Figure(
+        figsize=(2 * columns * panel, sum(heights) + 2 * _TITLE), layout="constrained", facecolor="white"
+    )
+    figure.suptitle(f"{title}, with a score of {least_score:g} or more", x=0.01, ha="left")
+    grid = figure.add_gridspec(len(heights) or 1, 2 * columns, height_ratios=heights or None)
+    for index, (image, detected, true) in enumerate(zip(images, predictions, truth)):
+        row, column = divmod(index, columns)
+        kept = [
+            position for position, score in enumerate(detected["scores"].tolist()) if score >= least_score
+        ]
+        names = [categories.names[label] for label in true["labels"].tolist()]
+        _draw_panel(figure.add_subplot(grid[row, 2 * column]), image, "true boxes", true, names)
+        scored = [
+            f"{categories.names[int(detected['labels'][position])]} {float(detected['scores'][position]):.2f}"
+            for position in kept
+        ]
+        chosen = {key: detected[key][kept] for key in ("boxes", "labels")}
+        _draw_panel(figure.add_subplot(grid[row, 2 * column + 1]), image, "detections", chosen, scored)
+    return figure
+
+
+def draw_detections(
+    images: Sequence[Tensor],
+    predictions: Sequence[Mapping[str, Any]],
+    truth: Sequence[Mapping[str, Any]],
+    categories: Categories,
+    path: str | os.PathLike[str],
+    **options: Any,
+) -> None:
+    """Write :func:`detection_figure` of the same arguments to a PNG, whole or not at all."""
+    path = Path(path)
+    figure = detection_figure(images, predictions, truth, categories, **options)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(temporary, format="png", dpi=200)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _draw_panel(axes: Axes, image: Tensor, title: str, target: Mapping[str, Any], texts: list[str]) -> None:
+    patches = require("matplotlib.patches", extra="report")
+    effects = require("matplotlib.patheffects", extra="report")
+    height, width = image.shape[1:]
+    axes.imshow(image.permute(1, 2, 0).cpu().numpy(), extent=(0, width, height, 0), interpolation="nearest")
+    axes.set_axis_off()
+    axes.set_anchor("N")
+    axes.set_title(f"{title}: {len(texts)}", fontsize=8, color=MUTED, fontweight="normal", pad=3)
+    boxes, labels = target["boxes"].tolist(), target["labels"].tolist()
+    # the largest first, so that a small box lies on a large one
+    order = sorted(
+        range(len(boxes)), key=lambda i: -(boxes[i][2] - boxes[i][0]) * (boxes[i][3] - boxes[i][1])
+    )
+    for index in order:
+        (left, top, right, bottom), color = boxes[index], color_of(labels[index])
+        axes.add_patch(
+            patches.Rectangle(
+                (left, top),
+                right - left,
+                bottom - top,
+                fill=False,
+                edgecolor=color,
+                linewidth=1.3,
+                path_effects=[effects.Stroke(linewidth=2.6, foreground=_OUTLINE), effects.Normal()],
+            )
+        )
+    for index in order:
+        left, top = (max(corner, 0.0) for corner in boxes[index][:2])  # no text is drawn at a point outside
+        above = top > 0.08 * height  # else there is no room above the box
+        color = color_of(labels[index])
+        axes.annotate(
+            texts[index],
+            (left, top),
+            (0.5, 1.0 if above else -1.5),
+            textcoords="offset points",
+            va="bottom" if above else "top",
+            fontsize=5.5,
+            color=_readable_on(color),
+            bbox={"boxstyle": "square,pad=0.12", "facecolor": color, "edgecolor": "none"},
+        )
+
+
+def _readable_on(color: str) -> str:
+    """White or ink, whichever stands out from the colour."""
+    red, green, blue = (int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    return "#ffffff" if 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2 < 0.3 else INK

@@ -1,0 +1,142 @@
+"""A detection run in its folder: started, gone on with, evaluated."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from eureka_nlg.errors import MissingExtraError
+from eureka_nlg.vision.detection.config import DetectionConfig
+from eureka_nlg.vision.detection.data import DetectionData, load_detection_data
+from eureka_nlg.vision.detection.evaluation import DetectionScores
+from eureka_nlg.vision.detection.figure import draw_detections
+from eureka_nlg.vision.detection.task import Detection
+from eureka_nlg.vision.run_folder import (
+    CHECKPOINT,
+    FREE_OPTIONS,
+    RESULT,
+    check_folder,
+    load_network,
+    make_accelerator,
+    read_result,
+    read_run_config,
+    run_record,
+    with_precision,
+    write_config,
+)
+from eureka_nlg.vision.training import fit
+from eureka_nlg.vision.training.checkpoint import load_checkpoint, write_json, write_whole
+
+__all__ = ["train_detection_run", "evaluate_detection_run", "DETECTIONS", "FIGURE"]
+
+DETECTIONS = "detections.json"
+"""Detections in the images evaluated on, in COCO's format for results."""
+FIGURE = "detections.png"
+
+_FIGURE_IMAGES = 6
+_FREE = FREE_OPTIONS | {
+    "data.train_images",
+    "data.train_annotations",
+    "data.evaluation_images",
+    "data.evaluation_annotations",
+}
+_log = logging.getLogger(__name__)
+
+
+def train_detection_run(config: DetectionConfig) -> dict[str, Any]:
+    """Train the run of a config in its ``save_dir``, or go on with it; a finished one is left as it is.
+
+    Returns:
+        What ``evaluation.json`` holds.
+
+    Raises:
+        UserError: bad data, a folder of another config, a checkpoint that does not fit.
+        Interrupted: by a signal; the same call goes on.
+    """
+    folder = Path(config.save_dir)
+    accelerator = make_accelerator(config.training)
+    config = with_precision(config, accelerator.device)
+    check_folder(folder, config, _FREE)
+    if (folder / RESULT).is_file():
+        return read_result(folder)
+    checkpoint = folder / CHECKPOINT
+    state = load_checkpoint(checkpoint) if checkpoint.is_file() else None
+    with accelerator.main_process_first():  # files are checked, and weights downloaded, once
+        data = load_detection_data(config.data)
+        task = Detection(config, data, accelerator, resumed=state is not None)
+    if accelerator.is_main_process:
+        write_config(folder, config)
+    fit(task, config, folder, accelerator, state)
+    detections = task.detections()
+    result = _result(task, task.score(detections), folder, config.epochs)
+    if accelerator.is_main_process:
+        text = json.dumps(detections)
+        write_whole(folder / DETECTIONS, lambda file: file.write(text.encode()))
+        _draw(detections, data, folder / FIGURE)
+        write_json(folder / RESULT, result)
+    return result
+
+
+def evaluate_detection_run(
+    folder: Path, overrides: Sequence[str] = (), checkpoint: Path | None = None
+) -> dict[str, Any]:
+    """Evaluate a checkpoint of a run (default: its last) and return what ``evaluation.json`` would hold.
+
+    Args:
+        folder: of the run.
+        overrides: ``key=value``, such as another ``model.score_threshold``.
+        checkpoint: another file, such as ``epoch060.pt``.
+
+    Raises:
+        UserError: no run there, or a checkpoint that does not fit.
+    """
+    config = read_run_config(DetectionConfig, folder, overrides, command="detect")
+    accelerator = make_accelerator(config.training)
+    task = Detection(config, load_detection_data(config.data), accelerator, resumed=True)
+    epoch = load_network(task.network, checkpoint or folder / CHECKPOINT, accelerator.device)
+    return _result(task, task.score(task.detections()), folder, epoch)
+
+
+def _result(task: Detection, scores: DetectionScores, folder: Path, epoch: int) -> dict[str, Any]:
+    return {
+        **dataclasses.asdict(scores),
+        "updates": epoch * task.steps_per_epoch(),
+        "training_images": len(task.data.train),
+        "evaluation_images": len(task.data.evaluation),
+        **run_record(task.config, folder, task.accelerator, epoch),
+    }
+
+
+def _draw(detections: Sequence[Mapping[str, Any]], data: DetectionData, path: Path) -> None:
+    """Draw the first images with boxes, if what draws is installed."""
+    split = data.evaluation
+    examples = (split[index] for index in range(len(split)))
+    shown = list(islice((example for example in examples if len(example[1]["labels"])), _FIGURE_IMAGES))
+    predictions = [_prediction(detections, target["image_id"], data) for _, target in shown]
+    images, truth = [image for image, _ in shown], [target for _, target in shown]
+    try:
+        draw_detections(images, predictions, truth, data.categories, path)
+    except MissingExtraError as error:
+        _log.warning("%s is not drawn: %s", path, error)
+
+
+def _prediction(
+    detections: Sequence[Mapping[str, Any]], image_id: int, data: DetectionData
+) -> dict[str, Tensor]:
+    """Detections of an image as tensors, as the network returned them."""
+    own = [found for found in detections if found["image_id"] == image_id]
+    boxes = torch.tensor([found["bbox"] for found in own]).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    return {
+        "boxes": boxes,
+        "labels": torch.tensor([data.categories.ids.index(found["category_id"]) for found in own]).long(),
+        "scores": torch.tensor([found["score"] for found in own]),
+    }

@@ -1,0 +1,124 @@
+"""Object detection as a task of the training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Subset
+
+from eureka_nlg.errors import require
+from eureka_nlg.vision.detection.config import DetectionConfig
+from eureka_nlg.vision.detection.data import DetectionData, DetectionPart
+from eureka_nlg.vision.detection.evaluation import DetectionScores, coco_detections, evaluate
+from eureka_nlg.vision.detection.model import build_network
+
+__all__ = ["Detection"]
+
+
+class Detection:
+    """A detector and the images it learns from; a :class:`eureka_nlg.vision.training.Task`.
+
+    Args:
+        config: of the run.
+        data: its images.
+        accelerator: of Hugging Face accelerate.
+        resumed: the network's weights come from a checkpoint of the run.
+
+    Attributes:
+        network: what learns.
+        signature: of the training images.
+    """
+
+    def __init__(
+        self, config: DetectionConfig, data: DetectionData, accelerator: Any, resumed: bool = False
+    ) -> None:
+        self.config, self.data, self.accelerator = config, data, accelerator
+        self.signature = data.signature
+        torch.manual_seed(config.seed)
+        self.network = build_network(config, data.class_counts, pretrained=not resumed)
+        self._batches = data.batches(
+            batch_size=config.training.batch_size,
+            seed=config.seed,
+            steps_per_epoch=config.steps_per_epoch,
+            process=accelerator.process_index,
+            processes=accelerator.num_processes,
+            workers=config.data.workers,
+            accumulate=config.training.accumulate,
+            pin_memory=accelerator.device.type == "cuda",
+        )
+
+    def steps_per_epoch(self) -> int:
+        """Updates of a round."""
+        return self.config.steps_per_epoch
+
+    def learning_rate(self, step: int) -> float:
+        """Learning rate of an update."""
+        return self.config.learning_rate(step)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Nothing changes from round to round."""
+
+    def batches(self, epoch: int, first_step: int) -> Iterator[list[DetectionPart]]:
+        """Parts of the updates of a round."""
+        return self._batches.epoch(epoch, first_step)
+
+    def loss(self, model: nn.Module, part: DetectionPart) -> Tensor:
+        """Loss of the classes plus that of the boxes, each a mean over the images."""
+        device = self.accelerator.device
+        images = [_unit_range(image, device) for image in part.images]
+        targets = [
+            {name: target[name].to(device, non_blocking=True) for name in ("boxes", "labels")}
+            for target in part.targets
+        ]
+        losses = model(images, targets)
+        return losses["classification"] + losses["bbox_regression"]
+
+    def evaluate(self) -> dict[str, float | None]:
+        """COCO's scores, and the AP of common and rare classes."""
+        scores = self.score(self.detections())
+        return scores.overall | {f"AP.{name}": group["AP"] for name, group in scores.groups.items()}
+
+    def detections(self) -> list[dict[str, Any]]:
+        """Detections in the images to evaluate on, in COCO's format and the order of the images.
+
+        In float32, and one image at a time, so that they do not depend on which images would share a batch
+        and its padding. Processes share the work.
+        """
+        rank, processes = self.accelerator.process_index, self.accelerator.num_processes
+        own = range(rank, len(self.data.evaluation), processes)
+        found = [
+            (index, coco_detections(image_id, prediction, self.data.categories))
+            for index, (image_id, prediction) in zip(own, self._predictions(own))
+        ]
+        if processes > 1:
+            found = sorted(require("accelerate.utils", extra="vision").gather_object(found))
+        return [detection for _, detections in found for detection in detections]
+
+    def score(self, detections: list[dict[str, Any]]) -> DetectionScores:
+        """Scores of all detections."""
+        split = self.data.evaluation
+        return evaluate(
+            split.annotations_path, detections, self.data.categories, self.data.class_counts, split.image_ids
+        )
+
+    def _predictions(self, indices: range) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
+        device = self.accelerator.device
+        loader = DataLoader(
+            Subset(self.data.evaluation, indices),
+            batch_size=None,
+            num_workers=self.config.data.workers,
+            generator=torch.Generator(),  # nothing is drawn, but the loader would take a seed
+        )
+        self.network.eval()
+        with torch.inference_mode():
+            for image, target in loader:
+                [prediction] = self.network([_unit_range(image, device)])
+                yield target["image_id"], {name: value.cpu() for name, value in prediction.items()}
+
+
+def _unit_range(image: Tensor, device: torch.device) -> Tensor:
+    """uint8 -> float32 from 0 to 1, on the device."""
+    return image.to(device, non_blocking=True) / 255

@@ -1,0 +1,122 @@
+"""`eureka vision detect` as a user runs it: from drawn images to scores, and with several processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from eureka_nlg.cli.main import main
+
+pytest.importorskip("torchvision")
+pytest.importorskip("pycocotools")
+
+from eureka_nlg.vision.detection.config import DetectionDataConfig
+from eureka_nlg.vision.detection.shapes_data_set import draw_data_set
+
+SHAPES = Path(__file__).resolve().parents[4] / "configs" / "vision" / "coco_shapes"
+
+
+def data_options(folder: Path) -> list[str]:
+    annotations = folder / "annotations"
+    return [
+        f"data.train_images={folder / 'train'}",
+        f"data.train_annotations={annotations / 'instances_train.json'}",
+        f"data.evaluation_images={folder / 'evaluation'}",
+        f"data.evaluation_annotations={annotations / 'instances_evaluation.json'}",
+        "data.workers=0",
+        "training.device=cpu",
+        "training.precision=float32",
+    ]
+
+
+@pytest.mark.slow
+def test_drawn_shapes_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The whole path, scored on images that were not trained on: without a gradient its AP50 is 0.0.
+
+    Half a minute on a core of its own.
+    """
+    draw_data_set(tmp_path / "shapes", train=120, evaluation=40, size=96, objects=2, imbalance=4)
+    options = [
+        *data_options(tmp_path / "shapes"),
+        "data.min_size=96",
+        "data.max_size=96",
+        "training.schedule_scale=0.15",
+        f"save_dir={tmp_path / 'run'}",
+    ]
+    assert main(["vision", "detect", str(SHAPES / "fl_hfl.yaml"), *options]) == 0
+    result = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    shown = capsys.readouterr().out
+    assert f"{result['overall']['AP']:.2f}" in shown
+    assert "rare (3 classes)" in shown
+    assert result["overall"]["AP50"] > 2
+    assert result["overall"]["AP"] > 0.5
+    assert (tmp_path / "run" / "detections.png").stat().st_size > 10_000
+
+    assert main(["vision", "evaluate", str(tmp_path / "run"), "--json", str(tmp_path / "again.json")]) == 0
+    again = capsys.readouterr().out
+    assert again.startswith(str(tmp_path / "run"))
+    assert shown.endswith(again)  # but for the progress
+    assert json.loads((tmp_path / "again.json").read_text())["overall"] == result["overall"]
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_does(shapes_config: DetectionDataConfig, tmp_path: Path) -> None:
+    """torchrun on gloo. Group normalisation has no statistics of a batch, so the weights agree to rounding.
+
+    Batches of 5 images are shared unevenly, and so are 20 images to evaluate on in the end.
+    """
+    options = [
+        *data_options(Path(shapes_config.train_images).parent),
+        "data.min_size=64",
+        "data.max_size=64",
+        "model.norm=group",
+        "model.score_threshold=0.0",
+        "training.updates=4",
+        "training.batch_size=5",
+        "training.learning_rate=0.01",
+        "training.warmup_updates=0",
+    ]
+    command = ["detect", str(SHAPES / "el_capped.yaml"), *options]
+    assert main(["vision", *command, f"save_dir={tmp_path / 'one'}"]) == 0
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", "-m"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    done = subprocess.run(
+        [*torchrun, "eureka_nlg.cli.main", "vision", *command, f"save_dir={tmp_path / 'two'}"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("AP75") == 1  # one process speaks
+    results = [json.loads((tmp_path / name / "evaluation.json").read_text()) for name in ("one", "two")]
+    assert [result["processes"] for result in results] == [1, 2]
+    one, two = (
+        torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["network"] for name in ("one", "two")
+    )
+    torch.testing.assert_close(two, one, rtol=1e-3, atol=1e-5)
+    found = [json.loads((tmp_path / name / "detections.json").read_text()) for name in ("one", "two")]
+    images = [[detection["image_id"] for detection in detections] for detections in found]
+    assert images[0] == images[1]
+    assert len(set(images[0])) == 20
+
+
+def test_bad_config_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["vision", "detect", str(SHAPES / "fl.yaml"), "training.update=3"]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "did you mean training.updates?" in err
+
+
+def test_options_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["vision", "options", "detection"]) == 0
+    out = capsys.readouterr().out
+    assert "training.milestones=[60000, 80000]\n" in out
+    assert "loss.halted=positive\n" in out
+    assert "model.pretrained=None\n" in out
