@@ -11,12 +11,12 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
 from eureka_nlg.dialogue.plugin import user_dir
 from eureka_nlg.dialogue.quiet import quiet
 from eureka_nlg.errors import UserError, require
+from eureka_nlg.option_files import read_options
 
 __all__ = ["read_config", "fairseq_arguments", "shown_command", "check_arguments", "train"]
 
@@ -27,37 +27,23 @@ def read_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
     """Read a flat YAML mapping of fairseq options, with ``key=value`` overrides on top.
 
     Keys are the options of fairseq-train with or without dashes for underscores; ``data`` is its
-    positional argument. An override ``key=`` takes the key out.
+    positional argument, and ``base`` names another such file, relative to this one, that this one builds on.
+    An override ``key=`` takes the key out.
 
     Raises:
-        UserError: the file is not there, is no YAML or no flat mapping, or an override is no ``key=value``.
+        UserError: a file is not there, is no YAML or no flat mapping, or an override is no ``key=value``.
     """
-    yaml = require("yaml", extra="fairseq")
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not valid UTF-8"
-        raise UserError(
-            f"config {path}: {reason}; expected a YAML file such as those in configs/dialogue"
-        ) from error
-    try:
-        config = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"config {path}: not valid YAML: {error}") from error
-    if not isinstance(config, dict) or not all(isinstance(key, str) for key in config):
-        raise UserError(
-            f"config {path}: expected a mapping of fairseq options to values, `max_epoch: 16` a line"
-        )
-    config = {key.replace("-", "_"): value for key, value in config.items()}
-    for override in overrides:
-        key, separator, value = override.partition("=")
-        if not separator or not key:
-            raise UserError(f"override {override!r}: expected key=value, such as max_epoch=16")
-        config[key.lstrip("-").replace("-", "_")] = yaml.safe_load(value) if value else None
-    for key, value in config.items():
-        if isinstance(value, dict):
-            raise UserError(f"config {path}: {key}: expected one value or a list, got a mapping")
-    return config
+    given = read_options(
+        path,
+        overrides,
+        extra="fairseq",
+        examples="configs/dialogue",
+        override_example="max_epoch=16",
+    )
+    for key, (_, where) in given.items():
+        if "." in key:
+            raise UserError(f"{where}: {key.partition('.')[0]}: expected one value or a list, got a mapping")
+    return {key: value for key, (value, _) in given.items()}
 
 
 def fairseq_arguments(config: Mapping[str, Any]) -> list[str]:

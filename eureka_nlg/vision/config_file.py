@@ -7,19 +7,14 @@ import os
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, asdict, fields, is_dataclass
-from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from eureka_nlg.errors import UserError, require
+from eureka_nlg.option_files import Given, read_options
 
 __all__ = ["read_config", "config_from_dict", "flat", "to_yaml", "described_options"]
 
 T = TypeVar("T")
-
-
-class _Value(NamedTuple):
-    value: Any
-    where: str
 
 
 def read_config(cls: type[T], path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> T:
@@ -33,23 +28,19 @@ def read_config(cls: type[T], path: str | os.PathLike[str], overrides: Sequence[
     Raises:
         UserError: no such file, not YAML, an unknown key, or a value of another type; with file and line.
     """
-    values = _read_file(Path(path), seen=())
-    for override in overrides:
-        key, separator, text = override.partition("=")
-        if not separator or not key:
-            raise UserError(f"override {override!r}: expected key=value, such as training.epochs=60")
-        yaml = require("yaml", extra="vision")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            value = text
-        values[key] = _Value(value, f"override {override!r}")
+    values = read_options(
+        path,
+        overrides,
+        extra="vision",
+        examples="configs/vision",
+        override_example="training.epochs=60",
+    )
     return _build(cls, values)
 
 
 def config_from_dict(cls: type[T], tree: Mapping[str, Any], where: str) -> T:
     """The config of a nested dictionary, as ``dataclasses.asdict`` makes it; ``where`` names it in errors."""
-    return _build(cls, {key: _Value(value, where) for key, value in flat(tree).items()})
+    return _build(cls, {key: Given(value, where) for key, value in flat(tree).items()})
 
 
 def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
@@ -75,46 +66,6 @@ def described_options(cls: type) -> Iterator[tuple[str, str, str, str]]:
         yield key, _shown(hint), str(default), help
 
 
-def _read_file(path: Path, seen: tuple[Path, ...]) -> dict[str, _Value]:
-    yaml = require("yaml", extra="vision")
-    if path.resolve() in seen:
-        raise UserError(f"config {path}: is its own base")
-    try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not valid UTF-8"
-        raise UserError(
-            f"config {path}: {reason}; expected a YAML file such as those in configs/vision"
-        ) from error
-    except yaml.YAMLError as error:
-        raise UserError(f"config {path}: not valid YAML: {error}") from error
-    values: dict[str, _Value] = {}
-    if node is not None:
-        if not isinstance(node, yaml.MappingNode):
-            raise UserError(f"config {path}: expected a mapping of options, such as `seed: 1`")
-        _flatten(node, "", path, values)
-    base = values.pop("base", None)
-    if base is None:
-        return values
-    if not isinstance(base.value, str):
-        raise UserError(f"{base.where}: base: {base.value!r}, expected the name of a YAML file")
-    return {**_read_file(path.parent / base.value, (*seen, path.resolve())), **values}
-
-
-def _flatten(node: Any, prefix: str, path: Path, values: dict[str, _Value]) -> None:
-    yaml = require("yaml", extra="vision")
-    for key_node, value_node in node.value:
-        key = f"{prefix}{key_node.value}"
-        if isinstance(value_node, yaml.MappingNode):
-            _flatten(value_node, f"{key}.", path, values)
-            continue
-        where = f"config {path}, line {key_node.start_mark.line + 1}"
-        if key in values:
-            raise UserError(f"{where}: {key} is given twice")
-        value = yaml.SafeLoader("").construct_document(value_node)
-        values[key] = _Value(value, where)
-
-
 def _leaves(cls: type, prefix: str = "") -> dict[str, tuple[Any, Any, str]]:
     hints = get_type_hints(cls)
     result: dict[str, tuple[Any, Any, str]] = {}
@@ -128,7 +79,7 @@ def _leaves(cls: type, prefix: str = "") -> dict[str, tuple[Any, Any, str]]:
     return result
 
 
-def _build(cls: type[T], values: Mapping[str, _Value]) -> T:
+def _build(cls: type[T], values: Mapping[str, Given]) -> T:
     known = _leaves(cls)
     for key, value in values.items():
         if key in known:
@@ -144,7 +95,7 @@ def _build(cls: type[T], values: Mapping[str, _Value]) -> T:
     return _make(cls, "", values)
 
 
-def _make(cls: type[T], prefix: str, values: Mapping[str, _Value]) -> T:
+def _make(cls: type[T], prefix: str, values: Mapping[str, Given]) -> T:
     hints = get_type_hints(cls)
     arguments = {}
     for field in fields(cls):  # type: ignore[arg-type]
@@ -156,7 +107,7 @@ def _make(cls: type[T], prefix: str, values: Mapping[str, _Value]) -> T:
     return cls(**arguments)
 
 
-def _converted(hint: Any, key: str, given: _Value) -> Any:
+def _converted(hint: Any, key: str, given: Given) -> Any:
     try:
         return _as(hint, given.value)
     except (TypeError, ValueError):

@@ -35,6 +35,22 @@ def test_overrides_replace_add_and_remove(config: Path) -> None:
     assert shown_command(arguments).endswith("--adam-betas '(0.9, 0.98)'")
 
 
+def test_a_config_builds_on_another(config: Path) -> None:
+    (config.parent / "rows").mkdir()
+    row = config.parent / "rows" / "row.yaml"
+    row.write_text("base: ../config.yaml\nlr: 0.1\nno_save:\nmax-epoch: 2\n")
+    expected = {
+        "data": "some/data",
+        "arch": "lstm_convai2",
+        "lr": 0.1,
+        "no_save": None,
+        "patience": 9,
+        "list": [1, 2],
+        "max_epoch": 2,
+    }
+    assert read_config(row, ["--patience=9"]) == expected
+
+
 def test_user_dir_is_the_installed_plugin(config: Path) -> None:
     arguments = fairseq_arguments(read_config(config))
     folder = Path(arguments[arguments.index("--user-dir") + 1])

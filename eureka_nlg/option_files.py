@@ -1,0 +1,99 @@
+"""YAML files of options that build on one another, and ``key=value`` on top: what was given, and where."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from eureka_nlg.errors import UserError, require
+
+__all__ = ["Given", "read_options"]
+
+
+class Given(NamedTuple):
+    """The value of an option.
+
+    Attributes:
+        value: what YAML makes of it.
+        where: file and line, or the override; begins an error's message.
+    """
+
+    value: Any
+    where: str
+
+
+def read_options(
+    path: str | os.PathLike[str],
+    overrides: Sequence[str] = (),
+    *,
+    extra: str,
+    examples: str,
+    override_example: str,
+) -> dict[str, Given]:
+    """Read options: the file's ``base`` first, then the file, then the overrides.
+
+    Args:
+        path: YAML file, a mapping; nested ones become dotted keys. Dashes in keys become underscores. Its key
+            ``base`` names another file, relative to it, that it builds on.
+        overrides: ``key=value``; the value is YAML, or text where it is none.
+        extra: that brings PyYAML.
+        examples, override_example: a folder of such files and an override, for messages.
+
+    Raises:
+        UserError: no such file, not YAML, no mapping, a key given twice, a bad override; with file and line.
+    """
+    yaml = require("yaml", extra=extra)
+    values = _read(yaml, Path(path), (), examples)
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator or not key:
+            raise UserError(f"override {override!r}: expected key=value, such as {override_example}")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            value = text
+        values[_name(key)] = Given(value, f"override {override!r}")
+    return values
+
+
+def _name(key: str) -> str:
+    return key.lstrip("-").replace("-", "_")
+
+
+def _read(yaml: Any, path: Path, seen: tuple[Path, ...], examples: str) -> dict[str, Given]:
+    if path.resolve() in seen:
+        raise UserError(f"config {path}: is its own base")
+    try:
+        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not valid UTF-8"
+        raise UserError(
+            f"config {path}: {reason}; expected a YAML file such as those in {examples}"
+        ) from error
+    except yaml.YAMLError as error:
+        raise UserError(f"config {path}: not valid YAML: {error}") from error
+    values: dict[str, Given] = {}
+    if node is not None:
+        if not isinstance(node, yaml.MappingNode):
+            raise UserError(f"config {path}: expected a mapping of options, such as `seed: 1`")
+        _flatten(yaml, node, "", path, values)
+    base = values.pop("base", None)
+    if base is None:
+        return values
+    if not isinstance(base.value, str):
+        raise UserError(f"{base.where}: base: {base.value!r}, expected the name of a YAML file")
+    return {**_read(yaml, path.parent / base.value, (*seen, path.resolve()), examples), **values}
+
+
+def _flatten(yaml: Any, node: Any, prefix: str, path: Path, values: dict[str, Given]) -> None:
+    for key_node, value_node in node.value:
+        key = f"{prefix}{_name(key_node.value)}"
+        if isinstance(value_node, yaml.MappingNode):
+            _flatten(yaml, value_node, f"{key}.", path, values)
+            continue
+        where = f"config {path}, line {key_node.start_mark.line + 1}"
+        if key in values:
+            raise UserError(f"{where}: {key} is given twice")
+        values[key] = Given(yaml.SafeLoader("").construct_document(value_node), where)
