@@ -64,10 +64,10 @@ def run(folder: Path, rate: float) -> list[float]:
 
 def test_a_loss_that_runs_away_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        losses = run(tmp_path, rate=10.0)
-    assert losses == [-5.0, -25.0, -45.0]  # the mean of 0 and -10, of -20 and -30, of -40 and -50
+        losses = run(tmp_path, rate=50.0)
+    assert losses == [-25.0, -125.0, -225.0]  # the mean of 0 and -50, of -100 and -150, of -200 and -250
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert "epoch 2 is -25" in caplog.text
+    assert "epoch 2 is -125" in caplog.text
     assert "loss.likelihood_cap" in caplog.text
 
 
