@@ -65,6 +65,8 @@ def read_runs(folder: Path) -> list[dict[str, Any]]:
     found = []
     for path in sorted(folder.glob("seed*/evaluation.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
+        source = result["config"]["data"]["source"]
+        result["config"]["data"]["source"] = Path(source).name  # where the images lie is nobody's business
         log = read_log(path.parent / "log.jsonl")
         found.append({**result, "log": [{key: entry[key] for key in ("epoch", "loss")} for entry in log]})
     return found
