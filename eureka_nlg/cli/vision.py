@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,10 +75,12 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def _detect(args: argparse.Namespace) -> int:
+    from eureka_nlg.report.detections import draw_detections
     from eureka_nlg.vision.detection.config import DetectionConfig
     from eureka_nlg.vision.detection.runs import train_detection_run
 
-    return _trained(args, DetectionConfig, train_detection_run, _show_detection)
+    train = partial(train_detection_run, draw=draw_detections)
+    return _trained(args, DetectionConfig, train, _show_detection)
 
 
 def _trained(

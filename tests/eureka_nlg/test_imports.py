@@ -30,11 +30,12 @@ OPTIONAL = [
 # docs: cli -> (dialogue | vision | report) -> metrics, losses -> frequency. All may import errors.
 MAY_IMPORT = {
     "errors": set(),
+    "option_files": set(),
     "frequency": set(),
     "losses": {"frequency"},
     "metrics": {"frequency"},
-    "dialogue": {"metrics", "losses", "frequency"},
-    "vision": {"metrics", "losses", "frequency"},
+    "dialogue": {"option_files", "metrics", "losses", "frequency"},
+    "vision": {"option_files", "metrics", "losses", "frequency"},
     "report": {"metrics", "losses", "frequency"},
     "cli": {"dialogue", "vision", "report", "metrics", "losses", "frequency"},
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from eureka_nlg.errors import MissingExtraError
 from eureka_nlg.vision.detection.config import DetectionConfig
 from eureka_nlg.vision.detection.data import DetectionData, load_detection_data
 from eureka_nlg.vision.detection.evaluation import DetectionScores
-from eureka_nlg.vision.detection.figure import draw_detections
 from eureka_nlg.vision.detection.task import Detection
 from eureka_nlg.vision.run_folder import (
     CHECKPOINT,
@@ -51,8 +50,16 @@ _FREE = FREE_OPTIONS | {
 _log = logging.getLogger(__name__)
 
 
-def train_detection_run(config: DetectionConfig) -> dict[str, Any]:
+Draw = Callable[[list[Tensor], list[dict[str, Tensor]], list[dict[str, Any]], list[str], Path], object]
+"""Draws images, predictions and true boxes with these names of classes to a file."""
+
+
+def train_detection_run(config: DetectionConfig, draw: Draw | None = None) -> dict[str, Any]:
     """Train the run of a config in its ``save_dir``, or go on with it; a finished one is left as it is.
+
+    Args:
+        config: of the run.
+        draw: such as :func:`eureka_nlg.report.detections.draw_detections`; None for no figure.
 
     Returns:
         What ``evaluation.json`` holds.
@@ -80,7 +87,8 @@ def train_detection_run(config: DetectionConfig) -> dict[str, Any]:
     if accelerator.is_main_process:
         text = json.dumps(detections)
         write_whole(folder / DETECTIONS, lambda file: file.write(text.encode()))
-        _draw(detections, data, folder / FIGURE)
+        if draw is not None:
+            _draw(detections, data, folder / FIGURE, draw)
         write_json(folder / RESULT, result)
     return result
 
@@ -115,7 +123,7 @@ def _result(task: Detection, scores: DetectionScores, folder: Path, epoch: int) 
     }
 
 
-def _draw(detections: Sequence[Mapping[str, Any]], data: DetectionData, path: Path) -> None:
+def _draw(detections: Sequence[Mapping[str, Any]], data: DetectionData, path: Path, draw: Draw) -> None:
     """Draw the first images with boxes, if what draws is installed."""
     split = data.evaluation
     examples = (split[index] for index in range(len(split)))
@@ -123,7 +131,7 @@ def _draw(detections: Sequence[Mapping[str, Any]], data: DetectionData, path: Pa
     predictions = [_prediction(detections, target["image_id"], data) for _, target in shown]
     images, truth = [image for image, _ in shown], [target for _, target in shown]
     try:
-        draw_detections(images, predictions, truth, data.categories, path)
+        draw(images, predictions, truth, data.categories.names, path)
     except MissingExtraError as error:
         _log.warning("%s is not drawn: %s", path, error)
 

@@ -13,10 +13,9 @@ pytest.importorskip("matplotlib")
 
 from matplotlib.patches import Rectangle
 
-from eureka_nlg.vision.detection.data import Categories
-from eureka_nlg.vision.detection.figure import detection_figure, draw_detections
+from eureka_nlg.report.detections import detection_figure, draw_detections
 
-CATEGORIES = Categories([3, 7], ["cat", "dog"])
+CLASS_NAMES = ["cat", "dog"]
 
 
 def example(boxes: list[list[float]], labels: list[int], scores: list[float]) -> tuple[Any, Any, Any]:
@@ -34,7 +33,7 @@ EXAMPLES = [
 
 def test_boxes_and_texts() -> None:
     images, predictions, truth = zip(*EXAMPLES)
-    figure = detection_figure(images, predictions, truth, CATEGORIES, least_score=0.3)
+    figure = detection_figure(images, predictions, truth, CLASS_NAMES, least_score=0.3)
     drawn = []
     for axes in figure.axes:
         rectangles = [p for p in axes.patches if isinstance(p, Rectangle)]
@@ -55,7 +54,7 @@ def test_boxes_and_texts() -> None:
 def test_the_file(tmp_path: Path) -> None:
     images, predictions, truth = zip(*EXAMPLES)
     path = tmp_path / "figures" / "detections.png"
-    draw_detections(images, predictions, truth, CATEGORIES, path, title="A run")
+    draw_detections(images, predictions, truth, CLASS_NAMES, path, title="A run")
     with Image.open(path) as picture:
         picture.load()
         assert picture.width == 1800

@@ -12,7 +12,6 @@ from torch import Tensor
 from eureka_nlg.errors import require
 from eureka_nlg.report.panels import color_of
 from eureka_nlg.report.theme import INK, MUTED, themed
-from eureka_nlg.vision.detection.instances import Categories
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,7 +28,7 @@ def detection_figure(
     images: Sequence[Tensor],
     predictions: Sequence[Mapping[str, Any]],
     truth: Sequence[Mapping[str, Any]],
-    categories: Categories,
+    class_names: Sequence[str],
     *,
     least_score: float = 0.3,
     title: str = "Detections",
@@ -41,7 +40,7 @@ def detection_figure(
         predictions: of each image ``boxes`` ``[n, 4]`` (left, top, right, bottom in pixels), ``labels`` and
             ``scores`` ``[n]``, as torchvision's detectors return them.
         truth: of each image ``boxes`` and ``labels``.
-        categories: names of the labels.
+        class_names: of the labels, from 0 on.
         least_score: detections below it are not drawn.
         title: above the panels.
     """
@@ -59,10 +58,10 @@ def detection_figure(
         kept = [
             position for position, score in enumerate(detected["scores"].tolist()) if score >= least_score
         ]
-        names = [categories.names[label] for label in true["labels"].tolist()]
+        names = [class_names[label] for label in true["labels"].tolist()]
         _draw_panel(figure.add_subplot(grid[row, 2 * column]), image, "true boxes", true, names)
         scored = [
-            f"{categories.names[int(detected['labels'][position])]} {float(detected['scores'][position]):.2f}"
+            f"{class_names[int(detected['labels'][position])]} {float(detected['scores'][position]):.2f}"
             for position in kept
         ]
         chosen = {key: detected[key][kept] for key in ("boxes", "labels")}
@@ -74,13 +73,13 @@ def draw_detections(
     images: Sequence[Tensor],
     predictions: Sequence[Mapping[str, Any]],
     truth: Sequence[Mapping[str, Any]],
-    categories: Categories,
+    class_names: Sequence[str],
     path: str | os.PathLike[str],
     **options: Any,
 ) -> None:
     """Write :func:`detection_figure` of the same arguments to a PNG, whole or not at all."""
     path = Path(path)
-    figure = detection_figure(images, predictions, truth, categories, **options)
+    figure = detection_figure(images, predictions, truth, class_names, **options)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
