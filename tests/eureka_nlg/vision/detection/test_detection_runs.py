@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from eureka_nlg.errors import UserError
+from eureka_nlg.errors import MissingExtraError, UserError
 from eureka_nlg.vision.config_file import read_config
 from eureka_nlg.vision.training import Interrupted
 from eureka_nlg.vision.training.checkpoint import load_checkpoint
@@ -124,10 +124,24 @@ def test_interrupted_and_resumed_is_the_same_bit_for_bit(
     assert detections[0].read_bytes() == detections[1].read_bytes()
 
 
+def test_without_matplotlib_a_run_ends_all_the_same(
+    make_config: MakeConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    def draw(*args: object) -> None:
+        raise MissingExtraError("matplotlib is not installed")
+
+    config = make_config()
+    train_detection_run(config, draw=draw)
+    assert (Path(config.save_dir) / "evaluation.json").is_file()
+    assert "detections.png is not drawn: matplotlib is not installed" in caplog.text
+
+
 def test_a_run_leaves_what_it_found(make_config: MakeConfig, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("matplotlib")
+    from eureka_nlg.report.detections import draw_detections
+
     config = make_config("model.score_threshold=0.0")  # so that an untrained network has detections
-    result = train_detection_run(config)
+    result = train_detection_run(config, draw=draw_detections)
     folder = Path(config.save_dir)
     assert {path.name for path in folder.iterdir()} == {
         "checkpoint.pt",
