@@ -4,7 +4,7 @@
 #   sh scripts/cifar10_lt.sh SOURCE [SCALE]      CIFAR-10 (hub name or folder), and the share of the 200 epochs (0.15)
 #
 # One seed of every method, three of the main ones, two trainings at a time. Finished runs are not run again and
-# interrupted ones go on. With 0.15 about 75 minutes on two cores.
+# interrupted ones go on. With 0.15 about 100 minutes on two quiet cores (estimated from the time of an epoch).
 set -eu
 source=${1:?CIFAR-10: a folder, or uoft-cs/cifar10}
 scale=${2:-0.15}
@@ -35,7 +35,7 @@ hfl_half simplified_el_clamped power_bonus ldam_cb_deferred crt lws"
 # shellcheck disable=SC2086
 sweep one_seed 1 $methods
 # shellcheck disable=SC2086
-sweep three_seeds 1,2,3 ce el_deferred el_cb_deferred $floors
+sweep three_seeds 1,2,3 ce cb_deferred el_deferred el_cb_deferred $floors
 # Without a clamp its loss is soon no number any more, and the command says so.
 sweep diverging 1 simplified_el || true
 
