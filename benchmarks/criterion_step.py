@@ -92,8 +92,8 @@ def main() -> None:
         append(args.out, rows)
 
 
-def configuration(args: argparse.Namespace, criterion: str):
-    """fairseq's configuration of a training with this criterion."""
+def configuration(args: argparse.Namespace, criterion: str, *more: str):
+    """fairseq's configuration of a training with this criterion, and more options."""
     sys.argv = [sys.argv[0], "--user-dir", plugin_dir()]  # fairseq's parser looks there
     arguments = [args.data, "--user-dir", plugin_dir(), "--arch", "lstm_convai2", "--dropout", "0.2"]
     arguments += ["--encoder-hidden-size", str(args.hidden), "--encoder-embed-dim", str(args.embedding)]
@@ -103,6 +103,7 @@ def configuration(args: argparse.Namespace, criterion: str):
         "--label-smoothing",
         str(args.label_smoothing),
         *CRITERIONS[criterion],
+        *more,
     ]
     return convert_namespace_to_omegaconf(
         options.parse_args_and_arch(options.get_training_parser(), arguments)

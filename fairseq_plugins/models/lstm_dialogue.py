@@ -7,18 +7,21 @@ from typing import Any
 
 from fairseq import utils
 from fairseq.models import register_model, register_model_architecture
-from fairseq.models.lstm import LSTMModel, base_architecture
+from fairseq.models.lstm import LSTMDecoder, LSTMEncoder, LSTMModel, base_architecture
 
 from eureka_nlg.errors import UserError
+from fairseq_plugins.models.parallel_decoder import ParallelLSTMDecoder
+from fairseq_plugins.models.residual_encoder import ResidualLSTMEncoder
 
 __all__ = ["LSTMDialogueModel", "lstm_convai2"]
 
 
 @register_model("lstm_dialogue")
 class LSTMDialogueModel(LSTMModel):
-    """fairseq's LSTM model, whose encoder and decoder can share their input embeddings alone.
+    """fairseq's LSTM model as the baseline has it: embeddings shared by both sides, no input feeding.
 
-    fairseq's ``--share-all-embeddings`` ties the output layer as well, which the baseline does not.
+    fairseq's ``--share-all-embeddings`` ties the output layer as well, which the baseline does not; its
+    decoder always feeds the attentional state into the next word, which the baseline does not either.
     """
 
     @staticmethod
@@ -30,6 +33,20 @@ class LSTMDialogueModel(LSTMModel):
             type=str,
             metavar="BOOL",
             help="share the embedding table of encoder and decoder input (requires a joined dictionary)",
+        )
+        parser.add_argument(
+            "--input-feeding",
+            type=str,
+            metavar="BOOL",
+            help="feed what was attended to at one word into the LSTM at the next, as fairseq's lstm does; "
+            "without, the words of a target are computed together, which is several times as fast",
+        )
+        parser.add_argument(
+            "--encoder-residual",
+            type=str,
+            metavar="BOOL",
+            help="add the embeddings of the context's words to the encoder's states, so that attention to a "
+            "word hands on the word itself; needs both to be of one width",
         )
 
     @classmethod
@@ -58,9 +75,63 @@ class LSTMDialogueModel(LSTMModel):
                 "give the file as --encoder-embed-path, or give --share-input-embeddings 0"
             )
         model = super().build_model(args, task)
+        if utils.eval_bool(args.encoder_residual):
+            model.encoder = _residual_encoder(args, model.encoder)
+        if not utils.eval_bool(args.input_feeding):
+            model.decoder = _parallel_decoder(args, model.encoder, model.decoder)
         if shared:
             model.decoder.embed_tokens = model.encoder.embed_tokens
         return model
+
+
+def _residual_encoder(args: argparse.Namespace, encoder: LSTMEncoder) -> ResidualLSTMEncoder:
+    """The encoder that fairseq made, with its embeddings added to its states."""
+    if encoder.output_units != args.encoder_embed_dim:
+        raise UserError(
+            "--encoder-residual adds embeddings to states, which needs equal widths, got --encoder-embed-dim "
+            f"{args.encoder_embed_dim} and states of {encoder.output_units}: change one, or give "
+            "--encoder-residual 0"
+        )
+    return ResidualLSTMEncoder(
+        encoder.dictionary,
+        embed_dim=args.encoder_embed_dim,
+        hidden_size=args.encoder_hidden_size,
+        num_layers=args.encoder_layers,
+        dropout_in=args.encoder_dropout_in,
+        dropout_out=args.encoder_dropout_out,
+        bidirectional=args.encoder_bidirectional,
+        left_pad=encoder.left_pad,
+        pretrained_embed=encoder.embed_tokens,
+        max_source_positions=encoder.max_source_positions,
+    )
+
+
+def _parallel_decoder(
+    args: argparse.Namespace, encoder: LSTMEncoder, decoder: LSTMDecoder
+) -> ParallelLSTMDecoder:
+    """A decoder without input feeding in the place of the one that fairseq made from the same options."""
+    if decoder.attention is None:
+        raise UserError(
+            "--decoder-attention 0: the decoder without input feeding needs attention; give --input-feeding 1"
+        )
+    return ParallelLSTMDecoder(
+        decoder.dictionary,
+        embed_dim=args.decoder_embed_dim,
+        hidden_size=args.decoder_hidden_size,
+        out_embed_dim=args.decoder_out_embed_dim,
+        num_layers=args.decoder_layers,
+        dropout_in=args.decoder_dropout_in,
+        dropout_out=args.decoder_dropout_out,
+        encoder_output_units=encoder.output_units,
+        pretrained_embed=decoder.embed_tokens,
+        share_input_output_embed=args.share_decoder_input_output_embed,
+        adaptive_softmax_cutoff=(
+            utils.eval_str_list(args.adaptive_softmax_cutoff, type=int)
+            if decoder.adaptive_softmax is not None
+            else None
+        ),
+        max_target_positions=decoder.max_target_positions,
+    )
 
 
 @register_model_architecture("lstm_dialogue", "lstm_convai2")
@@ -76,4 +147,8 @@ def lstm_convai2(args: argparse.Namespace) -> None:
     args.decoder_out_embed_dim = getattr(args, "decoder_out_embed_dim", args.decoder_embed_dim)
     args.decoder_attention = getattr(args, "decoder_attention", "1")  # Luong's "general"
     args.share_input_embeddings = getattr(args, "share_input_embeddings", "1")
+    args.input_feeding = getattr(args, "input_feeding", "0")
+    args.encoder_residual = getattr(args, "encoder_residual", "0")
     base_architecture(args)
+    if args.share_all_embeddings:  # as fairseq's build_model sees to later; --branch-from compares options
+        args.share_decoder_input_output_embed = True

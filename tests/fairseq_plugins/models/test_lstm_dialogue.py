@@ -29,7 +29,8 @@ def test_defaults_are_the_baselines(task: Any) -> None:
     assert encoder.lstm.input_size == 256
     assert encoder.lstm.hidden_size == 1024
     assert not encoder.lstm.bidirectional
-    assert len(decoder.layers) == 2
+    assert decoder.lstm.num_layers == 2
+    assert decoder.lstm.input_size == 256  # the embedding alone: no input feeding
     assert decoder.hidden_size == 1024
     assert decoder.fc_out.in_features == 256
     # attention "general": the query goes through a matrix, then a dot product with the source
@@ -43,7 +44,7 @@ def test_defaults_are_the_baselines(task: Any) -> None:
 
 def test_decoder_follows_the_encoder(task: Any) -> None:
     model = build(task, **SMALL, encoder_layers=1, dropout=0.0)
-    assert len(model.decoder.layers) == 1
+    assert model.decoder.lstm.num_layers == 1
     assert model.decoder.hidden_size == 8
     assert model.decoder.embed_tokens.embedding_dim == 6
     assert model.decoder.fc_out.in_features == 6
@@ -58,6 +59,7 @@ def test_everything_can_be_overridden(task: Any) -> None:
         decoder_hidden_size=7,
         decoder_out_embed_dim=4,
         decoder_attention="0",
+        input_feeding="1",
         encoder_bidirectional=True,
         share_input_embeddings="0",
     )
