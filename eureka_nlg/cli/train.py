@@ -4,12 +4,18 @@
 
 The equivalent fairseq-train command is printed first. An interrupted run goes on from its last checkpoint
 when the same command is given again.
+
+Runs that differ only in a loss that begins in a later epoch share the epochs before. With the checkpoints of
+one of them the others need not run these again, and come out the same to the bit:
+
+    eureka train configs/dialogue/convai2_eureka.yaml --branch-from runs/convai2_ce
 """
 
 from __future__ import annotations
 
 import argparse
 
+from eureka_nlg.dialogue.branch import branch_off
 from eureka_nlg.dialogue.training import check_arguments, fairseq_arguments, read_config, shown_command, train
 
 __all__ = ["add_arguments", "run"]
@@ -21,6 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "overrides", nargs="*", metavar="key=value", help="options on top of the file's; key= removes"
     )
+    parser.add_argument(
+        "--branch-from",
+        metavar="RUN",
+        help="begin with the epochs of another run that this one would repeat: its folder, with a checkpoint "
+        "of each epoch, or one of these; ignored by a run that has begun",
+    )
     parser.add_argument("--print-only", action="store_true", help="print the fairseq-train command and stop")
 
 
@@ -30,5 +42,7 @@ def run(args: argparse.Namespace) -> int:
     print(shown_command(arguments), flush=True)
     if args.print_only:
         return 0
-    check_arguments(arguments)
+    parsed = check_arguments(arguments)
+    if args.branch_from is not None and branch_off(args.branch_from, parsed):
+        print(f"begins with {args.branch_from}", flush=True)
     return train(arguments)

@@ -373,3 +373,90 @@ def test_bad_input_is_one_line(
         assert word in last_line
     assert "Traceback" not in result.stdout + result.stderr
     assert not list(tmp_path.rglob("*.pt"))
+
+
+@pytest.fixture(scope="session")
+def plain(tmp_path_factory: pytest.TempPathFactory, train: Any) -> Path:
+    """Checkpoints of the first two epochs of cross-entropy: focal loss with gamma 0, on the same kernel."""
+    folder = tmp_path_factory.mktemp("plain")
+    criterion = {"criterion": "focal", "focal_gamma": 0.0, "encouragement_start_epoch": None, "beta": None}
+    train(folder, no_epoch_checkpoints=None, max_epoch=2, **RESUMABLE, **criterion)
+    return folder
+
+
+def branch(checkpoint: Path, data: Path, save_dir: Path, python: Any, **options: Any) -> Any:
+    """``eureka train`` of the options of the whole run, with ``--branch-from``."""
+    options = {**RESUMABLE, **options}
+    config = save_dir.with_suffix(".yaml")
+    words = arguments(data, save_dir, **options)
+    lines, position = [f"data: {words[0]}"], 1
+    while position < len(words):
+        key, value = words[position][2:], "true"
+        if position + 1 < len(words) and not words[position + 1].startswith("--"):
+            value = words[position + 1]
+            position += 1
+        lines.append(f"{key}: {value!r}" if value != "true" else f"{key}: true")
+        position += 1
+    config.write_text("\n".join(lines) + "\n")
+    return python("-m", "eureka_nlg.cli.main", "train", config, "--branch-from", checkpoint)
+
+
+def test_a_branch_is_the_whole_run(
+    whole: tuple[Path, Log], plain: Path, data: Path, python: Any, tmp_path: Path
+) -> None:
+    result = branch(plain, data, tmp_path / "run", python)  # that is, its checkpoint1.pt
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr
+    assert f"begins with {plain}" in result.stdout
+    log = parse(result.stdout)
+    assert [update["epoch"] for update in log.updates] == [2] * UPDATES_PER_EPOCH + [3] * UPDATES_PER_EPOCH
+    expected = parameters(whole[0] / "checkpoint_last.pt")
+    for name, value in parameters(tmp_path / "run" / "checkpoint_last.pt").items():
+        torch.testing.assert_close(value, expected[name], rtol=0, atol=0)
+    # given again it goes on with its own checkpoint, whatever the branch was
+    again = branch(plain / "checkpoint2.pt", data, tmp_path / "run", python)
+    assert again.returncode == 0
+    assert "begins with" not in again.stdout
+    assert not parse(again.stdout).updates
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "options", "message"),
+    [
+        (
+            "checkpoint2.pt",
+            {},
+            "the new run: its loss is plain cross-entropy for 1 epochs, but",
+        ),
+        ("checkpoint1.pt", {"lr": 0.02}, "lr ('0.01' there, '0.02' here); train without"),
+        ("checkpoint1.pt", {"dropout": 0.3}, "dropout ('0.1' there, '0.3' here)"),
+        ("checkpoint1.pt", {"label_smoothing": 0.2}, "label_smoothing ('0.1' there, '0.2' here)"),
+        ("checkpoint1.pt", {"encoder_hidden_size": 24}, "encoder_hidden_size ('16' there, '24' here)"),
+        ("checkpoint9.pt", {}, "checkpoint9.pt: No such file"),
+    ],
+)
+def test_another_run_is_no_branch(
+    plain: Path,
+    data: Path,
+    python: Any,
+    tmp_path: Path,
+    checkpoint: str,
+    options: dict[str, Any],
+    message: str,
+) -> None:
+    result = branch(plain / checkpoint, data, tmp_path / "run", python, **options)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not list((tmp_path / "run").glob("*"))
+
+
+def test_a_run_that_began_with_its_loss_is_no_source(
+    whole: tuple[Path, Log], data: Path, python: Any, tmp_path: Path
+) -> None:
+    result = branch(whole[0] / "checkpoint_last.pt", data, tmp_path / "run", python)
+    assert result.returncode == 2
+    assert "checkpoint_last.pt: its loss is plain cross-entropy for 1 epochs" in result.stderr
+    middle = whole[0] / f"checkpoint_2_{MID_EPOCH_2}.pt"
+    result = branch(middle, data, tmp_path / "run", python)
+    assert result.returncode == 2
+    assert "is from the middle of an epoch" in result.stderr

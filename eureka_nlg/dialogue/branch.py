@@ -1,0 +1,163 @@
+"""Start a training with the epochs that another one has already run.
+
+A deferred loss is plain cross-entropy before its first epoch. Runs that differ in nothing but what comes
+after share those epochs, so they are run once: the others begin with a checkpoint of the first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from eureka_nlg.errors import UserError, require
+
+__all__ = ["branch_off", "plain_epochs"]
+
+# What may differ: how long the run goes on, what is kept and shown, how validation is done.
+_FREE_SECTIONS = {
+    *("checkpoint", "common_eval", "criterion", "distributed_training", "eval_lm", "generation", "ema"),
+    *("interactive", "job_logging_cfg", "bmuf", "scoring", "tokenizer", "bpe"),
+}
+_FREE = {
+    *("criterion", "max_epoch", "max_update", "stop_time_hours", "stop_min_lr", "tpu", "no_progress_bar"),
+    *("log_format", "log_interval", "log_file", "tensorboard_logdir", "wandb_project", "azureml_logging"),
+    *("num_workers", "num_workers_valid", "data_buffer_size", "disable_validation", "fixed_validation_seed"),
+}
+_FREE_PREFIXES = (
+    "eval_",
+    "best_checkpoint_",
+    "maximize_best_",
+    "validate_",
+    "batch_size_valid",
+    "max_valid_",
+)
+
+_PLAIN = ("cross_entropy", "label_smoothed_cross_entropy")
+_START_EPOCHS = ("encouragement_start_epoch", "loss_start_epoch")
+
+
+def branch_off(source: str | os.PathLike[str], args: argparse.Namespace) -> bool:
+    """Make the checkpoint of one run the beginning of another: ``SAVE_DIR/checkpoint_last.pt``.
+
+    Args:
+        source: checkpoint written at the end of an epoch, or a folder with one of each epoch, of which that
+            of the new run's last plain epoch is taken.
+        args: of the new run, as fairseq parses them.
+
+    Returns:
+        False if the new run has a checkpoint already, with which it goes on; nothing is written then.
+
+    Raises:
+        UserError: no checkpoint of fairseq, one from the middle of an epoch, or one of a run that is not the
+            same up to there; the message names the options that differ.
+    """
+    target = Path(args.save_dir) / "checkpoint_last.pt"
+    if target.exists():
+        return False
+    config = require("fairseq.dataclass.utils", extra="fairseq").convert_namespace_to_omegaconf(args)
+    sections = require("omegaconf", extra="fairseq").OmegaConf.to_container(config, resolve=True)
+    source = Path(source)
+    if source.is_dir():
+        source /= f"checkpoint{plain_epochs(_mapping(sections['criterion']))}.pt"
+    state = _load(source)
+    position = state["extra_state"]["train_iterator"]
+    if position.get("iterations_in_epoch"):
+        raise UserError(f"{source}: is from the middle of an epoch; branch off a checkpointN.pt")
+    num_epochs = position["epoch"] - 1  # at the end of an epoch fairseq notes the next one
+    for criterion, where in ((state["cfg"]["criterion"], source), (sections["criterion"], "the new run")):
+        plain = plain_epochs(_mapping(criterion))
+        if plain < num_epochs:
+            raise UserError(
+                f"{where}: its loss is plain cross-entropy for {plain} epochs, but the checkpoint {source} "
+                f"has {num_epochs}: branch off an earlier one"
+            )
+    differing = sorted(_differences(state["cfg"], sections))
+    if differing:
+        shown = ", ".join(f"{name} ({old!r} there, {new!r} here)" for name, old, new in differing[:10])
+        raise UserError(
+            f"{source}: is from another run than this would be up to epoch {num_epochs}: {shown}; "
+            "train without --branch-from, or give the options of that run"
+        )
+    registry = require("fairseq.criterions", extra="fairseq").CRITERION_REGISTRY
+    state["optimizer_history"][-1]["criterion_name"] = registry[args.criterion].__name__
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.partial")
+    try:
+        torch.save(state, temporary)
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
+
+
+def plain_epochs(criterion: Mapping[str, Any]) -> float:
+    """How many epochs a criterion is plain cross-entropy for, infinite for ever.
+
+    Args:
+        criterion: its options by name, and its own name as ``_name``.
+    """
+    name = criterion.get("_name")
+    if name in _PLAIN or (name == "focal" and criterion.get("focal_gamma") == 0.0):
+        return float("inf")
+    starts = [int(criterion[option]) for option in _START_EPOCHS if option in criterion]
+    return starts[0] - 1 if starts else 0
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        for key in ("cfg", "extra_state", "optimizer_history", "last_optimizer_state"):
+            state[key]
+        return dict(state)
+    except OSError as error:
+        raise UserError(
+            f"{path}: {error.strerror or error}; expected a checkpoint of fairseq-train"
+        ) from error
+    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path}: not a checkpoint of fairseq-train with its optimiser ({type(error).__name__})"
+        ) from error
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> set[tuple[str, Any, Any]]:
+    """Name, old and new value of the options that decide the epochs before the branch."""
+    before, after = _deciding(old), _deciding(new)
+    return {
+        (name, _shown(before[name]), _shown(after[name]))
+        for name in before.keys() & after.keys()
+        if _shown(before[name]) != _shown(after[name])
+    }
+
+
+def _deciding(config: Mapping[str, Any]) -> dict[str, Any]:
+    known: dict[str, Any] = {"label_smoothing": _mapping(config["criterion"]).get("label_smoothing", 0.0)}
+    free = set(_FREE)
+    for name, section in config.items():
+        if name != "model" and section is not None:
+            values = _mapping(section)
+            if name in _FREE_SECTIONS:
+                free |= values.keys()
+            else:
+                known |= values
+    # The namespace of the model holds every option of the command line, its own among them.
+    return {
+        name: value
+        for name, value in {**_mapping(config["model"]), **known}.items()
+        if (name not in free or name == "label_smoothing") and not name.startswith((*_FREE_PREFIXES, "_"))
+    }
+
+
+def _mapping(section: Any) -> dict[str, Any]:
+    return dict(vars(section)) if isinstance(section, argparse.Namespace) else dict(section)
+
+
+def _shown(value: Any) -> str:
+    """Text, so that 1 and "1", a list and a tuple compare as fairseq's two parsers leave them."""
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
