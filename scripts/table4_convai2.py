@@ -1,0 +1,210 @@
+"""Collect the runs of scripts/table4_convai2.sh: one JSON, the tables of the results page, figures.
+
+python scripts/table4_convai2.py runs/convai2_small --out docs/results/convai2
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from eureka_nlg.report.figures import likelihood_by_group, training_curves
+from eureka_nlg.report.panels import add_legend, color_of, marker_of, new_figure, set_log_axis
+from eureka_nlg.report.theme import themed, write_figure
+from eureka_nlg.report.training_log import read_log
+
+# Config -> what the tables call it. The rows of Table 4 come first.
+ROWS = {"ce": "CE", "fl1": "FL, gamma 1", "fl2": "FL, gamma 2", "el": "EL"}
+LABELS = ROWS | {
+    "fl1_from_start": "FL, gamma 1, from the first epoch",
+    "el_mean_weight": "EL, mean weight one",
+    "el_beta0": "EL, encouragement one for all",
+    "el_beta0_capped": "EL, encouragement one for all, cap 0.9",
+    "el_beta09": "EL, beta 0.9",
+    "el_beta09_capped": "EL, beta 0.9, cap 0.9",
+    "el_beta099": "EL, beta 0.99",
+    "el_beta09999": "EL, beta 0.9999",
+    "el_beta09999_capped": "EL, beta 0.9999, cap 0.9",
+    "el_early": "EL from epoch 4",
+    "el_late": "EL from epoch 8",
+    "el_capped": "EL, cap 0.9",
+    "el_mean_weight_capped": "EL, mean weight one, cap 0.9",
+    "simplified_el": "simplified EL",
+    "power_bonus": "power bonus",
+    "cb": "CB",
+    "el_cb": "EL + CB",
+    "ce_longer": "CE, 14 epochs",
+    "el_longer": "EL, 14 epochs",
+    "ce_no_residual": "CE, encoder without residual",
+}
+DECODINGS = {"beam1": "greedy", "beam5": "beam 5"}
+COLUMNS = {
+    "macro_f": "macro F",
+    "micro_f": "micro F",
+    "diversity_4": "4-gram diversity",
+    "parlai_f1": "ParlAI F1",
+    "macro_f_tail": "macro F, tail",
+    "distinct_replies": "distinct replies",
+    "word_types": "word types",
+    "mean_length": "words a reply",
+    "ppl": "ppl",
+}
+CURVES = ("ppl", "likelihood", "bonus", "reward", "macro_f", "micro_f", "diversity_4")
+
+Runs = dict[str, list[dict[str, Any]]]
+
+
+def main() -> None:
+    """Read, write, print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("runs", type=Path, help="folder with CONFIG/seedN and the scores")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the JSON and the figures")
+    args = parser.parse_args()
+    found = {name: read_runs(args.runs, name) for name in LABELS}
+    runs = {name: seeds for name, seeds in found.items() if seeds}
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / "runs.json").write_text(json.dumps(runs, indent=1) + "\n", encoding="utf-8")
+    for decoding, label in DECODINGS.items():
+        print(f"\n{label}\n\n{table(runs, decoding)}\n\n{tests(runs, decoding)}")
+    rows = {label: runs[name][0]["curves"] for name, label in ROWS.items() if name in runs}
+    write_figure(diversity_against_perplexity(runs), args.out, "diversity_against_perplexity")
+    write_figure(f_by_band(runs), args.out, "f_by_band")
+    measures = {"ppl": "perplexity", "macro_f": "macro F (%)", "diversity_4": "4-gram diversity (%)"}
+    write_figure(training_curves(rows, measures, title=""), args.out, "training_curves")
+
+
+def read_runs(folder: Path, name: str) -> list[dict[str, Any]]:
+    """What each finished seed of a config left: scores by decoding, tests against CE, curves."""
+    found = []
+    for run in sorted((folder / name).glob("seed*")):
+        seed = int(run.name.removeprefix("seed"))
+        log = run / "fairseq.log"
+        if not log.is_file():
+            continue
+        curves = {
+            measure: {split: list(points.items()) for split, points in by_split.items()}
+            for measure, by_split in read_log(log).curves.items()
+            if measure in CURVES
+        }
+        result: dict[str, Any] = {"seed": seed, "scores": {}, "against_ce": {}, "curves": curves}
+        for decoding in DECODINGS:
+            path = folder / f"scores.{decoding}.seed{seed}.json"
+            document = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+            if name not in document:
+                continue
+            replies = (run / f"replies.test.{decoding}.txt").read_text(encoding="utf-8").splitlines()
+            scores = dict(document[name]["scores"])
+            scores["distinct_replies"] = len(set(replies))
+            scores["word_types"] = len({word for reply in replies for word in reply.split()})
+            perplexity = run / f"replies.test.{decoding}.perplexity"
+            if perplexity.is_file():
+                scores["ppl"] = float(perplexity.read_text())
+            result["scores"][decoding] = scores
+            differences = document.get("significance", {}).get("differences", {})
+            result["against_ce"][decoding] = {
+                metric: systems[name] for metric, systems in differences.items() if name in systems
+            }
+        if result["scores"]:
+            found.append(result)
+    return found
+
+
+def table(runs: Runs, decoding: str) -> str:
+    """Mean over the seeds, and the standard deviation of the sample."""
+    names = [name for name in runs if any(decoding in run["scores"] for run in runs[name])]
+    columns = [
+        key for key in COLUMNS if any(key in r["scores"].get(decoding, {}) for n in names for r in runs[n])
+    ]
+    lines = [
+        "| " + " | ".join(["loss", "seeds", *(COLUMNS[key] for key in columns)]) + " |",
+        "|" + "---|" * (len(columns) + 2),
+    ]
+    for name in names:
+        scores = [run["scores"][decoding] for run in runs[name] if decoding in run["scores"]]
+        cells = [LABELS[name], str(len(scores))]
+        cells += [spread([score[key] for score in scores if key in score]) for key in columns]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def tests(runs: Runs, decoding: str) -> str:
+    """Difference from cross-entropy of the same seed, with its 95 % interval and p of randomisation."""
+    metrics = ("macro_f", "micro_f", "diversity_4")
+    lines = [
+        "| loss | seed | " + " | ".join(COLUMNS[metric] for metric in metrics) + " |",
+        "|---|---|---|---|---|",
+    ]
+    for name in runs:
+        for run in runs[name]:
+            differences = run["against_ce"].get(decoding, {})
+            if differences:
+                cells = [difference(differences[metric]) for metric in metrics]
+                lines.append(f"| {LABELS[name]} | {run['seed']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def difference(found: dict[str, Any]) -> str:
+    """Difference, interval and p, in bold where the p-value is below 5 %."""
+    p_value = found["p_randomisation"]
+    text = f"{found['value']:+.2f} [{found['low']:+.2f}, {found['high']:+.2f}] p {p_value:.3f}"
+    return f"**{text}**" if p_value < 0.05 else text
+
+
+def spread(values: list[float]) -> str:
+    """Mean and standard deviation, with the digits that suit the size."""
+    if not values:
+        return ""
+    mean = statistics.fmean(values)
+    digits = 0 if mean >= 100 else 1 if mean >= 10 else 2
+    deviation = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{mean:,.{digits}f}{deviation}"
+
+
+@themed
+def diversity_against_perplexity(runs: Runs) -> Figure:
+    """Where the epochs of each loss lie: validation perplexity, and diversity of greedy replies."""
+    figure, (axes,) = new_figure(1, False, 1, 3.2, "", width=6.5)
+    lines: dict[str, Any] = {}
+    for index, name in enumerate(name for name in ROWS if name in runs):
+        for run in runs[name]:
+            perplexity, diversity = (dict(run["curves"][key]["valid"]) for key in ("ppl", "diversity_4"))
+            epochs = sorted(perplexity.keys() & diversity.keys())
+            (lines[ROWS[name]],) = axes.plot(
+                [perplexity[epoch] for epoch in epochs],
+                [diversity[epoch] for epoch in epochs],
+                color=color_of(index),
+                marker=marker_of(index),
+                markersize=3.5,
+                linewidth=1,
+            )
+    set_log_axis(axes, "x", "validation perplexity, log scale")
+    axes.set_ylabel("4-gram diversity of greedy replies (%)")
+    add_legend(figure, lines, False)
+    return figure
+
+
+def f_by_band(runs: Runs) -> Figure:
+    """Macro F of the words of each band of training frequency, on the test set."""
+    measures: dict[str, dict[str, dict[str, float]]] = {}
+    for decoding in DECODINGS:
+        systems = {}
+        for name, label in ROWS.items():
+            scores = [run["scores"][decoding] for run in runs.get(name, []) if decoding in run["scores"]]
+            if scores:
+                systems[label] = {
+                    band: statistics.fmean([score[f"macro_f_{band}"] for score in scores])
+                    for band in ("head", "body", "tail")
+                }
+        measures[f"macro F, {DECODINGS[decoding]} (%)"] = systems
+    return likelihood_by_group(measures, title="")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+#!/bin/sh
+# Table 4 of the paper on ConvAI2 at a size for two cores, and what else the Eureka loss could have been set to;
+# docs/results/convai2.md holds what came out.
+#
+#   sh scripts/table4_convai2.sh SOURCE [JOBS]    the folder with train*, valid* and test* files, or the word convai2;
+#                                                 trainings at the same time, one core each (2)
+#
+# Each row of the table with three seeds, everything else with one. Rows that begin as cross-entropy branch off the run
+# of cross-entropy of their seed. Given again after an interruption: what is finished is not done again, and a training
+# goes on from its last epoch. RUNS=DIR and DATA=DIR put runs and data elsewhere than runs/ and data-bin/convai2_small.
+set -eu
+root=$(cd "$(dirname "$0")/.." && pwd)
+script=$root/scripts/table4_convai2.sh
+source=${1:?the folder with the corpus, or the word convai2}
+case $source in /*) ;; *) [ ! -d "$source" ] || source=$PWD/$source ;; esac
+cd "$root"
+bin=${VENV:-.venv}/bin
+data=${DATA:-data-bin/convai2_small}
+runs=${RUNS:-runs/convai2_small}
+# The allocator keeps what it has, and each process has one core.
+export MALLOC_MMAP_THRESHOLD_=8589934592 MALLOC_TRIM_THRESHOLD_=17179869184 MALLOC_TOP_PAD_=67108864 OMP_NUM_THREADS=1
+
+# One piece of work, for which this script calls itself: train CONFIG SEED, or decode CONFIG SEED.
+train() {
+    config=$1 seed=$2 folder=$runs/$1/seed$2
+    [ ! -f "$folder/trained" ] || return 0
+    mkdir -p "$folder"
+    echo "train $config, seed $seed"
+    set -- "configs/dialogue/convai2_small/$config.yaml" "data=$data" "save_dir=$folder" "seed=$seed"
+    case $config in
+    ce | ce_no_residual | *_from_start) ;;
+    *_longer) # goes on where the shorter one has ended
+        shorter=$runs/${config%_longer}/seed$seed
+        [ -f "$folder/checkpoint_last.pt" ] || cp "$shorter/checkpoint_last.pt" "$shorter/fairseq.log" "$folder"
+        ;;
+    *) set -- "$@" --branch-from "$runs/ce/seed$seed" ;;
+    esac
+    "$bin/eureka" train "$@" >>"$folder/output.txt" 2>&1 || { tail -n 5 "$folder/output.txt" >&2; return 1; }
+    touch "$folder/trained"
+}
+decode() {
+    folder=$runs/$1/seed$2
+    for beam in ${BEAMS:-1 5}; do
+        replies=$folder/replies.test.beam$beam.txt
+        [ ! -f "$replies" ] || continue
+        echo "decode $1, seed $2, beam $beam"
+        [ $beam = 1 ] && perplexity=--perplexity || perplexity=
+        "$bin/eureka" generate "$folder/checkpoint_last.pt" --data "$data" --split test --beam $beam \
+            --batch-size 128 --out "$replies" $perplexity >/dev/null
+    done
+}
+case ${2-} in train | decode)
+    "$2" "$3" "$4"
+    exit
+    ;;
+esac
+
+all() { xargs -P "$jobs" -L 1 sh "$script" "$source" "$1"; }
+runs_of() { # CONFIG... for each of $seeds
+    for seed in $seeds; do
+        printf "%s $seed\n" "$@"
+    done
+}
+jobs=${2:-2}
+rows="ce fl1 fl2 el"
+others=$(cd configs/dialogue/convai2_small && for config in *.yaml; do echo "${config%.yaml}"; done |
+    grep -vxE 'ce|fl1|fl2|el')
+
+[ -d "$data" ] || "$bin/eureka" prepare "$source" --out "$data" --both-sides --tokenizer nltk --history-turns 1 \
+    --min-count 3
+# the names hold no spaces, so they may be split here
+# shellcheck disable=SC2086
+{
+    seeds="1 2 3" && runs_of ce | all train
+    seeds="1 2 3" && runs_of $rows | all train
+    seeds=1 && runs_of $others | all train
+    seeds="1 2 3" && runs_of $rows | all decode
+    seeds=1 && runs_of $others | all decode
+}
+
+# Scores of all systems of a seed, each compared with cross-entropy.
+for seed in 1 2 3; do
+    for beam in ${BEAMS:-1 5}; do
+        systems=ce=$runs/ce/seed$seed/replies.test.beam$beam.txt
+        for replies in "$runs"/*/seed"$seed"/replies.test.beam"$beam".txt; do
+            name=$(basename "$(dirname "$(dirname "$replies")")")
+            [ "$name" = ce ] || systems="$systems $name=$replies"
+        done
+        # shellcheck disable=SC2086
+        "$bin/eureka" evaluate --hypotheses $systems --references "$data/references/test.txt" \
+            --train-targets "$data" --significance --json "$runs/scores.beam$beam.seed$seed.json" \
+            --metrics macro_f micro_f parlai_f1 diversity_1 diversity_4 entropy_4 mean_length copies novelty_4 \
+            macro_f_head macro_f_body macro_f_tail >"$runs/scores.beam$beam.seed$seed.txt"
+    done
+done
+folders=
+for row in $rows; do
+    folders="$folders $runs/$row/seed1/checkpoint_last.pt"
+done
+# shellcheck disable=SC2086
+"$bin/eureka" analyse $folders --names CE "FL 1" "FL 2" EL --data "$data" --out "$runs/analysis.json" \
+    --figures "$runs/figures"
+"$bin/python" scripts/table4_convai2.py "$runs" --out "$runs/results"

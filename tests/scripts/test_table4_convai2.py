@@ -1,0 +1,86 @@
+"""The collection of the runs behind docs/results/convai2.md, on two made-up losses."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("matplotlib")
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+RESAMPLED = {"low": -0.5, "high": 0.7, "p_resampling": 0.2}
+
+
+@pytest.fixture
+def script() -> Any:
+    spec = importlib.util.spec_from_file_location("table4_convai2", SCRIPTS / "table4_convai2.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """Cross-entropy with two seeds and EL with one, scored greedily."""
+    metrics = ("macro_f", "micro_f", "diversity_4", "macro_f_head", "macro_f_body", "macro_f_tail")
+    for seed, names in ((1, ("ce", "el")), (2, ("ce",))):
+        document: dict[str, Any] = {"significance": {"differences": {metric: {} for metric in metrics}}}
+        for name in names:
+            folder = tmp_path / name / f"seed{seed}"
+            folder.mkdir(parents=True)
+            (folder / "replies.test.beam1.txt").write_text("i run .\ni run .\nhi\n")
+            (folder / "replies.test.beam1.perplexity").write_text("40.5\n")
+            lines = [
+                f"2026-01-31 12:00:0{epoch} | INFO | valid | epoch 00{epoch} | valid on 'valid' subset | "
+                f"ppl {50 - epoch} | macro_f {0.1 * epoch} | diversity_4 {epoch + seed}"
+                for epoch in (1, 2)
+            ]
+            (folder / "fairseq.log").write_text("\n".join(lines) + "\n")
+            document[name] = {"scores": dict.fromkeys(metrics, float(seed))}
+        if "el" in names:
+            for p_value, metric in enumerate(metrics):
+                found = {**RESAMPLED, "value": 0.1, "p_randomisation": 0.01 + p_value}
+                document["significance"]["differences"][metric]["el"] = found
+        (tmp_path / f"scores.beam1.seed{seed}.json").write_text(json.dumps(document))
+    return tmp_path
+
+
+def test_tables_json_and_figures(
+    script: Any, runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["table4_convai2.py", str(runs), "--out", str(runs / "results")])
+    script.main()
+    printed = capsys.readouterr().out
+    # macro F 1 and 2; three replies, two of them different, with four word types
+    row = next(line for line in printed.splitlines() if line.startswith("| CE |"))
+    assert row.startswith("| CE | 2 | 1.50 ± 0.71 | 1.50 ± 0.71 | 1.50 ± 0.71 |")
+    assert row.endswith("| 2.00 ± 0.00 | 4.00 ± 0.00 | 40.5 ± 0.0 |")
+    assert "| EL | 1 | 1.00 |" in printed
+    # only the first p-value is below 5 %
+    assert "| EL | 1 | **+0.10 [-0.50, +0.70] p 0.010** | +0.10 [-0.50, +0.70] p 1.010 |" in printed
+    found = json.loads((runs / "results" / "runs.json").read_text())
+    assert [run["seed"] for run in found["ce"]] == [1, 2]
+    assert found["ce"][1]["curves"]["diversity_4"]["valid"] == [[1, 3.0], [2, 4.0]]
+    for name in ("diversity_against_perplexity", "f_by_band", "training_curves"):
+        assert (runs / "results" / f"{name}.png").stat().st_size > 5000
+
+
+def test_the_recipe_is_a_shell_script_that_knows_every_config() -> None:
+    recipe = SCRIPTS / "table4_convai2.sh"
+    assert subprocess.run(["sh", "-n", recipe], check=False).returncode == 0
+    result = subprocess.run(["sh", recipe], capture_output=True, text=True, check=False)
+    assert result.returncode != 0
+    assert "the folder with the corpus" in result.stderr
+
+
+def test_every_config_has_a_name_in_the_tables(script: Any) -> None:
+    folder = SCRIPTS.parent / "configs" / "dialogue" / "convai2_small"
+    assert {path.stem for path in folder.glob("*.yaml")} == set(script.LABELS)
