@@ -119,13 +119,16 @@ def _summary(manifest: Mapping[str, Any], out: Path) -> str:
 
 
 def _next_command(manifest: Mapping[str, Any], out: Path) -> str:
-    """A command that trains on the folder, in any working directory and from an installed package too."""
-    arguments = ["--arch", "lstm_convai2", "--criterion", "eureka", "--optimizer", "adam", "--lr", "0.001"]
-    arguments += ["--clip-norm", "1", "--batch-size", "64", "--required-batch-size-multiple", "1"]
-    arguments += ["--best-checkpoint-metric", "ppl"]
+    """A command that trains on the folder, in any working directory and from an installed package too.
+
+    Not at the paper's size, but a model that uses its context on a small corpus: docs/results/convai2.md.
+    """
+    width = str(manifest["vectors"]["width"]) if "vectors" in manifest else "256"
+    arguments = ["--arch", "lstm_convai2", "--encoder-embed-dim", width, "--encoder-hidden-size", width]
+    arguments += ["--encoder-residual", "1", "--share-all-embeddings", "--criterion", "eureka"]
     if "vectors" in manifest:
-        width, path = str(manifest["vectors"]["width"]), str(out / "vectors.txt")
-        for side in ("encoder", "decoder"):
-            arguments += [f"--{side}-embed-dim", width, f"--{side}-embed-path", path]
+        arguments += ["--encoder-embed-path", str(out / "vectors.txt")]
+    arguments += ["--optimizer", "adam", "--lr", "0.002", "--clip-norm", "1", "--batch-size", "32"]
+    arguments += ["--required-batch-size-multiple", "1", "--best-checkpoint-metric", "ppl"]
     arguments += ["--save-dir", "runs/eureka"]
     return f'fairseq-train {shlex.quote(str(out))} --user-dir "$(eureka plugin-dir)" {shlex.join(arguments)}'
