@@ -63,8 +63,9 @@ runs_of() { # CONFIG... for each of $seeds
 }
 jobs=${2:-2}
 rows="ce fl1 fl2 el"
+longer="ce_longer fl1_longer fl2_longer el_longer"
 others=$(cd configs/dialogue/convai2_small && for config in *.yaml; do echo "${config%.yaml}"; done |
-    grep -vxE 'ce|fl1|fl2|el')
+    grep -vxE '(ce|fl1|fl2|el)(_longer)?')
 
 [ -d "$data" ] || "$bin/eureka" prepare "$source" --out "$data" --both-sides --tokenizer nltk --history-turns 1 \
     --min-count 3
@@ -73,31 +74,41 @@ others=$(cd configs/dialogue/convai2_small && for config in *.yaml; do echo "${c
 {
     seeds="1 2 3" && runs_of ce | all train
     seeds="1 2 3" && runs_of $rows | all train
+    seeds="1 2 3" && runs_of $longer | all train
     seeds=1 && runs_of $others | all train
-    seeds="1 2 3" && runs_of $rows | all decode
+    seeds="1 2 3" && runs_of $longer $rows | all decode
     seeds=1 && runs_of $others | all decode
 }
 
-# Scores of all systems of a seed, each compared with cross-entropy.
+# Scores of all systems of a seed, each compared with the cross-entropy of as many epochs.
+score() { # BASELINE SEED BEAM CONFIG...: those that have been decoded
+    baseline=$1 seed=$2 beam=$3
+    shift 3
+    systems=
+    for name in "$baseline" "$@"; do
+        replies=$runs/$name/seed$seed/replies.test.beam$beam.txt
+        [ ! -f "$replies" ] || systems="$systems $name=$replies"
+    done
+    [ -n "$systems" ] || return 0
+    # shellcheck disable=SC2086
+    "$bin/eureka" evaluate --hypotheses $systems --references "$data/references/test.txt" --train-targets "$data" \
+        --significance --json "$runs/scores.$baseline.beam$beam.seed$seed.json" \
+        --metrics macro_f micro_f parlai_f1 diversity_1 diversity_4 entropy_4 mean_length copies novelty_4 \
+        macro_f_head macro_f_body macro_f_tail >"$runs/scores.$baseline.beam$beam.seed$seed.txt"
+}
 for seed in 1 2 3; do
     for beam in ${BEAMS:-1 5}; do
-        systems=ce=$runs/ce/seed$seed/replies.test.beam$beam.txt
-        for replies in "$runs"/*/seed"$seed"/replies.test.beam"$beam".txt; do
-            name=$(basename "$(dirname "$(dirname "$replies")")")
-            [ "$name" = ce ] || systems="$systems $name=$replies"
-        done
         # shellcheck disable=SC2086
-        "$bin/eureka" evaluate --hypotheses $systems --references "$data/references/test.txt" \
-            --train-targets "$data" --significance --json "$runs/scores.beam$beam.seed$seed.json" \
-            --metrics macro_f micro_f parlai_f1 diversity_1 diversity_4 entropy_4 mean_length copies novelty_4 \
-            macro_f_head macro_f_body macro_f_tail >"$runs/scores.beam$beam.seed$seed.txt"
+        score ce_longer $seed $beam ${longer#ce_longer}
+        # shellcheck disable=SC2086
+        score ce $seed $beam ${rows#ce} $others
     done
 done
-folders=
-for row in $rows; do
-    folders="$folders $runs/$row/seed1/checkpoint_last.pt"
+checkpoints=
+for row in $longer; do
+    checkpoints="$checkpoints $runs/$row/seed1/checkpoint_last.pt"
 done
 # shellcheck disable=SC2086
-"$bin/eureka" analyse $folders --names CE "FL 1" "FL 2" EL --data "$data" --out "$runs/analysis.json" \
+"$bin/eureka" analyse $checkpoints --names CE "FL 1" "FL 2" EL --data "$data" --out "$runs/analysis.json" \
     --figures "$runs/figures"
 "$bin/python" scripts/table4_convai2.py "$runs" --out "$runs/results"

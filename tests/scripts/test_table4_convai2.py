@@ -31,7 +31,7 @@ def script() -> Any:
 def runs(tmp_path: Path) -> Path:
     """Cross-entropy with two seeds and EL with one, scored greedily."""
     metrics = ("macro_f", "micro_f", "diversity_4", "macro_f_head", "macro_f_body", "macro_f_tail")
-    for seed, names in ((1, ("ce", "el")), (2, ("ce",))):
+    for seed, names in ((1, ("ce_longer", "el_longer")), (2, ("ce_longer",))):
         document: dict[str, Any] = {"significance": {"differences": {metric: {} for metric in metrics}}}
         for name in names:
             folder = tmp_path / name / f"seed{seed}"
@@ -45,11 +45,11 @@ def runs(tmp_path: Path) -> Path:
             ]
             (folder / "fairseq.log").write_text("\n".join(lines) + "\n")
             document[name] = {"scores": dict.fromkeys(metrics, float(seed))}
-        if "el" in names:
+        if "el_longer" in names:
             for p_value, metric in enumerate(metrics):
                 found = {**RESAMPLED, "value": 0.1, "p_randomisation": 0.01 + p_value}
-                document["significance"]["differences"][metric]["el"] = found
-        (tmp_path / f"scores.beam1.seed{seed}.json").write_text(json.dumps(document))
+                document["significance"]["differences"][metric]["el_longer"] = found
+        (tmp_path / f"scores.ce_longer.beam1.seed{seed}.json").write_text(json.dumps(document))
     return tmp_path
 
 
@@ -67,8 +67,8 @@ def test_tables_json_and_figures(
     # only the first p-value is below 5 %
     assert "| EL | 1 | **+0.10 [-0.50, +0.70] p 0.010** | +0.10 [-0.50, +0.70] p 1.010 |" in printed
     found = json.loads((runs / "results" / "runs.json").read_text())
-    assert [run["seed"] for run in found["ce"]] == [1, 2]
-    assert found["ce"][1]["curves"]["diversity_4"]["valid"] == [[1, 3.0], [2, 4.0]]
+    assert [run["seed"] for run in found["ce_longer"]] == [1, 2]
+    assert found["ce_longer"][1]["curves"]["diversity_4"]["valid"] == [[1, 3.0], [2, 4.0]]
     for name in ("diversity_against_perplexity", "f_by_band", "training_curves"):
         assert (runs / "results" / f"{name}.png").stat().st_size > 5000
 
