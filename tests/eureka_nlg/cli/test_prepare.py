@@ -9,19 +9,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from eureka_nlg.cli.main import main
+from eureka_nlg.dialogue.plugin import plugin_dir
 
 pytest.importorskip("fairseq")
 pytest.importorskip("datasets")
-
-from fairseq import tasks
-
-from eureka_nlg.dialogue.plugin import plugin_dir
-from eureka_nlg.dialogue.training import check_arguments
-from fairseq_plugins.models.residual_encoder import ResidualLSTMEncoder
 
 GOOD = "1 your persona: i run.\n2 hi\thello you\n3 so ?\tso what\n"
 
@@ -52,21 +48,29 @@ def test_summary_and_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert (folder / "out" / "references" / "train.txt").read_text() == "hello you\nso what\n"
 
 
+_BUILD = """
+import sys
+from fairseq import tasks
+from eureka_nlg.dialogue.training import check_arguments
+args = check_arguments(sys.argv[1:])
+task = tasks.setup_task(args)
+encoder = task.build_model(args).encoder
+row = encoder.embed_tokens.weight[task.source_dictionary.index("hi")]
+print(type(encoder).__name__, len(row), row[:3].tolist())
+"""
+
+
 @pytest.mark.parametrize("vectors", [[], ["--vectors", "v.txt"]], ids=["no vectors", "vectors"])
 def test_the_next_command_builds_a_model(
-    folder: Path, capsys: pytest.CaptureFixture[str], vectors: list[str]
+    folder: Path, capsys: pytest.CaptureFixture[str], python: Any, vectors: list[str]
 ) -> None:
     (folder / "v.txt").write_text("hi 1 2 3\nso 3 4 5\n? 2 2 1\n")
     assert main(["prepare", "corpus", "--out", "out", *vectors]) == 0
     command = capsys.readouterr().out.splitlines()[-1].replace('"$(eureka plugin-dir)"', plugin_dir())
-    args = check_arguments(shlex.split(command)[1:])
-    task = tasks.setup_task(args)
-    encoder = task.build_model(args).encoder
-    assert isinstance(encoder, ResidualLSTMEncoder)
-    assert encoder.embed_tokens.embedding_dim == (3 if vectors else 256)
-    if vectors:
-        row = encoder.embed_tokens.weight[task.source_dictionary.index("hi")]
-        assert row.tolist() == [1.0, 2.0, 3.0]
+    built = python("-c", _BUILD, *shlex.split(command)[1:], cwd=folder)
+    assert built.returncode == 0, built.stderr
+    expected = "ResidualLSTMEncoder 3 [1.0, 2.0, 3.0]" if vectors else "ResidualLSTMEncoder 256 ["
+    assert built.stdout.splitlines()[-1].startswith(expected)
 
 
 def test_overwrite(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
