@@ -6,9 +6,9 @@ The equivalent fairseq-train command is printed first. An interrupted run goes o
 when the same command is given again.
 
 Runs that differ only in a loss that begins in a later epoch share the epochs before. With the checkpoints of
-one of them the others need not run these again, and come out the same to the bit:
+one of them the others need not run these again, and come out the same, to the bit where both use one kernel:
 
-    eureka train configs/dialogue/convai2_eureka.yaml --branch-from runs/convai2_ce
+    eureka train configs/dialogue/convai2_small/el.yaml --branch-from runs/convai2_small/ce
 """
 
 from __future__ import annotations
