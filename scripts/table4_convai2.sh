@@ -8,6 +8,7 @@
 # Each row of the table with three seeds, everything else with one. Rows that begin as cross-entropy branch off the run
 # of cross-entropy of their seed. Given again after an interruption: what is finished is not done again, and a training
 # goes on from its last epoch. RUNS=DIR and DATA=DIR put runs and data elsewhere than runs/ and data-bin/convai2_small.
+# Needs flock, of util-linux.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 script=$root/scripts/table4_convai2.sh
@@ -20,20 +21,33 @@ runs=${RUNS:-runs/convai2_small}
 # The allocator keeps what it has, and each process has one core.
 export MALLOC_MMAP_THRESHOLD_=8589934592 MALLOC_TRIM_THRESHOLD_=17179869184 MALLOC_TOP_PAD_=67108864 OMP_NUM_THREADS=1
 
-# One piece of work, for which this script calls itself: train CONFIG SEED, or decode CONFIG SEED.
+# Pieces of work, for which this script calls itself: reach CONFIG SEED trains what a run goes on from, the run, and
+# decodes. A run is locked while it is worked on, so those that share its beginning wait for it.
 train() {
-    config=$1 seed=$2 folder=$runs/$1/seed$2
+    case $1 in
+    ce | ce_no_residual | *_from_start) parent= ;;
+    *_longer) parent=${1%_longer} ;; # goes on where the shorter one has ended
+    *) parent=ce ;;
+    esac
+    [ -z "$parent" ] || sh "$script" "$source" train "$parent" "$2"
+    mkdir -p "$runs/$1/seed$2"
+    # shellcheck disable=SC2086 # no word at all where nothing precedes
+    flock "$runs/$1/seed$2/lock" sh "$script" "$source" train_from "$1" "$2" $parent
+}
+train_from() {
+    config=$1 seed=$2 parent=${3-} folder=$runs/$1/seed$2
     [ ! -f "$folder/trained" ] || return 0
-    mkdir -p "$folder"
     echo "train $config, seed $seed"
     set -- "configs/dialogue/convai2_small/$config.yaml" "data=$data" "save_dir=$folder" "seed=$seed"
     case $config in
-    ce | ce_no_residual | *_from_start) ;;
-    *_longer) # goes on where the shorter one has ended
-        shorter=$runs/${config%_longer}/seed$seed
-        [ -f "$folder/checkpoint_last.pt" ] || cp "$shorter/checkpoint_last.pt" "$shorter/fairseq.log" "$folder"
+    *_longer)
+        if [ ! -f "$folder/checkpoint_last.pt" ]; then
+            cp "$runs/$parent/seed$seed/fairseq.log" "$folder"
+            cp "$runs/$parent/seed$seed/checkpoint_last.pt" "$folder/copying"
+            mv "$folder/copying" "$folder/checkpoint_last.pt"
+        fi
         ;;
-    *) set -- "$@" --branch-from "$runs/ce/seed$seed" ;;
+    *) [ -z "$parent" ] || set -- "$@" --branch-from "$runs/$parent/seed$seed" ;;
     esac
     "$bin/eureka" train "$@" >>"$folder/output.txt" 2>&1 || { tail -n 5 "$folder/output.txt" >&2; return 1; }
     touch "$folder/trained"
@@ -49,36 +63,31 @@ decode() {
             --batch-size 128 --out "$replies" $perplexity >/dev/null
     done
 }
-case ${2-} in train | decode)
-    "$2" "$3" "$4"
+reach() {
+    train "$1" "$2"
+    flock "$runs/$1/seed$2/lock" sh "$script" "$source" decode "$1" "$2"
+}
+case ${2-} in train | train_from | decode | reach)
+    work=$2
+    shift 2
+    "$work" "$@"
     exit
     ;;
 esac
 
-all() { xargs -P "$jobs" -L 1 sh "$script" "$source" "$1"; }
-runs_of() { # CONFIG... for each of $seeds
-    for seed in $seeds; do
-        printf "%s $seed\n" "$@"
-    done
-}
 jobs=${2:-2}
-rows="ce fl1 fl2 el"
-longer="ce_longer fl1_longer fl2_longer el_longer"
+rows="ce el fl1 fl2"
+longer="ce_longer el_longer fl1_longer fl2_longer"
 others=$(cd configs/dialogue/convai2_small && for config in *.yaml; do echo "${config%.yaml}"; done |
     grep -vxE '(ce|fl1|fl2|el)(_longer)?')
 
 [ -d "$data" ] || "$bin/eureka" prepare "$source" --out "$data" --both-sides --tokenizer nltk --history-turns 1 \
     --min-count 3
-# the names hold no spaces, so they may be split here
-# shellcheck disable=SC2086
 {
-    seeds="1 2 3" && runs_of ce | all train
-    seeds="1 2 3" && runs_of $rows | all train
-    seeds="1 2 3" && runs_of $longer | all train
-    seeds=1 && runs_of $others | all train
-    seeds="1 2 3" && runs_of $longer $rows | all decode
-    seeds=1 && runs_of $others | all decode
-}
+    for config in $longer; do printf "$config %s\n" 1 2 3; done
+    for config in $others; do echo "$config 1"; done
+    for config in $rows; do printf "$config %s\n" 1 2 3; done
+} | xargs -P "$jobs" -L 1 sh "$script" "$source" reach
 
 # Scores of all systems of a seed, each compared with the cross-entropy of as many epochs.
 score() { # BASELINE SEED BEAM CONFIG...: those that have been decoded

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -79,6 +81,102 @@ def test_the_recipe_is_a_shell_script_that_knows_every_config() -> None:
     result = subprocess.run(["sh", recipe], capture_output=True, text=True, check=False)
     assert result.returncode != 0
     assert "the folder with the corpus" in result.stderr
+
+
+STAND_IN = """#!/bin/sh
+# Notes what it is called with, and leaves the files of the real command.
+case $1 in
+prepare) mkdir -p "$4" ;;
+train)
+    shift
+    for word; do case $word in save_dir=*) folder=${word#save_dir=} ;; esac; done
+    run=${folder#"$RUNS"/}
+    [ ! -f "$folder/checkpoint_last.pt" ] || goes_on=" after $(cat "$folder/checkpoint_last.pt")"
+    case $* in *--branch-from*) eval "branch=\\${$#}" && goes_on=" off ${branch#"$RUNS"/}" ;; esac
+    echo "begin $run${goes_on-}" >>"$CALLS"
+    [ "$run" != "${FAILS-}" ] || { echo "out of memory" && exit 1; }
+    echo "$run" >"$folder/checkpoint_last.pt" && touch "$folder/fairseq.log"
+    echo "end $run" >>"$CALLS" ;;
+generate)
+    while [ "$1" != --out ]; do shift; done
+    echo "replies ${2#"$RUNS"/}" >>"$CALLS" && touch "$2" ;;
+*) echo "$1" >>"$CALLS" ;;
+esac
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Any:
+    """Run the recipe, with a stand-in for eureka and for Python, and return how it ended and the calls."""
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    (commands / "eureka").write_text(STAND_IN)
+    (commands / "python").write_text('#!/bin/sh\necho "collect" >>"$CALLS"\n')
+    for command in commands.iterdir():
+        command.chmod(0o755)
+    calls = tmp_path / "calls"
+
+    def run(fails: str = "") -> tuple[subprocess.CompletedProcess[str], list[str]]:
+        calls.write_text("")
+        result = subprocess.run(
+            ["sh", SCRIPTS / "table4_convai2.sh", tmp_path, "3"],
+            env=os.environ
+            | {
+                "VENV": str(tmp_path),
+                "DATA": str(tmp_path / "data"),
+                "RUNS": str(tmp_path / "runs"),
+                "CALLS": str(calls),
+                "FAILS": fails,
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return result, calls.read_text().splitlines()
+
+    return run
+
+
+@pytest.mark.skipif(shutil.which("flock") is None, reason="the recipe locks a run with flock")
+def test_the_recipe_trains_each_run_once_after_what_it_goes_on_from(recipe: Any, script: Any) -> None:
+    result, calls = recipe()
+    assert result.returncode == 0
+    seeds = {name: (1, 2, 3) if name in script.ROWS | script.NINE_EPOCHS else (1,) for name in script.LABELS}
+    runs = [f"{name}/seed{seed}" for name in seeds for seed in seeds[name]]
+    assert sorted(call.split()[1] for call in calls if call.startswith("begin")) == sorted(runs)
+    assert sorted(call for call in calls if call.startswith("replies")) == sorted(
+        f"replies {run}/replies.test.beam{beam}.txt" for run in runs for beam in (1, 5)
+    )
+    begun = {call.split()[1]: (place, call) for place, call in enumerate(calls) if call.startswith("begin")}
+    for run, (place, call) in begun.items():
+        name, seed = run.split("/")
+        if name.endswith("_longer"):
+            parent = f"{name.removesuffix('_longer')}/{seed}"
+            assert call == f"begin {run} after {parent}"
+        elif name in {"ce", "ce_no_residual", "fl1_from_start"}:
+            assert call == f"begin {run}"
+            continue
+        else:
+            parent = f"ce/{seed}"
+            assert call == f"begin {run} off {parent}"
+        assert calls.index(f"end {parent}") < place
+    assert calls[-2:] == ["analyse", "collect"]
+
+
+@pytest.mark.skipif(shutil.which("flock") is None, reason="the recipe locks a run with flock")
+def test_the_recipe_goes_on_after_a_training_that_failed(recipe: Any) -> None:
+    result, calls = recipe(fails="cb/seed1")
+    assert result.returncode != 0
+    assert "out of memory" in result.stderr
+    assert "evaluate" not in calls
+    result, calls = recipe()
+    assert result.returncode == 0
+    assert [call for call in calls if call.split()[0] not in {"evaluate", "analyse", "collect"}] == [
+        "begin cb/seed1 off ce/seed1",
+        "end cb/seed1",
+        "replies cb/seed1/replies.test.beam1.txt",
+        "replies cb/seed1/replies.test.beam5.txt",
+    ]
 
 
 def test_every_config_has_a_name_in_the_tables(script: Any) -> None:
