@@ -41,6 +41,7 @@ VARIANTS = {
     "el_late": "EL from epoch 8",
     "el_capped": "EL, cap 0.9",
     "el_mean_weight_capped": "EL, mean weight one, cap 0.9",
+    "el_scale4_capped": "EL, four times the encouragement, cap 0.9",
     "simplified_el": "simplified EL",
     "power_bonus": "power bonus",
     "cb": "CB",

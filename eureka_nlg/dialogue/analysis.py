@@ -25,7 +25,7 @@ from eureka_nlg.metrics.likelihood import ALL, GroupLikelihood, LikelihoodStatis
 
 __all__ = ["DialogueAnalysis"]
 
-_PAPER = (0.999, "effective_number", "mean_measure")  # shown where no model has an encouragement
+_PAPER = (0.999, "effective_number", "mean_measure", 1.0)  # shown where no model has an encouragement
 
 
 class DialogueAnalysis:
@@ -63,7 +63,7 @@ class DialogueAnalysis:
         self._cpu = cpu
         self._symbols: list[str] = []
         self._systems: dict[str, Document] = {}
-        self._encouragements: dict[str, tuple[float, str, str]] = {}
+        self._encouragements: dict[str, tuple[float, str, str, float]] = {}
 
     def add(self, name: str, run: Run) -> None:
         """Score the references with one more model.
@@ -87,7 +87,8 @@ class DialogueAnalysis:
         if "encouragement_normalization" in model.criterion:
             keys = ("beta", "encouragement_measure", "encouragement_normalization")
             beta, measure, normalization = (model.criterion[key] for key in keys)
-            setting = (float(beta), str(measure), str(normalization))
+            scale = float(model.criterion.get("encouragement_scale", 1.0))  # later than the first checkpoints
+            setting = (float(beta), str(measure), str(normalization), scale)
             self._encouragements[encouragement_label(*setting)] = setting
 
     def document(self) -> Document:

@@ -145,12 +145,14 @@ def encouragement_block(
     beta: float = 0.999,
     measure: str = "effective_number",
     normalization: str = "mean_measure",
+    scale: float = 1.0,
 ) -> Document:
     """The weight of the bonus for each training count that occurs (paper, Eq. 9).
 
     Args:
         class_counts: [C] training count of each class.
         beta, measure, normalization: see :func:`eureka_nlg.frequency.encouragement`.
+        scale: factor on every weight.
 
     Returns:
         ``counts`` rising (thinned out as in :func:`corpus_block`) and their ``weights``.
@@ -164,16 +166,17 @@ def encouragement_block(
     counts, positions = np.unique(occurring, return_index=True)
     weights = encouragement(occurring, beta, measure=measure, normalization=normalization).double().numpy()
     chosen = _thinned(len(counts))
-    return {"counts": counts[chosen].tolist(), "weights": weights[positions[chosen]].tolist()}
+    return {"counts": counts[chosen].tolist(), "weights": (scale * weights[positions[chosen]]).tolist()}
 
 
-def encouragement_label(beta: float, measure: str, normalization: str) -> str:
+def encouragement_label(beta: float, measure: str, normalization: str, scale: float = 1.0) -> str:
     """How a legend calls an encouragement.
 
     >>> encouragement_label(0.999, "effective_number", "mean_measure")
     'beta 0.999, mean_measure'
     """
-    return f"{f'beta {beta:g}' if measure == 'effective_number' else measure}, {normalization}"
+    times = "" if scale == 1.0 else f", times {scale:g}"
+    return f"{f'beta {beta:g}' if measure == 'effective_number' else measure}, {normalization}{times}"
 
 
 def read_analysis(path: str | Path) -> Document:

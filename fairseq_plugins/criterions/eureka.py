@@ -40,6 +40,9 @@ class EurekaCriterionConfig(LogitsCriterionConfig):
             "help": "mean measure over measure (the paper's), or its inverse with mean one over the words"
         },
     )
+    encouragement_scale: float = field(
+        default=1.0, metadata={"help": "factor on every encouragement; the paper's has none"}
+    )
     bonus: ChoiceEnum(["likelihood", "power"]) = field(  # type: ignore[valid-type]
         default="likelihood", metadata={"help": "log(1 - p), or -p ** gamma"}
     )
@@ -107,13 +110,14 @@ class EurekaCriterion(LogitsCriterion):
         return {**super().statistics(log_odds, target), "bonus": bonus, "reward": reward}
 
     def _encouragement(self, counts: Any) -> Tensor:
-        return encouragement(
+        weights = encouragement(
             counts,
             self.cfg.beta,
             measure=str(self.cfg.encouragement_measure),
             normalization=str(self.cfg.encouragement_normalization),
             dtype=torch.float32,
         )
+        return weights * self.cfg.encouragement_scale
 
 
 def _check(cfg: EurekaCriterionConfig) -> None:
@@ -122,6 +126,8 @@ def _check(cfg: EurekaCriterionConfig) -> None:
         raise UserError(f"--beta must lie in [0, 1), got {cfg.beta}")
     if cfg.class_balanced_beta is not None and not 0.0 <= cfg.class_balanced_beta < 1.0:
         raise UserError(f"--class-balanced-beta must lie in [0, 1), got {cfg.class_balanced_beta}")
+    if not 0.0 <= cfg.encouragement_scale < math.inf:
+        raise UserError(f"--encouragement-scale must be zero or positive, got {cfg.encouragement_scale}")
     if not 0.0 < cfg.bonus_gamma < math.inf:
         raise UserError(f"--bonus-gamma must be positive, got {cfg.bonus_gamma}")
     if cfg.bonus_threshold is not None and not 0.0 <= cfg.bonus_threshold < 1.0:

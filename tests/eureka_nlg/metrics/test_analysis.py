@@ -91,11 +91,14 @@ def test_encouragement(normalization: str) -> None:
     )
     assert found["counts"] == [1, 7, 60, 400]
     assert found["weights"] == pytest.approx([factor / size for size in sizes.values()], rel=1e-6)
+    thrice = encouragement_block(COUNTS, 0.9, "effective_number", normalization, 3.0)
+    assert thrice["weights"] == pytest.approx([3 * factor / size for size in sizes.values()], rel=1e-6)
 
 
 def test_labels() -> None:
     assert encouragement_label(0.9999, "effective_number", "mean_weight") == "beta 0.9999, mean_weight"
     assert encouragement_label(0.9999, "count", "mean_measure") == "count, mean_measure"
+    assert encouragement_label(0.9, "count", "mean_measure", 0.5) == "count, mean_measure, times 0.5"
 
 
 def change(path: str, value: Any) -> Any:

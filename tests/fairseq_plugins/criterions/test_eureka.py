@@ -100,6 +100,7 @@ def test_bonus_options_reach_the_loss(task: Any, model: Any, sample: Any, target
     cap = 0.1
     cases: list[tuple[dict[str, Any], Tensor]] = [
         ({"bonus": "power", "bonus_gamma": 2.0}, weight * -(p**2)),
+        ({"encouragement_scale": 4.0}, 4 * weight * (1 - p).log()),
         ({"bonus_threshold": 0.05}, weight * torch.where(p > phi, (1 - p).log() - (1 - phi).log(), 0)),
         (
             {"likelihood_cap": cap},
@@ -283,6 +284,8 @@ BAD_OPTIONS = [
     ({"beta": math.nan}, "--beta.*nan"),
     ({"label_smoothing": 1.0}, r"--label-smoothing.*1\.0"),
     ({"encouragement_start_epoch": 0}, "--encouragement-start-epoch.*0"),
+    ({"encouragement_scale": -1.0}, r"--encouragement-scale.*-1\.0"),
+    ({"encouragement_scale": math.nan}, "--encouragement-scale.*nan"),
     ({"bonus_gamma": 0.0}, r"--bonus-gamma.*0\.0"),
     ({"bonus_gamma": math.inf}, "--bonus-gamma.*inf"),
     ({"bonus_threshold": 1.0}, r"--bonus-threshold.*1\.0"),
