@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from scipy.stats import ttest_1samp
 
 from eureka_nlg.report.figures import likelihood_by_group, training_curves
 from eureka_nlg.report.panels import add_legend, color_of, marker_of, new_figure, set_log_axis
@@ -50,7 +51,8 @@ VARIANTS = {
 LABELS = ROWS | NINE_EPOCHS | VARIANTS
 # The tests compare each with the cross-entropy of as many epochs.
 BASELINES = dict.fromkeys(ROWS, "ce_longer")
-DECODINGS = {"beam1": "greedy", "beam5": "beam 5"}
+DECODINGS = {"beam1": "greedy", "beam5": "beam 5", "sample": "sampled, top-p 0.9"}
+TESTED = ("macro_f", "micro_f", "diversity_4")
 COLUMNS = {
     "macro_f": "macro F",
     "micro_f": "micro F",
@@ -80,10 +82,13 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "runs.json").write_text(json.dumps(runs, indent=1) + "\n", encoding="utf-8")
     for decoding, label in DECODINGS.items():
-        print(f"\n{label}\n\n{table(runs, decoding)}\n\n{tests(runs, decoding)}")
+        print(
+            f"\n{label}", table(runs, decoding), over_seeds(runs, decoding), tests(runs, decoding), sep="\n\n"
+        )
     rows = {label: runs[name][0]["curves"] for name, label in ROWS.items() if name in runs}
     write_figure(diversity_against_perplexity(runs), args.out, "diversity_against_perplexity")
     write_figure(f_by_band(runs), args.out, "f_by_band")
+    write_figure(lead_by_epoch(runs), args.out, "lead_by_epoch")
     measures = {"ppl": "perplexity", "macro_f": "macro F (%)", "diversity_4": "4-gram diversity (%)"}
     write_figure(training_curves(rows, measures, title=""), args.out, "training_curves")
 
@@ -145,17 +150,37 @@ def table(runs: Runs, decoding: str) -> str:
 
 def tests(runs: Runs, decoding: str) -> str:
     """Difference from cross-entropy of the same seed, with its 95 % interval and p of randomisation."""
-    metrics = ("macro_f", "micro_f", "diversity_4")
     lines = [
-        "| loss | seed | " + " | ".join(COLUMNS[metric] for metric in metrics) + " |",
+        "| loss | seed | " + " | ".join(COLUMNS[metric] for metric in TESTED) + " |",
         "|---|---|---|---|---|",
     ]
     for name in runs:
         for run in runs[name]:
             differences = run["against_ce"].get(decoding, {})
             if differences:
-                cells = [difference(differences[metric]) for metric in metrics]
+                cells = [difference(differences[metric]) for metric in TESTED]
                 lines.append(f"| {LABELS[name]} | {run['seed']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def over_seeds(runs: Runs, decoding: str) -> str:
+    """Difference from cross-entropy, mean over the seeds, with 95 % interval and p of the paired t-test."""
+    lines = [
+        "| loss | seeds | " + " | ".join(COLUMNS[metric] for metric in TESTED) + " |",
+        "|---|---|---|---|---|",
+    ]
+    for name in runs:
+        found = [run["against_ce"][decoding] for run in runs[name] if run["against_ce"].get(decoding)]
+        if len(found) < 2:
+            continue
+        cells = []
+        for metric in TESTED:
+            differences = [seed[metric]["value"] for seed in found]
+            test = ttest_1samp(differences, 0.0)
+            low, high = test.confidence_interval(0.95)
+            value = {"value": statistics.fmean(differences), "low": low, "high": high}
+            cells.append(difference(value | {"p_randomisation": test.pvalue}))
+        lines.append(f"| {LABELS[name]} | {len(found)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -195,6 +220,39 @@ def diversity_against_perplexity(runs: Runs) -> Figure:
             )
     set_log_axis(axes, "x", "validation perplexity, log scale")
     axes.set_ylabel("4-gram diversity of greedy replies (%)")
+    add_legend(figure, lines, False)
+    return figure
+
+
+@themed
+def lead_by_epoch(runs: Runs) -> Figure:
+    """How far each loss is ahead of the cross-entropy of its seed, epoch by epoch, on the validation set."""
+    measures = {"macro_f": "macro F", "diversity_4": "4-gram diversity"}
+    figure, panels = new_figure(len(measures), False, 2, 2.8, "", width=8)
+    baselines = {run["seed"]: run["curves"] for run in runs.get("ce_longer", [])}
+    lines: dict[str, Any] = {}
+    for axes, (key, label) in zip(panels, measures.items(), strict=True):
+        for index, name in enumerate(ROWS):
+            leads: dict[int, list[float]] = {}
+            for run in runs.get(name, []) if name != "ce_longer" else []:
+                against = dict(baselines.get(run["seed"], {}).get(key, {}).get("valid", []))
+                for epoch, value in run["curves"][key]["valid"]:
+                    if epoch in against:
+                        leads.setdefault(epoch, []).append(value - against[epoch])
+            if not leads:
+                continue
+            epochs = sorted(leads)
+            for epoch in epochs:
+                axes.plot([epoch] * len(leads[epoch]), leads[epoch], ".", color=color_of(index), alpha=0.35)
+            (lines[ROWS[name]],) = axes.plot(
+                epochs,
+                [statistics.fmean(leads[epoch]) for epoch in epochs],
+                color=color_of(index),
+                marker=marker_of(index),
+                markersize=4,
+            )
+        axes.axhline(0.0, color="0.6", linewidth=0.8)
+        axes.set(xlabel="epoch", ylabel=f"{label}, points ahead of CE")
     add_legend(figure, lines, False)
     return figure
 

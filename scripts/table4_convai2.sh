@@ -54,13 +54,20 @@ train_from() {
 }
 decode() {
     folder=$runs/$1/seed$2
-    for beam in ${BEAMS:-1 5}; do
-        replies=$folder/replies.test.beam$beam.txt
+    for decoding in ${DECODINGS:-beam1 beam5 sample}; do
+        case $decoding in
+        beam1) options="--beam 1 --perplexity" ;;
+        beam5) options="--beam 5" ;;
+        sample) # of the rows only
+            case $1 in *_longer) options="--sampling --sampling-topp 0.9 --beam 1 --seed $2" ;; *) continue ;; esac
+            ;;
+        esac
+        replies=$folder/replies.test.$decoding.txt
         [ ! -f "$replies" ] || continue
-        echo "decode $1, seed $2, beam $beam"
-        [ $beam = 1 ] && perplexity=--perplexity || perplexity=
-        "$bin/eureka" generate "$folder/checkpoint_last.pt" --data "$data" --split test --beam $beam \
-            --batch-size 128 --out "$replies" $perplexity >/dev/null
+        echo "decode $1, seed $2, $decoding"
+        # shellcheck disable=SC2086
+        "$bin/eureka" generate "$folder/checkpoint_last.pt" --data "$data" --split test --batch-size 128 \
+            --out "$replies" $options >/dev/null
     done
 }
 reach() {
@@ -90,27 +97,27 @@ others=$(cd configs/dialogue/convai2_small && for config in *.yaml; do echo "${c
 } | xargs -P "$jobs" -L 1 sh "$script" "$source" reach
 
 # Scores of all systems of a seed, each compared with the cross-entropy of as many epochs.
-score() { # BASELINE SEED BEAM CONFIG...: those that have been decoded
-    baseline=$1 seed=$2 beam=$3
+score() { # BASELINE SEED DECODING CONFIG...: those that have been decoded
+    baseline=$1 seed=$2 decoding=$3
     shift 3
     systems=
     for name in "$baseline" "$@"; do
-        replies=$runs/$name/seed$seed/replies.test.beam$beam.txt
+        replies=$runs/$name/seed$seed/replies.test.$decoding.txt
         [ ! -f "$replies" ] || systems="$systems $name=$replies"
     done
     [ -n "$systems" ] || return 0
     # shellcheck disable=SC2086
     "$bin/eureka" evaluate --hypotheses $systems --references "$data/references/test.txt" --train-targets "$data" \
-        --significance --json "$runs/scores.$baseline.beam$beam.seed$seed.json" \
+        --significance --json "$runs/scores.$baseline.$decoding.seed$seed.json" \
         --metrics macro_f micro_f parlai_f1 diversity_1 diversity_4 entropy_4 mean_length copies novelty_4 \
-        macro_f_head macro_f_body macro_f_tail >"$runs/scores.$baseline.beam$beam.seed$seed.txt"
+        macro_f_head macro_f_body macro_f_tail >"$runs/scores.$baseline.$decoding.seed$seed.txt"
 }
 for seed in 1 2 3; do
-    for beam in ${BEAMS:-1 5}; do
+    for decoding in ${DECODINGS:-beam1 beam5 sample}; do
         # shellcheck disable=SC2086
-        score ce_longer $seed $beam ${longer#ce_longer}
+        score ce_longer $seed $decoding ${longer#ce_longer}
         # shellcheck disable=SC2086
-        score ce $seed $beam ${rows#ce} $others
+        score ce $seed $decoding ${rows#ce} $others
     done
 done
 checkpoints=

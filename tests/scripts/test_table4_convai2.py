@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -71,7 +72,7 @@ def test_tables_json_and_figures(
     found = json.loads((runs / "results" / "runs.json").read_text())
     assert [run["seed"] for run in found["ce_longer"]] == [1, 2]
     assert found["ce_longer"][1]["curves"]["diversity_4"]["valid"] == [[1, 3.0], [2, 4.0]]
-    for name in ("diversity_against_perplexity", "f_by_band", "training_curves"):
+    for name in ("diversity_against_perplexity", "f_by_band", "lead_by_epoch", "training_curves"):
         assert (runs / "results" / f"{name}.png").stat().st_size > 5000
 
 
@@ -81,6 +82,41 @@ def test_the_recipe_is_a_shell_script_that_knows_every_config() -> None:
     result = subprocess.run(["sh", recipe], capture_output=True, text=True, check=False)
     assert result.returncode != 0
     assert "the folder with the corpus" in result.stderr
+
+
+def test_differences_over_seeds_are_paired(script: Any) -> None:
+    runs = {
+        "el_longer": [
+            {"against_ce": {"beam1": {metric: {"value": value} for metric in script.TESTED}}}
+            for value in (0.1, 0.3)
+        ],
+        "fl1_longer": [{"against_ce": {"beam1": {}}}],
+    }
+    # mean 0.2, standard error 0.1, t = 2 with one degree of freedom: p = 1 - 2 atan(2) / pi; 12.706 tabulated
+    (line,) = script.over_seeds(runs, "beam1").splitlines()[2:]
+    assert line.startswith(f"| EL | 2 | +0.20 [-1.07, +1.47] p {1 - 2 * math.atan(2) / math.pi:.3f} |")
+
+
+def test_lead_is_that_over_the_same_seed(script: Any) -> None:
+    def curves(values: dict[int, float]) -> dict[str, Any]:
+        return {
+            key: {"valid": [list(point) for point in values.items()]} for key in ("macro_f", "diversity_4")
+        }
+
+    runs = {
+        "ce_longer": [
+            {"seed": 1, "curves": curves({1: 5.0, 2: 6.0, 3: 7.0})},
+            {"seed": 2, "curves": curves({1: 1.0, 2: 1.0, 3: 1.0})},
+        ],
+        "el_longer": [
+            {"seed": 1, "curves": curves({2: 6.5, 3: 9.0})},
+            {"seed": 2, "curves": curves({2: 1.5, 3: 1.0})},
+        ],
+    }
+    for axes in script.lead_by_epoch(runs).axes:
+        mean = axes.lines[-2]
+        assert list(mean.get_xdata()) == [2, 3]
+        assert list(mean.get_ydata()) == [0.5, 1.0]
 
 
 STAND_IN = """#!/bin/sh
@@ -145,7 +181,9 @@ def test_the_recipe_trains_each_run_once_after_what_it_goes_on_from(recipe: Any,
     runs = [f"{name}/seed{seed}" for name in seeds for seed in seeds[name]]
     assert sorted(call.split()[1] for call in calls if call.startswith("begin")) == sorted(runs)
     assert sorted(call for call in calls if call.startswith("replies")) == sorted(
-        f"replies {run}/replies.test.beam{beam}.txt" for run in runs for beam in (1, 5)
+        f"replies {run}/replies.test.{decoding}.txt"
+        for run in runs
+        for decoding in ("beam1", "beam5", *(["sample"] if "_longer" in run else []))
     )
     begun = {call.split()[1]: (place, call) for place, call in enumerate(calls) if call.startswith("begin")}
     for run, (place, call) in begun.items():
