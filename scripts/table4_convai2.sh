@@ -18,8 +18,10 @@ cd "$root"
 bin=${VENV:-.venv}/bin
 data=${DATA:-data-bin/convai2_small}
 runs=${RUNS:-runs/convai2_small}
-# The allocator keeps what it has, and each process has one core.
-export MALLOC_MMAP_THRESHOLD_=8589934592 MALLOC_TRIM_THRESHOLD_=17179869184 MALLOC_TOP_PAD_=67108864 OMP_NUM_THREADS=1
+# The allocator keeps what it has, oneDNN the kernels it has compiled for the shapes of the batches, and each process
+# has one core.
+export ONEDNN_PRIMITIVE_CACHE_CAPACITY=16384 OMP_NUM_THREADS=1
+export MALLOC_MMAP_THRESHOLD_=8589934592 MALLOC_TRIM_THRESHOLD_=17179869184 MALLOC_TOP_PAD_=67108864
 
 # Pieces of work, for which this script calls itself: reach CONFIG SEED trains what a run goes on from, the run, and
 # decodes. A run is locked while it is worked on, so those that share its beginning wait for it.
