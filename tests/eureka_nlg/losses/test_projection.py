@@ -120,9 +120,10 @@ def test_any_arguments(
 
 @pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision(dtype: torch.dtype, reduction: str) -> None:
+@pytest.mark.parametrize("num_rows", [10, 70])
+def test_half_precision(dtype: torch.dtype, reduction: str, num_rows: int) -> None:
     """The logits are rounded in both; sums over rows are not, here."""
-    arguments, target = layer(10, dtype), labels(10)
+    arguments, target = layer(num_rows, dtype), labels(num_rows)
     actual = together(arguments, target, reduction=reduction, label_smoothing=0.1)
     expected = apart(arguments, target, reduction=reduction, label_smoothing=0.1)
     assert actual.dtype == dtype
@@ -201,6 +202,29 @@ def test_never_holds_all_logits(monkeypatch: pytest.MonkeyPatch, reduction: str)
             assert largest.num_bytes < all_logits / 10
         else:
             assert largest.num_bytes >= all_logits  # what is measured does show there
+
+
+class Products(TorchDispatchMode):
+    """Notes the shapes of the matrices that are multiplied."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shapes: set[tuple[torch.Size, ...]] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.overloadpacket in (torch.ops.aten.mm, torch.ops.aten.addmm):
+            self.shapes.add(tuple(value.shape for value in args))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_numbers_of_rows_share_compiled_products(dtype: torch.dtype, bias: bool) -> None:
+    """oneDNN compiles a product of 16-bit matrices for each shape; those of 32 bits are MKL's."""
+    with Products() as products:
+        for num_rows in range(33, 65):
+            together(layer(num_rows, dtype, bias), torch.zeros(num_rows).long()).backward()
+    assert (len(products.shapes) == 3) is (dtype == torch.bfloat16)
 
 
 def test_evaluation_computes_no_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
