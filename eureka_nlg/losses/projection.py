@@ -17,8 +17,8 @@ __all__ = ["loss_and_log_odds_of_projection", "loss_of_projection"]
 # Logits held at once. Fewer rows would read and write the gradient of the weight more often, which counts
 # when that is larger than this.
 _CHUNK_BYTES = 1 << 25
-# Rows of zeros make up a multiple of this for oneDNN, which compiles a 16-bit product anew for each number of rows
-# (5 ms on a core with AMX, where the product takes 1) and forgets the first when it has a thousand.
+# Rows of zeros make up a multiple of this for oneDNN, which compiles a 16-bit product anew for each number of
+# rows (5 ms on a core with AMX, where the product takes 1) and forgets the first when it has a thousand.
 _ROWS_TOGETHER = 32
 
 
@@ -142,10 +142,9 @@ def _work(
     num_rows, num_classes = len(hidden), len(weight)
     dtype = torch.float64 if hidden.dtype == torch.float64 else torch.float32
     loss, log_odds = (torch.empty(num_rows, dtype=dtype, device=hidden.device) for _ in range(2))
-    # Sums over chunks are kept in the dtype of the computation.
     together = _ROWS_TOGETHER if hidden.device.type == "cpu" and hidden.element_size() == 2 else 1
     of_hidden = hidden.new_empty(_rounded_up(num_rows, together), hidden.shape[1]) if needed[0] else None
-    of_weight = torch.zeros_like(weight, dtype=dtype) if needed[1] else None
+    of_weight = torch.zeros_like(weight) if needed[1] and not num_rows else None
     of_bias = torch.zeros(num_classes, dtype=dtype, device=hidden.device) if needed[2] else None
     chunk_bytes = max(_CHUNK_BYTES, weight.numel() * weight.element_size())
     most_rows = chunk_bytes // (num_classes * hidden.element_size() or 1) // together * together
@@ -182,8 +181,10 @@ def _work(
         padded[len(logits) :] = 0.0
         if of_hidden is not None:
             torch.mm(padded, weight, out=of_hidden[start : start + len(padded)])
-        if of_weight is not None:
-            if of_weight.dtype == padded.dtype:
+        if needed[1]:
+            if of_weight is None:  # Sums over chunks are kept in the dtype of the computation.
+                of_weight = (padded.t() @ inputs).to(weight.dtype if num_rows <= size else dtype)
+            elif of_weight.dtype == padded.dtype:
                 of_weight.addmm_(padded.t(), inputs)
             else:
                 of_weight += padded.t() @ inputs
