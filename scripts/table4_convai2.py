@@ -20,12 +20,19 @@ from eureka_nlg.report.theme import themed, write_figure
 from eureka_nlg.report.training_log import read_log
 
 # Config -> what the tables call it: the rows of Table 4, the same after nine epochs, and everything else.
-ROWS = {"ce_longer": "CE", "fl1_longer": "FL, gamma 1", "fl2_longer": "FL, gamma 2", "el_longer": "EL"}
+ROWS = {
+    "ce_longer": "CE",
+    "fl1_longer": "FL, gamma 1",
+    "fl2_longer": "FL, gamma 2",
+    "el_longer": "EL",
+    "el_scale16_capped_longer": "EL x 16, cap 0.9",
+}
 NINE_EPOCHS = {
     "ce": "CE, 9 epochs",
     "fl1": "FL, gamma 1, 9 epochs",
     "fl2": "FL, gamma 2, 9 epochs",
     "el": "EL, 9 epochs",
+    "el_scale16_capped": "EL x 16, cap 0.9, 9 epochs",
 }
 VARIANTS = {
     "ce_no_residual": "CE, encoder without residual",
@@ -42,7 +49,9 @@ VARIANTS = {
     "el_late": "EL from epoch 8",
     "el_capped": "EL, cap 0.9",
     "el_mean_weight_capped": "EL, mean weight one, cap 0.9",
-    "el_scale4_capped": "EL, four times the encouragement, cap 0.9",
+    "el_scale4_capped": "EL x 4, cap 0.9",
+    "el_scale64_capped": "EL x 64, cap 0.9",
+    "el_scale16": "EL x 16, exact",
     "simplified_el": "simplified EL",
     "power_bonus": "power bonus",
     "cb": "CB",

@@ -85,10 +85,10 @@ case ${2-} in train | train_from | decode | reach)
 esac
 
 jobs=${2:-2}
-rows="ce el fl1 fl2"
-longer="ce_longer el_longer fl1_longer fl2_longer"
+rows="ce fl1 fl2 el el_scale16_capped"
+longer="ce_longer fl1_longer fl2_longer el_longer el_scale16_capped_longer"
 others=$(cd configs/dialogue/convai2_small && for config in *.yaml; do echo "${config%.yaml}"; done |
-    grep -vxE '(ce|fl1|fl2|el)(_longer)?')
+    grep -vxE '(ce|fl1|fl2|el|el_scale16_capped)(_longer)?')
 
 [ -d "$data" ] || "$bin/eureka" prepare "$source" --out "$data" --both-sides --tokenizer nltk --history-turns 1 \
     --min-count 3
@@ -127,6 +127,6 @@ for row in $longer; do
     checkpoints="$checkpoints $runs/$row/seed1/checkpoint_last.pt"
 done
 # shellcheck disable=SC2086
-"$bin/eureka" analyse $checkpoints --names CE "FL 1" "FL 2" EL --data "$data" --out "$runs/analysis.json" \
+"$bin/eureka" analyse $checkpoints --names CE "FL 1" "FL 2" EL "EL x 16" --data "$data" --out "$runs/analysis.json" \
     --figures "$runs/figures"
 "$bin/python" scripts/table4_convai2.py "$runs" --out "$runs/results"
