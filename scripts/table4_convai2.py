@@ -58,6 +58,7 @@ VARIANTS = {
     "el_cb": "EL + CB",
 }
 LABELS = ROWS | NINE_EPOCHS | VARIANTS
+NUM_EPOCHS = 9  # of all but the longer runs
 # The tests compare each with the cross-entropy of as many epochs.
 BASELINES = dict.fromkeys(ROWS, "ce_longer")
 DECODINGS = {"beam1": "greedy", "beam5": "beam 5", "sample": "sampled, top-p 0.9"}
@@ -94,6 +95,7 @@ def main() -> None:
         print(
             f"\n{label}", table(runs, decoding), over_seeds(runs, decoding), tests(runs, decoding), sep="\n\n"
         )
+    print(f"\nvalidation, mean of the epochs after {NUM_EPOCHS}\n\n{validation_leads(runs)}")
     rows = {label: runs[name][0]["curves"] for name, label in ROWS.items() if name in runs}
     write_figure(diversity_against_perplexity(runs), args.out, "diversity_against_perplexity")
     write_figure(f_by_band(runs), args.out, "f_by_band")
@@ -182,15 +184,50 @@ def over_seeds(runs: Runs, decoding: str) -> str:
         found = [run["against_ce"][decoding] for run in runs[name] if run["against_ce"].get(decoding)]
         if len(found) < 2:
             continue
-        cells = []
-        for metric in TESTED:
-            differences = [seed[metric]["value"] for seed in found]
-            test = ttest_1samp(differences, 0.0)
-            low, high = test.confidence_interval(0.95)
-            value = {"value": statistics.fmean(differences), "low": low, "high": high}
-            cells.append(difference(value | {"p_randomisation": test.pvalue}))
+        cells = [paired([seed[metric]["value"] for seed in found]) for metric in TESTED]
         lines.append(f"| {LABELS[name]} | {len(found)} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def validation_leads(runs: Runs) -> str:
+    """Difference of the longer runs from cross-entropy, averaged over later epochs, then as over_seeds."""
+    metrics = (*TESTED, "ppl")
+    lines = [
+        "| loss | seeds | " + " | ".join(COLUMNS[metric] for metric in metrics) + " |",
+        "|---|---|---|---|---|---|",
+    ]
+    baselines = {run["seed"]: run["curves"] for run in runs.get("ce_longer", [])}
+    for name in ROWS:
+        pairs = [
+            (run["curves"], baselines[run["seed"]]) for run in runs.get(name, []) if run["seed"] in baselines
+        ]
+        if name == "ce_longer" or len(pairs) < 2:
+            continue
+        cells = []
+        for metric in metrics:
+            curves = [[dict(curve[metric]["valid"]) for curve in pair] for pair in pairs]
+            cells.append(
+                paired(
+                    [
+                        statistics.fmean(
+                            mine[epoch] - other[epoch]
+                            for epoch in mine.keys() & other.keys()
+                            if epoch > NUM_EPOCHS
+                        )
+                        for mine, other in curves
+                    ]
+                )
+            )
+        lines.append(f"| {LABELS[name]} | {len(pairs)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def paired(differences: list[float]) -> str:
+    """Mean, its 95 % interval, and p of the t-test."""
+    test = ttest_1samp(differences, 0.0)
+    low, high = test.confidence_interval(0.95)
+    value = {"value": statistics.fmean(differences), "low": low, "high": high}
+    return difference(value | {"p_randomisation": test.pvalue})
 
 
 def difference(found: dict[str, Any]) -> str:

@@ -97,6 +97,27 @@ def test_differences_over_seeds_are_paired(script: Any) -> None:
     assert line.startswith(f"| EL | 2 | +0.20 [-1.07, +1.47] p {1 - 2 * math.atan(2) / math.pi:.3f} |")
 
 
+def test_leads_on_validation_are_averaged_over_the_later_epochs(script: Any) -> None:
+    def curves(*values: float) -> dict[str, Any]:
+        points = list(enumerate(values, 8))  # epochs 8 to 11
+        return {key: {"valid": [list(point) for point in points]} for key in (*script.TESTED, "ppl")}
+
+    runs = {
+        "ce_longer": [
+            {"seed": 1, "curves": curves(9, 9, 1, 2)},
+            {"seed": 2, "curves": curves(9, 9, 3, 3)},
+        ],
+        "el_longer": [
+            {"seed": 1, "curves": curves(0, 0, 1.1, 2.1)},
+            {"seed": 2, "curves": curves(0, 0, 3.2, 3.4)},
+        ],
+    }
+    # 0.1 and 0.3, as above
+    (line,) = script.validation_leads(runs).splitlines()[2:]
+    assert line.startswith("| EL | 2 | +0.20 [-1.07, +1.47] p 0.295 |")
+    assert line.count("+0.20") == 4
+
+
 def test_lead_is_that_over_the_same_seed(script: Any) -> None:
     def curves(values: dict[int, float]) -> dict[str, Any]:
         return {
