@@ -71,6 +71,7 @@ COLUMNS = {
     "macro_f_tail": "macro F, tail",
     "distinct_replies": "distinct replies",
     "word_types": "word types",
+    "unknown_replies": "% with `<unk>`",
     "mean_length": "words a reply",
     "ppl": "ppl",
 }
@@ -128,6 +129,9 @@ def read_runs(folder: Path, name: str) -> list[dict[str, Any]]:
             scores = dict(document[name]["scores"])
             scores["distinct_replies"] = len(set(replies))
             scores["word_types"] = len({word for reply in replies for word in reply.split()})
+            scores["unknown_replies"] = 100.0 * statistics.fmean(
+                "<unk>" in reply.split() for reply in replies
+            )
             perplexity = run / f"replies.test.{decoding}.perplexity"
             if perplexity.is_file():
                 scores["ppl"] = float(perplexity.read_text())

@@ -39,7 +39,7 @@ def runs(tmp_path: Path) -> Path:
         for name in names:
             folder = tmp_path / name / f"seed{seed}"
             folder.mkdir(parents=True)
-            (folder / "replies.test.beam1.txt").write_text("i run .\ni run .\nhi\n")
+            (folder / "replies.test.beam1.txt").write_text("i run .\ni run .\n<unk>\n")
             (folder / "replies.test.beam1.perplexity").write_text("40.5\n")
             lines = [
                 f"2026-01-31 12:00:0{epoch} | INFO | valid | epoch 00{epoch} | valid on 'valid' subset | "
@@ -65,7 +65,7 @@ def test_tables_json_and_figures(
     # macro F 1 and 2; three replies, two of them different, with four word types
     row = next(line for line in printed.splitlines() if line.startswith("| CE |"))
     assert row.startswith("| CE | 2 | 1.50 ± 0.71 | 1.50 ± 0.71 | 1.50 ± 0.71 |")
-    assert row.endswith("| 2.00 ± 0.00 | 4.00 ± 0.00 | 40.5 ± 0.0 |")
+    assert row.endswith("| 2.00 ± 0.00 | 4.00 ± 0.00 | 33.3 ± 0.0 | 40.5 ± 0.0 |")
     assert "| EL | 1 | 1.00 |" in printed
     # only the first p-value is below 5 %
     assert "| EL | 1 | **+0.10 [-0.50, +0.70] p 0.010** | +0.10 [-0.50, +0.70] p 1.010 |" in printed
