@@ -14,7 +14,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from scipy.stats import ttest_1samp
 
-from eureka_nlg.report.figures import likelihood_by_group, training_curves
+from eureka_nlg.report.figures import training_curves
 from eureka_nlg.report.panels import add_legend, color_of, marker_of, new_figure, set_log_axis
 from eureka_nlg.report.theme import themed, write_figure
 from eureka_nlg.report.training_log import read_log
@@ -307,20 +307,42 @@ def lead_by_epoch(runs: Runs) -> Figure:
     return figure
 
 
+@themed
 def f_by_band(runs: Runs) -> Figure:
-    """Macro F of the words of each band of training frequency, on the test set."""
-    measures: dict[str, dict[str, dict[str, float]]] = {}
-    for decoding in DECODINGS:
-        systems = {}
-        for name, label in ROWS.items():
-            scores = [run["scores"][decoding] for run in runs.get(name, []) if decoding in run["scores"]]
-            if scores:
-                systems[label] = {
-                    band: statistics.fmean([score[f"macro_f_{band}"] for score in scores])
-                    for band in ("head", "body", "tail")
-                }
-        measures[f"macro F, {DECODINGS[decoding]} (%)"] = systems
-    return likelihood_by_group(measures, title="")
+    """How far macro F of each band of training frequency is from that of cross-entropy, on the test set."""
+    decodings = [key for key in DECODINGS if any(key in run["scores"] for run in runs.get("ce_longer", []))]
+    figure, panels = new_figure(len(decodings), False, 3, 2.8, "", width=10)
+    others = [name for name in ROWS if name != "ce_longer" and name in runs]
+    bands = ("head", "body", "tail")
+    bars: dict[str, Any] = {}
+    for axes, decoding in zip(panels, decodings, strict=True):
+        baselines = {run["seed"]: run["scores"].get(decoding) for run in runs["ce_longer"]}
+        for place, name in enumerate(others):
+            offset = 0.8 * ((place + 0.5) / len(others) - 0.5)
+            for position, band in enumerate(bands):
+                key = f"macro_f_{band}"
+                differences = [
+                    100.0 * (run["scores"][decoding][key] / baseline[key] - 1.0)
+                    for run in runs[name]
+                    if decoding in run["scores"] and (baseline := baselines.get(run["seed"]))
+                ]
+                if not differences:
+                    continue
+                bars[ROWS[name]] = axes.bar(
+                    position + offset,
+                    statistics.fmean(differences),
+                    width=0.7 / len(others),
+                    color=color_of(list(ROWS).index(name)),
+                )
+                axes.plot(
+                    [position + offset] * len(differences), differences, ".", color="0.25", markersize=4
+                )
+        axes.axhline(0.0, color="0.6", linewidth=0.8)
+        axes.set_xticks(range(len(bands)), bands)
+        axes.set_title(DECODINGS[decoding], loc="left")
+    panels[0].set_ylabel("macro F, % above CE's")
+    add_legend(figure, bars, False)
+    return figure
 
 
 if __name__ == "__main__":

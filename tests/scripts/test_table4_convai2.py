@@ -140,6 +140,16 @@ def test_lead_is_that_over_the_same_seed(script: Any) -> None:
         assert list(mean.get_ydata()) == [0.5, 1.0]
 
 
+def test_bands_are_relative_to_cross_entropy(script: Any) -> None:
+    def run(*f: float) -> dict[str, Any]:
+        scores = {f"macro_f_{band}": value for band, value in zip(("head", "body", "tail"), f, strict=True)}
+        return {"seed": 1, "scores": {"beam1": scores}}
+
+    runs = {"ce_longer": [run(20, 5, 0.4)], "el_longer": [run(19, 5, 0.5)]}
+    (axes,) = script.f_by_band(runs).axes
+    assert [bar.get_height() for bar in axes.patches] == pytest.approx([-5, 0, 25])
+
+
 STAND_IN = """#!/bin/sh
 # Notes what it is called with, and leaves the files of the real command.
 case $1 in
