@@ -173,7 +173,8 @@ def tests(runs: Runs, decoding: str) -> str:
         for run in runs[name]:
             differences = run["against_ce"].get(decoding, {})
             if differences:
-                cells = [difference(differences[metric]) for metric in TESTED]
+                keys = ("value", "low", "high", "p_randomisation")
+                cells = [difference(*(differences[metric][key] for key in keys)) for metric in TESTED]
                 lines.append(f"| {LABELS[name]} | {run['seed']} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -230,14 +231,12 @@ def paired(differences: list[float]) -> str:
     """Mean, its 95 % interval, and p of the t-test."""
     test = ttest_1samp(differences, 0.0)
     low, high = test.confidence_interval(0.95)
-    value = {"value": statistics.fmean(differences), "low": low, "high": high}
-    return difference(value | {"p_randomisation": test.pvalue})
+    return difference(statistics.fmean(differences), low, high, test.pvalue)
 
 
-def difference(found: dict[str, Any]) -> str:
+def difference(value: float, low: float, high: float, p_value: float) -> str:
     """Difference, interval and p, in bold where the p-value is below 5 %."""
-    p_value = found["p_randomisation"]
-    text = f"{found['value']:+.2f} [{found['low']:+.2f}, {found['high']:+.2f}] p {p_value:.3f}"
+    text = f"{value:+.2f} [{low:+.2f}, {high:+.2f}] p {p_value:.3f}"
     return f"**{text}**" if p_value < 0.05 else text
 
 
