@@ -19,12 +19,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from eureka_nlg.analysis import Document, merged_analysis, read_analysis
 from eureka_nlg.cli.training_data import add_bands_argument
 from eureka_nlg.dialogue.analysis import DialogueAnalysis
 from eureka_nlg.dialogue.generation import Run, write_lines
 from eureka_nlg.errors import UserError, require
-from eureka_nlg.metrics.analysis import Document, merged_analysis, read_analysis
-from eureka_nlg.metrics.bands import parse_band_rule
+from eureka_nlg.metrics.classes.bands import parse_band_rule
 from eureka_nlg.report.sections import analysis_drawings
 from eureka_nlg.report.theme import write_figure
 

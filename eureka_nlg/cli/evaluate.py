@@ -39,9 +39,9 @@ from eureka_nlg.metrics import (
     score_table,
     significance_table,
 )
-from eureka_nlg.metrics.catalogue import GROUPS, all_metrics
-from eureka_nlg.metrics.f_score import Types
-from eureka_nlg.metrics.text import TextFile
+from eureka_nlg.metrics.replies.catalogue import GROUPS, all_metrics
+from eureka_nlg.metrics.replies.f_score import Types
+from eureka_nlg.metrics.text.lines import TextFile
 
 __all__ = ["add_arguments", "run"]
 

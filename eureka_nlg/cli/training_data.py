@@ -15,8 +15,8 @@ from eureka_nlg.dialogue.files import sha256
 from eureka_nlg.dialogue.targets import training_targets
 from eureka_nlg.errors import UserError
 from eureka_nlg.metrics import DiversityStatistics, WordBands, parse_band_rule, read_word_counts
-from eureka_nlg.metrics.text import Reply, TextFile, chunks
-from eureka_nlg.metrics.tokens import Tokeniser
+from eureka_nlg.metrics.text.lines import Reply, TextFile, chunks
+from eureka_nlg.metrics.text.tokens import Tokeniser
 
 __all__ = ["TrainingData", "add_bands_argument", "add_training_arguments", "read_training_data"]
 
@@ -55,7 +55,7 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_bands_argument(parser: Any) -> None:
-    """``--bands RULE``, for :func:`eureka_nlg.metrics.bands.parse_band_rule`."""
+    """``--bands RULE``, for :func:`eureka_nlg.metrics.classes.bands.parse_band_rule`."""
     parser.add_argument(
         "--bands",
         metavar="RULE",

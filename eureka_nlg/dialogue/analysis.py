@@ -8,11 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from eureka_nlg.dialogue.files import sha256
-from eureka_nlg.dialogue.generation import Run
-from eureka_nlg.dialogue.likelihoods import ReferenceModel
-from eureka_nlg.errors import UserError, require
-from eureka_nlg.metrics.analysis import (
+from eureka_nlg.analysis import (
     Document,
     analysis_document,
     corpus_block,
@@ -20,8 +16,12 @@ from eureka_nlg.metrics.analysis import (
     encouragement_label,
     system_block,
 )
-from eureka_nlg.metrics.bands import FrequencyBands
-from eureka_nlg.metrics.likelihood import ALL, GroupLikelihood, LikelihoodStatistics
+from eureka_nlg.dialogue.files import sha256
+from eureka_nlg.dialogue.generation import Run
+from eureka_nlg.dialogue.likelihoods import ReferenceModel
+from eureka_nlg.errors import UserError, require
+from eureka_nlg.metrics.classes.bands import FrequencyBands
+from eureka_nlg.metrics.classes.likelihood import ALL, GroupLikelihood, LikelihoodStatistics
 
 __all__ = ["DialogueAnalysis"]
 
@@ -92,7 +92,7 @@ class DialogueAnalysis:
             self._encouragements[encouragement_label(*setting)] = setting
 
     def document(self) -> Document:
-        """What ``eureka report`` draws; see :mod:`eureka_nlg.metrics.analysis`.
+        """What ``eureka report`` draws; see :mod:`eureka_nlg.analysis`.
 
         The encouragements are those that the models were trained with, over the counts of the targets.
         """

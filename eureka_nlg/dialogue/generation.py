@@ -18,7 +18,7 @@ import torch
 from eureka_nlg.dialogue.plugin import plugin_dir
 from eureka_nlg.dialogue.quiet import quiet
 from eureka_nlg.errors import UserError, require
-from eureka_nlg.metrics.generated import Generated, read_generated
+from eureka_nlg.metrics.text.generated import Generated, read_generated
 
 __all__ = ["Run", "find_checkpoint", "generate", "write_lines"]
 

@@ -4,30 +4,35 @@ Every metric has the same parts: statistics with an ``update`` that adds data an
 merges shards exactly, and ``compute``; and a function that joins these for data at hand.
 """
 
-from eureka_nlg.metrics.bands import FrequencyBands, WordBands, parse_band_rule
-from eureka_nlg.metrics.bleu import BleuStatistics, corpus_bleu
-from eureka_nlg.metrics.catalogue import default_metrics, find_metric, select_metrics
-from eureka_nlg.metrics.chrf import ChrfStatistics, corpus_chrf
-from eureka_nlg.metrics.diversity import (
+from eureka_nlg.metrics.classes.bands import FrequencyBands, WordBands, parse_band_rule
+from eureka_nlg.metrics.classes.group_accuracy import GroupAccuracy, GroupAccuracyStatistics, group_accuracy
+from eureka_nlg.metrics.classes.likelihood import GroupLikelihood, LikelihoodStatistics, group_likelihood
+from eureka_nlg.metrics.replies.bleu import BleuStatistics, corpus_bleu
+from eureka_nlg.metrics.replies.catalogue import default_metrics, find_metric, select_metrics
+from eureka_nlg.metrics.replies.chrf import ChrfStatistics, corpus_chrf
+from eureka_nlg.metrics.replies.f_score import BandFScores, FScores, FStatistics, f_scores, f_scores_by_band
+from eureka_nlg.metrics.replies.ngrams import (
     DiversityStatistics,
     expectation_adjusted_distinct,
     ngram_diversity,
     ngram_entropy,
     ngram_novelty,
 )
-from eureka_nlg.metrics.f_score import BandFScores, FScores, FStatistics, f_scores, f_scores_by_band
-from eureka_nlg.metrics.generated import Generated, read_generated
-from eureka_nlg.metrics.group_accuracy import GroupAccuracy, GroupAccuracyStatistics, group_accuracy
-from eureka_nlg.metrics.likelihood import GroupLikelihood, LikelihoodStatistics, group_likelihood
-from eureka_nlg.metrics.pair_mean import MeteorStatistics, RougeLStatistics, meteor, rouge_l
-from eureka_nlg.metrics.parlai import ParlaiF1Statistics, parlai_f1
-from eureka_nlg.metrics.replies import ReplyScores, score_replies
-from eureka_nlg.metrics.reply_diversity import ReplyDiversityStatistics, reply_diversity
-from eureka_nlg.metrics.reply_statistics import ReplyStatistics
+from eureka_nlg.metrics.replies.pair_mean import MeteorStatistics, RougeLStatistics, meteor, rouge_l
+from eureka_nlg.metrics.replies.parlai_f1 import ParlaiF1Statistics, parlai_f1
+from eureka_nlg.metrics.replies.reply_diversity import ReplyDiversityStatistics, reply_diversity
+from eureka_nlg.metrics.replies.reply_statistics import ReplyStatistics
+from eureka_nlg.metrics.replies.scores import ReplyScores, score_replies
+from eureka_nlg.metrics.replies.whole_replies import (
+    CopyStatistics,
+    LengthStatistics,
+    copied_replies,
+    mean_length,
+)
 from eureka_nlg.metrics.significance import Comparison, compare, significance_table
 from eureka_nlg.metrics.table import score_table
-from eureka_nlg.metrics.vocabulary import read_vocabulary, read_word_counts
-from eureka_nlg.metrics.whole_replies import CopyStatistics, LengthStatistics, copied_replies, mean_length
+from eureka_nlg.metrics.text.generated import Generated, read_generated
+from eureka_nlg.metrics.text.vocabulary import read_vocabulary, read_word_counts
 
 __all__ = [
     "f_scores",

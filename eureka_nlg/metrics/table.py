@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from eureka_nlg.errors import require
-from eureka_nlg.metrics.catalogue import find_metric
+from eureka_nlg.metrics.replies.catalogue import find_metric
 
 __all__ = ["score_table"]
 

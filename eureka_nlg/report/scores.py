@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from eureka_nlg.metrics.catalogue import find_metric
+from eureka_nlg.metrics.replies.catalogue import find_metric
 from eureka_nlg.metrics.significance import Comparison
 from eureka_nlg.report.model import Metric, Score, ScoreTable
 

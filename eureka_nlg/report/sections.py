@@ -95,7 +95,7 @@ def drawings(report: Report) -> list[Drawing]:
 def analysis_drawings(
     analysis: Mapping[str, Any], split: str = "test", nouns: tuple[str, str] = ("word", "references")
 ) -> list[Drawing]:
-    """The figures of a document of :mod:`eureka_nlg.metrics.analysis`.
+    """The figures of a document of :mod:`eureka_nlg.analysis`.
 
     Args:
         analysis: the document.

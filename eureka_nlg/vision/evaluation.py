@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from eureka_nlg.metrics import group_accuracy
-from eureka_nlg.metrics.bands import FrequencyBands
-from eureka_nlg.metrics.likelihood import GroupLikelihood, group_likelihood
+from eureka_nlg.metrics.classes.bands import FrequencyBands
+from eureka_nlg.metrics.classes.likelihood import GroupLikelihood, group_likelihood
 
 __all__ = ["GROUPS", "Predictions", "evaluate", "gold_likelihood", "calibration_error", "group_confusion"]
 

@@ -8,15 +8,15 @@ from typing import Any
 
 from torch import Tensor
 
-from eureka_nlg.errors import UserError
-from eureka_nlg.metrics.analysis import (
+from eureka_nlg.analysis import (
     analysis_document,
     corpus_block,
     encouragement_block,
     encouragement_label,
     system_block,
 )
-from eureka_nlg.metrics.bands import FrequencyBands
+from eureka_nlg.errors import UserError
+from eureka_nlg.metrics.classes.bands import FrequencyBands
 from eureka_nlg.vision.classification import Classification, classification
 from eureka_nlg.vision.config import Config
 from eureka_nlg.vision.config_file import config_from_dict, flat

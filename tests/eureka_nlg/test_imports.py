@@ -27,17 +27,18 @@ OPTIONAL = [
     "triton",
 ]
 
-# docs: cli -> (dialogue | vision | report) -> metrics, losses -> frequency. All may import errors.
+# cli -> (dialogue | vision | report) -> analysis -> metrics, losses -> frequency; all may import errors
 MAY_IMPORT = {
     "errors": set(),
     "option_files": set(),
     "frequency": set(),
     "losses": {"frequency"},
     "metrics": {"frequency"},
-    "dialogue": {"option_files", "metrics", "losses", "frequency"},
-    "vision": {"option_files", "metrics", "losses", "frequency"},
-    "report": {"metrics", "losses", "frequency"},
-    "cli": {"dialogue", "vision", "report", "metrics", "losses", "frequency"},
+    "analysis": {"metrics", "frequency"},
+    "dialogue": {"option_files", "analysis", "metrics", "losses", "frequency"},
+    "vision": {"option_files", "analysis", "metrics", "losses", "frequency"},
+    "report": {"analysis", "metrics", "losses", "frequency"},
+    "cli": {"dialogue", "vision", "report", "analysis", "metrics", "losses", "frequency"},
 }
 
 

@@ -11,17 +11,18 @@ from numpy.typing import NDArray
 
 from eureka_nlg import __version__
 from eureka_nlg.errors import UserError
-from eureka_nlg.metrics.bands import WordBands
-from eureka_nlg.metrics.catalogue import default_metrics, select_metrics
-from eureka_nlg.metrics.diversity import DiversityStatistics
-from eureka_nlg.metrics.f_score import Types, check_types
+from eureka_nlg.metrics.classes.bands import WordBands
+from eureka_nlg.metrics.replies.catalogue import default_metrics, select_metrics
+from eureka_nlg.metrics.replies.f_score import Types, check_types
+from eureka_nlg.metrics.replies.ngrams import DiversityStatistics
+from eureka_nlg.metrics.replies.totals import Resampling
 from eureka_nlg.metrics.significance.inference import Inference, p_value
 from eureka_nlg.metrics.significance.metrics import prepare
-from eureka_nlg.metrics.significance.pairs import Pairs
-from eureka_nlg.metrics.significance.resampling import RESAMPLERS, Resampling
+from eureka_nlg.metrics.significance.resampling import RESAMPLERS
 from eureka_nlg.metrics.significance.results import Comparison, Difference, Estimate
 from eureka_nlg.metrics.significance.trials import observed, randomised, resampled
-from eureka_nlg.metrics.text import Reply
+from eureka_nlg.metrics.text.lines import Reply
+from eureka_nlg.metrics.text.pairs import Pairs
 
 __all__ = ["compare"]
 
@@ -56,7 +57,7 @@ def compare(
     Args:
         systems: name -> N replies, strings (split on white space) or token sequences.
         references: N references in the same order.
-        metrics: keys of :mod:`eureka_nlg.metrics.catalogue`; default: its default metrics.
+        metrics: keys of :mod:`eureka_nlg.metrics.replies.catalogue`; default: its default metrics.
         num_resamples: R, of each kind. The smallest possible p-value is 1 / (R + 1).
         seed: of the resamples; the same seed gives the same numbers.
         confidence: of the intervals, in percent.

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eureka_nlg.metrics.significance.resampling import Resampling, spread
+from eureka_nlg.metrics.replies.totals import Resampling, Values
+from eureka_nlg.metrics.significance.resampling import spread
 from eureka_nlg.metrics.significance.results import Estimate
-from eureka_nlg.metrics.significance.statistic import Values
 
 __all__ = ["Inference", "p_value"]
 

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eureka_nlg.errors import UserError
-from eureka_nlg.metrics.bands import WordBands
-from eureka_nlg.metrics.catalogue import Metric, find_metric
-from eureka_nlg.metrics.diversity import DiversityStatistics
-from eureka_nlg.metrics.f_score import Types
-from eureka_nlg.metrics.pair_mean import MeteorStatistics, RougeLStatistics
+from eureka_nlg.metrics.classes.bands import WordBands
+from eureka_nlg.metrics.replies.catalogue import Metric, find_metric
+from eureka_nlg.metrics.replies.f_score import Types
+from eureka_nlg.metrics.replies.ngrams import DiversityStatistics
+from eureka_nlg.metrics.replies.pair_mean import MeteorStatistics, RougeLStatistics
+from eureka_nlg.metrics.replies.totals import Statistic
 from eureka_nlg.metrics.significance import occurrence, sums
-from eureka_nlg.metrics.significance.pairs import Pairs
-from eureka_nlg.metrics.significance.statistic import Statistic
+from eureka_nlg.metrics.text.pairs import Pairs
 
 __all__ = ["prepare"]
 
@@ -42,7 +42,7 @@ def prepare(
 
     Args:
         pairs: replies and references.
-        metrics: keys from :func:`eureka_nlg.metrics.catalogue.select_metrics`.
+        metrics: keys from :func:`eureka_nlg.metrics.replies.catalogue.select_metrics`.
         types, vocabulary, bands, seen: see :func:`eureka_nlg.metrics.significance.compare`.
 
     Returns:

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eureka_nlg.errors import require
-from eureka_nlg.metrics.f_score import Types
-from eureka_nlg.metrics.significance.pairs import Pairs
-from eureka_nlg.metrics.significance.statistic import Statistic, Values, ratio
-from eureka_nlg.metrics.tokens import Tokens, matches
+from eureka_nlg.metrics.replies.f_score import Types
+from eureka_nlg.metrics.replies.totals import Statistic, Values, ratio
+from eureka_nlg.metrics.text.pairs import Pairs
+from eureka_nlg.metrics.text.tokens import Tokens, matches
 
 __all__ = ["OF_COUNTS", "Grams", "copies", "macro_f", "ngram_counts"]
 

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
-__all__ = ["RESAMPLERS", "Resampling", "Weights", "bootstrap", "jackknife", "spread", "swaps"]
+from eureka_nlg.metrics.replies.totals import Resampling, Weights
 
-Weights = NDArray[np.int32]
-"""[N, B]: how often each of N pairs is taken in each of B resamples."""
-
-Resampling = Literal["bootstrap", "jackknife"]
-"""How the spread of a metric is estimated."""
+__all__ = ["RESAMPLERS", "bootstrap", "jackknife", "spread", "swaps"]
 
 _DELETED = 0.1  # part of the pairs that a jackknife resample leaves out
 

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eureka_nlg.errors import require
-from eureka_nlg.metrics.diversity import DiversityStatistics
-from eureka_nlg.metrics.parlai import normalise
-from eureka_nlg.metrics.significance.pairs import Pairs
-from eureka_nlg.metrics.significance.statistic import Statistic, Values, ratio
-from eureka_nlg.metrics.tokens import Matches, Tokeniser, Tokens, matches, ngrams
+from eureka_nlg.metrics.replies.ngrams import DiversityStatistics
+from eureka_nlg.metrics.replies.parlai_f1 import normalise
+from eureka_nlg.metrics.replies.totals import Statistic, Values, ratio
+from eureka_nlg.metrics.text.pairs import Pairs
+from eureka_nlg.metrics.text.tokens import Matches, Tokeniser, Tokens, matches, ngrams
 
 __all__ = [
     "bleu",

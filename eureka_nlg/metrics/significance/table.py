@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from eureka_nlg.errors import require
-from eureka_nlg.metrics.catalogue import find_metric
+from eureka_nlg.metrics.replies.catalogue import find_metric
 from eureka_nlg.metrics.significance.results import Comparison, Correction
 
 __all__ = ["significance_table"]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eureka_nlg.metrics.significance.resampling import RESAMPLERS, Resampling, Weights, swaps
-from eureka_nlg.metrics.significance.statistic import Statistic
+from eureka_nlg.metrics.replies.totals import Resampling, Statistic, Weights
+from eureka_nlg.metrics.significance.resampling import RESAMPLERS, swaps
 
 __all__ = ["observed", "randomised", "resampled"]
 

@@ -14,7 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from eureka_nlg.errors import require
-from eureka_nlg.metrics.bands import FrequencyBands
+from eureka_nlg.metrics.classes.bands import FrequencyBands
 from eureka_nlg.vision.detection.data import Categories
 
 __all__ = ["SCORES", "coco_detections", "DetectionScores", "evaluate"]

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from eureka_nlg.analysis import analysis_document, corpus_block, encouragement_block, system_block
 from eureka_nlg.cli.main import main
-from eureka_nlg.metrics.analysis import analysis_document, corpus_block, encouragement_block, system_block
-from eureka_nlg.metrics.bands import FrequencyBands
-from eureka_nlg.metrics.likelihood import group_likelihood
+from eureka_nlg.metrics.classes.bands import FrequencyBands
+from eureka_nlg.metrics.classes.likelihood import group_likelihood
 
 COUNTS = np.array([500, 60, 4])
 LABELS = np.array([0, 0, 1, 1, 2, 2])

@@ -19,7 +19,7 @@ pytest.importorskip("rouge_score")
 import eureka_nlg.cli.report
 import eureka_nlg.cli.report_data
 from eureka_nlg.errors import UserError
-from eureka_nlg.metrics.generated import Generated
+from eureka_nlg.metrics.text.generated import Generated
 
 REFERENCES = ["a cat", "the dog barks", "a zebra", "the end"]
 

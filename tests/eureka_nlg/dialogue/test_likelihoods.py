@@ -16,14 +16,14 @@ import numpy as np
 import pytest
 import torch
 
+from eureka_nlg.analysis import read_analysis
 from eureka_nlg.cli import analyse
 from eureka_nlg.dialogue import analysis
 from eureka_nlg.dialogue.analysis import DialogueAnalysis
 from eureka_nlg.dialogue.generation import Run
 from eureka_nlg.dialogue.likelihoods import ReferenceModel, TokenLikelihoods, reference_perplexity
 from eureka_nlg.errors import UserError
-from eureka_nlg.metrics.analysis import read_analysis
-from eureka_nlg.metrics.bands import FrequencyBands
+from eureka_nlg.metrics.classes.bands import FrequencyBands
 
 ROOT = Path(__file__).resolve().parents[3]
 

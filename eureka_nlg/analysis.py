@@ -1,0 +1,249 @@
+"""The document of ``eureka analyse``, which dialogue and image models write and ``eureka report`` draws."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eureka_nlg.errors import UserError
+from eureka_nlg.metrics.classes.bands import FrequencyBands
+from eureka_nlg.metrics.classes.integers import Integers, as_class_counts
+from eureka_nlg.metrics.classes.likelihood import NUM_BINS, GroupLikelihood
+
+__all__ = [
+    "VERSION",
+    "Document",
+    "analysis_document",
+    "merged_analysis",
+    "check_analysis",
+    "corpus_block",
+    "encouragement_block",
+    "encouragement_label",
+    "read_analysis",
+    "system_block",
+]
+
+Document = dict[str, Any]
+
+VERSION = 1
+_MAX_POINTS = 1000  # of a curve; more cannot be seen on its logarithmic axis
+
+
+def analysis_document(
+    bands: FrequencyBands,
+    systems: Mapping[str, Document],
+    corpus: Document | None = None,
+    encouragement: Mapping[str, Document] | None = None,
+) -> Document:
+    """Put the blocks together.
+
+    ``{"version", "groups": {"rule", "names", "classes"}, "systems", "corpus", "encouragement"}``, where
+    ``classes`` says how many classes are in each group; the last two keys are there if given.
+
+    Args:
+        bands: the groups of all systems.
+        systems: name -> :func:`system_block`.
+        corpus: :func:`corpus_block`.
+        encouragement: label -> :func:`encouragement_block`.
+    """
+    classes = {name: int(bands.members(name).sum()) for name in bands.names}
+    document: Document = {
+        "version": VERSION,
+        "groups": {"rule": bands.rule, "names": list(bands.names), "classes": classes},
+        "systems": dict(systems),
+    }
+    if corpus is not None:
+        document["corpus"] = corpus
+    if encouragement is not None:
+        document["encouragement"] = dict(encouragement)
+    return document
+
+
+def merged_analysis(documents: Mapping[str, Document]) -> Document:
+    """One document of several, each of one system on the same training data.
+
+    Args:
+        documents: the name that the system shall have -> its document.
+
+    Raises:
+        UserError: several systems in a document, or other groups or training counts than in the first.
+    """
+    first_name, first = next(iter(documents.items()))
+    systems: dict[str, Document] = {}
+    encouragement: dict[str, Document] = {}
+    for name, document in documents.items():
+        if len(document["systems"]) != 1:
+            raise UserError(f"{name}: holds {len(document['systems'])} systems, expected one")
+        if any(document.get(key) != first.get(key) for key in ("groups", "corpus")):
+            raise UserError(
+                f"{name} was trained on other data than {first_name}: only runs on the same training data "
+                "can be compared"
+            )
+        (systems[name],) = document["systems"].values()
+        encouragement |= document.get("encouragement") or {}
+    merged = {**first, "systems": systems}
+    return {**merged, "encouragement": encouragement} if encouragement else merged
+
+
+def system_block(splits: Mapping[str, Mapping[str, GroupLikelihood]], **provenance: str) -> Document:
+    """What is known of one system.
+
+    Args:
+        splits: name of the split -> what ``LikelihoodStatistics.compute`` returned.
+        provenance: what else identifies the system, such as ``checkpoint`` and ``sha256``.
+
+    Returns:
+        ``{**provenance, "splits": {split: {group: fields of GroupLikelihood}}}``, with null for numbers that
+        are not there: those of a group without examples, or an infinite perplexity.
+    """
+    return {
+        **provenance,
+        "splits": {
+            split: {
+                group: {key: _plain(value) for key, value in asdict(numbers).items()}
+                for group, numbers in groups.items()
+            }
+            for split, groups in splits.items()
+        },
+    }
+
+
+def corpus_block(class_counts: Integers) -> Document:
+    """The frequency distribution of the training data (paper, Figure 7).
+
+    Args:
+        class_counts: [C] training count of each class.
+
+    Returns:
+        ``counts`` falling, at the ``ranks`` from 1 on (of more than 1,000 classes about so many, evenly on a
+        logarithmic axis, the first and the last among them); ``num_types`` that occur; ``num_tokens``;
+        ``imbalance_ratio``, the largest count over the smallest.
+
+    Raises:
+        UserError: bad or all-zero counts.
+    """
+    counts = np.sort(_occurring(class_counts))[::-1]
+    ranks = _thinned(len(counts))
+    return {
+        "counts": counts[ranks].tolist(),
+        "ranks": (ranks + 1).tolist(),
+        "num_types": len(counts),
+        "num_tokens": int(counts.sum()),
+        "imbalance_ratio": float(counts[0] / counts[-1]),
+    }
+
+
+def encouragement_block(
+    class_counts: Integers,
+    beta: float = 0.999,
+    measure: str = "effective_number",
+    normalization: str = "mean_measure",
+    scale: float = 1.0,
+) -> Document:
+    """The weight of the bonus for each training count that occurs (paper, Eq. 9).
+
+    Args:
+        class_counts: [C] training count of each class.
+        beta, measure, normalization: see :func:`eureka_nlg.frequency.encouragement`.
+        scale: factor on every weight.
+
+    Returns:
+        ``counts`` rising (thinned out as in :func:`corpus_block`) and their ``weights``.
+
+    Raises:
+        UserError: bad or all-zero counts.
+    """
+    from eureka_nlg.frequency import encouragement  # torch takes a second that readers need not spend
+
+    occurring = _occurring(class_counts)
+    counts, positions = np.unique(occurring, return_index=True)
+    weights = encouragement(occurring, beta, measure=measure, normalization=normalization).double().numpy()
+    chosen = _thinned(len(counts))
+    return {"counts": counts[chosen].tolist(), "weights": (scale * weights[positions[chosen]]).tolist()}
+
+
+def encouragement_label(beta: float, measure: str, normalization: str, scale: float = 1.0) -> str:
+    """How a legend calls an encouragement.
+
+    >>> encouragement_label(0.999, "effective_number", "mean_measure")
+    'beta 0.999, mean_measure'
+    """
+    times = "" if scale == 1.0 else f", times {scale:g}"
+    return f"{f'beta {beta:g}' if measure == 'effective_number' else measure}, {normalization}{times}"
+
+
+def read_analysis(path: str | Path) -> Document:
+    """Read and check the JSON of ``eureka analyse``.
+
+    Raises:
+        UserError: no JSON, or another document.
+    """
+    try:
+        document = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path}: is no JSON ({error}); expected what `eureka analyse` writes") from error
+    check_analysis(document, str(path))
+    return document
+
+
+def check_analysis(document: Any, where: str = "analysis") -> None:
+    """Raise UserError where a document lacks what it is drawn from; ``where`` is what messages call it."""
+    if not isinstance(document, dict) or document.get("version") != VERSION:
+        version = document.get("version") if isinstance(document, dict) else None
+        raise UserError(
+            f"{where}: version is {version!r}, expected {VERSION}: write it again with `eureka analyse`"
+        )
+
+    def get(block: Any, path: str, key: str, kind: type) -> Any:
+        if not isinstance(block, dict) or not isinstance(block.get(key), kind):
+            found = type(block[key]).__name__ if isinstance(block, dict) and key in block else "nothing"
+            raise UserError(f"{where}: {path}{key} is {found}, expected a {kind.__name__}")
+        return block[key]
+
+    groups = get(document, "", "groups", dict)
+    get(groups, "groups.", "rule", str)
+    get(groups, "groups.", "names", list)
+    for name, system in get(document, "", "systems", dict).items():
+        for split, numbers in get(system, f"systems.{name}.", "splits", dict).items():
+            for group in numbers if isinstance(numbers, dict) else ():
+                path = f"systems.{name}.splits.{split}.{group}."
+                get(numbers[group], path, "count", int)
+                histogram = get(numbers[group], path, "histogram", list)
+                if len(histogram) != NUM_BINS:
+                    raise UserError(
+                        f"{where}: {path}histogram has {len(histogram)} bins, expected {NUM_BINS}"
+                    )
+    curves = {"corpus.": (document["corpus"], "ranks")} if "corpus" in document else {}
+    for label, block in (document.get("encouragement") or {}).items():
+        curves[f"encouragement.{label}."] = (block, "weights")
+    for path, (block, other) in curves.items():
+        if len(get(block, path, "counts", list)) != len(get(block, path, other, list)):
+            raise UserError(f"{where}: {path}counts and {path}{other} are not equally long")
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON knows it."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _occurring(class_counts: Integers) -> NDArray[np.int64]:
+    counts = as_class_counts(class_counts)
+    if not counts.any():
+        raise UserError(f"class_counts are zero for all of the {len(counts)} classes: nothing was counted")
+    return counts[counts > 0]
+
+
+def _thinned(size: int) -> NDArray[np.int64]:
+    """Positions 0 to size - 1, or some of them, evenly on a logarithmic axis from 1 to size."""
+    if size <= _MAX_POINTS:
+        return np.arange(size)
+    return np.unique(np.geomspace(1, size, _MAX_POINTS).round().astype(np.int64)) - 1

@@ -1,0 +1,1 @@
+"""Classes and words by their training counts: frequency bands, accuracy and likelihood of each."""

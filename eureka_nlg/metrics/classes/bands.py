@@ -1,0 +1,254 @@
+"""Frequency bands: classes or words grouped by how often they occur in the training data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from itertools import accumulate, pairwise
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eureka_nlg.errors import UserError
+from eureka_nlg.metrics.classes.integers import Integers, as_class_counts
+from eureka_nlg.metrics.text.tokens import Words
+
+__all__ = ["FrequencyBands", "WordBands", "parse_band_rule", "UNSEEN"]
+
+UNSEEN = "unseen"
+"""Name of the group of the classes that do not occur in training; it is no band."""
+
+
+@dataclass(frozen=True, eq=False)
+class FrequencyBands:
+    """A band of training frequency for each class. Equally frequent classes share a band.
+
+    Attributes:
+        names: the bands, the most frequent classes first.
+        rule: a sentence that defines the bands; it belongs beside every number about them.
+        of_class: [C] int8, the index of each class's band in ``names``; -1 where the training count is 0.
+    """
+
+    names: tuple[str, ...]
+    rule: str
+    of_class: NDArray[np.int8]
+
+    @classmethod
+    def by_token_mass(
+        cls,
+        class_counts: Integers,
+        shares: Sequence[float | Fraction] = (1 / 3, 1 / 3, 1 / 3),
+        names: Sequence[str] = ("head", "body", "tail"),
+    ) -> FrequencyBands:
+        """Fill the bands with the most frequent classes first, until they hold their shares of all tokens.
+
+        A class goes to the band in which the token mass of all *more frequent* classes ends. So the class
+        that crosses a border belongs to the more frequent of the two bands, classes with the same count stay
+        together, and the order of the classes is of no importance. The rarest classes are in the last band
+        even if they begin before its border, as the words seen once may. Borders lie at the sums of the
+        shares; a middle band that a single class jumps over is empty.
+
+        Args:
+            class_counts: [C] training count of each class.
+            shares: part of the token mass for each band, positive, with sum 1.
+            names: a name for each band.
+
+        Raises:
+            UserError: shares that do not sum to 1, another number of names, bad or all-zero counts.
+
+        >>> FrequencyBands.by_token_mass([6, 3, 2, 1, 0]).of_class
+        array([ 0,  1,  2,  2, -1], dtype=int8)
+        """
+        counts = as_class_counts(class_counts)
+        return cls._by_share(counts, "training tokens", shares, names)
+
+    @classmethod
+    def by_type_share(
+        cls,
+        class_counts: Integers,
+        shares: Sequence[float | Fraction] = (0.5, 0.5),
+        names: Sequence[str] = ("common", "rare"),
+    ) -> FrequencyBands:
+        """As :meth:`by_token_mass`, with each class that occurs weighing the same.
+
+        Its last band holds the rarest classes: all those of the smallest count, and more frequent ones as far
+        as its share goes.
+
+        >>> FrequencyBands.by_type_share([6, 3, 2, 1, 0]).of_class
+        array([ 0,  0,  1,  1, -1], dtype=int8)
+        """
+        counts = as_class_counts(class_counts)
+        return cls._by_share(counts, "types", shares, names)
+
+    @classmethod
+    def _by_share(
+        cls,
+        counts: NDArray[np.int64],
+        unit: Literal["training tokens", "types"],
+        shares: Sequence[float | Fraction],
+        names: Sequence[str],
+    ) -> FrequencyBands:
+        parts = [Fraction(share).limit_denominator(1_000_000) for share in shares]  # 1/3 is a third again
+        if not parts or min(parts) <= 0 or sum(parts) != 1:
+            raise UserError(f"shares are {', '.join(map(str, shares))}, expected positive numbers with sum 1")
+        _check_names(names, len(parts))
+        if not counts.any():
+            raise UserError(
+                f"class_counts are zero for all of the {len(counts)} classes: nothing was counted"
+            )
+        values, size = np.unique(counts[counts > 0], return_counts=True)
+        mass = size * values if unit == "training tokens" else size
+        more_frequent = mass.sum() - mass.cumsum()
+        borders = [float(border * int(mass.sum())) for border in accumulate(parts)][:-1]
+        bands = np.searchsorted(borders, more_frequent, side="right")
+        if len(values) > 1:
+            bands[0] = len(parts) - 1
+        percentages = ", ".join(f"{100 * float(part):.4g} %" for part in parts)
+        rule = (
+            f"most frequent first, until {', '.join(names)} hold {percentages} of the {unit}; a class is in "
+            f"the band in which the share of all more frequent classes ends, the rarest are {names[-1]}"
+        )
+        return cls(tuple(names), rule, _with_unseen(bands[np.searchsorted(values, counts)], counts))
+
+    @classmethod
+    def by_count(
+        cls,
+        class_counts: Integers,
+        bounds: Sequence[int] = (100, 20),
+        names: Sequence[str] = ("many", "medium", "few"),
+    ) -> FrequencyBands:
+        """Bands between fixed counts: above the first bound, then down to each bound, then below the last.
+
+        With the default bounds these are the groups of long-tailed image classification (notes, section 4):
+        many > 100, medium 20 to 100, few < 20 training images.
+
+        Args:
+            class_counts: [C] training count of each class.
+            bounds: two or more falling counts. The first is the largest count *below* the first band, the
+                others are the smallest count *inside* their band.
+            names: a name for each band, one more than bounds.
+
+        Raises:
+            UserError: bounds that do not fall, another number of names, bad counts.
+
+        >>> FrequencyBands.by_count([101, 100, 20, 19, 0]).of_class
+        array([ 0,  1,  1,  2, -1], dtype=int8)
+        """
+        counts = as_class_counts(class_counts)
+        if len(bounds) < 2 or bounds[-1] < 1:
+            raise UserError(f"bounds are {list(bounds)}, expected two or more counts from 1 on")
+        lowest = np.array([bounds[0] + 1, *bounds[1:]])  # the smallest count of each band but the last
+        if (np.diff(lowest) > 0).any():
+            raise UserError(
+                f"bounds are {list(bounds)}: a class would be in two bands, expected falling ones"
+            )
+        _check_names(names, len(bounds) + 1)
+        ranges = [f"{low} to {high - 1}" for high, low in pairwise(lowest)]
+        rule = "training count of the class: " + ", ".join(
+            f"{name} {numbers}"
+            for name, numbers in zip(names, [f"> {bounds[0]}", *ranges, f"< {bounds[-1]}"])
+        )
+        return cls(tuple(names), rule, _with_unseen((counts[:, None] < lowest).sum(axis=1), counts))
+
+    def members(self, name: str) -> NDArray[np.bool_]:
+        """Which classes are in the band, [C]; ``"unseen"``: those with count 0.
+
+        Raises:
+            UserError: no such band.
+        """
+        if name != UNSEEN and name not in self.names:
+            raise UserError(f"there is no band {name!r}, expected one of: {', '.join((*self.names, UNSEEN))}")
+        return self.of_class == (-1 if name == UNSEEN else self.names.index(name))
+
+
+@dataclass(frozen=True, eq=False)
+class WordBands:
+    """Frequency bands over words, whatever ids the words have elsewhere.
+
+    Attributes:
+        words: the words of the training data; their ids are the classes of ``bands``.
+        counts: [number of words] their training counts.
+        bands: the band of each.
+    """
+
+    words: Words
+    counts: NDArray[np.int64]
+    bands: FrequencyBands
+
+    @classmethod
+    def from_counts(
+        cls,
+        counts: Mapping[str, int],
+        rule: Callable[[NDArray[np.int64]], FrequencyBands] = FrequencyBands.by_token_mass,
+    ) -> WordBands:
+        """Bands of the words of a mapping, for example of :func:`eureka_nlg.metrics.read_word_counts`.
+
+        Args:
+            counts: word -> training count.
+            rule: makes the bands from counts: ``FrequencyBands.by_token_mass``, ``.by_count``, or a
+                ``functools.partial`` of either with other arguments.
+
+        Raises:
+            UserError: no words, or bad counts.
+
+        >>> bands = WordBands.from_counts({"the": 6, "cat": 3, "purrs": 2, "zebra": 1})
+        >>> words = Words()
+        >>> ids = words.encode(["zebra", "the", "okapi"])
+        >>> bands.of_words(words)
+        array([ 2,  0, -1], dtype=int8)
+        """
+        words = Words()
+        words.encode(counts)
+        array = as_class_counts(list(counts.values()))
+        return cls(words, array, rule(array))
+
+    def of_words(self, words: Words) -> NDArray[np.int8]:
+        """Band of each word of ``words``, [len(words)] in the order of its ids; -1 for unseen ones."""
+        known = (self.words.get(word, -1) for word in words)
+        ids = np.fromiter(known, dtype=np.int64, count=len(words))
+        return np.where(ids >= 0, self.bands.of_class[ids], np.int8(-1))
+
+
+def _with_unseen(bands: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int8]:
+    return np.where(counts > 0, bands, -1).astype(np.int8)
+
+
+def _check_names(names: Sequence[str], number: int) -> None:
+    if len(set(names)) != number or len(names) != number or UNSEEN in names:
+        raise UserError(f"names are {list(names)}, expected {number} different ones, none of them {UNSEEN!r}")
+
+
+def parse_band_rule(text: str) -> Callable[[NDArray[np.int64]], FrequencyBands]:
+    """The rule that a command line names, as ``WordBands.from_counts`` wants it.
+
+    Args:
+        text: ``mass:1/3,1/3,1/3`` for shares of the tokens, ``types:0.9,0.1`` for shares of the types, or
+            ``count:100,20`` for bounds of the count. The bands are named head, body, tail if there are three
+            (many, medium, few by count), common and rare if there are two, else band1, band2 and so on.
+
+    Raises:
+        UserError: another form.
+
+    >>> parse_band_rule("types:3/4,1/4")([6, 3, 2, 1]).of_class
+    array([0, 0, 0, 1], dtype=int8)
+    """
+    kind, _, numbers = text.partition(":")
+    try:
+        values = [Fraction(number) for number in numbers.split(",")]
+        if kind not in ("mass", "types", "count") or (kind == "count" and any(v % 1 for v in values)):
+            raise ValueError
+    except (ValueError, ZeroDivisionError):
+        raise UserError(
+            f"bands {text!r}: expected mass:SHARE,... or types:SHARE,... or count:BOUND,..., "
+            "for example mass:1/3,1/3,1/3"
+        ) from None
+    number = len(values) + (kind == "count")
+    three = ("many", "medium", "few") if kind == "count" else ("head", "body", "tail")
+    names = {2: ("common", "rare"), 3: three}.get(number, tuple(f"band{k + 1}" for k in range(number)))
+    if kind == "count":
+        return partial(FrequencyBands.by_count, bounds=[int(value) for value in values], names=names)
+    by_share = FrequencyBands.by_token_mass if kind == "mass" else FrequencyBands.by_type_share
+    return partial(by_share, shares=values, names=names)

@@ -1,0 +1,1 @@
+"""Scores of replies, a file for each family; ``catalogue`` names them, ``scores`` computes a choice."""

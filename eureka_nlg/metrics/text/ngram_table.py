@@ -1,0 +1,140 @@
+"""Counting n-grams by the hundred million: exact, sorted arrays instead of Python objects."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eureka_nlg.metrics.text.tokens import Tokens, ngrams
+
+__all__ = ["NgramTable"]
+
+_PENDING = 1 << 20  # n-grams that wait until they are sorted in, at least
+
+
+class NgramTable:
+    """N-gram -> number of occurrences.
+
+    An n-gram is one 64-bit key with an equal share of the bits for each word id. Keys wait in a list that is
+    sorted in when it outgrows half the table, so the work is one sort of every n-gram and memory is bounded
+    by the number of distinct ones. Ids are numbered in the order of first sight, hence those that are too
+    large for their share are of rare words; the few n-grams with such a word are counted in a dictionary.
+
+    Args:
+        n: words per n-gram.
+
+    Attributes:
+        total: n-grams counted, repetitions included.
+    """
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+        self.total = 0
+        self._bits = min(64 // n, 32)
+        self._keys: NDArray[np.uint64] = np.empty(0, dtype=np.uint64)  # distinct, rising
+        self._counts: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        self._pending: list[NDArray[np.uint64]] = []
+        self._num_pending = 0
+        self._wide: dict[bytes, int] = {}
+
+    def update(self, tokens: Tokens) -> None:
+        """Count the n-grams of replies."""
+        if tokens.ids.max(initial=0) >> self._bits:
+            grams = ngrams(tokens, self.n)
+            wide = self._is_wide(grams)
+            for gram in _as_bytes(grams[wide]):
+                self._wide[gram] = self._wide.get(gram, 0) + 1
+            self.total += int(wide.sum())
+            keys = self._pack(grams[~wide].T)
+        else:
+            size = len(tokens.ids) - self.n + 1
+            if size <= 0:
+                return
+            owners = tokens.owners()
+            within = owners[:size] == owners[self.n - 1 :]
+            keys = self._pack([tokens.ids[start : start + size] for start in range(self.n)])[within]
+        self.total += len(keys)
+        self._pending.append(keys)
+        self._num_pending += len(keys)
+        if self._num_pending >= max(_PENDING, len(self._keys) // 2):
+            self._sort_in()
+
+    def add(self, grams: NDArray[np.int32], counts: NDArray[np.int64]) -> None:
+        """Count distinct n-grams [D, n] that occur ``counts`` [D] times."""
+        wide = self._is_wide(grams)
+        for gram, count in zip(_as_bytes(grams[wide]), counts[wide].tolist()):
+            self._wide[gram] = self._wide.get(gram, 0) + count
+        keys = self._pack(grams[~wide].T)
+        order = keys.argsort()
+        self._sort_in()
+        self._merge(keys[order], counts[~wide][order])
+        self.total += int(counts.sum())
+
+    @property
+    def distinct(self) -> int:
+        """How many different n-grams there are."""
+        self._sort_in()
+        return len(self._keys) + len(self._wide)
+
+    def items(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """The distinct n-grams, [D, n] word ids, and how often each occurs, [D]."""
+        self._sort_in()
+        mask = np.uint64((1 << self._bits) - 1)
+        shifts = np.arange(self.n - 1, -1, -1, dtype=np.uint64) * np.uint64(self._bits)
+        packed = (self._keys[:, None] >> shifts & mask).astype(np.int32)
+        wide = np.frombuffer(b"".join(self._wide), dtype=np.int32).reshape(-1, self.n)
+        counts = np.fromiter(self._wide.values(), dtype=np.int64, count=len(self._wide))
+        return np.concatenate([packed, wide]), np.concatenate([self._counts, counts])
+
+    def contains(self, grams: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Which of the n-grams [M, n] occur, [M]; an n-gram with an id below 0 does not."""
+        self._sort_in()
+        found = np.zeros(len(grams), dtype=np.bool_)
+        wide, unknown = self._is_wide(grams), (grams < 0).any(axis=1)
+        narrow = ~(wide | unknown)
+        found[narrow] = _find(self._keys, self._pack(grams[narrow].T))[1]
+        found[wide] = [gram in self._wide for gram in _as_bytes(grams[wide])]
+        return found
+
+    def _is_wide(self, grams: NDArray[np.int32]) -> NDArray[np.bool_]:
+        return grams.max(axis=1, initial=0) >> self._bits > 0
+
+    def _pack(self, columns: NDArray[np.int32] | list[NDArray[np.int32]]) -> NDArray[np.uint64]:
+        keys = columns[0].astype(np.uint64)
+        for column in columns[1:]:
+            keys <<= np.uint64(self._bits)
+            keys |= column.astype(np.uint64)
+        return keys
+
+    def _sort_in(self) -> None:
+        if not self._num_pending:
+            return
+        keys = np.concatenate(self._pending)
+        self._pending, self._num_pending = [], 0
+        keys.sort()
+        first = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+        self._merge(keys[first], np.diff(first, append=len(keys)))
+
+    def _merge(self, keys: NDArray[np.uint64], counts: NDArray[np.int64]) -> None:
+        """Add counts of distinct, rising keys."""
+        position, known = _find(self._keys, keys)
+        self._counts[position[known]] += counts[known]
+        new = ~known
+        self._keys = np.insert(self._keys, position[new], keys[new])
+        self._counts = np.insert(self._counts, position[new], counts[new])
+
+
+def _find(
+    keys: NDArray[np.uint64], wanted: NDArray[np.uint64]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Where each wanted key stands in the rising keys or would have to be put in, and whether it is there."""
+    position = np.searchsorted(keys, wanted)
+    inside = position < len(keys)
+    inside[inside] = keys[position[inside]] == wanted[inside]
+    return position, inside
+
+
+def _as_bytes(grams: NDArray[np.int32]) -> list[bytes]:
+    """The ids of each n-gram as bytes: small, and nothing for the garbage collector to walk through."""
+    rows = np.ascontiguousarray(grams).view(np.dtype((np.void, grams.itemsize * grams.shape[1])))
+    return rows.ravel().tolist()

@@ -1,0 +1,79 @@
+"""Names of metrics: those that exist, groups of them, and what they need."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from eureka_nlg.errors import UserError
+from eureka_nlg.metrics import default_metrics, find_metric, select_metrics
+from eureka_nlg.metrics.replies.catalogue import GROUPS, all_metrics
+
+KNOWN: dict[str, Any] = {"bands": ("head", "tail"), "novelty": 3}
+
+
+def test_every_name_is_described() -> None:
+    for key in all_metrics(**KNOWN):
+        metric = find_metric(key)
+        assert metric is not None
+        assert metric.key == key
+        assert metric.label
+        assert metric.description
+        assert "{" not in metric.label + metric.description
+    assert set(default_metrics(**KNOWN)) <= set(all_metrics(**KNOWN))
+
+
+def test_names_with_a_number_or_a_band() -> None:
+    metric = find_metric("reply_diversity_12")
+    assert metric is not None
+    assert (metric.family, metric.n, metric.band) == ("reply_diversity", 12, None)
+    metric = find_metric("micro_f_band_2")
+    assert metric is not None
+    assert (metric.family, metric.n, metric.band) == ("micro_f", None, "band_2")
+
+
+@pytest.mark.parametrize("key", ["", "f", "diversity", "diversity_0", "diversity_x", "recall", "ppl", "BLEU"])
+def test_other_names_are_none(key: str) -> None:
+    assert find_metric(key) is None
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["bleu", "macro_f", "bleu"], ["bleu", "macro_f"]),
+        (["diversity"], ["diversity_1", "diversity_2", "diversity_3", "diversity_4"]),
+        (["entropy_2", "entropy"], ["entropy_2", "entropy_1", "entropy_3", "entropy_4"]),
+        (
+            ["bands", "recall_unseen"],
+            ["macro_f_head", "macro_f_tail", "micro_f_head", "micro_f_tail", "recall_tail", "recall_unseen"],
+        ),
+        (["novelty"], ["novelty_3"]),
+    ],
+)
+def test_selection(names: list[str], expected: list[str]) -> None:
+    assert select_metrics(names, **KNOWN) == expected
+
+
+def test_all() -> None:
+    assert select_metrics(["all"], **KNOWN) == all_metrics(**KNOWN)
+    for group in GROUPS:
+        assert set(select_metrics([group], **KNOWN)) <= set(all_metrics(**KNOWN))
+    assert "novelty_3" not in select_metrics(["all"])
+
+
+@pytest.mark.parametrize(
+    ("names", "known", "message"),
+    [
+        (["macro"], {}, "there is no metric 'macro', expected some of: macro_f, micro_f"),
+        (["macro_f_torso"], KNOWN, "no metric 'macro_f_torso', expected some of: .*macro_f_head"),
+        (["macro_f_head"], {}, "'macro_f_head' needs training counts"),
+        (["bands"], {}, "'bands' needs training counts"),
+        (["novelty_4"], {}, "'novelty_4' needs the training targets"),
+        (["novelty"], {}, "'novelty' needs the training targets"),
+        (["novelty_4"], KNOWN, "'novelty_4' needs other n-grams than the given 3-grams"),
+    ],
+)
+def test_bad_selection(names: list[str], known: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        select_metrics(names, **known)

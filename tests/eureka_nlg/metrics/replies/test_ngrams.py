@@ -1,0 +1,226 @@
+"""N-grams of replies against hand-worked numbers and nltk's n-grams and distributions."""
+
+from __future__ import annotations
+
+import math
+import pickle
+import random
+from collections import Counter
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from nltk.util import ngrams as nltk_ngrams
+
+from eureka_nlg.errors import UserError
+from eureka_nlg.metrics import (
+    DiversityStatistics,
+    expectation_adjusted_distinct,
+    ngram_diversity,
+    ngram_entropy,
+    ngram_novelty,
+)
+from eureka_nlg.metrics.text import ngram_table
+from eureka_nlg.metrics.text.tokens import Tokeniser
+
+REPLIES = st.lists(st.lists(st.sampled_from("abc"), max_size=7), max_size=12)
+
+
+def by_nltk(replies: list[list[str]], n: int) -> float:
+    grams = [gram for reply in replies for gram in nltk_ngrams(reply, n)]
+    return 100 * len(set(grams)) / len(grams) if grams else 0.0
+
+
+@pytest.mark.parametrize(
+    ("replies", "n", "expected"),
+    [
+        (["i like tea very much", "i like tea very well"], 4, 100 * 3 / 4),
+        (["a a a a a"], 4, 50),
+        (["a b", "a b"], 1, 50),
+        (["a b", "b a"], 2, 100),  # "b b" would lie across the two replies
+        (["a b c", "", "d"], 4, 0),
+        ([], 4, 0),
+    ],
+)
+def test_hand_worked(replies: list[str], n: int, expected: float) -> None:
+    assert ngram_diversity(replies, n) == expected
+
+
+def test_default_is_four() -> None:
+    assert ngram_diversity(["a b c d e", "a b c d"]) == pytest.approx(100 * 2 / 3)
+
+
+@settings(deadline=None)
+@given(replies=REPLIES, n=st.integers(1, 5))
+def test_agrees_with_nltk(replies: list[list[str]], n: int) -> None:
+    assert ngram_diversity(replies, n) == pytest.approx(by_nltk(replies, n))
+    assert ngram_diversity([" ".join(reply) for reply in replies], n) == ngram_diversity(replies, n)
+
+
+def test_more_replies_than_a_chunk_holds() -> None:
+    generator = random.Random(0)
+    words = [f"w{number}" for number in range(300)]  # ids beyond one byte
+    replies = [generator.choices(words, k=generator.randrange(8)) for _ in range(3000)]
+    for n in (1, 2, 4):
+        assert ngram_diversity(replies, n) == pytest.approx(by_nltk(replies, n))
+
+
+def counted(replies: list[list[str]], n: int) -> Counter[tuple[str, ...]]:
+    return Counter(gram for reply in replies for gram in nltk_ngrams(reply, n))
+
+
+def test_agrees_with_inter_distinct_of_parlai() -> None:
+    """Its definition: n-grams of each text split at blanks, all counted together; types by tokens."""
+    texts = ["i like tea . tea is good", "i like tea .", "no", "do you like tea . tea is bad"]
+    for n in (1, 2, 3):
+        counts: dict[str, int] = {}
+        for text in texts:
+            tokens = text.split(" ")
+            for start in range(len(tokens) - n + 1):
+                gram = " ".join(tokens[start : start + n])
+                counts[gram] = counts.get(gram, 0) + 1
+        assert ngram_diversity(texts, n) == pytest.approx(100 * len(counts) / sum(counts.values()))
+
+
+@pytest.mark.parametrize("pending", [1, 50, 1 << 20])
+@pytest.mark.parametrize("n", [1, 2, 4, 6, 9, 70])
+def test_words_with_ids_too_large_for_a_key(monkeypatch: pytest.MonkeyPatch, n: int, pending: int) -> None:
+    """With 6 words a key has 10 bits for each, with 9 words 7 bits, with 70 none: some ids do not fit."""
+    monkeypatch.setattr(ngram_table, "_PENDING", pending)
+    generator = random.Random(n)
+    words = [f"w{number}" for number in range(3000)]
+    replies = [
+        generator.choices(words[: 30 if generator.random() < 0.7 else 3000], k=generator.randrange(2 * n))
+        for _ in range(2500)
+    ]
+    shards = []
+    for part in (replies[:1200], replies[1200:], replies[:5]):
+        tokenise = Tokeniser()
+        statistics = DiversityStatistics(n, tokenise.words)
+        for start in range(0, len(part), 500):
+            statistics.update(tokenise(part[start : start + 500]))
+        shards.append(statistics)
+    merged = sum(shards, DiversityStatistics(n))
+    counts = counted([*replies, *replies[:5]], n)
+    names = list(merged.words)
+    grams, numbers = merged._table.items()
+    found = {tuple(names[number] for number in gram): count for gram, count in zip(grams, numbers.tolist())}
+    assert found == counts
+    assert (merged.distinct, merged.total) == (len(counts), sum(counts.values()))
+
+
+@settings(deadline=None)
+@given(replies=REPLIES, n=st.integers(1, 4))
+def test_entropy_agrees_with_the_definition(replies: list[list[str]], n: int) -> None:
+    counts = counted(replies, n)
+    total = sum(counts.values())
+    expected = -sum(count / total * math.log(count / total) for count in counts.values())
+    assert ngram_entropy(replies, n) == pytest.approx(expected, abs=1e-12)
+
+
+def test_entropy_by_hand() -> None:
+    assert ngram_entropy(["a b c d e", "b c d e f"]) == pytest.approx(
+        -(2 * 0.25 * math.log(0.25) + 0.5 * math.log(0.5))
+    )
+    assert ngram_entropy(["a b c"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("replies", "size", "n", "expected"),
+    [
+        (["a b", "a"], 2, 1, 100 * 2 / (2 * (1 - (1 / 2) ** 3))),
+        (["a b c", "a b"], 5, 2, 100 * 2 / (5 * (1 - (4 / 5) ** 3))),
+        (["a a a"], 1, 1, 100),
+        (["a"], 5, 2, 0),
+        ([], 5, 1, 0),
+    ],
+)
+def test_expectation_adjusted_by_hand(replies: list[str], size: int, n: int, expected: float) -> None:
+    assert expectation_adjusted_distinct(replies, size, n) == pytest.approx(expected)
+
+
+def test_expectation_adjusted_keeps_its_digits() -> None:
+    """Against the plain formula in exact fractions, where floating point would cancel."""
+    size, replies = 10**13, ["a b c", "a"]
+    expected = Fraction(3) / (size * (1 - Fraction(size - 1, size) ** 4))
+    assert expectation_adjusted_distinct(replies, size) == pytest.approx(100 * float(expected), rel=1e-12)
+
+
+def test_expectation_adjusted_does_not_fall_with_length() -> None:
+    """Of words that are all equally likely as much is distinct as can be expected, however many there are."""
+    generator = np.random.default_rng(0)
+    for number in (50, 500, 5000):
+        replies = [[str(word)] for word in generator.integers(300, size=number)]
+        assert expectation_adjusted_distinct(replies, 300) == pytest.approx(100, abs=6)
+    assert ngram_diversity(replies, 1) < 10
+
+
+@settings(deadline=None)
+@given(replies=REPLIES, targets=REPLIES, n=st.integers(1, 4))
+def test_novelty_agrees_with_the_definition(
+    replies: list[list[str]], targets: list[list[str]], n: int
+) -> None:
+    counts, seen = counted(replies, n), counted([[*target, "x"] for target in targets], n)
+    new = sum(count for gram, count in counts.items() if gram not in seen)
+    expected = 100 * new / (sum(counts.values()) or 1)
+    assert ngram_novelty(replies, [[*target, "x"] for target in targets], n) == pytest.approx(expected)
+
+
+def test_novelty_among_ids_too_large_for_a_key() -> None:
+    words = [f"w{number}" for number in range(5000)]  # 8-grams: ids from 256 on
+    targets = [words[start : start + 12] for start in range(0, 5000, 12)]
+    replies = [["new", *words[4000:4012]], words[40:60], words[:10]]
+    counts, seen = counted(replies, 8), counted(targets, 8)
+    expected = 100 * sum(count for gram, count in counts.items() if gram not in seen) / sum(counts.values())
+    assert 0 < expected < 100
+    assert ngram_novelty(replies, targets, 8) == pytest.approx(expected)
+
+
+@settings(deadline=None)
+@given(replies=REPLIES, cut=st.integers(0, 12), n=st.integers(1, 4))
+def test_shards_add_up_exactly(replies: list[list[str]], cut: int, n: int) -> None:
+    shards = []
+    for part in (replies[cut:], replies[:cut]):
+        tokenise = Tokeniser()
+        shards.append(DiversityStatistics(n, tokenise.words).update(tokenise(part)))
+    merged = sum((pickle.loads(pickle.dumps(shard)) for shard in shards), DiversityStatistics(n))
+    assert merged.compute() == ngram_diversity(replies, n)
+    assert merged.entropy() == ngram_entropy(replies, n)
+    assert merged.expectation_adjusted(7) == expectation_adjusted_distinct(replies, 7, n)
+    assert merged.total == shards[0].total + shards[1].total
+    assert merged.novelty(merged) == 0
+
+
+def test_different_n_do_not_add_up() -> None:
+    with pytest.raises(UserError, match="2-grams and of 3-grams"):
+        DiversityStatistics(2) + DiversityStatistics(3)
+
+
+@pytest.mark.parametrize("n", [0, -1, 2.0])
+def test_bad_n(n: Any) -> None:
+    with pytest.raises(UserError, match=f"n is {n}"):
+        ngram_diversity(["a"], n)
+
+
+def test_a_lone_string_is_refused() -> None:
+    with pytest.raises(UserError, match="hypotheses is one string"):
+        ngram_diversity("a b c d")
+
+
+def test_bad_vocabulary_size() -> None:
+    with pytest.raises(UserError, match="vocabulary_size is 0"):
+        expectation_adjusted_distinct(["a"], 0)
+
+
+def test_novelty_wants_ngrams_of_one_length() -> None:
+    with pytest.raises(UserError, match="4-grams cannot be looked up among 3-grams"):
+        DiversityStatistics(4).novelty(DiversityStatistics(3))
+
+
+def test_entropy_of_one_ngram_over_and_over_is_zero() -> None:
+    """Not -9e-16, as rounding has it for some numbers of repetitions."""
+    for repetitions in range(1, 400):
+        assert ngram_entropy(["a b c d"] * repetitions, n=4) == 0.0
