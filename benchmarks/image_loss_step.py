@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from measure import alternate, append, environment
 
 from eureka_nlg.losses import eureka_loss
-from eureka_nlg.vision.models.resnet_cifar import cifar_resnet
+from eureka_nlg.vision.classification.models.resnet_cifar import cifar_resnet
 
 
 def main() -> None:

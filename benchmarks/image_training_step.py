@@ -21,9 +21,9 @@ import torch
 from measure import append, environment
 
 from eureka_nlg.errors import require
-from eureka_nlg.vision.classification import classification
-from eureka_nlg.vision.config import Config, DataConfig
-from eureka_nlg.vision.data import ImageData
+from eureka_nlg.vision.classification.config import Config, DataConfig
+from eureka_nlg.vision.classification.data import ImageData
+from eureka_nlg.vision.classification.task import classification
 from eureka_nlg.vision.training import fit
 from eureka_nlg.vision.training.log import read_log
 

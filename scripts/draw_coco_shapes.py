@@ -14,9 +14,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from coco_shapes.data_set import draw_data_set
+from coco_shapes.shapes import SHAPES
 from eureka_nlg.errors import UserError
-from eureka_nlg.vision.detection.shapes import SHAPES
-from eureka_nlg.vision.detection.shapes_data_set import draw_data_set
 
 
 def main(argv: Sequence[str] | None = None) -> int:

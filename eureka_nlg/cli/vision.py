@@ -68,8 +68,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _train(args: argparse.Namespace) -> int:
-    from eureka_nlg.vision.config import Config
-    from eureka_nlg.vision.runs import train_run
+    from eureka_nlg.vision.classification.config import Config
+    from eureka_nlg.vision.classification.runs import train_run
 
     return _trained(args, Config, train_run, _show)
 
@@ -113,7 +113,7 @@ def _evaluate(args: argparse.Namespace) -> int:
 
         show = _show_detection
     else:
-        from eureka_nlg.vision.runs import evaluate_run
+        from eureka_nlg.vision.classification.runs import evaluate_run
     result = evaluate_run(args.folder, args.overrides, args.checkpoint)
     if _is_first_process():
         if args.json:
@@ -123,7 +123,7 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 
 def _sweep(args: argparse.Namespace) -> int:
-    from eureka_nlg.vision.sweep import plan, run_all, summary, summary_table
+    from eureka_nlg.vision.classification.sweep import plan, run_all, summary, summary_table
     from eureka_nlg.vision.training.checkpoint import write_json
 
     configs = [Path(item) for item in args.items if "=" not in item]
@@ -149,7 +149,7 @@ def _sweep(args: argparse.Namespace) -> int:
 
 
 def _options(args: argparse.Namespace) -> int:
-    from eureka_nlg.vision.config import Config
+    from eureka_nlg.vision.classification.config import Config
     from eureka_nlg.vision.config_file import described_options
     from eureka_nlg.vision.detection.config import DetectionConfig
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Draw", "generator", "seeds_of_images", "epoch_order", "class_probabilities"]
+__all__ = ["Draw", "generator", "seeds_of_images", "epoch_order", "class_probabilities", "own_parts"]
 
 Draw = Literal["instance", "square_root", "class_balanced", "reversed"]
 # The power q of a class' count that the probability of the class is proportional to.
@@ -72,3 +72,13 @@ def epoch_order(labels: Tensor, draw: Draw, seed: int, epoch: int, stream: str =
     first = counts.cumsum(0) - counts
     within = (torch.rand(len(labels), generator=source, dtype=torch.float64) * counts[classes]).long()
     return by_class[first[classes] + within]
+
+
+def own_parts(count: int, process: int, processes: int, accumulate: int) -> list[tuple[Tensor, float]]:
+    """Split the ``count`` images of a step over processes and parts.
+
+    Returns:
+        For each part of this process its positions in the batch, and the share of its mean loss.
+    """
+    own = torch.arange(process, count, processes)
+    return [(part, len(part) * processes / count) for part in own.chunk(accumulate)]

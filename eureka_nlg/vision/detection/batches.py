@@ -12,9 +12,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from eureka_nlg.errors import UserError
-from eureka_nlg.vision.data.file_batches import leave_interrupts_to_the_parent
-from eureka_nlg.vision.data.order import generator
-from eureka_nlg.vision.data.tensor_batches import own_parts
+from eureka_nlg.vision.data.order import generator, own_parts
+from eureka_nlg.vision.data.workers import leave_interrupts_to_the_parent
 from eureka_nlg.vision.detection.split import CocoSplit
 
 __all__ = ["DetectionBatches", "DetectionPart"]

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from eureka_nlg.errors import UserError, require
-from eureka_nlg.vision.data.check import described_problems
+from eureka_nlg.vision.data.problems import described_problems
 from eureka_nlg.vision.detection.instances import Instances
 
 __all__ = ["check_instances"]

@@ -66,7 +66,7 @@ def overrides(cifar_like: Path, tmp_path: Path) -> list[str]:
 @pytest.fixture
 def make_config(overrides: list[str], tmp_path: Path) -> MakeConfig:
     """Config with the given options on top of :func:`overrides`."""
-    from eureka_nlg.vision.config import Config
+    from eureka_nlg.vision.classification.config import Config
     from eureka_nlg.vision.config_file import read_config
 
     empty = tmp_path / "empty.yaml"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from eureka_nlg.errors import UserError
-from eureka_nlg.vision.config import Config, LossConfig
+from eureka_nlg.vision.classification.config import Config, LossConfig
 from eureka_nlg.vision.config_file import config_from_dict, described_options, flat, read_config, to_yaml
 
 

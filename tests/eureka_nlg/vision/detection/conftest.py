@@ -14,8 +14,8 @@ pytest.importorskip("pycocotools")
 
 from PIL import Image
 
+from coco_shapes.data_set import draw_data_set
 from eureka_nlg.vision.detection.config import DetectionDataConfig
-from eureka_nlg.vision.detection.shapes_data_set import draw_data_set
 
 WriteSplit = Callable[..., Path]
 

@@ -13,9 +13,9 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
+from coco_shapes.data_set import CATEGORY_IDS, class_counts, draw_data_set
+from coco_shapes.shapes import SHAPES, draw_image
 from eureka_nlg.errors import UserError
-from eureka_nlg.vision.detection.shapes import SHAPES, draw_image
-from eureka_nlg.vision.detection.shapes_data_set import CATEGORY_IDS, class_counts, draw_data_set
 
 ROOT = Path(__file__).resolve().parents[4]
 SMALL = {"train": 40, "evaluation": 20, "size": 64, "objects": 3, "imbalance": 10.0}

@@ -11,10 +11,15 @@ import torch
 from PIL import Image
 
 from eureka_nlg.errors import UserError
-from eureka_nlg.vision.config import DataConfig
-from eureka_nlg.vision.data import load_data
-from eureka_nlg.vision.data.check import check_lists
-from eureka_nlg.vision.data.lists import FileList, read_image_folder, read_inaturalist, read_list
+from eureka_nlg.vision.classification.config import DataConfig
+from eureka_nlg.vision.classification.data import load_data
+from eureka_nlg.vision.classification.data.check import check_lists
+from eureka_nlg.vision.classification.data.lists import (
+    FileList,
+    read_image_folder,
+    read_inaturalist,
+    read_list,
+)
 
 
 def picture(path: Path, shade: int = 100, mode: str = "RGB") -> Path:
@@ -93,7 +98,7 @@ def test_a_list_found_whole_is_not_decoded_again(
     check_lists([files], cache=tmp_path / "cache")
     decoded: list[Path] = []
     monkeypatch.setattr(
-        "eureka_nlg.vision.data.check._decoding_error", lambda path: decoded.append(path) or ""
+        "eureka_nlg.vision.classification.data.check._decoding_error", lambda path: decoded.append(path) or ""
     )
     check_lists([files], cache=tmp_path / "cache")
     assert decoded == []

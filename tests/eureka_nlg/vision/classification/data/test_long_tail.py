@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from eureka_nlg.errors import UserError
-from eureka_nlg.vision.data.long_tail import choose_images, class_sizes
+from eureka_nlg.vision.classification.data.long_tail import choose_images, class_sizes
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,11 @@ from eureka_nlg.analysis import (
 )
 from eureka_nlg.errors import UserError
 from eureka_nlg.metrics.classes.bands import FrequencyBands
-from eureka_nlg.vision.classification import Classification, classification
-from eureka_nlg.vision.config import Config
+from eureka_nlg.vision.classification.config import Config
+from eureka_nlg.vision.classification.data import load_data
+from eureka_nlg.vision.classification.evaluation import Predictions, evaluate, gold_likelihood
+from eureka_nlg.vision.classification.task import Classification, classification
 from eureka_nlg.vision.config_file import config_from_dict, flat
-from eureka_nlg.vision.data import load_data
-from eureka_nlg.vision.evaluation import Predictions, evaluate, gold_likelihood
 from eureka_nlg.vision.run_folder import (
     CHECKPOINT,
     FREE_OPTIONS,

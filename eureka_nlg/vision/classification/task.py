@@ -11,14 +11,13 @@ from torch import Tensor, nn
 
 from eureka_nlg.errors import UserError, require
 from eureka_nlg.losses import Deferred
-from eureka_nlg.vision.config import Config
-from eureka_nlg.vision.data import Batch, BatchOptions, ImageData
+from eureka_nlg.vision.classification.config import Config
+from eureka_nlg.vision.classification.data import Batch, BatchOptions, ImageData
+from eureka_nlg.vision.classification.evaluation import Predictions, evaluate
+from eureka_nlg.vision.classification.losses import deferred_loss
+from eureka_nlg.vision.classification.models import BilateralNetwork, Network, second_stage
 from eureka_nlg.vision.data.order import Draw
-from eureka_nlg.vision.evaluation import Predictions, evaluate
-from eureka_nlg.vision.methods import deferred_loss
-from eureka_nlg.vision.models import BilateralNetwork, Network, second_stage
 from eureka_nlg.vision.training.checkpoint import load_checkpoint
-from eureka_nlg.vision.training.schedule import learning_rate
 
 __all__ = ["Classification", "BilateralClassification", "classification", "build_network"]
 
@@ -73,7 +72,7 @@ def classification(config: Config, data: ImageData, accelerator: Any, resumed: b
 
 
 class Classification:
-    """One network, one stream of images, one loss in each epoch; a :class:`.training.Task`.
+    """One network, one stream of images, one loss in each epoch; a :class:`eureka_nlg.vision.training.Task`.
 
     Attributes:
         network: what learns.
@@ -102,7 +101,7 @@ class Classification:
 
     def learning_rate(self, step: int) -> float:
         """Learning rate of a step."""
-        return learning_rate(self.config, step, self.steps_per_epoch())
+        return self.config.learning_rate(step, self.steps_per_epoch())
 
     def begin_epoch(self, epoch: int) -> None:
         """Tell a deferred loss."""

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from eureka_nlg.vision.config import Config
+from eureka_nlg.vision.classification.config import Config
+from eureka_nlg.vision.classification.losses import deferred_loss
 from eureka_nlg.vision.config_file import read_config
-from eureka_nlg.vision.methods import deferred_loss
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 CONFIGS = sorted(
     path
     for path in (ROOT / "configs" / "vision").rglob("*.yaml")

@@ -13,7 +13,7 @@ import torch
 
 from eureka_nlg.analysis import read_analysis
 from eureka_nlg.errors import UserError
-from eureka_nlg.vision.runs import evaluate_run, train_run
+from eureka_nlg.vision.classification.runs import evaluate_run, train_run
 from eureka_nlg.vision.training import Interrupted
 from eureka_nlg.vision.training.checkpoint import load_checkpoint
 from eureka_nlg.vision.training.log import TrainingLog, read_log

@@ -1,4 +1,4 @@
-"""The options of a vision run, each once: a tree of dataclasses, read from YAML by :mod:`.config_file`."""
+"""The options of a classification run, each once: a tree of dataclasses, read from YAML."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Literal
 
 from eureka_nlg.errors import UserError
 from eureka_nlg.vision.loop_config import LoopConfig, check_at_least, described
+from eureka_nlg.vision.training.schedule import half_cosine, step_decay
 
 __all__ = [
     "Config",
@@ -267,3 +268,22 @@ class Config:
         if epoch <= self.plain_epochs:
             return self.deferral.loss, "instance"
         return self.loss, self.sampling
+
+    def learning_rate(self, step: int, steps_per_epoch: int) -> float:
+        """Learning rate of a step, counted from 0 over the whole run.
+
+        The warm-up is over the first ``warmup_epochs``. A milestone m is passed after m whole epochs, as in
+        the settings of Cao et al. 2019.
+        """
+        training = self.training
+        warmup = round(training.warmup_epochs * training.schedule_scale * steps_per_epoch)
+        if training.schedule == "cosine":
+            steps = self.epochs * steps_per_epoch
+            return half_cosine(step, training.learning_rate, warmup=warmup, steps=steps)
+        return step_decay(
+            step,
+            training.learning_rate,
+            warmup=warmup,
+            milestones=[training.scaled(milestone) * steps_per_epoch for milestone in training.milestones],
+            decay=training.decay,
+        )

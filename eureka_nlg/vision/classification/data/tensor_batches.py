@@ -8,9 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from eureka_nlg.vision.data.order import generator
+from eureka_nlg.vision.data.order import generator, own_parts
 
-__all__ = ["Batch", "TensorBatches", "own_parts", "NORMALIZATION"]
+__all__ = ["Batch", "TensorBatches", "NORMALIZATION"]
 
 # Mean and standard deviation of a channel: CIFAR-10's, by Cao et al. 2019 for CIFAR-100 too; ImageNet's.
 NORMALIZATION = {
@@ -32,16 +32,6 @@ class Batch(NamedTuple):
     images: Tensor
     labels: Tensor
     share: float
-
-
-def own_parts(count: int, process: int, processes: int, accumulate: int) -> list[tuple[Tensor, float]]:
-    """Split the ``count`` images of a step over processes and parts.
-
-    Returns:
-        For each part of this process its positions in the batch, and the share of its mean loss.
-    """
-    own = torch.arange(process, count, processes)
-    return [(part, len(part) * processes / count) for part in own.chunk(accumulate)]
 
 
 class TensorBatches:

@@ -16,8 +16,8 @@ from eureka_nlg.cli.main import main
 pytest.importorskip("torchvision")
 pytest.importorskip("pycocotools")
 
+from coco_shapes.data_set import draw_data_set
 from eureka_nlg.vision.detection.config import DetectionDataConfig
-from eureka_nlg.vision.detection.shapes_data_set import draw_data_set
 
 SHAPES = Path(__file__).resolve().parents[4] / "configs" / "vision" / "coco_shapes"
 

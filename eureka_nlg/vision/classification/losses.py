@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from eureka_nlg.errors import UserError
 from eureka_nlg.frequency import class_balanced_weight, rarest_classes
 from eureka_nlg.losses import Deferred, EurekaLoss, FocalLoss, HaltedFocalLoss, LDAMLoss
-from eureka_nlg.vision.config import Config, LossConfig
+from eureka_nlg.vision.classification.config import Config, LossConfig
 
 __all__ = ["build_loss", "deferred_loss"]
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from eureka_nlg.vision.config import ModelConfig
-from eureka_nlg.vision.models import BilateralNetwork, Network, second_stage
-from eureka_nlg.vision.models.resnet_cifar import cifar_resnet
+from eureka_nlg.vision.classification.config import ModelConfig
+from eureka_nlg.vision.classification.models import BilateralNetwork, Network, second_stage
+from eureka_nlg.vision.classification.models.resnet_cifar import cifar_resnet
 
 
 def parameters(module: torch.nn.Module) -> int:

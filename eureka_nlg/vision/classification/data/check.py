@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
 from eureka_nlg.errors import UserError, require
-from eureka_nlg.vision.data.lists import FileList
+from eureka_nlg.vision.classification.data.lists import FileList
+from eureka_nlg.vision.data.problems import described_problems
 
-__all__ = ["check_lists", "described_problems", "label_problems"]
+__all__ = ["check_lists", "label_problems"]
 
 T = TypeVar("T")
-
-_NAMED = 5
-"""How many of each kind of problem a report names."""
 
 
 def check_lists(lists: Sequence[FileList], *, decode: bool = True, cache: Path | None = None) -> None:
@@ -83,15 +81,6 @@ def _file_problems(files: FileList, decode: bool, cache: Path) -> dict[str, list
         if not any(problems.values()):
             _remember(mark)
     return {kind: found for kind, found in problems.items() if found}
-
-
-def described_problems(problems: Mapping[str, Sequence[str]]) -> str:
-    """Kind -> what was found, as one line with numbers and examples; a kind that lists nothing is missing."""
-    parts = []
-    for kind, found in problems.items():
-        named = ", ".join(found[:_NAMED]) + (", ..." if len(found) > _NAMED else "")
-        parts.append(f"{len(found)} {kind}: {named}" if found else f"no {kind}")
-    return "; ".join(parts)
 
 
 def _stat(path: Path) -> os.stat_result | None:

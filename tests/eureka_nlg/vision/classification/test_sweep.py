@@ -9,7 +9,7 @@ import pytest
 
 from eureka_nlg.cli import vision
 from eureka_nlg.errors import UserError
-from eureka_nlg.vision.sweep import plan, run_all, summary, summary_table
+from eureka_nlg.vision.classification.sweep import plan, run_all, summary, summary_table
 
 METHODS = {
     "ce": "",

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from coco_shapes.shapes import SHAPES, Array, DrawnObject, draw_image
 from eureka_nlg.errors import UserError, require
-from eureka_nlg.vision.detection.shapes import SHAPES, Array, DrawnObject, draw_image
 
 __all__ = ["CATEGORY_IDS", "class_counts", "draw_data_set"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,15 +10,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from eureka_nlg.errors import UserError, require
-from eureka_nlg.vision.data.lists import FileList
-from eureka_nlg.vision.data.order import seeds_of_images
-from eureka_nlg.vision.data.tensor_batches import NORMALIZATION, Batch, own_parts
+from eureka_nlg.vision.classification.data.lists import FileList
+from eureka_nlg.vision.classification.data.tensor_batches import NORMALIZATION, Batch
+from eureka_nlg.vision.data.order import own_parts, seeds_of_images
+from eureka_nlg.vision.data.workers import leave_interrupts_to_the_parent
 
 __all__ = [
     "FileBatches",
     "evaluation_batches",
     "evaluation_transform",
-    "leave_interrupts_to_the_parent",
     "training_transform",
 ]
 
@@ -171,9 +170,3 @@ def _loader(
         # Or the loader draws a seed from the global generator, once for each epoch that a process starts.
         generator=torch.Generator(),
     )
-
-
-def leave_interrupts_to_the_parent(worker: int) -> None:
-    """For a loader's worker processes: Ctrl-C is the parent's to handle, and one thread is enough."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from eureka_nlg.errors import require
-from eureka_nlg.vision.config import ModelConfig
-from eureka_nlg.vision.models.heads import ScaledClassifier, classifier
-from eureka_nlg.vision.models.resnet_cifar import cifar_resnet
+from eureka_nlg.vision.classification.config import ModelConfig
+from eureka_nlg.vision.classification.models.heads import ScaledClassifier, classifier
+from eureka_nlg.vision.classification.models.resnet_cifar import cifar_resnet
 
 __all__ = ["Network", "BilateralNetwork", "second_stage"]
 

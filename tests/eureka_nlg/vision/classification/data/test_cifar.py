@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from eureka_nlg.errors import UserError
-from eureka_nlg.vision.config import DataConfig
-from eureka_nlg.vision.data import load_data
-from eureka_nlg.vision.data.cifar import read_cifar
+from eureka_nlg.vision.classification.config import DataConfig
+from eureka_nlg.vision.classification.data import load_data
+from eureka_nlg.vision.classification.data.cifar import read_cifar
 
 datasets = pytest.importorskip("datasets")
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from eureka_nlg.vision.data.order import generator
-from eureka_nlg.vision.data.tensor_batches import NORMALIZATION, TensorBatches, normalized, own_parts
+from eureka_nlg.vision.classification.data.tensor_batches import NORMALIZATION, TensorBatches, normalized
+from eureka_nlg.vision.data.order import generator, own_parts
 
 functional = pytest.importorskip("torchvision.transforms.v2.functional")
 

@@ -7,7 +7,12 @@ import json
 import pytest
 import torch
 
-from eureka_nlg.vision.evaluation import Predictions, calibration_error, evaluate, group_confusion
+from eureka_nlg.vision.classification.evaluation import (
+    Predictions,
+    calibration_error,
+    evaluate,
+    group_confusion,
+)
 
 COUNTS = torch.tensor([500, 200, 50, 3])
 

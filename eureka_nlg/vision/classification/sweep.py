@@ -17,9 +17,9 @@ from typing import Any
 import torch
 
 from eureka_nlg.errors import UserError, require
-from eureka_nlg.vision.config import Config
+from eureka_nlg.vision.classification.config import Config
+from eureka_nlg.vision.classification.runs import CHECKPOINT, RESULT, agrees_until, read_result, train_run
 from eureka_nlg.vision.config_file import read_config
-from eureka_nlg.vision.runs import CHECKPOINT, RESULT, agrees_until, read_result, train_run
 from eureka_nlg.vision.training import Interrupted
 
 __all__ = ["SweepRun", "plan", "run_all", "summary", "summary_table"]

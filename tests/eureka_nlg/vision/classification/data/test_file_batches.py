@@ -9,8 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
-from eureka_nlg.vision.data.file_batches import FileBatches, evaluation_batches, training_transform
-from eureka_nlg.vision.data.lists import FileList
+from eureka_nlg.vision.classification.data.file_batches import (
+    FileBatches,
+    evaluation_batches,
+    training_transform,
+)
+from eureka_nlg.vision.classification.data.lists import FileList
 from eureka_nlg.vision.data.order import generator
 
 NORMAL_MEAN, NORMAL_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

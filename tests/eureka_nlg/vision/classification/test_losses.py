@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from eureka_nlg.errors import UserError
-from eureka_nlg.vision.config import Config, DeferralConfig, LossConfig
-from eureka_nlg.vision.methods import build_loss, deferred_loss
+from eureka_nlg.vision.classification.config import Config, DeferralConfig, LossConfig
+from eureka_nlg.vision.classification.losses import build_loss, deferred_loss
 
 COUNTS = torch.tensor([500, 60, 9])
 LOGITS = torch.randn(40, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) * 3

@@ -1,0 +1,1 @@
+"""Long-tailed image classification: config, losses, task, runs, evaluation, sweep."""
