@@ -49,7 +49,7 @@ from eureka_nlg.metrics import (
     rouge_l,
     score_replies,
 )
-from eureka_nlg.metrics.text.lines import TextFile
+from eureka_nlg.text_files import TextFile
 
 F_AND_DIVERSITY = ["macro_f", "micro_f", "diversity"]
 Scorer = Callable[[list[str], list[str]], object]

@@ -41,7 +41,7 @@ from eureka_nlg.metrics import (
 )
 from eureka_nlg.metrics.replies.catalogue import GROUPS, all_metrics
 from eureka_nlg.metrics.replies.f_score import Types
-from eureka_nlg.metrics.text.lines import TextFile
+from eureka_nlg.text_files import TextFile
 
 __all__ = ["add_arguments", "run"]
 

@@ -21,12 +21,12 @@ from eureka_nlg.dialogue.prepare import MANIFEST
 from eureka_nlg.errors import UserError
 from eureka_nlg.metrics.classes.bands import FrequencyBands, WordBands
 from eureka_nlg.metrics.significance import compare
-from eureka_nlg.metrics.text.lines import TextFile
 from eureka_nlg.report.cache import cached
 from eureka_nlg.report.model import RareWords, Report, ScoreTable, System
 from eureka_nlg.report.provenance import provenance
 from eureka_nlg.report.scores import perplexity_row, score_table_of
 from eureka_nlg.report.training_log import find_log, read_log
+from eureka_nlg.text_files import TextFile
 
 __all__ = ["Collection", "ReportedRun"]
 

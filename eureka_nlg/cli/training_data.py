@@ -15,8 +15,9 @@ from eureka_nlg.dialogue.files import sha256
 from eureka_nlg.dialogue.targets import training_targets
 from eureka_nlg.errors import UserError
 from eureka_nlg.metrics import DiversityStatistics, WordBands, parse_band_rule, read_word_counts
-from eureka_nlg.metrics.text.lines import Reply, TextFile, chunks
+from eureka_nlg.metrics.text.lines import Reply, chunks
 from eureka_nlg.metrics.text.tokens import Tokeniser
+from eureka_nlg.text_files import TextFile
 
 __all__ = ["TrainingData", "add_bands_argument", "add_training_arguments", "read_training_data"]
 

@@ -32,7 +32,7 @@ from eureka_nlg.dialogue.tokenizers import (
 from eureka_nlg.dialogue.vectors import check_vectors, write_vectors
 from eureka_nlg.errors import UserError, require
 
-__all__ = ["prepare", "load_prepared", "MANIFEST"]
+__all__ = ["prepare", "MANIFEST"]
 
 MANIFEST = "manifest.json"
 SENTENCEPIECE_MODEL = "sentencepiece.model"
@@ -132,24 +132,6 @@ def prepare(
     with open(folder / MANIFEST, "w", encoding="utf-8", newline="\n") as file:
         file.write(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
     return manifest
-
-
-def load_prepared(folder: Path) -> tuple[PrepareOptions, Tokenizer]:
-    """The options of a prepared folder and its tokenizer: what new text needs to become a context.
-
-    Raises:
-        UserError: the folder has no manifest, or a broken one.
-    """
-    path = Path(folder) / MANIFEST
-    try:
-        options = PrepareOptions.from_values(json.loads(path.read_text(encoding="utf-8"))["options"])
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; expected a folder that `eureka prepare` wrote") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path}: is no manifest of `eureka prepare` ({error}); prepare the folder again"
-        ) from error
-    return options, _tokenizer(options, Path(folder))
 
 
 def _tokenizer(options: PrepareOptions, folder: Path) -> Tokenizer:

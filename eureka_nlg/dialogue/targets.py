@@ -7,7 +7,8 @@ from pathlib import Path
 
 from eureka_nlg.dialogue.quiet import quiet
 from eureka_nlg.errors import UserError, require
-from eureka_nlg.metrics.text.lines import Reply, TextFile
+from eureka_nlg.metrics.text.lines import Reply
+from eureka_nlg.text_files import TextFile
 
 __all__ = ["training_targets"]
 

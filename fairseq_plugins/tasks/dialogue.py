@@ -21,8 +21,8 @@ from omegaconf import II
 
 from eureka_nlg.errors import UserError
 from eureka_nlg.metrics import DiversityStatistics, FStatistics
-from eureka_nlg.metrics.text.lines import TextFile
 from eureka_nlg.metrics.text.tokens import Tokeniser
+from eureka_nlg.text_files import TextFile
 from fairseq_plugins.criterions.base import unwrapped
 
 __all__ = ["DialogueConfig", "DialogueTask"]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from eureka_nlg.errors import UserError
+from eureka_nlg.text_files import TextFile
 
 __all__ = ["Dialogue", "numbered_lines", "clean", "is_silence"]
 
@@ -29,27 +30,13 @@ class Dialogue(TypedDict):
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    r"""Lines of a UTF-8 text file with their numbers from 1, without the line end.
-
-    Only ``\n`` (or ``\r\n``) ends a line: the other separators that Unicode knows are white space inside
-    an utterance.
+    """Lines of a UTF-8 text file with their numbers from 1, without the line end; see ``TextFile``.
 
     Raises:
         UserError: the file is empty, or a line is not valid UTF-8.
     """
-    number = 0
-    with open(path, "rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                raise UserError(
-                    f"{path}:{number}: byte {error.start + 1} of the line is not valid UTF-8; "
-                    "expected a UTF-8 text file"
-                ) from error
-            yield number, text.removesuffix("\n").removesuffix("\r")
-    if number == 0:
-        raise UserError(f"{path}: the file is empty; expected a dialogue corpus")
+    file = TextFile(path, holds="one turn, exchange or dialogue")
+    return ((file.num_lines, line) for line in file)
 
 
 def clean(text: str, where: str) -> str:

@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from eureka_nlg.errors import UserError
-from eureka_nlg.metrics.text.lines import PathLike, TextFile
+from eureka_nlg.text_files import PathLike, TextFile
 
 __all__ = ["Generated", "read_generated"]
 

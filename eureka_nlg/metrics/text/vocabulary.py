@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from eureka_nlg.errors import UserError
-from eureka_nlg.metrics.text.lines import PathLike, TextFile
+from eureka_nlg.text_files import PathLike, TextFile
 
 __all__ = ["read_vocabulary", "read_word_counts"]
 

@@ -93,7 +93,11 @@ BAD_FILES = {
     "no tab": (".txt", b"1 a\tb\n2 nothing here\n", ":2: no tab in the line"),
     "turn before any number": (".txt", b"1 a\tb\nhi\thello\n", ":2: the line starts with 'hi'"),
     "no number at all": (".txt --format parlai", b"hi\thello\n", ":1: the line starts with 'hi'"),
-    "invalid UTF-8": (".txt", b"1 a\tb\n2 caf\xe9\tb\n", ":2: byte 6 of the line is not valid UTF-8"),
+    "invalid UTF-8": (
+        ".txt",
+        b"1 a\tb\n2 caf\xe9\tb\n",
+        ":2: byte 6 of the line is 0xe9, which is not UTF-8",
+    ),
     "empty reply": (".txt", b"1 a\t \n", ":1: the reply after the tab is empty"),
     "too many fields": (".txt", b"1 a\tb\tc\td\te\n", ":1: 4 tabs"),
     "persona without colon": (".txt", b"1 your persona i run\n2 a\tb\n", ":1: no tab"),

@@ -14,8 +14,9 @@ import pytest
 from eureka_nlg.dialogue.exchanges import RESERVED
 from eureka_nlg.dialogue.files import new_folder
 from eureka_nlg.dialogue.options import PrepareOptions
-from eureka_nlg.dialogue.prepare import load_prepared, prepare
+from eureka_nlg.dialogue.prepare import prepare
 from eureka_nlg.dialogue.sources import find_sources
+from eureka_nlg.dialogue.tokenizers import SentencePieceTokenizer
 from eureka_nlg.errors import UserError
 
 pytest.importorskip("fairseq")
@@ -149,8 +150,7 @@ def test_sentencepiece_references_are_the_words(corpus: Path, tmp_path: Path) ->
     run(corpus, tmp_path / "pieces", tokenizer="sentencepiece", vocab_size=40)
     for name in ("contexts/valid.txt", "references/valid.txt"):
         assert (tmp_path / "pieces" / name).read_bytes() == (tmp_path / "words" / name).read_bytes()
-    options, tokenizer = load_prepared(tmp_path / "pieces")
-    assert options.tokenizer == "sentencepiece"
+    tokenizer = SentencePieceTokenizer(tmp_path / "pieces" / "sentencepiece.model")
     from fairseq.data import Dictionary
 
     dictionary = Dictionary.load(str(tmp_path / "pieces" / "dict.reply.txt"))
@@ -196,14 +196,6 @@ def test_vectors_cover_words_not_marks(corpus: Path, tmp_path: Path) -> None:
         "tokens_share": sum(tokens[word] for word in covered) / sum(tokens.values()),
         "explained_variance": 1.0,
     }
-
-
-def test_load_prepared_wants_a_manifest(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"manifest\.json: no such file"):
-        load_prepared(tmp_path)
-    (tmp_path / "manifest.json").write_text('{"options": {}}')
-    with pytest.raises(UserError, match=r"manifest\.json: is no manifest"):
-        load_prepared(tmp_path)
 
 
 @pytest.mark.parametrize(

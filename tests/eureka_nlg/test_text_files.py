@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from eureka_nlg import text_files
 from eureka_nlg.errors import UserError
-from eureka_nlg.metrics.text.lines import TextFile
+from eureka_nlg.text_files import TextFile
 
 
 @pytest.mark.parametrize(
@@ -67,6 +68,40 @@ def test_long_files(tmp_path: Path, end: str) -> None:
     with pytest.raises(UserError, match=r"x.txt:2901: byte 5 of the line is 0xe9"):
         read.extend(TextFile(path))
     assert read == lines[:2900]
+
+
+@pytest.mark.parametrize("at", ["first", "middle", "last", "last without line end"])
+@pytest.mark.parametrize("bad", ["long", "not UTF-8"])
+def test_bad_lines_can_be_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str, bad: str
+) -> None:
+    monkeypatch.setattr(text_files, "LONGEST_LINE", 1000)
+    monkeypatch.setattr(text_files, "_BLOCK", 64)
+    lines = [f"line {number}".encode() for number in range(40)]
+    place = {"first": 0, "middle": 20}.get(at, 39)
+    lines[place] = b"x" * 5000 if bad == "long" else b"caf\xe9"
+    path = tmp_path / "x.txt"
+    path.write_bytes(b"\n".join(lines) + (b"" if at == "last without line end" else b"\n"))
+    message = "is longer than 1,000 bytes" if bad == "long" else "byte 4 of the line is 0xe9"
+    with pytest.raises(UserError, match=rf"x\.txt:{place + 1}: .*{message}"):
+        list(TextFile(path))
+
+    errors: list[UserError] = []
+    file = TextFile(path, on_bad=errors.append)
+    read = [(file.num_lines, text.encode()) for text in file]
+    assert read == [(number + 1, line) for number, line in enumerate(lines) if number != place]
+    assert [message in str(error) for error in errors] == [True]
+    assert file.num_lines == 40
+    assert file.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_line_of_the_greatest_length_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_files, "LONGEST_LINE", 1000)
+    monkeypatch.setattr(text_files, "_BLOCK", 64)
+    path = tmp_path / "x.txt"
+    lines = ["a" * size for size in (999, 1000, 3, 1000)]
+    path.write_text("\n".join(lines))
+    assert list(TextFile(path)) == lines
 
 
 def test_missing_file(tmp_path: Path) -> None:
