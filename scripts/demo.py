@@ -21,9 +21,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from eureka_nlg.cli.main import main as eureka
-from eureka_nlg.dialogue.generation import Run, generate, write_lines
+from eureka_nlg.dialogue.generation import Run, generate
 from eureka_nlg.dialogue.likelihoods import reference_perplexity
 from eureka_nlg.dialogue.training import fairseq_arguments, read_config, shown_command
+from eureka_nlg.files import write_lines
 from eureka_nlg.metrics import score_replies, score_table
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -2,13 +2,13 @@
 
     python scripts/make_sample_corpus.py --out data/sample
 
-Same options, same bytes, on every Python from 3.10 on. Needs the standard library only.
+Same options, same bytes, on every Python from 3.10 on. Needs the standard library and this package only.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
+import contextlib
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -16,6 +16,8 @@ from pathlib import Path
 
 from sample_corpus.dialogue import Dialogue, write_dialogue
 from sample_corpus.grammar import Draw, read_topics
+
+from eureka_nlg.files import write_whole
 
 __all__ = ["main", "make_corpus"]
 
@@ -85,17 +87,11 @@ def _count_types(dialogues: Sequence[Dialogue]) -> Counter[str]:
 
 def write_corpus(corpus: dict[str, list[Dialogue]], folder: Path) -> None:
     """Write ``SPLIT.txt`` for every split; the old files stay as they are until all new ones are complete."""
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = {folder / f"{split}.txt": folder / f".{split}.txt.{os.getpid()}" for split in corpus}
-    try:
-        for path, dialogues in zip(temporary.values(), corpus.values()):
-            text = "".join(dialogue.to_parlai() for dialogue in dialogues)
-            path.write_bytes(text.encode("ascii"))
-        for final, path in temporary.items():
-            os.replace(path, final)
-    finally:
-        for path in temporary.values():
-            path.unlink(missing_ok=True)
+    with contextlib.ExitStack() as files:
+        for split, dialogues in corpus.items():
+            file = files.enter_context(write_whole(folder / f"{split}.txt"))
+            file.write("".join(dialogue.to_parlai() for dialogue in dialogues).encode("ascii"))
+            file.flush()  # a full disk shows here, before any file takes its name
 
 
 def main(argv: Sequence[str] | None = None) -> int:

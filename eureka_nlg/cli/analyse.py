@@ -14,7 +14,6 @@ and the encouragement by frequency: what `eureka report --analysis` draws.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,9 @@ from typing import Any
 from eureka_nlg.analysis import Document, merged_analysis, read_analysis
 from eureka_nlg.cli.training_data import add_bands_argument
 from eureka_nlg.dialogue.analysis import DialogueAnalysis
-from eureka_nlg.dialogue.generation import Run, write_lines
+from eureka_nlg.dialogue.generation import Run
 from eureka_nlg.errors import UserError, require
+from eureka_nlg.files import output_file, write_json
 from eureka_nlg.metrics.classes.bands import parse_band_rule
 from eureka_nlg.report.sections import analysis_drawings
 from eureka_nlg.report.theme import write_figure
@@ -72,8 +72,7 @@ def run(args: argparse.Namespace) -> int:
     document = _of_image_runs(args) if are_images else _of_dialogue_runs(args)
     print("\n\n".join(_tables(document)))
     if args.out:
-        text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-        write_lines(args.out, [text])
+        write_json(args.out, document)
     if args.figures:
         nouns = ("class", "images") if are_images else ("word", "references")
         for drawing in analysis_drawings(document, _splits(document)[0], nouns):
@@ -99,8 +98,8 @@ def _of_image_runs(args: argparse.Namespace) -> Document:
 
 
 def _check(args: argparse.Namespace) -> None:
-    if args.out and (Path(args.out).is_dir() or not Path(args.out).parent.is_dir()):
-        raise UserError(f"--out {args.out}: expected the name of a file, in a folder that is there")
+    if args.out:
+        output_file(args.out, "--out", "JSON", holds=("groups", "systems"))
     if args.train_sample < 0:
         raise UserError(f"--train-sample {args.train_sample}: expected a number, or 0 for all")
 

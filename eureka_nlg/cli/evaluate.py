@@ -17,16 +17,16 @@ scores in full precision with what defines them; for several systems it maps eac
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 from eureka_nlg.cli.training_data import TrainingData, add_training_arguments, read_training_data
 from eureka_nlg.errors import UserError
+from eureka_nlg.files import output_file, write_json
 from eureka_nlg.metrics import (
     Comparison,
     ReplyScores,
@@ -125,7 +125,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Score, print the table, write the JSON."""
-    json_path = None if args.json is None else _checked_output(args.json)
+    json_path = None if args.json is None else output_file(args.json, "--json", "JSON", holds=("signature",))
     if args.hypotheses and not args.references:
         raise UserError("--hypotheses needs --references FILE, one reference per line")
     if (args.types == "vocabulary") != bool(args.vocabulary):
@@ -145,7 +145,7 @@ def run(args: argparse.Namespace) -> int:
         document = documents if len(documents) > 1 else next(iter(documents.values()))
         if comparison is not None:
             document = {**document, _SIGNIFICANCE: comparison.to_dict()}
-        _write_json(json_path, document)
+        write_json(json_path, document)
     return 0
 
 
@@ -268,29 +268,3 @@ def _named_paths(arguments: list[str]) -> dict[str, str]:
             raise UserError(f"{paths[name]} and {path} are both named {name}: give names, NAME=FILE")
         paths[name] = path
     return paths
-
-
-def _checked_output(argument: str) -> Path:
-    """Notice before the work, not after it, that there is no place for the result."""
-    path = Path(argument)
-    if path.is_dir():
-        raise UserError(f"--json {path}: is a folder, expected a file name")
-    if not path.parent.is_dir():
-        raise UserError(f"--json {path}: there is no folder {path.parent}, make it first")
-    return path
-
-
-def _write_json(path: Path, document: Any) -> None:
-    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    special = path.exists() and not path.is_file()  # a pipe or /dev/stdout: written to, never replaced
-    path = path if special else path.resolve()  # or a link would be replaced instead of what it points to
-    written = path if special else path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        written.write_text(text, encoding="utf-8")
-        if not special:
-            os.replace(written, path)
-    except OSError as error:
-        raise UserError(f"--json {path}: cannot be written: {error.strerror}") from None
-    finally:
-        if not special:
-            written.unlink(missing_ok=True)

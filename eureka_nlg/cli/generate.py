@@ -10,11 +10,10 @@ Beam search with fairseq's beam of 5 unless told otherwise.
 from __future__ import annotations
 
 import argparse
-import os
-from pathlib import Path
 
-from eureka_nlg.dialogue.generation import Run, generate, write_lines
+from eureka_nlg.dialogue.generation import Run, generate
 from eureka_nlg.dialogue.likelihoods import reference_perplexity
+from eureka_nlg.files import output_file, write_lines
 
 __all__ = ["add_arguments", "run", "PASSES_ON"]
 
@@ -40,7 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_folder", metavar="RUN", help="folder of a training run, or a checkpoint")
     parser.add_argument("--split", default="test", help="split to decode (default: test)")
     parser.add_argument("--data", metavar="DIR", help="data folder (default: that of the training)")
-    parser.add_argument("--out", metavar="FILE", help="where the replies go (default: RUN/replies.SPLIT.txt)")
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        help="where the replies go (default: replies.SPLIT.txt beside the checkpoint)",
+    )
     parser.add_argument(
         "--perplexity",
         action="store_true",
@@ -55,10 +58,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Decode and write the replies."""
     model = Run.load(args.run_folder, args.data)
-    out = Path(
-        args.out
-        or Path(args.run_folder if os.path.isdir(args.run_folder) else ".") / f"replies.{args.split}.txt"
-    )
+    model.check_split(args.split)
+    out = output_file(args.out or model.checkpoint.parent / f"replies.{args.split}.txt", "--out")
+    if args.perplexity:
+        output_file(out.with_suffix(".perplexity"), "the perplexity in")
     replies = generate(model, args.split, _fairseq_options(args)).hypotheses
     write_lines(out, replies)
     print(f"{len(replies):,} replies of {model.checkpoint} in {out}")

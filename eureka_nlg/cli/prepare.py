@@ -20,12 +20,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from eureka_nlg.dialogue.files import new_folder
 from eureka_nlg.dialogue.formats import FILE_FORMATS
 from eureka_nlg.dialogue.options import PrepareOptions, option_name
 from eureka_nlg.dialogue.prepare import prepare
 from eureka_nlg.dialogue.sources import SPLITS, find_sources
 from eureka_nlg.errors import UserError
+from eureka_nlg.files import new_folder
 
 __all__ = ["add_arguments", "run"]
 

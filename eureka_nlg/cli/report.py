@@ -17,6 +17,7 @@ from pathlib import Path
 from eureka_nlg.cli.report_data import Collection, ReportedRun
 from eureka_nlg.dialogue.generation import Run
 from eureka_nlg.errors import UserError, require
+from eureka_nlg.files import output_file
 from eureka_nlg.report.page import write_figures, write_page
 
 __all__ = ["add_arguments", "run"]
@@ -52,9 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Collect, render, write."""
-    out = Path(args.out)
-    if out.is_dir() or not out.parent.is_dir():
-        raise UserError(f"--out {out}: expected the name of a file, in a folder that is there")
+    out = output_file(args.out, "--out", "HTML")
     for package in ("jinja2", "matplotlib"):  # before hours of decoding, not after
         require(package, extra="report")
     models = [

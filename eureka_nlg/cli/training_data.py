@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from eureka_nlg.dialogue.files import sha256
 from eureka_nlg.dialogue.targets import training_targets
 from eureka_nlg.errors import UserError
+from eureka_nlg.files import sha256
 from eureka_nlg.metrics import DiversityStatistics, WordBands, parse_band_rule, read_word_counts
 from eureka_nlg.metrics.text.lines import Reply, chunks
 from eureka_nlg.metrics.text.tokens import Tokeniser

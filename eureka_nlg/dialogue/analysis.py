@@ -16,10 +16,10 @@ from eureka_nlg.analysis import (
     encouragement_label,
     system_block,
 )
-from eureka_nlg.dialogue.files import sha256
 from eureka_nlg.dialogue.generation import Run
 from eureka_nlg.dialogue.likelihoods import ReferenceModel
 from eureka_nlg.errors import UserError, require
+from eureka_nlg.files import sha256
 from eureka_nlg.metrics.classes.bands import FrequencyBands
 from eureka_nlg.metrics.classes.likelihood import ALL, GroupLikelihood, LikelihoodStatistics
 

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from eureka_nlg.errors import UserError, require
+from eureka_nlg.files import write_whole
 
 __all__ = ["branch_off", "plain_epochs"]
 
@@ -86,13 +87,8 @@ def branch_off(source: str | os.PathLike[str], args: argparse.Namespace) -> bool
         )
     registry = require("fairseq.criterions", extra="fairseq").CRITERION_REGISTRY
     state["optimizer_history"][-1]["criterion_name"] = registry[args.criterion].__name__
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.partial")
-    try:
-        torch.save(state, temporary)
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with write_whole(target) as file:
+        torch.save(state, file)
     return True
 
 

@@ -10,8 +10,8 @@ import tempfile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from eureka_nlg.dialogue.files import sha256
 from eureka_nlg.errors import UserError, require
+from eureka_nlg.files import sha256
 
 __all__ = ["fetch_convai2"]
 

@@ -20,7 +20,7 @@ from eureka_nlg.dialogue.quiet import quiet
 from eureka_nlg.errors import UserError, require
 from eureka_nlg.metrics.text.generated import Generated, read_generated
 
-__all__ = ["Run", "find_checkpoint", "generate", "write_lines"]
+__all__ = ["Run", "find_checkpoint", "generate"]
 
 # The progress bar stays; fairseq's log goes, which is at DEBUG if nobody sets up the logging before it.
 _FAIRSEQ_GENERATE = """
@@ -111,17 +111,6 @@ def generate(run: Run, split: str, options: Sequence[str] = ()) -> Generated:
     if generated.ids != list(range(_num_examples(run, split))):
         raise UserError(f"split {split}: fairseq-generate left examples out; check its options")
     return generated
-
-
-def write_lines(path: str | os.PathLike[str], lines: Sequence[str]) -> None:
-    """Write a text file whole or not at all, one item a line."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.partial")
-    try:
-        temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _fairseq_generate(run: Run, split: str, options: Sequence[str], folder: str) -> str:

@@ -16,7 +16,6 @@ import eureka_nlg
 from eureka_nlg.dialogue.binarize import SideCounts, binarize, build_dictionary
 from eureka_nlg.dialogue.corpus import stream_dialogues
 from eureka_nlg.dialogue.exchanges import RESERVED
-from eureka_nlg.dialogue.files import sha256
 from eureka_nlg.dialogue.formats import HUB, Dialogue
 from eureka_nlg.dialogue.options import PrepareOptions
 from eureka_nlg.dialogue.sources import Source
@@ -31,6 +30,7 @@ from eureka_nlg.dialogue.tokenizers import (
 )
 from eureka_nlg.dialogue.vectors import check_vectors, write_vectors
 from eureka_nlg.errors import UserError, require
+from eureka_nlg.files import sha256
 
 __all__ = ["prepare", "MANIFEST"]
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from eureka_nlg.errors import UserError
+from eureka_nlg.files import read_json, write_json
 
 __all__ = ["cached"]
 
@@ -23,21 +26,11 @@ def cached(path: str | os.PathLike[str], key: dict[str, Any], compute: Callable[
         compute: makes the result, in values that JSON can hold.
     """
     path = Path(path)
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        if stored["key"] == key:
+    with contextlib.suppress(UserError):
+        stored = read_json(path)
+        if isinstance(stored, dict) and stored.get("key") == key and "result" in stored:
             return stored["result"]
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
     result = compute()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps({"key": key, "result": result}, ensure_ascii=False), encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError:
-        pass  # a folder that others share may be read-only; the report does not depend on it
-    finally:
-        if temporary.exists():
-            temporary.unlink()
+    with contextlib.suppress(UserError):  # a folder that others share may be read-only: nothing depends on it
+        write_json(path, {"key": key, "result": result}, indent=None)
     return result

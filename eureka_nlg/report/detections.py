@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from eureka_nlg.errors import require
+from eureka_nlg.files import write_whole
 from eureka_nlg.report.panels import color_of
 from eureka_nlg.report.theme import INK, MUTED, themed
 
@@ -78,15 +78,9 @@ def draw_detections(
     **options: Any,
 ) -> None:
     """Write :func:`detection_figure` of the same arguments to a PNG, whole or not at all."""
-    path = Path(path)
     figure = detection_figure(images, predictions, truth, class_names, **options)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(temporary, format="png", dpi=200)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with write_whole(path) as file:
+        figure.savefig(file, format="png", dpi=200)
 
 
 def _draw_panel(axes: Axes, image: Tensor, title: str, target: Mapping[str, Any], texts: list[str]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import eureka_nlg
 from eureka_nlg.errors import require
+from eureka_nlg.files import write_text
 from eureka_nlg.metrics import parlai_f1
 from eureka_nlg.report.model import Report
 from eureka_nlg.report.sections import Drawing, drawings, group_table, training_table
@@ -71,13 +72,7 @@ def render(report: Report) -> str:
 
 def write_page(report: Report, path: str | os.PathLike[str]) -> None:
     """Render the page into a file, whole or not at all."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        temporary.write_text(render(report), encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_text(path, render(report))
 
 
 def write_figures(report: Report, folder: str | os.PathLike[str]) -> list[Path]:

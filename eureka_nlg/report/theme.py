@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from eureka_nlg.errors import require
+from eureka_nlg.files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -126,17 +127,9 @@ def write_figure(figure: Figure, folder: str | os.PathLike[str], name: str) -> l
         The two paths.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}.svg", folder / f"{name}.png"]
     for path in paths:
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
-            with _style():
-                metadata = {"Date": None} if path.suffix == ".svg" else None
-                figure.savefig(
-                    temporary, format=path.suffix[1:], dpi=200, facecolor="white", metadata=metadata
-                )
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        metadata = {"Date": None} if path.suffix == ".svg" else None
+        with write_whole(path) as file, _style():
+            figure.savefig(file, format=path.suffix[1:], dpi=200, facecolor="white", metadata=metadata)
     return paths

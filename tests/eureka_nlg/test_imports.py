@@ -28,9 +28,10 @@ OPTIONAL = [
 ]
 
 # cli -> (dialogue | vision | report) -> analysis -> metrics, losses -> frequency -> the ground floor
-GROUND = {"errors", "text_files", None, "__version__"}
+GROUND = {"errors", "files", "text_files", None, "__version__"}
 MAY_IMPORT = {
     "errors": set(),
+    "files": set(),
     "text_files": set(),
     "option_files": set(),
     "frequency": set(),

@@ -401,7 +401,7 @@ def test_wrong_usage(files: Files, arguments: list[str]) -> None:
 def test_a_full_disk_leaves_the_old_result(
     files: Files, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files("scores.json", "old\n")
+    files("scores.json", '{"signature": "old"}\n')
     before = sorted(os.listdir())
 
     def fail(*_: Any) -> None:
@@ -411,7 +411,7 @@ def test_a_full_disk_leaves_the_old_result(
     assert main(["evaluate", *PAIR, "--json", "scores.json"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "scores.json: cannot be written: No space left on device" in line
-    assert Path("scores.json").read_text(encoding="utf-8") == "old\n"
+    assert Path("scores.json").read_text(encoding="utf-8") == '{"signature": "old"}\n'
     assert sorted(os.listdir()) == before
 
 
@@ -423,7 +423,7 @@ def test_a_device_is_written_to_and_never_replaced(files: Files, capsys: pytest.
 
 
 def test_a_link_to_the_result_stays_a_link(files: Files) -> None:
-    Path("target.json").write_text("old\n", encoding="utf-8")
+    Path("target.json").write_text('{"signature": "old"}\n', encoding="utf-8")
     os.symlink("target.json", "scores.json")
     evaluate(*PAIR)
     assert os.path.islink("scores.json")

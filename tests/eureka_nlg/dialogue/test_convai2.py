@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from eureka_nlg.dialogue.convai2 import MEMBERS, fetch_convai2
-from eureka_nlg.dialogue.files import sha256
 from eureka_nlg.errors import UserError
+from eureka_nlg.files import sha256
 
 pytest.importorskip("pooch")
 

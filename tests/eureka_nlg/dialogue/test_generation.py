@@ -1,4 +1,4 @@
-"""Finding a run's checkpoint, and writing replies whole or not at all (decoding: tests/test_pipeline.py)."""
+"""Finding a run's checkpoint, and what is known of its data (decoding: tests/fairseq_plugins)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from eureka_nlg.dialogue.generation import Run, find_checkpoint, write_lines
+from eureka_nlg.dialogue.generation import Run, find_checkpoint
 from eureka_nlg.errors import UserError
 
 
@@ -52,18 +52,3 @@ def test_what_is_no_checkpoint_is_said(tmp_path: Path) -> None:
     torch.save({"weights": torch.ones(2)}, path)
     with pytest.raises(UserError, match="not a checkpoint of fairseq"):
         Run.load(tmp_path)
-
-
-def test_lines_are_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "replies.txt"
-    write_lines(path, ["one", "", "two\u2028"])
-    assert path.read_bytes() == "one\n\ntwo\u2028\n".encode()
-
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_text", full)
-    with pytest.raises(OSError, match="No space left"):
-        write_lines(path, ["other"])
-    assert path.read_bytes() == "one\n\ntwo\u2028\n".encode()
-    assert list(tmp_path.iterdir()) == [path]

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from eureka_nlg.dialogue.exchanges import RESERVED
-from eureka_nlg.dialogue.files import new_folder
 from eureka_nlg.dialogue.options import PrepareOptions
 from eureka_nlg.dialogue.prepare import prepare
 from eureka_nlg.dialogue.sources import find_sources
 from eureka_nlg.dialogue.tokenizers import SentencePieceTokenizer
 from eureka_nlg.errors import UserError
+from eureka_nlg.files import new_folder
 
 pytest.importorskip("fairseq")
 pytest.importorskip("datasets")
