@@ -20,7 +20,7 @@ from measure import alternate, append, environment, peak_megabytes, summary
 from torch import Tensor
 
 from eureka_nlg.losses import eureka_loss
-from eureka_nlg.losses.kernels import log_odds, native, portable
+from eureka_nlg.losses.kernels import fused, native, portable
 
 EPSILON = 0.1
 BASELINE = "cross_entropy"
@@ -119,7 +119,7 @@ def candidates(
         loss = -(1 - EPSILON) * log_p - EPSILON * log_probs.mean(1) + encouragement[target] * bonus
         return loss.mean()
 
-    def fused(logits: Tensor, target: Tensor) -> Tensor:
+    def eureka(logits: Tensor, target: Tensor) -> Tensor:
         return eureka_loss(logits, target, encouragement, label_smoothing=EPSILON, impl="fused")
 
     def on_portable(logits: Tensor, target: Tensor) -> Tensor:
@@ -128,7 +128,7 @@ def candidates(
 
     result: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
         BASELINE: lambda logits, target: F.cross_entropy(logits, target, label_smoothing=EPSILON),
-        "eureka fused": fused,
+        "eureka fused": eureka,
         "plain formula": plain,
     }
     if device == "cpu" and native.is_available():
@@ -164,7 +164,7 @@ class _Portable(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, target: Tensor, encouragement: Tensor) -> Tensor:
-        with mock.patch.object(log_odds, "sweeps_for", return_value=portable), torch.enable_grad():
+        with mock.patch.object(fused, "passes_for", return_value=portable), torch.enable_grad():
             leaf = logits.detach().requires_grad_()
             ctx.leaf, ctx.loss = (
                 leaf,
@@ -174,7 +174,7 @@ class _Portable(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        with mock.patch.object(log_odds, "sweeps_for", return_value=portable):
+        with mock.patch.object(fused, "passes_for", return_value=portable):
             return torch.autograd.grad(ctx.loss, ctx.leaf, gradient)[0], None, None
 
 

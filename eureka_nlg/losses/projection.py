@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from eureka_nlg.losses.checks import Options, check_arguments
-from eureka_nlg.losses.kernels import sweeps_for
+from eureka_nlg.losses.kernels import passes_for
 from eureka_nlg.losses.objectives import Objective
 from eureka_nlg.losses.rows import Rows, result_dtype
 
@@ -162,21 +162,21 @@ def _work(
         else:
             torch.addmm(bias, inputs, weight.t(), out=padded)
         logits = padded[: len(inputs) - added]
-        sweeps = sweeps_for(logits)
-        statistics = sweeps.row_statistics(logits, part.target, part.class_weight, part.label_smoothing > 0.0)
-        log_odds[chunk] = statistics.log_odds
+        passes = passes_for(logits)
+        found = passes.row_statistics(logits, part.target, part.class_weight, part.label_smoothing > 0.0)
+        log_odds[chunk] = found.log_odds
         if not any(needed):
-            loss[chunk] = part.loss(objective, statistics.log_odds, statistics.uniform)
+            loss[chunk] = part.loss(objective, found.log_odds, found.uniform)
             continue
-        leaves = [value.requires_grad_() for value in statistics[:2] if value is not None]
+        leaves = [value.requires_grad_() for value in found[:2] if value is not None]
         with torch.enable_grad():
             losses = part.loss(objective, *leaves, *[None] * (2 - len(leaves)))
             weighted = losses if factor is None else losses * (factor[chunk] if factor.dim() else factor)
             slopes = torch.autograd.grad(weighted.sum(), leaves)
         loss[chunk] = losses.detach()
         of_uniform = slopes[1] if len(slopes) > 1 else None
-        sweeps.write_gradient(
-            logits, part.target, part.class_weight, statistics, slopes[0], of_uniform, out=logits
+        passes.write_gradient(
+            logits, part.target, part.class_weight, found, slopes[0], of_uniform, out=logits
         )
         padded[len(logits) :] = 0.0
         if of_hidden is not None:

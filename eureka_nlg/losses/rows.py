@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from eureka_nlg.losses.checks import Options, check_arguments, check_target, have_all_targets, is_transformed
-from eureka_nlg.losses.kernels import fused_log_odds
-from eureka_nlg.losses.log_odds import reference_log_odds
+from eureka_nlg.losses.kernels import fused_log_odds, reference_log_odds
 from eureka_nlg.losses.objectives import Objective
 
 __all__ = ["Rows", "loss_and_log_odds", "loss_of_logits", "reduced", "result_dtype"]

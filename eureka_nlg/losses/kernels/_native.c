@@ -1,4 +1,4 @@
-/* The two passes over the logits that every loss needs, for the CPU; what they compute is said in sweeps.py.
+/* The two passes over the logits that every loss needs, for the CPU; what they compute is said in passes.py.
  *
  * With y the target of a row, u its log-odds and q_j = exp(z_j - top) / mass the softmax over the other classes,
  * the gradients g_u of the log-odds and g_v of the uniform cross-entropy give the row
@@ -200,7 +200,7 @@ INLINE uint16_t as_bfloat16(float value) { return bfloat16_of_float(value); }
         }                                                                                                              \
     }
 
-/* Fresh memory comes page by page at its first touch, which takes longer than the sweep itself. */
+/* Fresh memory comes page by page at its first touch, which takes longer than the pass itself. */
 static void prefer_huge_pages(void *memory, int64_t bytes) {
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
     if (bytes < HUGE_PAGES_FROM) return;

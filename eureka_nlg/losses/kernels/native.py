@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from eureka_nlg.losses.kernels.sweeps import RowStatistics
+from eureka_nlg.losses.kernels.passes import RowStatistics
 
 __all__ = ["is_available", "row_statistics", "supports", "write_gradient"]
 
@@ -35,7 +35,7 @@ def supports(logits: Tensor) -> bool:
 def row_statistics(
     logits: Tensor, target: Tensor, weight: Tensor | None, with_uniform: bool
 ) -> RowStatistics:
-    """See :class:`eureka_nlg.losses.kernels.sweeps.Sweeps`."""
+    """See :class:`eureka_nlg.losses.kernels.passes.Passes`."""
     log_odds, top, mass = (torch.empty(len(logits)) for _ in range(3))
     uniform = torch.empty(len(logits)) if with_uniform else None
     _call("row_statistics", logits, target, weight, log_odds, uniform, top, mass)
@@ -46,15 +46,15 @@ def write_gradient(
     logits: Tensor,
     target: Tensor,
     weight: Tensor | None,
-    rows: RowStatistics,
+    found: RowStatistics,
     grad_log_odds: Tensor,
     grad_uniform: Tensor | None,
     out: Tensor,
 ) -> None:
-    """See :class:`eureka_nlg.losses.kernels.sweeps.Sweeps`."""
+    """See :class:`eureka_nlg.losses.kernels.passes.Passes`."""
     assert out.is_contiguous()
     assert out.dtype == logits.dtype
-    statistics = (rows.log_odds, rows.top, rows.mass)
+    statistics = (found.log_odds, found.top, found.mass)
     _call("write_gradient", logits, target, weight, *statistics, grad_log_odds, grad_uniform, out)
 
 

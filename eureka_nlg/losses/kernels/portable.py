@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from eureka_nlg.losses.kernels.sweeps import RowStatistics
+from eureka_nlg.losses.kernels.passes import RowStatistics
 
 __all__ = ["row_statistics", "write_gradient"]
 
@@ -19,18 +19,18 @@ _CHUNK_BYTES_ELSEWHERE = 1 << 28
 def row_statistics(
     logits: Tensor, target: Tensor, weight: Tensor | None, with_uniform: bool
 ) -> RowStatistics:
-    """See :class:`eureka_nlg.losses.kernels.sweeps.Sweeps`."""
+    """See :class:`eureka_nlg.losses.kernels.passes.Passes`."""
     num_rows = len(logits)
     dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
     log_odds, top, mass = (torch.empty(num_rows, dtype=dtype, device=logits.device) for _ in range(3))
     uniform = torch.empty_like(log_odds) if with_uniform else None
-    for rows in _chunks(logits):
-        index = target[rows].clamp(min=0).unsqueeze(-1)
-        work = logits[rows].to(dtype, copy=True)
+    for chunk in _chunks(logits):
+        index = target[chunk].clamp(min=0).unsqueeze(-1)
+        work = logits[chunk].to(dtype, copy=True)
         own = work.gather(-1, index)
         if uniform is not None:
             mean = work.mean(-1) if weight is None else (work * weight).sum(-1) / weight.sum()
-            uniform[rows] = work.logsumexp(-1) - mean
+            uniform[chunk] = work.logsumexp(-1) - mean
         # The others get their own maximum: relative to the target's, all of them could underflow.
         work.scatter_(-1, index, -math.inf)
         highest = work.amax(-1, keepdim=True)
@@ -38,7 +38,7 @@ def row_statistics(
         total = work.sub_(highest).exp_().sum(-1, keepdim=True)
         u = (own - highest) - total.log()
         u.masked_fill_(own == math.inf, math.nan)  # an overflow, not certainty
-        log_odds[rows], top[rows], mass[rows] = u.squeeze(-1), highest.squeeze(-1), total.squeeze(-1)
+        log_odds[chunk], top[chunk], mass[chunk] = u.squeeze(-1), highest.squeeze(-1), total.squeeze(-1)
     log_odds.masked_fill_(target < 0, math.nan)
     if uniform is not None:
         uniform.masked_fill_(target < 0, math.nan)
@@ -49,26 +49,26 @@ def write_gradient(
     logits: Tensor,
     target: Tensor,
     weight: Tensor | None,
-    rows: RowStatistics,
+    found: RowStatistics,
     grad_log_odds: Tensor,
     grad_uniform: Tensor | None,
     out: Tensor,
 ) -> None:
-    """See :class:`eureka_nlg.losses.kernels.sweeps.Sweeps`."""
+    """See :class:`eureka_nlg.losses.kernels.passes.Passes`."""
     of_others, at_target, is_zero = -grad_log_odds, grad_log_odds, grad_log_odds == 0.0
     of_weight = None
     if grad_uniform is not None:
         of_weight = grad_uniform / (logits.shape[1] if weight is None else weight.sum())
         own_weight = 1.0 if weight is None else weight[target.clamp(min=0)]
-        of_others = of_others + grad_uniform * torch.sigmoid(-rows.log_odds)
-        at_target = at_target + grad_uniform * torch.sigmoid(rows.log_odds) - of_weight * own_weight
+        of_others = of_others + grad_uniform * torch.sigmoid(-found.log_odds)
+        at_target = at_target + grad_uniform * torch.sigmoid(found.log_odds) - of_weight * own_weight
         is_zero = is_zero & (grad_uniform == 0.0)
     is_zero = is_zero | (target < 0)
-    of_mass = torch.where(rows.mass == 0.0, 0.0, of_others / rows.mass)
+    of_mass = torch.where(found.mass == 0.0, 0.0, of_others / found.mass)
     at_target = at_target.masked_fill(is_zero, 0.0).unsqueeze(-1)
     for chunk in _chunks(logits):
-        work = logits[chunk].to(rows.mass.dtype, copy=True)
-        work.sub_(rows.top[chunk].unsqueeze(-1)).exp_().mul_(of_mass[chunk].unsqueeze(-1))
+        work = logits[chunk].to(found.mass.dtype, copy=True)
+        work.sub_(found.top[chunk].unsqueeze(-1)).exp_().mul_(of_mass[chunk].unsqueeze(-1))
         if of_weight is not None:
             constant = of_weight[chunk].unsqueeze(-1)
             work.sub_(constant if weight is None else constant * weight)

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from eureka_nlg.losses.kernels.sweeps import RowStatistics
+from eureka_nlg.losses.kernels.passes import RowStatistics
 
 try:
     import triton
@@ -37,7 +37,7 @@ def supports(logits: Tensor) -> bool:
 def row_statistics(
     logits: Tensor, target: Tensor, weight: Tensor | None, with_uniform: bool
 ) -> RowStatistics:
-    """See :class:`eureka_nlg.losses.kernels.sweeps.Sweeps`. A target beyond the classes gives NaN."""
+    """See :class:`eureka_nlg.losses.kernels.passes.Passes`. A target beyond the classes gives NaN."""
     log_odds, top, mass = (
         torch.empty(len(logits), dtype=torch.float32, device=logits.device) for _ in range(3)
     )
@@ -51,15 +51,15 @@ def write_gradient(
     logits: Tensor,
     target: Tensor,
     weight: Tensor | None,
-    rows: RowStatistics,
+    found: RowStatistics,
     grad_log_odds: Tensor,
     grad_uniform: Tensor | None,
     out: Tensor,
 ) -> None:
-    """See :class:`eureka_nlg.losses.kernels.sweeps.Sweeps`."""
+    """See :class:`eureka_nlg.losses.kernels.passes.Passes`."""
     assert out.is_contiguous()
     assert out.dtype == logits.dtype
-    statistics = (rows.log_odds, rows.top, rows.mass)
+    statistics = (found.log_odds, found.top, found.mass)
     weight = weight if grad_uniform is not None else None
     _launch(_gradient_kernel, logits, target, weight, *statistics, grad_log_odds, grad_uniform, out)
 

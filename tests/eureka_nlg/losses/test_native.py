@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from eureka_nlg.losses.kernels import RowStatistics, native, portable, sweeps_for
+from eureka_nlg.losses.kernels import RowStatistics, native, portable, passes_for
 
 needs_native = pytest.mark.skipif(not native.is_available(), reason="the passes in C were not compiled")
 each_dtype = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -26,11 +26,11 @@ def test_compiled_wherever_it_can_be() -> None:
     if sys.platform != "linux" or shutil.which("cc") is None:
         pytest.skip("no C compiler that the passes are written for")
     assert native.is_available()
-    assert sweeps_for(torch.zeros(1, 2)) is native
-    assert sweeps_for(torch.zeros(1, 2, dtype=torch.bfloat16)) is native
-    assert sweeps_for(torch.zeros(1, 2, dtype=torch.float64)) is portable
-    assert sweeps_for(torch.zeros(1, 2, dtype=torch.float16)) is portable
-    assert sweeps_for(torch.zeros(1, 2, device="meta")) is portable
+    assert passes_for(torch.zeros(1, 2)) is native
+    assert passes_for(torch.zeros(1, 2, dtype=torch.bfloat16)) is native
+    assert passes_for(torch.zeros(1, 2, dtype=torch.float64)) is portable
+    assert passes_for(torch.zeros(1, 2, dtype=torch.float16)) is portable
+    assert passes_for(torch.zeros(1, 2, device="meta")) is portable
 
 
 def in_float64(values: Tensor | None) -> Tensor | None:
@@ -226,12 +226,12 @@ def test_layouts_of_the_logits(dtype: torch.dtype) -> None:
 def test_gradient_in_the_place_of_the_logits(dtype: torch.dtype) -> None:
     for num_classes in (1, 5, BLOCK + 5):
         logits, target = batch(num_classes, dtype)
-        for sweeps in (native, portable):
-            rows = sweeps.row_statistics(logits, target, None, True)
+        for passes in (native, portable):
+            rows = passes.row_statistics(logits, target, None, True)
             factors = torch.linspace(1, 2, len(logits)), torch.linspace(2, 1, len(logits))
             apart, place = torch.empty_like(logits), logits.clone()
-            sweeps.write_gradient(logits, target, None, rows, *factors, apart)
-            sweeps.write_gradient(place, target, None, rows, *factors, place)
+            passes.write_gradient(logits, target, None, rows, *factors, apart)
+            passes.write_gradient(place, target, None, rows, *factors, place)
             assert place.equal(apart)
 
 
@@ -253,13 +253,13 @@ def test_rows_without_a_gradient_become_zero(dtype: torch.dtype) -> None:
     """Also where their logits are broken: such a row counts for nothing."""
     logits, target = torch.randn(3, 40).to(dtype), torch.tensor([1, -1, 2])
     logits[:2] = math.nan
-    for sweeps in (native, portable):
-        rows = sweeps.row_statistics(logits, target, None, True)
+    for passes in (native, portable):
+        rows = passes.row_statistics(logits, target, None, True)
         out = torch.full_like(logits, 7.0)
-        sweeps.write_gradient(logits, target, None, rows, torch.tensor([0.0, 1.0, 1.0]), None, out)
+        passes.write_gradient(logits, target, None, rows, torch.tensor([0.0, 1.0, 1.0]), None, out)
         assert not out[:2].any()
         assert out[2].all()
-        sweeps.write_gradient(logits, target, None, rows, torch.zeros(3), torch.tensor([0.0, 1.0, 1.0]), out)
+        passes.write_gradient(logits, target, None, rows, torch.zeros(3), torch.tensor([0.0, 1.0, 1.0]), out)
         assert not out[:2].any()
         assert out[2].all()
 
@@ -303,4 +303,4 @@ def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where it was not compiled, or cannot be loaded, torch's operations do it."""
     monkeypatch.setattr(native, "_library", lambda: None)
     assert not native.is_available()
-    assert sweeps_for(torch.zeros(1, 2)) is portable
+    assert passes_for(torch.zeros(1, 2)) is portable

@@ -16,7 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from eureka_nlg.losses.kernels.sweeps import RowStatistics, sweeps_for
+from eureka_nlg.losses.kernels.dispatch import passes_for
+from eureka_nlg.losses.kernels.passes import RowStatistics
 
 __all__ = ["fused_log_odds"]
 
@@ -34,7 +35,7 @@ def fused_log_odds(
         with_uniform: compute it.
 
     Returns:
-        As in :class:`eureka_nlg.losses.kernels.sweeps.RowStatistics`; the second is None if not asked for.
+        As in :class:`eureka_nlg.losses.kernels.passes.RowStatistics`; the second is None if not asked for.
     """
     return _FusedLogOdds.apply(logits, target, weight, with_uniform)
 
@@ -44,9 +45,9 @@ class _FusedLogOdds(torch.autograd.Function):
     def forward(
         ctx: Any, logits: Tensor, target: Tensor, weight: Tensor | None, with_uniform: bool
     ) -> tuple[Tensor, Tensor | None]:
-        rows = sweeps_for(logits).row_statistics(logits, target, weight, with_uniform)
-        ctx.save_for_backward(logits, target, weight, rows.log_odds, rows.top, rows.mass)
-        return rows.log_odds, rows.uniform
+        found = passes_for(logits).row_statistics(logits, target, weight, with_uniform)
+        ctx.save_for_backward(logits, target, weight, found.log_odds, found.top, found.mass)
+        return found.log_odds, found.uniform
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -57,6 +58,6 @@ class _FusedLogOdds(torch.autograd.Function):
         if of_log_odds is None:
             of_log_odds = torch.zeros_like(mass)
         out = torch.empty_like(logits, memory_format=torch.contiguous_format)
-        rows = RowStatistics(log_odds, None, top, mass)
-        sweeps_for(logits).write_gradient(logits, target, weight, rows, of_log_odds, of_uniform, out)
+        found = RowStatistics(log_odds, None, top, mass)
+        passes_for(logits).write_gradient(logits, target, weight, found, of_log_odds, of_uniform, out)
         return out, None, None, None

@@ -1,17 +1,17 @@
-"""The two passes over the logits, ``[N, C]``, that every loss needs, and which implementation makes them.
+"""The contract of the two passes over the logits, ``[N, C]``, that every loss needs.
 
 The first finds the log-odds of the targets, the second writes the gradient. There are three implementations
 of the same two functions: compiled C for CPUs (``native``), Triton for GPUs (``triton_kernels``), and torch's
-own operations (``portable``) for whatever device or dtype the others do not take.
+own operations (``portable``) for whatever device or dtype the others do not take. ``dispatch`` chooses.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol, cast
+from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
-__all__ = ["RowStatistics", "Sweeps", "sweeps_for"]
+__all__ = ["Passes", "RowStatistics"]
 
 
 class RowStatistics(NamedTuple):
@@ -32,7 +32,7 @@ class RowStatistics(NamedTuple):
     mass: Tensor
 
 
-class Sweeps(Protocol):
+class Passes(Protocol):
     """The two passes in one implementation."""
 
     def row_statistics(
@@ -45,7 +45,7 @@ class Sweeps(Protocol):
         logits: Tensor,
         target: Tensor,
         weight: Tensor | None,
-        rows: RowStatistics,
+        found: RowStatistics,
         grad_log_odds: Tensor,
         grad_uniform: Tensor | None,
         out: Tensor,
@@ -54,18 +54,3 @@ class Sweeps(Protocol):
 
         Rows with a negative target, and rows whose two gradients are zero, become zero.
         """
-
-
-def sweeps_for(logits: Tensor) -> Sweeps:
-    """The fastest implementation there is for these logits."""
-    from eureka_nlg.losses.kernels import native, portable
-
-    # modules with the two functions
-    if logits.device.type == "cpu" and native.supports(logits):
-        return cast(Sweeps, native)
-    if logits.device.type == "cuda":
-        from eureka_nlg.losses.kernels import triton_kernels  # Triton takes half a second to import
-
-        if triton_kernels.supports(logits):
-            return cast(Sweeps, triton_kernels)
-    return cast(Sweeps, portable)
