@@ -71,7 +71,7 @@ def loss_and_log_odds_of_projection(
             hidden, linear_weight, linear_bias, rows, objective, scale, options.reduction == "none"
         )
     if denominator is not None:
-        loss = loss + torch.where(denominator == 0.0, torch.nan, 0.0)
+        loss = loss + torch.where(denominator == 0.0, torch.nan, torch.zeros_like(denominator))
     if kept is not None:
         log_odds = log_odds.new_full(target.shape, torch.nan).index_copy_(0, kept, log_odds)
         if options.reduction == "none":

@@ -140,7 +140,7 @@ def _log_odds(input: Tensor, target: Tensor, reduction: str) -> tuple[Tensor, Te
 
 def _balanced(loss: Tensor, present: Tensor, alpha: float) -> Tensor:
     check_alpha(alpha)
-    return loss if alpha == -1.0 else torch.where(present, alpha, 1.0 - alpha) * loss
+    return loss if alpha == -1.0 else torch.where(present, alpha * loss, (1.0 - alpha) * loss)
 
 
 def _reduced(loss: Tensor, reduction: str, input: Tensor) -> Tensor:

@@ -58,9 +58,10 @@ INLINE float exp_of(float x) {
 }
 
 typedef struct {
-    float top;    /* largest logit so far */
-    double mass;  /* sum of exp(logit - top) */
-    double sum;   /* of the logits, each times its class weight */
+    float top;     /* largest logit so far */
+    double mass;   /* sum of exp(logit - top) */
+    double sum;    /* of logit - top, each times its class weight: of the logits themselves, large ones leave no digits */
+    double weight; /* sum of the class weights */
 } Totals;
 
 INLINE void add_block(Totals *totals, const float *logits, const float *weight, int64_t size) {
@@ -68,26 +69,31 @@ INLINE void add_block(Totals *totals, const float *logits, const float *weight, 
 #pragma omp simd reduction(max : top)
     for (int64_t j = 0; j < size; j++) top = logits[j] > top ? logits[j] : top;
     if (top > totals->top) {
+        double before = totals->top == -INFINITY ? 0.0 : totals->top;
         totals->mass *= exp((double)totals->top - (double)top);
+        if (totals->weight != 0.0) totals->sum += totals->weight * (before - (double)top);
         totals->top = top;
     }
     /* Where all is -inf so far, exp(-inf - 0) is the zero that is meant. */
-    float from = totals->top == -INFINITY ? 0.0f : totals->top, mass = 0.0f, sum = 0.0f;
+    float from = totals->top == -INFINITY ? 0.0f : totals->top, mass = 0.0f, sum = 0.0f, weights = 0.0f;
     if (weight) {
-#pragma omp simd reduction(+ : mass, sum)
+#pragma omp simd reduction(+ : mass, sum, weights)
         for (int64_t j = 0; j < size; j++) {
             mass += exp_of(logits[j] - from);
-            sum += logits[j] * weight[j];
+            sum += (logits[j] - from) * weight[j];
+            weights += weight[j];
         }
     } else {
+        weights = (float)size;
 #pragma omp simd reduction(+ : mass, sum)
         for (int64_t j = 0; j < size; j++) {
             mass += exp_of(logits[j] - from);
-            sum += logits[j];
+            sum += logits[j] - from;
         }
     }
     totals->mass += mass;
     totals->sum += sum;
+    totals->weight += weights;
 }
 
 INLINE void row_gradient_block(const float *logits, const float *weight, int64_t size, float top, float of_mass,
@@ -135,18 +141,19 @@ INLINE uint16_t as_bfloat16(float value) { return bfloat16_of_float(value); }
     EACH_CPU static void row_log_odds_##NAME(const TYPE *logits, int64_t target, const float *weight,                  \
                                              double weight_sum, int64_t classes, float *log_odds, float *uniform,      \
                                              float *top, float *mass) {                                                \
-        Totals totals = {-INFINITY, 0.0, 0.0};                                                                         \
+        Totals totals = {-INFINITY, 0.0, 0.0, 0.0};                                                                    \
         add_classes_##NAME(&totals, logits, weight, target);                                                           \
         add_classes_##NAME(&totals, logits + target + 1, weight ? weight + target + 1 : 0, classes - target - 1);      \
-        double own = one_##NAME(logits[target]);                                                                       \
         *top = totals.top == -INFINITY ? 0.0f : totals.top;                                                            \
         *mass = (float)totals.mass;                                                                                    \
-        /* a logit of +inf is an overflow, not certainty; no other class with mass is certainty */                     \
-        double others = *top + log(totals.mass), u = own == INFINITY ? NAN : own - others;                             \
+        /* All is relative to the top, beside which log(mass) would vanish if that is large. A logit of +inf is an     \
+         * overflow, not certainty; no other class with mass is certainty. */                                          \
+        double own = one_##NAME(logits[target]), above = own - *top, others = log(totals.mass);                        \
+        double u = own == INFINITY ? NAN : above - others;                                                             \
         *log_odds = (float)u;                                                                                          \
         if (uniform) {                                                                                                 \
-            double all = u > 0.0 ? own + log1p(exp(-u)) : others + log1p(exp(u));                                      \
-            *uniform = (float)(all - (totals.sum + (weight ? weight[target] : 1.0) * own) / weight_sum);               \
+            double all = u > 0.0 ? above + log1p(exp(-u)) : others + log1p(exp(u));                                    \
+            *uniform = (float)(all - (totals.sum + (weight ? weight[target] : 1.0) * above) / weight_sum);             \
         }                                                                                                              \
     }                                                                                                                  \
     EACH_CPU static void row_gradient_##NAME(const TYPE *logits, int64_t target, const float *weight,                  \

@@ -36,8 +36,11 @@ def row_statistics(
     logits: Tensor, target: Tensor, weight: Tensor | None, with_uniform: bool
 ) -> RowStatistics:
     """See :class:`eureka_nlg.losses.kernels.passes.Passes`."""
-    log_odds, top, mass = (torch.empty(len(logits)) for _ in range(3))
-    uniform = torch.empty(len(logits)) if with_uniform else None
+    # in C they are float32 on the CPU, whatever torch's defaults are
+    log_odds, top, mass = (
+        torch.empty(len(logits), dtype=torch.float32, device=logits.device) for _ in range(3)
+    )
+    uniform = torch.empty_like(log_odds) if with_uniform else None
     _call("row_statistics", logits, target, weight, log_odds, uniform, top, mass)
     return RowStatistics(log_odds, uniform, top, mass)
 

@@ -29,8 +29,11 @@ def row_statistics(
         work = logits[chunk].to(dtype, copy=True)
         own = work.gather(-1, index)
         if uniform is not None:
-            mean = work.mean(-1) if weight is None else (work * weight).sum(-1) / weight.sum()
-            uniform[chunk] = work.logsumexp(-1) - mean
+            costs = work.log_softmax(
+                -1
+            ).neg_()  # relative to the largest, or large logits would leave no digits
+            uniform[chunk] = costs.mean(-1) if weight is None else (costs * weight).sum(-1) / weight.sum()
+            del costs
         # The others get their own maximum: relative to the target's, all of them could underflow.
         work.scatter_(-1, index, -math.inf)
         highest = work.amax(-1, keepdim=True)

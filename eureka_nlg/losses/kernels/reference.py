@@ -29,7 +29,7 @@ def reference_log_odds(
     difference = (target_logit - top.squeeze(-1)) - (others - top).logsumexp(-1)
     log_odds = torch.where(alone, target_logit.detach() + math.inf, difference)
     # A logit of +inf is an overflow, not certainty: it must show, in the gradient too.
-    log_odds = log_odds * torch.where(target_logit == math.inf, torch.nan, 1.0)
+    log_odds = log_odds + torch.where(target_logit == math.inf, torch.nan, torch.zeros_like(log_odds))
     if not with_uniform:
         return log_odds, None
     costs = -logits.log_softmax(-1)

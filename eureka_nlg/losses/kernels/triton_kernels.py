@@ -100,7 +100,10 @@ def _is_usable(device_index: int) -> bool:
     device = torch.device("cuda", device_index)
     try:
         row_statistics(
-            torch.zeros(1, 2, device=device), torch.zeros(1, dtype=torch.long, device=device), None, False
+            torch.zeros(1, 2, dtype=torch.float32, device=device),
+            torch.zeros(1, dtype=torch.long, device=device),
+            None,
+            False,
         )
     except Exception as error:  # Triton wants a C compiler at run time, and an assembler that knows the GPU
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -145,23 +148,30 @@ def _statistics_kernel(  # type: ignore[no-untyped-def]
     # From the lowest number instead of -inf no difference below is inf - inf, and -inf still counts for 0.
     tops = tl.full([ROWS, BLOCK], -3.4028234663852886e38, tl.float32)
     masses = tl.zeros([ROWS, BLOCK], tl.float32)
+    # of the logits relative to the lane's maximum, times their weights: of large ones nothing else would be left
     sums = tl.zeros([ROWS, BLOCK], tl.float32)
+    weights = tl.zeros([ROWS, BLOCK], tl.float32)
     for start in range(0, num_classes, BLOCK):
         column = start + tl.arange(0, BLOCK)[None, :]
         inside = kept[:, None] & (column < num_classes)
         z = tl.load(first[:, None] + column, mask=inside, other=float("-inf")).to(tl.float32)
-        if uniform is not None:
-            if weight is not None:
-                class_weight = tl.load(weight + column, mask=column < num_classes, other=0.0)
-                sums += tl.where(inside, z * class_weight, 0.0)
-            else:
-                sums += tl.where(inside, z, 0.0)
         z = tl.where(column == label_column, float("-inf"), z)
         # the new maximum or the new logit has exponential 1; NaN is never larger and stays in the sum
         larger = z > tops
         lower = tl.exp(-tl.abs(z - tops))
         masses = tl.where(larger, masses * lower + 1.0, masses + lower)
+        if uniform is not None:
+            sums += tl.where(larger & (weights != 0.0), weights * (tops - z), 0.0)
         tops = tl.where(larger, z, tops)
+        if uniform is not None:
+            is_other = inside & (column != label_column)
+            if weight is not None:
+                class_weight = tl.load(weight + column, mask=column < num_classes, other=0.0)
+                sums += tl.where(is_other, (z - tops) * class_weight, 0.0)
+                weights += tl.where(is_other, class_weight, 0.0)
+            else:
+                sums += tl.where(is_other, z - tops, 0.0)
+                weights += tl.where(is_other, 1.0, 0.0)
 
     highest = tl.max(tops, axis=1)
     total = tl.sum(masses * tl.exp(tops - highest[:, None]), axis=1)
@@ -173,9 +183,17 @@ def _statistics_kernel(  # type: ignore[no-untyped-def]
     tl.store(top + row, highest, mask=exists)
     tl.store(mass + row, total, mask=exists)
     if uniform is not None:
-        share = 1.0 / (num_classes if weight is None else tl.load(weight_sum))
-        all_classes = tl.where(u > 0.0, own, highest + others) + tl.log(1.0 + tl.exp(-tl.abs(u)))
-        tl.store(uniform + row, all_classes - tl.sum(sums, axis=1) * share, mask=exists)
+        above = own - highest
+        all_classes = tl.where(u > 0.0, above, others) + tl.log(1.0 + tl.exp(-tl.abs(u)))
+        sums += tl.where(weights != 0.0, weights * (tops - highest[:, None]), 0.0)
+        if weight is not None:
+            share = 1.0 / tl.load(weight_sum)
+            own_weight = tl.load(weight + label, mask=kept & (label < num_classes), other=0.0)
+        else:
+            share = 1.0 / num_classes
+            own_weight = 1.0
+        cost = all_classes - (tl.sum(sums, axis=1) + own_weight * above) * share
+        tl.store(uniform + row, cost, mask=exists)
 
 
 @_jit

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from eureka_nlg.losses.kernels import RowStatistics, native, portable, passes_for
+from eureka_nlg.losses.kernels import RowStatistics, native, passes_for, portable
 
 needs_native = pytest.mark.skipif(not native.is_available(), reason="the passes in C were not compiled")
 each_dtype = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

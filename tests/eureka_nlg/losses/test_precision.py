@@ -294,3 +294,34 @@ def test_ignored_rows_do_no_harm(impl: str, call: Any, at: Any, options: Any, br
         torch.testing.assert_close(gradient[1:], torch.autograd.grad(expected, alone)[0])
         if math.isfinite(broken) or broken == -math.inf or impl == "fused":
             assert not gradient[0].any()  # else F.cross_entropy has NaN there as well
+
+
+# What masks whole rows: the lowest number of the dtype, or some other large negative one.
+HEIGHTS = [torch.finfo(torch.float32).min, -1e20, -1e13, 1e13, 1e30]
+
+
+@pytest.mark.parametrize("height", HEIGHTS)
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.3])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_equal_logits_of_any_size_are_a_uniform_distribution(
+    impl: str, half: torch.dtype, height: float, label_smoothing: float, weighted: bool
+) -> None:
+    """Beside a large maximum the logarithm of the sum must not vanish; the field's mask is finfo.min."""
+    num_classes, label = 1000, 1
+    options: dict[str, Any] = {"label_smoothing": label_smoothing}
+    if weighted:
+        options["weight"] = torch.linspace(0.5, 2.0, num_classes)
+    for dtype in (torch.float32, half):
+        height = max(height, torch.finfo(dtype).min)  # the mask of that dtype
+        if height > torch.finfo(dtype).max:
+            continue
+        logits = torch.full((2, num_classes), height, dtype=dtype)
+        logits[1, 2:] = -math.inf if label_smoothing == 0.0 else height / 2 if height < 0 else height
+        logits.requires_grad_()
+        target = torch.tensor([label, label])
+        loss = focal_loss(logits, target, gamma=0.0, impl=impl, reduction="none", **options)
+        expected = F.cross_entropy(logits.float(), target, reduction="none", **options)
+        precision: dict[str, float] = {"rtol": 1e-5 if dtype == torch.float32 else 1e-2, "atol": 1e-6}
+        torch.testing.assert_close(loss.float(), expected.float(), **precision)
+        actual, wanted = (torch.autograd.grad(value.sum(), logits)[0] for value in (loss, expected))
+        torch.testing.assert_close(actual, wanted, **precision)
