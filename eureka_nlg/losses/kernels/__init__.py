@@ -1,8 +1,8 @@
 """The operations that touch all logits; everything else works on one number a row.
 
-``passes`` says what the two passes over the logits are, ``native``, ``portable`` and ``triton_kernels`` make
-them, ``dispatch`` chooses among these, ``fused`` is the differentiable operation on top, and ``reference`` the
-same operation in plain autograd.
+``passes`` says what the two passes over the logits are; ``native``, ``portable`` and ``triton_kernels`` make
+them; ``dispatch`` chooses among these; ``fused`` is the differentiable operation on top, and ``reference``
+the same operation in plain autograd.
 """
 
 from eureka_nlg.losses.kernels.dispatch import passes_for

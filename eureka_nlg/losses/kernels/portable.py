@@ -24,15 +24,15 @@ def row_statistics(
     dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
     log_odds, top, mass = (torch.empty(num_rows, dtype=dtype, device=logits.device) for _ in range(3))
     uniform = torch.empty_like(log_odds) if with_uniform else None
+    share = 1.0 / (logits.shape[-1] or 1) if weight is None else weight / weight.sum()
     for chunk in _chunks(logits):
         index = target[chunk].clamp(min=0).unsqueeze(-1)
         work = logits[chunk].to(dtype, copy=True)
         own = work.gather(-1, index)
         if uniform is not None:
-            costs = work.log_softmax(
-                -1
-            ).neg_()  # relative to the largest, or large logits would leave no digits
-            uniform[chunk] = costs.mean(-1) if weight is None else (costs * weight).sum(-1) / weight.sum()
+            # Relative to the largest, or large logits would leave no digits.
+            costs = work.log_softmax(-1).neg_()
+            uniform[chunk] = costs.mul_(share).sum(-1)  # a sum of whole costs could overflow
             del costs
         # The others get their own maximum: relative to the target's, all of them could underflow.
         work.scatter_(-1, index, -math.inf)

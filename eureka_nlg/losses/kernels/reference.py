@@ -33,4 +33,5 @@ def reference_log_odds(
     if not with_uniform:
         return log_odds, None
     costs = -logits.log_softmax(-1)
-    return log_odds, costs.mean(-1) if weight is None else (costs * weight).sum(-1) / weight.sum()
+    share = 1.0 / (logits.shape[-1] or 1) if weight is None else weight / weight.sum()
+    return log_odds, (costs * share).sum(-1)

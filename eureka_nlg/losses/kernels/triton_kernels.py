@@ -148,7 +148,7 @@ def _statistics_kernel(  # type: ignore[no-untyped-def]
     # From the lowest number instead of -inf no difference below is inf - inf, and -inf still counts for 0.
     tops = tl.full([ROWS, BLOCK], -3.4028234663852886e38, tl.float32)
     masses = tl.zeros([ROWS, BLOCK], tl.float32)
-    # of the logits relative to the lane's maximum, times their weights: of large ones nothing else would be left
+    # logits relative to the lane's maximum, times their weights: of large ones nothing else would be left
     sums = tl.zeros([ROWS, BLOCK], tl.float32)
     weights = tl.zeros([ROWS, BLOCK], tl.float32)
     for start in range(0, num_classes, BLOCK):

@@ -122,6 +122,20 @@ def test_others_keep_their_digits_under_a_dominant_target(device: str) -> None:
     torch.testing.assert_close(gradient.double(), leaf.grad, rtol=1e-5, atol=0.0)
 
 
+@pytest.mark.parametrize("height", [torch.finfo(torch.float32).min, -1e20, 1e13])
+@pytest.mark.parametrize("is_weighted", [False, True])
+def test_equal_logits_of_any_size(height: float, is_weighted: bool, device: str) -> None:
+    """Beside a large maximum the logarithm of the sum must not vanish."""
+    num_classes = 5000
+    weight = torch.linspace(0.5, 2.0, num_classes, device=device) if is_weighted else None
+    logits = torch.full((1, num_classes), height, dtype=torch.float32, device=device)
+    target = torch.tensor([1], device=device)
+    rows = triton_kernels.row_statistics(logits, target, weight, True)
+    assert rows.log_odds.item() == pytest.approx(-math.log(num_classes - 1))
+    assert rows.uniform is not None
+    assert rows.uniform.item() == pytest.approx(math.log(num_classes))
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("num_classes", [5, 5000])
 def test_what_is_not_finite_is_as_in_the_portable_passes(
