@@ -28,11 +28,11 @@ format: $(INSTALLED)  ## mend style where ruff can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-lock: $(INSTALLED)  ## resolve the dependencies anew (changes requirements/)
-	$(BIN)/uv pip compile requirements/uv.in --universal --python-version 3.10 --generate-hashes --no-header \
-		--upgrade --quiet --output-file requirements/uv.txt
-	$(BIN)/uv pip compile setup.cfg --extra dev --universal --python-version 3.10 --generate-hashes --no-header \
-		--upgrade --quiet --output-file requirements/lock.txt
+LOCK = $(BIN)/uv pip compile --universal --python-version 3.10 --generate-hashes --no-header --quiet $(ARGS)
+
+lock: $(INSTALLED)  ## lock what setup.cfg asks for, keep what is locked (ARGS=--upgrade: the newest of all)
+	$(LOCK) requirements/uv.in --output-file requirements/uv.txt
+	$(LOCK) setup.cfg --extra dev --excludes requirements/excludes.txt --output-file requirements/lock.txt
 
 clean:  ## remove the environment and what demo made
 	rm -rf $(VENV) runs/demo data-bin/demo
