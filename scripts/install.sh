@@ -38,6 +38,7 @@ echo "Installing for Python $version into $venv (the first time this downloads a
 uv() { "$venv/bin/uv" "$@" --python "$venv/bin/python"; }
 # Build against the locked versions too: fairseq's build would take the newest torch.
 uv pip install --require-hashes -r requirements/lock.txt --build-constraints requirements/lock.txt
+uv pip uninstall --quiet -r requirements/excludes.txt # of an environment from before
 uv pip install --quiet --no-deps --no-build-isolation --editable .
 touch "$venv/.installed"
 echo "Installed. Next: make demo, or make test"
