@@ -32,8 +32,8 @@ DATA = Path("data-bin/demo")
 RUNS = Path("runs/demo")
 SYSTEMS = {
     "CE": "ce",
-    "Eureka": "eureka",
-}  # name in the table -> config sample_<name>.yaml and folder of the run
+    "Eureka": "el",
+}  # name in the table -> config sample/<name>.yaml and folder of the run
 NUM_TRIPLES = 4
 
 
@@ -53,7 +53,7 @@ def main() -> int:
         if status:
             return status
     arguments = {
-        name: fairseq_arguments(read_config(f"configs/dialogue/sample_{config}.yaml"))
+        name: fairseq_arguments(read_config(f"configs/dialogue/sample/{config}.yaml"))
         for name, config in SYSTEMS.items()
     }
     unfinished = {name: given for name, given in arguments.items() if not finished(SYSTEMS[name], given)}
@@ -203,7 +203,7 @@ def show(seconds: float) -> None:
         for name in SYSTEMS:
             print(wrapped(name, replies[name][index]))
         print(wrapped("reference", references[index]) + "\n")
-    print(f"models, logs, replies  {RUNS}/ce, {RUNS}/eureka")
+    print(f"models, logs, replies  {RUNS}/ce, {RUNS}/el")
     print(f"scores                 {RUNS}/scores.json")
     print(f"data                   {DATA}")
     print(f"{seconds:.0f} seconds. One seed on a made-up corpus: the scores show that it works, no more.")

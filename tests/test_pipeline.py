@@ -52,7 +52,7 @@ def run(eureka: Command, data: Path) -> Path:
     folder = data.parent / "run"
     done = eureka(
         "train",
-        "configs/dialogue/sample_eureka.yaml",
+        "configs/dialogue/sample/el.yaml",
         *(f"data={data}", f"save_dir={folder}", "max_epoch=2", "encouragement_start_epoch=2", *SMALL),
     )
     command, _, log = done.stdout.partition("\n")
@@ -114,7 +114,7 @@ def test_sampling_gives_one_reply_a_line_and_follows_the_seed(
 def test_an_interrupted_run_goes_on(eureka: Command, run: Path, data: Path) -> None:
     done = eureka(
         "train",
-        "configs/dialogue/sample_eureka.yaml",
+        "configs/dialogue/sample/el.yaml",
         *(f"data={data}", f"save_dir={run}", "max_epoch=3", "encouragement_start_epoch=2", *SMALL),
     )
     trained = [line for line in done.stdout.splitlines() if '"train_loss"' in line]
@@ -127,7 +127,7 @@ def test_what_is_not_there_is_said_in_a_line(eureka: Command, run: Path, tmp_pat
     done = eureka("generate", run, "--split", "tset", "--out", out, status=2)
     assert done.stderr.count("\n") == 1
     assert "split tset: not in the data folder" in done.stderr
-    done = eureka("train", "configs/dialogue/sample_eureka.yaml", f"data={tmp_path}", "beat=0.9", status=2)
+    done = eureka("train", "configs/dialogue/sample/el.yaml", f"data={tmp_path}", "beat=0.9", status=2)
     assert done.stderr.strip().count("\n") == 0
     assert "no option --beat; did you mean --beta?" in done.stderr
     assert not out.exists()

@@ -1,6 +1,6 @@
 """Train the dialogue model of a YAML config: its entries are the options of fairseq-train.
 
-    eureka train configs/dialogue/convai2_eureka.yaml data=data-bin/convai2 save_dir=runs/eureka max_epoch=20
+    eureka train configs/dialogue/convai2/el.yaml data=data-bin/convai2 save_dir=runs/eureka max_epoch=20
 
 The equivalent fairseq-train command is printed first. An interrupted run goes on from its last checkpoint
 when the same command is given again.

@@ -41,7 +41,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, python: Any) -> tuple[Path
     done = python(*eureka, "prepare", corpus, "--out", data, "--history-turns", 1, "--min-count", 2)
     assert done.returncode == 0, done.stderr
     done = python(
-        *(*eureka, "train", "configs/dialogue/sample_eureka.yaml", f"data={data}", f"save_dir={out / 'run'}"),
+        *(*eureka, "train", "configs/dialogue/sample/el.yaml", f"data={data}", f"save_dir={out / 'run'}"),
         *("encoder_embed_dim=16", "encoder_hidden_size=16", "max_epoch=2", "encouragement_start_epoch=2"),
         *("no_epoch_checkpoints=", "report_accuracy=true", "log_format=json"),
     )

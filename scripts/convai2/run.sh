@@ -2,7 +2,7 @@
 # Table 4 of the paper on ConvAI2 at a size for two cores, and what else the Eureka loss could have been set to;
 # docs/results/convai2.md holds what came out.
 #
-#   sh scripts/table4_convai2.sh SOURCE [JOBS]    the folder with train*, valid* and test* files, or the word convai2;
+#   sh scripts/convai2/run.sh SOURCE [JOBS]    the folder with train*, valid* and test* files, or the word convai2;
 #                                                 trainings at the same time, one core each (2)
 #
 # Each row of the table with three seeds, everything else with one. Rows that begin as cross-entropy branch off the run
@@ -10,8 +10,8 @@
 # goes on from its last epoch. RUNS=DIR and DATA=DIR put runs and data elsewhere than runs/ and data-bin/convai2_small.
 # Needs flock, of util-linux.
 set -eu
-root=$(cd "$(dirname "$0")/.." && pwd)
-script=$root/scripts/table4_convai2.sh
+root=$(cd "$(dirname "$0")/../.." && pwd)
+script=$root/scripts/convai2/run.sh
 source=${1:?the folder with the corpus, or the word convai2}
 case $source in /*) ;; *) [ ! -d "$source" ] || source=$PWD/$source ;; esac
 cd "$root"
@@ -129,4 +129,4 @@ done
 # shellcheck disable=SC2086
 "$bin/eureka" analyse $checkpoints --names CE "FL 1" "FL 2" EL "EL x 16" --data "$data" --out "$runs/analysis.json" \
     --figures "$runs/figures"
-"$bin/python" scripts/table4_convai2.py "$runs" --out "$runs/results"
+"$bin/python" scripts/convai2/tables.py "$runs" --out "$runs/results"

@@ -1,6 +1,6 @@
-"""Collect the runs of scripts/cifar10_lt.sh: one JSON, the table of the results page, two figures.
+"""Collect the runs of scripts/cifar10_lt/run.sh: one JSON, the table of the results page, two figures.
 
-python scripts/figure_cifar10_lt.py runs/cifar10_lt --out docs/results/cifar10_lt
+python scripts/cifar10_lt/tables.py runs/cifar10_lt --out docs/results/cifar10_lt
 """
 
 from __future__ import annotations

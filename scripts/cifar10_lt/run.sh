@@ -1,7 +1,7 @@
 #!/bin/sh
 # The methods of Tables 2, 8 and 10 on CIFAR-10-LT, imbalance degree 100; docs/results/cifar10_lt.md holds what came out.
 #
-#   sh scripts/cifar10_lt.sh SOURCE [SCALE]      CIFAR-10 (hub name or folder), and the share of the 200 epochs (0.15)
+#   sh scripts/cifar10_lt/run.sh SOURCE [SCALE]      CIFAR-10 (hub name or folder), and the share of the 200 epochs (0.15)
 #
 # One seed of every method, three of the main ones, two trainings at a time. Finished runs are not run again and
 # interrupted ones go on. With 0.15 about 100 minutes on two quiet cores (estimated from the time of an epoch).
@@ -9,7 +9,7 @@ set -eu
 source=${1:?CIFAR-10: a folder, or uoft-cs/cifar10}
 scale=${2:-0.15}
 case $source in /*) ;; *) [ ! -d "$source" ] || source=$PWD/$source ;; esac
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 eureka="${VENV:-.venv}/bin/eureka"
 runs=runs/cifar10_lt
 
@@ -46,4 +46,4 @@ for name in $shown; do
 done
 # shellcheck disable=SC2086
 "$eureka" analyse $folders --names $shown --out "$runs/analysis.json" --figures "$runs/figures"
-"${VENV:-.venv}/bin/python" scripts/figure_cifar10_lt.py "$runs" --out "$runs/results"
+"${VENV:-.venv}/bin/python" scripts/cifar10_lt/tables.py "$runs" --out "$runs/results"

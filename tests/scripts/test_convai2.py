@@ -16,13 +16,13 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts" / "convai2"
 RESAMPLED = {"low": -0.5, "high": 0.7, "p_resampling": 0.2}
 
 
 @pytest.fixture
 def script() -> Any:
-    spec = importlib.util.spec_from_file_location("table4_convai2", SCRIPTS / "table4_convai2.py")
+    spec = importlib.util.spec_from_file_location("convai2_tables", SCRIPTS / "tables.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -59,7 +59,7 @@ def runs(tmp_path: Path) -> Path:
 def test_tables_json_and_figures(
     script: Any, runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["table4_convai2.py", str(runs), "--out", str(runs / "results")])
+    monkeypatch.setattr(sys, "argv", ["tables.py", str(runs), "--out", str(runs / "results")])
     script.main()
     printed = capsys.readouterr().out
     # macro F 1 and 2; three replies, two of them different, with four word types
@@ -77,7 +77,7 @@ def test_tables_json_and_figures(
 
 
 def test_the_recipe_is_a_shell_script_that_knows_every_config() -> None:
-    recipe = SCRIPTS / "table4_convai2.sh"
+    recipe = SCRIPTS / "run.sh"
     assert subprocess.run(["sh", "-n", recipe], check=False).returncode == 0
     result = subprocess.run(["sh", recipe], capture_output=True, text=True, check=False)
     assert result.returncode != 0
@@ -186,7 +186,7 @@ def recipe(tmp_path: Path) -> Any:
     def run(fails: str = "") -> tuple[subprocess.CompletedProcess[str], list[str]]:
         calls.write_text("")
         result = subprocess.run(
-            ["sh", SCRIPTS / "table4_convai2.sh", tmp_path, "3"],
+            ["sh", SCRIPTS / "run.sh", tmp_path, "3"],
             env=os.environ
             | {
                 "VENV": str(tmp_path),
@@ -249,5 +249,5 @@ def test_the_recipe_goes_on_after_a_training_that_failed(recipe: Any) -> None:
 
 
 def test_every_config_has_a_name_in_the_tables(script: Any) -> None:
-    folder = SCRIPTS.parent / "configs" / "dialogue" / "convai2_small"
+    folder = SCRIPTS.parents[1] / "configs" / "dialogue" / "convai2_small"
     assert {path.stem for path in folder.glob("*.yaml")} == set(script.LABELS)

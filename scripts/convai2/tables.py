@@ -1,6 +1,6 @@
-"""Collect the runs of scripts/table4_convai2.sh: one JSON, the tables of the results page, figures.
+"""Collect the runs of scripts/convai2/run.sh: one JSON, the tables of the results page, figures.
 
-python scripts/table4_convai2.py runs/convai2_small --out docs/results/convai2
+python scripts/convai2/tables.py runs/convai2_small --out docs/results/convai2
 """
 
 from __future__ import annotations
