@@ -53,7 +53,11 @@ def main() -> int:
         if status:
             return status
     arguments = {
-        name: fairseq_arguments(read_config(f"configs/dialogue/sample/{config}.yaml"))
+        name: fairseq_arguments(
+            read_config(
+                f"configs/dialogue/sample/{config}.yaml", [f"data={DATA}", f"save_dir={RUNS / config}"]
+            )
+        )
         for name, config in SYSTEMS.items()
     }
     unfinished = {name: given for name, given in arguments.items() if not finished(SYSTEMS[name], given)}

@@ -36,8 +36,9 @@ echo "Installing for Python $version into $venv (the first time this downloads a
 }
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 uv() { "$venv/bin/uv" "$@" --python "$venv/bin/python"; }
-# Build against the locked versions too: fairseq's build would take the newest torch.
-uv pip install --require-hashes -r requirements/lock.txt --build-constraints requirements/lock.txt
+# The lock holds every dependency, so none is looked for. Built against the locked versions too: fairseq's build would
+# take the newest torch.
+uv pip install --no-deps --require-hashes -r requirements/lock.txt --build-constraints requirements/lock.txt
 uv pip uninstall --quiet -r requirements/excludes.txt # of an environment from before
 uv pip install --quiet --no-deps --no-build-isolation --editable .
 touch "$venv/.installed"

@@ -12,7 +12,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 METADATA = configparser.ConfigParser()
 METADATA.read(ROOT / "setup.cfg", encoding="utf-8")
-LOCKED = set(re.findall(r"^([a-z0-9][a-z0-9._-]*)==", (ROOT / "requirements/lock.txt").read_text(), re.MULTILINE))
+LOCKED = set(
+    re.findall(r"^([a-z0-9][a-z0-9._-]*)==", (ROOT / "requirements/lock.txt").read_text(), re.MULTILINE)
+)
 
 
 def required(extra: str) -> set[str]:
@@ -35,7 +37,7 @@ def test_all_is_all() -> None:
 
 
 def test_nothing_breaks_the_import_of_transformers_models() -> None:
-    # fairseq asks for torchaudio; one built for another torch makes `from transformers import GPT2LMHeadModel` fail
+    # fairseq asks for torchaudio; one that was built for another torch makes that import fail
     assert "torchaudio" not in LOCKED
     pytest.importorskip("transformers")
     assert importlib.import_module("transformers").GPT2LMHeadModel

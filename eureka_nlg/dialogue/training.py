@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
+from eureka_nlg.dialogue.decay import with_total_num_update
 from eureka_nlg.dialogue.plugin import user_dir
 from eureka_nlg.dialogue.quiet import quiet
 from eureka_nlg.errors import UserError, require
@@ -49,15 +50,16 @@ def read_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
 def fairseq_arguments(config: Mapping[str, Any]) -> list[str]:
     """Arguments of fairseq-train: ``data`` first, then the options in the order of the config.
 
-    True gives the bare flag, False and None nothing, a list its values joined by commas.
+    True gives the bare flag, False and None nothing, a list its values joined by commas. ``decay_epochs``
+    becomes the ``--total-num-update`` of the data folder.
 
     Raises:
-        UserError: no ``data``.
+        UserError: no ``data``, or ``decay_epochs`` that cannot be counted.
     """
-    config = dict(config)
-    data = config.pop("data", None)
-    if not data:
+    if not config.get("data"):
         raise UserError("no data folder: give data=DIR (made by `eureka prepare ... --out DIR`)")
+    config = with_total_num_update(config)
+    data = config.pop("data")
     arguments = [str(data)]
     config = {"user_dir": config.pop("user_dir", None) or user_dir(), **config}
     for key, value in config.items():

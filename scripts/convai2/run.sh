@@ -88,7 +88,7 @@ jobs=${2:-2}
 rows="ce fl1 fl2 el el_scale16_capped"
 longer="ce_longer fl1_longer fl2_longer el_longer el_scale16_capped_longer"
 others=$(cd configs/dialogue/convai2_small && for config in *.yaml; do echo "${config%.yaml}"; done |
-    grep -vxE '(ce|fl1|fl2|el|el_scale16_capped)(_longer)?')
+    grep -vxE 'base|(ce|fl1|fl2|el|el_scale16_capped)(_longer)?')
 
 [ -d "$data" ] || "$bin/eureka" prepare "$source" --out "$data" --both-sides --tokenizer nltk --history-turns 1 \
     --min-count 3
