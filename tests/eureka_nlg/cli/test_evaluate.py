@@ -430,9 +430,9 @@ def test_a_link_to_the_result_stays_a_link(files: Files) -> None:
     assert "macro_f" in Path("target.json").read_text(encoding="utf-8")
 
 
-def test_script(files: Files) -> None:
+def test_as_a_process(files: Files) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
-    command = [sys.executable, str(ROOT / "scripts" / "evaluate_dialogue.py"), *PAIR]
+    command = [sys.executable, "-m", "eureka_nlg.cli.main", "evaluate", *PAIR]
     done = subprocess.run(
         [*command, "--json", "scores.json"], env=environment, capture_output=True, text=True, check=True
     )
@@ -441,7 +441,7 @@ def test_script(files: Files) -> None:
     scores = json.loads(Path("scores.json").read_text(encoding="utf-8"))["scores"]
     assert scores == score_replies(HYPOTHESES, REFERENCES).scores
 
-    command[3] = "missing.txt"
+    command[5] = "missing.txt"
     failed = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (failed.returncode, failed.stdout) == (2, "")
     assert failed.stderr == "eureka evaluate: error: missing.txt: No such file or directory\n"
