@@ -1,1 +1,1 @@
-"""Long-tailed image classification with the losses of :mod:`eureka_nlg.losses`."""
+"""Images, long-tailed: classification and object detection on one training loop."""

@@ -26,6 +26,7 @@ __all__ = [
     "make_accelerator",
     "with_precision",
     "check_folder",
+    "check_keep_epochs",
     "write_config",
     "read_run_config",
     "read_result",
@@ -56,6 +57,8 @@ FREE_OPTIONS = frozenset(
 class _Config(Protocol):
     @property
     def training(self) -> LoopConfig: ...
+    @property
+    def epochs(self) -> int: ...
 
 
 AnyConfig = TypeVar("AnyConfig", bound=_Config)
@@ -94,6 +97,16 @@ def check_folder(folder: Path, config: Any, free: Set[str]) -> None:
         raise UserError(
             f"{folder}: holds a run with other options: {', '.join(changed)}; "
             "give another save_dir, or remove it"
+        )
+
+
+def check_keep_epochs(config: _Config) -> None:
+    """Raise UserError for a checkpoint to keep that the run never comes to."""
+    never = [epoch for epoch in config.training.keep_epochs if not 1 <= epoch <= config.epochs]
+    if never:
+        raise UserError(
+            f"training.keep_epochs: {', '.join(map(str, never))}, expected 1 to {config.epochs}, the epochs "
+            "of this run (they are counted after training.schedule_scale)"
         )
 
 

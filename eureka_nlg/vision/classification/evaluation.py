@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -52,13 +52,20 @@ class Predictions:
         )
 
 
-def evaluate(predictions: Predictions, class_counts: Tensor, bins: int = 15) -> dict[str, Any]:
+def evaluate(
+    predictions: Predictions,
+    class_counts: Tensor,
+    bins: int = 15,
+    *,
+    likelihood: Mapping[str, GroupLikelihood] | None = None,
+) -> dict[str, Any]:
     """All scores of a run, in percent, ready for JSON; a group without test images has None.
 
     Args:
         predictions: of the test images.
         class_counts: ``[C]`` training images of each class.
         bins: of the calibration error.
+        likelihood: :func:`gold_likelihood` of the predictions, if it is there already.
 
     Returns:
         ``accuracy`` (all, many, medium, few, natural), ``accuracy_of_class``, ``confusion_of_groups``,
@@ -67,6 +74,8 @@ def evaluate(predictions: Predictions, class_counts: Tensor, bins: int = 15) -> 
     accuracy = group_accuracy(predictions.predicted, predictions.labels, class_counts)
     right = predictions.predicted == predictions.labels
     bands = FrequencyBands.by_count(class_counts)
+    if likelihood is None:
+        likelihood = gold_likelihood(predictions, bands)
     groups = torch.from_numpy(bands.of_class)[predictions.labels]
     selections = {"all": torch.ones_like(right), **{g: groups == i for i, g in enumerate(GROUPS)}}
     num_classes = len(class_counts)
@@ -77,15 +86,12 @@ def evaluate(predictions: Predictions, class_counts: Tensor, bins: int = 15) -> 
         "accuracy_of_class": [
             _number(100 * float(c) / n) if n else None for c, n in zip(correct, total.tolist())
         ],
-        "confusion_of_groups": group_confusion(predictions, class_counts),
+        "confusion_of_groups": group_confusion(predictions, bands),
         "calibration_error": {
             name: calibration_error(predictions.confidence[chosen], right[chosen], bins)
             for name, chosen in selections.items()
         },
-        "likelihood": {
-            name: _number(100 * group.mean_likelihood)
-            for name, group in gold_likelihood(predictions, bands).items()
-        },
+        "likelihood": {name: _number(100 * group.mean_likelihood) for name, group in likelihood.items()},
         "test_images": {name: int(chosen.sum()) for name, chosen in selections.items()},
         "class_counts": class_counts.tolist(),
     }
@@ -120,9 +126,9 @@ def calibration_error(confidence: Tensor, right: Tensor, bins: int = 15) -> floa
     return 100 * float(np.abs(gap).sum()) / len(sure)
 
 
-def group_confusion(predictions: Predictions, class_counts: Tensor) -> dict[str, dict[str, float | None]]:
+def group_confusion(predictions: Predictions, bands: FrequencyBands) -> dict[str, dict[str, float | None]]:
     """Where a group's images go, in percent: the right class, or a wrong one of each group."""
-    group = torch.from_numpy(FrequencyBands.by_count(class_counts).of_class)
+    group = torch.from_numpy(bands.of_class)
     wrong = predictions.predicted != predictions.labels
     gold, predicted = group[predictions.labels], group[predictions.predicted]
     result: dict[str, dict[str, float | None]] = {}

@@ -15,12 +15,13 @@ from eureka_nlg.vision.classification.config import Config, LossConfig
 __all__ = ["build_loss", "deferred_loss"]
 
 
-def build_loss(config: LossConfig, class_counts: Tensor) -> nn.Module:
+def build_loss(config: LossConfig, class_counts: Tensor, reduction: str = "mean") -> nn.Module:
     """Module of one loss: logits ``[B, C]`` and classes ``[B]`` -> scalar.
 
     Args:
         config: which loss, and its options.
         class_counts: ``[C]`` training images of each class.
+        reduction: of the loss functions, "mean" or "sum".
 
     Raises:
         UserError: options that the loss does not take.
@@ -33,9 +34,11 @@ def build_loss(config: LossConfig, class_counts: Tensor) -> nn.Module:
     smoothing = config.label_smoothing
     try:
         if config.name == "cross_entropy":
-            return nn.CrossEntropyLoss(weight, label_smoothing=smoothing)
+            return nn.CrossEntropyLoss(weight, label_smoothing=smoothing, reduction=reduction)
         if config.name == "focal":
-            return FocalLoss(gamma=config.gamma, weight=weight, label_smoothing=smoothing)
+            return FocalLoss(
+                gamma=config.gamma, weight=weight, label_smoothing=smoothing, reduction=reduction
+            )
         if config.name == "halted_focal":
             return HaltedFocalLoss(
                 gamma=config.gamma,
@@ -43,6 +46,7 @@ def build_loss(config: LossConfig, class_counts: Tensor) -> nn.Module:
                 halted=rarest_classes(class_counts, config.halted_fraction),
                 weight=weight,
                 label_smoothing=smoothing,
+                reduction=reduction,
             )
         if config.name == "ldam":
             return LDAMLoss(
@@ -51,13 +55,14 @@ def build_loss(config: LossConfig, class_counts: Tensor) -> nn.Module:
                 scale=config.scale,
                 weight=weight,
                 label_smoothing=smoothing,
+                reduction=reduction,
             )
-        return _eureka(config, class_counts, weight)
+        return _eureka(config, class_counts, weight, reduction)
     except ValueError as error:
         raise UserError(f"loss {config.name}: {error}") from error
 
 
-def _eureka(config: LossConfig, class_counts: Tensor, weight: Tensor | None) -> EurekaLoss:
+def _eureka(config: LossConfig, class_counts: Tensor, weight: Tensor | None, reduction: str) -> EurekaLoss:
     options: dict[str, Any] = {
         "bonus": config.bonus,
         "gamma": config.gamma,
@@ -66,6 +71,7 @@ def _eureka(config: LossConfig, class_counts: Tensor, weight: Tensor | None) -> 
         "likelihood_clamp": config.likelihood_clamp,
         "weight": weight,
         "label_smoothing": config.label_smoothing,
+        "reduction": reduction,
     }
     if config.encouragement == "one":
         return EurekaLoss(None, **options)
@@ -78,10 +84,10 @@ def _eureka(config: LossConfig, class_counts: Tensor, weight: Tensor | None) -> 
     )
 
 
-def deferred_loss(config: Config, class_counts: Tensor) -> nn.Module:
+def deferred_loss(config: Config, class_counts: Tensor, reduction: str = "mean") -> nn.Module:
     """The loss of a config, behind its plain epochs if it has any; ``set_epoch`` is to be called if there."""
-    loss = build_loss(config.loss, class_counts)
+    loss = build_loss(config.loss, class_counts, reduction)
     if config.plain_epochs == 0:
         return loss
-    first = build_loss(config.deferral.loss, class_counts)
+    first = build_loss(config.deferral.loss, class_counts, reduction)
     return Deferred(first, loss, start_epoch=config.plain_epochs + 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ from eureka_nlg.analysis import (
 )
 from eureka_nlg.errors import UserError
 from eureka_nlg.metrics.classes.bands import FrequencyBands
+from eureka_nlg.metrics.classes.likelihood import GroupLikelihood
 from eureka_nlg.vision.classification.config import Config
 from eureka_nlg.vision.classification.data import load_data
-from eureka_nlg.vision.classification.evaluation import Predictions, evaluate, gold_likelihood
+from eureka_nlg.vision.classification.evaluation import evaluate, gold_likelihood
 from eureka_nlg.vision.classification.task import Classification, classification
 from eureka_nlg.vision.config_file import config_from_dict, flat
 from eureka_nlg.vision.run_folder import (
@@ -27,6 +28,7 @@ from eureka_nlg.vision.run_folder import (
     FREE_OPTIONS,
     RESULT,
     check_folder,
+    check_keep_epochs,
     load_network,
     make_accelerator,
     read_result,
@@ -72,6 +74,7 @@ def train_run(config: Config) -> dict[str, Any]:
     check_folder(folder, config, _FREE - {"init_from"} if second_stage else _FREE)
     if (folder / RESULT).is_file():
         return read_result(folder)
+    check_keep_epochs(config)
     with accelerator.main_process_first():  # the images are decoded and checked once
         data = load_data(config.data)
     state = _state(config, folder)
@@ -99,7 +102,8 @@ def evaluate_run(
     accelerator = make_accelerator(config.training)
     task = classification(config, load_data(config.data), accelerator, resumed=True)
     epoch = load_network(task.network, checkpoint or folder / CHECKPOINT, accelerator.device)
-    return _result(task, task.predict(), config, folder, epoch)
+    scores = evaluate(task.predict(), task.data.class_counts)
+    return {**scores, **run_record(config, folder, accelerator, epoch)}
 
 
 def agrees_until(config: Config, other: Config, epoch: int) -> str | None:
@@ -142,20 +146,25 @@ def _state(config: Config, folder: Path) -> dict[str, Any] | None:
 
 
 def _write_result(task: Classification, config: Config, folder: Path) -> dict[str, Any]:
+    bands = FrequencyBands.by_count(task.data.class_counts)
     predictions = task.predict()
-    splits = {"test": predictions}
+    likelihood = {"test": gold_likelihood(predictions, bands)}
     if config.training.analyse_training_images:
-        splits["train"] = task.predict(training_images=True)
-    result = _result(task, predictions, config, folder, config.epochs)
+        likelihood["train"] = gold_likelihood(task.predict(training_images=True), bands)
+    scores = evaluate(predictions, task.data.class_counts, likelihood=likelihood["test"])
+    result = {**scores, **run_record(config, folder, task.accelerator, config.epochs)}
     if task.accelerator.is_main_process:
-        write_json(folder / ANALYSIS, _analysis(splits, config, task.data.class_counts))
+        write_json(folder / ANALYSIS, _analysis(likelihood, bands, config, task.data.class_counts))
         write_json(folder / RESULT, result)
     return result
 
 
-def _analysis(splits: dict[str, Predictions], config: Config, class_counts: Tensor) -> dict[str, Any]:
-    bands = FrequencyBands.by_count(class_counts)
-    groups = {split: gold_likelihood(predictions, bands) for split, predictions in splits.items()}
+def _analysis(
+    groups: Mapping[str, dict[str, GroupLikelihood]],
+    bands: FrequencyBands,
+    config: Config,
+    class_counts: Tensor,
+) -> dict[str, Any]:
     block = system_block(groups, checkpoint=str(Path(config.save_dir) / CHECKPOINT))
     encouragements = {}
     loss = config.loss
@@ -168,10 +177,3 @@ def _analysis(splits: dict[str, Predictions], config: Config, class_counts: Tens
         corpus=corpus_block(class_counts),
         encouragement=encouragements or None,
     )
-
-
-def _result(
-    task: Classification, predictions: Predictions, config: Config, folder: Path, epoch: int
-) -> dict[str, Any]:
-    scores = evaluate(predictions, task.data.class_counts)
-    return {**scores, **run_record(config, folder, task.accelerator, epoch)}

@@ -67,6 +67,26 @@ class SweepRun:
         """Whether its scores are there."""
         return (self.folder / RESULT).is_file()
 
+    def starts_from(self, source: SweepRun, checkpoint: Path) -> None:
+        """Take a checkpoint of another run of the sweep as ``init_from``."""
+        self.source = source
+        self._give("init_from", str(checkpoint))
+
+    def keeps(self, epoch: int) -> None:
+        """Keep the checkpoint of an epoch too."""
+        kept = sorted({*self.config.training.keep_epochs, epoch})
+        self._give("training.keep_epochs", kept)
+
+    def _give(self, key: str, value: Any) -> None:
+        section, _, name = key.rpartition(".")
+        if section:
+            changed = dataclasses.replace(getattr(self.config, section), **{name: value})
+            self.config = dataclasses.replace(self.config, **{section: changed})
+        else:
+            self.config = dataclasses.replace(self.config, **{name: value})
+        self.arguments = [argument for argument in self.arguments if not argument.startswith(f"{key}=")]
+        self.arguments.append(f"{key}={value}")
+
 
 def plan(configs: Sequence[Path], seeds: Sequence[int], overrides: Sequence[str] = ()) -> list[SweepRun]:
     """The runs of a sweep: each config with each seed, in ``save_dir/seedN``.
@@ -107,9 +127,7 @@ def _second_stage(run: SweepRun, runs: Sequence[SweepRun]) -> None:
     first_stage = Path(str(run.config.init_from))
     for other in runs:
         if first_stage == other.folder.parent / CHECKPOINT and run.config.seed == other.config.seed:
-            run.source = other
-            run.config.init_from = str(other.folder / CHECKPOINT)
-            run.arguments.append(f"init_from={run.config.init_from}")
+            run.starts_from(other, other.folder / CHECKPOINT)
 
 
 def _branch(run: SweepRun, runs: Sequence[SweepRun]) -> None:
@@ -122,13 +140,8 @@ def _branch(run: SweepRun, runs: Sequence[SweepRun]) -> None:
         checkpoint = other.folder / f"epoch{epoch:03d}.pt"
         if other.finished and not checkpoint.is_file():
             continue
-        kept = sorted({*other.config.training.keep_epochs, epoch})
-        other.config.training.keep_epochs = kept
-        other.arguments = [a for a in other.arguments if not a.startswith("training.keep_epochs=")]
-        other.arguments.append(f"training.keep_epochs={kept}")
-        run.source = other
-        run.config.init_from = str(checkpoint)
-        run.arguments.append(f"init_from={checkpoint}")
+        other.keeps(epoch)
+        run.starts_from(other, checkpoint)
         return
 
 

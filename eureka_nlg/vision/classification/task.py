@@ -16,6 +16,7 @@ from eureka_nlg.vision.classification.data import Batch, BatchOptions, ImageData
 from eureka_nlg.vision.classification.evaluation import Predictions, evaluate
 from eureka_nlg.vision.classification.losses import deferred_loss
 from eureka_nlg.vision.classification.models import BilateralNetwork, Network, second_stage
+from eureka_nlg.vision.classification.step_mean import step_mean
 from eureka_nlg.vision.data.order import Draw
 from eureka_nlg.vision.training.checkpoint import load_checkpoint
 
@@ -77,7 +78,13 @@ class Classification:
     Attributes:
         network: what learns.
         signature: of the training images.
+        remedies: where the loss is not finite or falls without bound.
     """
+
+    remedies = (
+        "a smaller training.learning_rate, or for the Eureka loss loss.likelihood_cap=0.9 or "
+        "loss.likelihood_clamp=0.99999"
+    )
 
     def __init__(self, config: Config, data: ImageData, network: nn.Module, accelerator: Any) -> None:
         self.config, self.data, self.network, self.accelerator = config, data, network, accelerator
@@ -93,7 +100,7 @@ class Classification:
             channels_last=training.channels_last,
         )
         self._batches = data.batches(lambda epoch: config.phase(epoch)[1], self._options)
-        self._loss = deferred_loss(config, data.class_counts).to(accelerator.device)
+        self._loss = deferred_loss(config, data.class_counts, reduction="sum").to(accelerator.device)
 
     def steps_per_epoch(self) -> int:
         """Steps of every epoch, however its images are drawn."""
@@ -113,8 +120,12 @@ class Classification:
         return self._batches.epoch(epoch, first_step)
 
     def loss(self, model: nn.Module, part: Batch) -> Tensor:
-        """Mean loss of a part."""
-        return self._loss(model(part.images), part.labels)
+        """What a part adds to the mean loss of its step."""
+        return self._mean(model(part.images), part)
+
+    def _mean(self, logits: Tensor, part: Batch) -> Tensor:
+        loss = self._loss.current if isinstance(self._loss, Deferred) else self._loss
+        return step_mean(loss, logits, part.labels, part.step_labels)
 
     def evaluate(self) -> dict[str, float | None]:
         """Accuracies and calibration, under dotted names."""
@@ -144,10 +155,6 @@ class _Pair(NamedTuple):
     natural: Batch
     reversed: Batch
 
-    @property
-    def share(self) -> float:
-        return self.natural.share
-
 
 class BilateralClassification(Classification):
     """BBN (Zhou et al. 2020): an evenly and a reversely drawn batch, mixed ever more evenly.
@@ -174,9 +181,9 @@ class BilateralClassification(Classification):
             yield [_Pair(*pair) for pair in zip(natural, reverse)]
 
     def loss(self, model: nn.Module, part: Any) -> Tensor:
-        """Mean loss of a pair."""
+        """What a pair adds to the mean loss of its step."""
         logits = model(part.natural.images, part.reversed.images, self.alpha)
-        natural, reverse = self._loss(logits, part.natural.labels), self._loss(logits, part.reversed.labels)
+        natural, reverse = self._mean(logits, part.natural), self._mean(logits, part.reversed)
         return self.alpha * natural + (1 - self.alpha) * reverse
 
 

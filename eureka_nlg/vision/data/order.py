@@ -78,7 +78,7 @@ def own_parts(count: int, process: int, processes: int, accumulate: int) -> list
     """Split the ``count`` images of a step over processes and parts.
 
     Returns:
-        For each part of this process its positions in the batch, and the share of its mean loss.
+        For each part of this process its positions in the batch, and its share of the step's images.
     """
     own = torch.arange(process, count, processes)
-    return [(part, len(part) * processes / count) for part in own.chunk(accumulate)]
+    return [(part, len(part) / count) for part in own.chunk(accumulate)]

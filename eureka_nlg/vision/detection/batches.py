@@ -32,8 +32,7 @@ class DetectionPart:
         images: ``[3, H, W]`` uint8 each, of their own sizes.
         targets: of each image ``boxes`` ``[n, 4]`` float32 (left, top, right, bottom in pixels), ``labels``
             ``[n]`` int64 and ``image_id``; n may be 0.
-        share: factor of this part's mean loss over images that makes the sum over the parts of a step,
-            averaged over the processes, the mean over all its images.
+        share: of the step's images, over all parts and processes.
     """
 
     images: list[Tensor]

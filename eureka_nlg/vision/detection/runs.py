@@ -23,6 +23,7 @@ from eureka_nlg.vision.run_folder import (
     FREE_OPTIONS,
     RESULT,
     check_folder,
+    check_keep_epochs,
     load_network,
     make_accelerator,
     read_result,
@@ -74,6 +75,7 @@ def train_detection_run(config: DetectionConfig, draw: Draw | None = None) -> di
     check_folder(folder, config, _FREE)
     if (folder / RESULT).is_file():
         return read_result(folder)
+    check_keep_epochs(config)
     checkpoint = folder / CHECKPOINT
     state = load_checkpoint(checkpoint) if checkpoint.is_file() else None
     with accelerator.main_process_first():  # files are checked, and weights downloaded, once

@@ -30,7 +30,13 @@ class Detection:
     Attributes:
         network: what learns.
         signature: of the training images.
+        remedies: where the loss is not finite or falls without bound.
     """
+
+    remedies = (
+        "a smaller training.learning_rate, or for the Eureka loss loss.likelihood_cap=0.9 or "
+        "loss.likelihood_clamp=0.99999"
+    )
 
     def __init__(
         self, config: DetectionConfig, data: DetectionData, accelerator: Any, resumed: bool = False
@@ -66,7 +72,7 @@ class Detection:
         return self._batches.epoch(epoch, first_step)
 
     def loss(self, model: nn.Module, part: DetectionPart) -> Tensor:
-        """Loss of the classes plus that of the boxes, each a mean over the images."""
+        """What a part adds to the step's loss: classes plus boxes, a mean over the images of the step."""
         device = self.accelerator.device
         images = [_unit_range(image, device) for image in part.images]
         targets = [
@@ -74,7 +80,7 @@ class Detection:
             for target in part.targets
         ]
         losses = model(images, targets)
-        return losses["classification"] + losses["bbox_regression"]
+        return (losses["classification"] + losses["bbox_regression"]) * part.share
 
     def evaluate(self) -> dict[str, float | None]:
         """COCO's scores, and the AP of common and rare classes."""

@@ -26,23 +26,13 @@ from eureka_nlg.vision.training.checkpoint import (
 )
 from eureka_nlg.vision.training.log import TrainingLog
 
-__all__ = ["Task", "Part", "RunConfig", "Interrupted", "fit"]
+__all__ = ["Task", "RunConfig", "Interrupted", "fit"]
 
 _log = logging.getLogger(__name__)
 
 _RUNNING_AWAY = -100.0
 """Mean loss that none with a floor comes near (EL + CB clamped at 0.99999 has -62 on CIFAR-10-LT at its
 lowest); docs/losses.md tells how one without gets there."""
-
-_REMEDIES = "loss.likelihood_cap=0.9, or loss.likelihood_clamp=0.99999"
-
-
-class Part(Protocol):
-    """What the loop needs to know of a part of a batch."""
-
-    @property
-    def share(self) -> float:
-        """Factor of its loss in the step."""
 
 
 class RunConfig(Protocol):
@@ -63,10 +53,13 @@ class Task(Protocol):
     Attributes:
         network: what learns, without wrappers.
         signature: of the training data; a checkpoint of other data is refused.
+        remedies: what to change where the loss is not finite or falls without bound, as a clause after
+            "give".
     """
 
     network: nn.Module
     signature: str
+    remedies: str
 
     def steps_per_epoch(self) -> int:
         """Steps of every epoch: a pass over the images, or however many updates the task calls one."""
@@ -78,10 +71,14 @@ class Task(Protocol):
         """An epoch (from 1) begins, or a run goes on in it."""
 
     def batches(self, epoch: int, first_step: int) -> Iterator[list[Any]]:
-        """For each step from ``first_step`` on, the parts (:class:`Part`) that this process computes."""
+        """For each step from ``first_step`` on, the parts that this process computes, one or more."""
 
     def loss(self, model: nn.Module, part: Any) -> Tensor:
-        """Mean loss of a part; ``model`` is the network as it is to be called."""
+        """What a part adds to the step's loss; ``model`` is the network as it is to be called.
+
+        The sum over the parts of all processes is the mean over the step's images, so that the gradient does
+        not depend on how a step is split.
+        """
 
     def evaluate(self) -> dict[str, float | None]:
         """Scores for the log, by dotted name."""
@@ -206,7 +203,8 @@ class _Run:
 
     def _backward(self, part: Any) -> None:
         with torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.bfloat16):
-            loss = self.task.loss(self.model, part) * part.share
+            # The gradients are averaged over the processes, and are to be their sum.
+            loss = self.task.loss(self.model, part) * self.accelerator.num_processes
         self.accelerator.backward(loss)
         self.loss_sum += loss.detach()
 
@@ -214,22 +212,27 @@ class _Run:
         mean = self.accelerator.reduce(self.loss_sum, reduction="mean").item() / self.steps_per_epoch
         self.loss_sum.zero_()
         if not math.isfinite(mean):
-            raise UserError(
-                f"the loss of epoch {epoch} is {mean}: give a smaller training.learning_rate, or for the "
-                f"Eureka loss a {_REMEDIES}; the last good state is in {self.folder / 'checkpoint.pt'}"
-            )
+            raise self._not_finite(f"the loss of epoch {epoch} is {mean}")
         if mean < _RUNNING_AWAY and not self.warned:
             self.warned = True
             _log.warning(
-                "the loss of epoch %d is %.4g: the reward of the Eureka loss has no floor and is running "
-                "away, which the accuracy will show; give a %s",
+                "the loss of epoch %d is %.4g: it has no floor and is running away, which the scores will "
+                "show; give %s, in another save_dir",
                 epoch,
                 mean,
-                _REMEDIES,
+                self.task.remedies,
             )
         return mean
 
+    def _not_finite(self, what: str) -> UserError:
+        path = self.folder / "checkpoint.pt"
+        good = f"the last good state is in {path}" if path.is_file() else "no checkpoint was written before"
+        return UserError(f"{what}: give {self.task.remedies}, in another save_dir; {good}")
+
     def _save(self, name: str) -> None:
+        # A bad state never takes the place of a good one, whether its loss has shown it yet or not.
+        if not (torch.isfinite(self.loss_sum) and all(p.isfinite().all() for p in self.network.parameters())):
+            raise self._not_finite(f"the network is not finite after step {self.step}")
         if not self.accelerator.is_main_process:
             return
         save_checkpoint(

@@ -102,6 +102,7 @@ class FileBatches:
         channels_last: bool = True,
     ) -> None:
         self.count = len(files.paths)
+        self._labels = files.labels
         self.order = order
         self.batch_size = batch_size
         self.seed = seed
@@ -121,18 +122,23 @@ class FileBatches:
         """The parts of each step of an epoch (counted from 1), from ``first_step`` (counted from 0) on."""
         order = self.order(epoch).tolist()
         seeds = seeds_of_images(len(order), self.seed, f"{self.stream}augmentation", epoch)
-        batches, shares = [], []
+        batches: list[list[Item]] = []
+        steps: list[tuple[Tensor, int]] = []  # of each batch: classes of its step, and the step's parts
         for step in range(first_step, len(self)):
             positions = range(step * self.batch_size, min((step + 1) * self.batch_size, len(order)))
             parts = own_parts(len(positions), self.process, self.processes, self.accumulate)
-            for part, share in parts:
+            step_labels = self._labels[[order[position] for position in positions]]
+            for part, _ in parts:
                 batches.append([(order[positions[i]], seeds[positions[i]]) for i in part.tolist()])
-                shares.append((share, len(parts)))
+                steps.append((step_labels, len(parts)))
         self._schedule.batches = batches
         parts_of_step: list[Batch] = []
-        for (pixels, labels), (share, parts_in_step) in zip(self._loader, shares):
+        for (pixels, labels), (step_labels, parts_in_step) in zip(self._loader, steps):
             images = to_network(pixels, self.device, self.channels_last)
-            parts_of_step.append(Batch(images, labels.to(self.device, non_blocking=True), share))
+            labels, step_labels = (
+                tensor.to(self.device, non_blocking=True) for tensor in (labels, step_labels)
+            )
+            parts_of_step.append(Batch(images, labels, step_labels))
             if len(parts_of_step) == parts_in_step:
                 yield parts_of_step
                 parts_of_step = []

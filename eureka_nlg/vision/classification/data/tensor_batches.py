@@ -25,13 +25,13 @@ class Batch(NamedTuple):
     Attributes:
         images: ``[B, 3, H, W]`` float32, normalised.
         labels: ``[B]`` int64.
-        share: factor of this part's mean loss that makes the sum over the parts of a step, averaged over the
-            processes, the mean over all its images.
+        step_labels: ``[S]`` int64, classes of all images of the step, those of the other parts and processes
+            too: what a mean over the whole step divides by.
     """
 
     images: Tensor
     labels: Tensor
-    share: float
+    step_labels: Tensor
 
 
 class TensorBatches:
@@ -98,9 +98,10 @@ class TensorBatches:
             # Drawn for the whole batch, so that the images do not depend on the number of processes.
             corners = torch.randint(2 * self.padding + 1, (2, len(chosen)), generator=source)
             flips = torch.rand(len(chosen), generator=source) < 0.5
+            step_labels = self.labels[chosen.to(self.device)]
             yield [
-                Batch(*self._images(chosen[part], corners[:, part], flips[part]), share)
-                for part, share in own_parts(len(chosen), self.process, self.processes, self.accumulate)
+                Batch(*self._images(chosen[part], corners[:, part], flips[part]), step_labels)
+                for part, _ in own_parts(len(chosen), self.process, self.processes, self.accumulate)
             ]
 
     def _images(self, chosen: Tensor, corners: Tensor, flips: Tensor) -> tuple[Tensor, Tensor]:

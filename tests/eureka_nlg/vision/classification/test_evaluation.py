@@ -7,6 +7,7 @@ import json
 import pytest
 import torch
 
+from eureka_nlg.metrics.classes.bands import FrequencyBands
 from eureka_nlg.vision.classification.evaluation import (
     Predictions,
     calibration_error,
@@ -61,7 +62,7 @@ def predictions() -> Predictions:
 
 def test_confusion_of_groups(predictions: Predictions) -> None:
     sixth = 100 / 6
-    confusion = group_confusion(predictions, COUNTS)
+    confusion = group_confusion(predictions, FrequencyBands.by_count(COUNTS))
     assert confusion["many"] == pytest.approx(
         {"right": 4 * sixth, "wrong_many": sixth, "wrong_medium": 0, "wrong_few": sixth}
     )

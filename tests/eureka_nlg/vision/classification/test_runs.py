@@ -209,6 +209,13 @@ def test_a_folder_of_another_config_is_left_alone(make_config: Any, tmp_path: Pa
         evaluate_run(tmp_path / "nowhere")
 
 
+def test_a_checkpoint_to_keep_that_never_comes(make_config: Any) -> None:
+    config = make_config("training.epochs=10", "training.schedule_scale=0.2", "training.keep_epochs=[1,2,8]")
+    with pytest.raises(UserError, match=r"^training.keep_epochs: 8, expected 1 to 2, the epochs of this run"):
+        train_run(config)
+    assert not Path(config.save_dir).exists()
+
+
 def test_a_checkpoint_of_other_images_is_refused(
     make_config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,8 @@ from torch import Tensor, nn
 from eureka_nlg.errors import UserError
 from eureka_nlg.vision.loop_config import LoopConfig
 from eureka_nlg.vision.training import fit
-from eureka_nlg.vision.training.log import read_log
+from eureka_nlg.vision.training.checkpoint import load_checkpoint
+from eureka_nlg.vision.training.log import TrainingLog, read_log
 
 
 @dataclasses.dataclass
@@ -29,6 +31,7 @@ class Falling:
     """One weight from 0 on, and the weight itself as the loss: SGD takes it down by the rate at each step."""
 
     signature = "none"
+    remedies = "loss.likelihood_cap=0.9"
 
     def __init__(self, rate: float) -> None:
         self.network = nn.Linear(1, 1, bias=False)
@@ -46,7 +49,7 @@ class Falling:
 
     def batches(self, epoch: int, first_step: int) -> Iterator[list[Any]]:
         for _ in range(first_step, 2):
-            yield [SimpleNamespace(share=1.0)]
+            yield [None]
 
     def loss(self, model: nn.Module, part: Any) -> Tensor:
         return model(torch.ones(1, 1)).sum()
@@ -78,5 +81,37 @@ def test_a_loss_with_a_floor_is_not_spoken_of(tmp_path: Path, caplog: pytest.Log
 
 
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"epoch 1 is -inf.*likelihood_clamp"):
+    """The first step makes the weight infinite, the second one the loss."""
+    with pytest.raises(UserError) as stopped:
         run(tmp_path, rate=float("inf"))
+    assert str(stopped.value) == (
+        "the loss of epoch 1 is -inf: give loss.likelihood_cap=0.9, in another save_dir; "
+        "no checkpoint was written before"
+    )
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_bad_state_never_takes_the_place_of_a_good_one(
+    interrupted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The weight is infinite after step 3 with a signal, or after an epoch's last step; no loss shows it."""
+    accelerate = pytest.importorskip("accelerate")
+    loop = LoopConfig(momentum=0, weight_decay=0, precision="float32", device="cpu", channels_last=False)
+    task = Falling(1.0)
+    bad = 2 if interrupted else 3
+    monkeypatch.setattr(task, "learning_rate", lambda step: float("inf") if step == bad else 1.0)
+    plain = TrainingLog.step
+
+    def step(self: TrainingLog) -> None:
+        plain(self)
+        if interrupted and not task.network.weight.isfinite().all():
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(TrainingLog, "step", step)
+    with pytest.raises(UserError) as stopped:
+        fit(task, ToyConfig(loop), tmp_path, accelerate.Accelerator(cpu=True), None)
+    assert str(stopped.value) == (
+        f"the network is not finite after step {bad + 1}: give loss.likelihood_cap=0.9, in another save_dir; "
+        f"the last good state is in {tmp_path / 'checkpoint.pt'}"
+    )
+    assert load_checkpoint(tmp_path / "checkpoint.pt")["network"]["weight"].item() == -2

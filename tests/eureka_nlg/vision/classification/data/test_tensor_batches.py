@@ -46,7 +46,7 @@ def test_images_are_those_of_torchvision() -> None:
         torch.testing.assert_close(batch.images, one_by_one(3, step))
         chosen = torch.randperm(50, generator=generator(3))[16 * step : 16 * step + 16]
         assert torch.equal(batch.labels, LABELS[chosen])
-        assert batch.share == 1
+        assert torch.equal(batch.step_labels, batch.labels)
     assert step == 3
     assert len(batch.labels) == 2
     assert len(batches()) == 4
@@ -88,8 +88,8 @@ def test_processes_and_parts_share_the_batch(accumulate: int) -> None:
     for step, batch in enumerate(whole):
         own = [part for process in parts for part in process[step]]
         assert sum(len(part.labels) for part in own) == len(batch.labels)
-        # gradients are averaged over the processes
-        mean = sum(part.images.mean() * part.share for part in own) / 2
+        assert all(torch.equal(part.step_labels, batch.labels) for part in own)
+        mean = sum(part.images.mean() * len(part.labels) for part in own) / len(batch.labels)
         torch.testing.assert_close(mean, batch.images.mean())
 
 
