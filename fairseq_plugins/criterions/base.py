@@ -24,7 +24,7 @@ from eureka_nlg.losses.projection import loss_and_log_odds_of_projection
 from eureka_nlg.losses.rows import loss_and_log_odds
 from fairseq_plugins.criterions.class_counts import class_counts
 from fairseq_plugins.criterions.epoch import on_begin_epoch
-from fairseq_plugins.criterions.output_layer import features_for, output_layer_of
+from fairseq_plugins.model_output import features_for, output_layer_of
 
 __all__ = [
     "LogitsCriterion",

@@ -12,7 +12,7 @@ from torch import nn
 
 from eureka_nlg.errors import UserError
 from fairseq_plugins import criterions
-from fairseq_plugins.criterions.output_layer import features_for, output_layer_of
+from fairseq_plugins.model_output import features_for, output_layer_of
 
 CONFIGS = {
     "focal": (criterions.FocalCriterion, criterions.FocalCriterionConfig, {"focal_gamma": 1.0}),
