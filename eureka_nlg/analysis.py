@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from eureka_nlg.errors import UserError
 from eureka_nlg.metrics.classes.bands import FrequencyBands
 from eureka_nlg.metrics.classes.integers import Integers, as_class_counts
 from eureka_nlg.metrics.classes.likelihood import NUM_BINS, GroupLikelihood
+
+if TYPE_CHECKING:  # torch takes a second that readers need not spend
+    from eureka_nlg.frequency import EncouragementOptions
 
 __all__ = [
     "VERSION",
@@ -140,19 +143,12 @@ def corpus_block(class_counts: Integers) -> Document:
     }
 
 
-def encouragement_block(
-    class_counts: Integers,
-    beta: float = 0.999,
-    measure: str = "effective_number",
-    normalization: str = "mean_measure",
-    scale: float = 1.0,
-) -> Document:
+def encouragement_block(class_counts: Integers, options: EncouragementOptions) -> Document:
     """The weight of the bonus for each training count that occurs (paper, Eq. 9).
 
     Args:
         class_counts: [C] training count of each class.
-        beta, measure, normalization: see :func:`eureka_nlg.frequency.encouragement`.
-        scale: factor on every weight.
+        options: how the weights follow from the counts.
 
     Returns:
         ``counts`` rising (thinned out as in :func:`corpus_block`) and their ``weights``.
@@ -160,23 +156,23 @@ def encouragement_block(
     Raises:
         UserError: bad or all-zero counts.
     """
-    from eureka_nlg.frequency import encouragement  # torch takes a second that readers need not spend
-
     occurring = _occurring(class_counts)
     counts, positions = np.unique(occurring, return_index=True)
-    weights = encouragement(occurring, beta, measure=measure, normalization=normalization).double().numpy()
+    weights = options.of(occurring).double().numpy()
     chosen = _thinned(len(counts))
-    return {"counts": counts[chosen].tolist(), "weights": (scale * weights[positions[chosen]]).tolist()}
+    return {"counts": counts[chosen].tolist(), "weights": weights[positions[chosen]].tolist()}
 
 
-def encouragement_label(beta: float, measure: str, normalization: str, scale: float = 1.0) -> str:
+def encouragement_label(options: EncouragementOptions) -> str:
     """How a legend calls an encouragement.
 
-    >>> encouragement_label(0.999, "effective_number", "mean_measure")
-    'beta 0.999, mean_measure'
+    >>> from eureka_nlg.frequency import EncouragementOptions
+    >>> encouragement_label(EncouragementOptions(beta=0.999, scale=16.0))
+    'beta 0.999, mean_measure, times 16'
     """
-    times = "" if scale == 1.0 else f", times {scale:g}"
-    return f"{f'beta {beta:g}' if measure == 'effective_number' else measure}, {normalization}{times}"
+    measure = f"beta {options.beta:g}" if options.measure == "effective_number" else options.measure
+    times = "" if options.scale == 1.0 else f", times {options.scale:g}"
+    return f"{measure}, {options.normalization}{times}"
 
 
 def read_analysis(path: str | Path) -> Document:

@@ -8,12 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from eureka_nlg.options import Options, option
+
 __all__ = [
+    "Measure",
+    "Normalization",
+    "EncouragementOptions",
+    "ClassBalancedOptions",
+    "RarestOptions",
+    "MarginOptions",
     "effective_number",
     "encouragement",
     "class_balanced_weight",
@@ -23,6 +32,77 @@ __all__ = [
 ]
 
 ClassCounts = Sequence[int] | Tensor | Any  # Any: numpy arrays, without importing numpy for its type
+Measure = Literal["effective_number", "count", "one"]
+Normalization = Literal["mean_measure", "mean_weight"]
+
+
+@dataclass(frozen=True)
+class ClassBalancedOptions(Options):
+    """Options of :func:`effective_number` and :func:`class_balanced_weight`."""
+
+    # The papers' values: 0.999 for ConvAI2, and, by IMAGE_BETA, 0.9999 for images.
+    beta: float = option(
+        0.999,
+        "of the effective number; towards 1 it follows the counts, 0 is one for all",
+        at_least=0,
+        below=1,
+    )
+
+
+IMAGE_BETA = 0.9999
+"""Default of ``beta`` in the configs of images; everywhere else it is that of ClassBalancedOptions."""
+
+
+@dataclass(frozen=True)
+class EncouragementOptions(ClassBalancedOptions):
+    """Options of :func:`encouragement`."""
+
+    measure: Measure = option(
+        "effective_number",
+        "of a class's frequency, of which its encouragement is the inverse; one: the same for all classes",
+        choices=Measure,
+        name="encouragement_measure",
+    )
+    normalization: Normalization = option(
+        "mean_measure",
+        "of the encouragement: the paper's mean measure over measure, or inverse measure with mean one",
+        choices=Normalization,
+        name="encouragement_normalization",
+    )
+    scale: float = option(
+        1.0, "factor on every encouragement; the paper has none", at_least=0, name="encouragement_scale"
+    )
+
+    def of(self, class_counts: ClassCounts, dtype: torch.dtype | None = None) -> Tensor:
+        """The encouragement of each class, ``[C]``; see :func:`encouragement`."""
+        if self.measure == "effective_number":
+            size = effective_number(class_counts, self.beta)
+        else:
+            size = check_class_counts(class_counts)
+            if self.measure == "one":
+                size = (size > 0).to(torch.float64)
+        weights = _inverse(size, self.normalization) * self.scale
+        return weights.to(dtype or torch.get_default_dtype())
+
+
+@dataclass(frozen=True)
+class RarestOptions(Options):
+    """Options of :func:`rarest_classes`."""
+
+    fraction: float = option(
+        1.0,
+        "halted focal loss for this fraction of the classes alone, the rarest; focal loss for the others",
+        at_least=0,
+        at_most=1,
+        name="halted_fraction",
+    )
+
+
+@dataclass(frozen=True)
+class MarginOptions(Options):
+    """Options of :func:`ldam_margins`."""
+
+    max_margin: float = option(0.5, "LDAM's margin of the rarest class", at_least=0)
 
 
 def effective_number(class_counts: ClassCounts, beta: float) -> Tensor:
@@ -44,7 +124,7 @@ def effective_number(class_counts: ClassCounts, beta: float) -> Tensor:
     tensor([1.0000, 1.9000, 0.0000], dtype=torch.float64)
     """
     counts = check_class_counts(class_counts)
-    beta = _check_beta(beta)
+    beta = ClassBalancedOptions(beta).beta
     if beta == 0.0:
         return (counts > 0).to(torch.float64)
     # 1 - beta ** m cancels for beta near 1; expm1 keeps every digit.
@@ -55,8 +135,9 @@ def encouragement(
     class_counts: ClassCounts,
     beta: float = 0.999,
     *,
-    measure: str = "effective_number",
-    normalization: str = "mean_measure",
+    measure: Measure = "effective_number",
+    normalization: Normalization = "mean_measure",
+    scale: float = 1.0,
     dtype: torch.dtype | None = None,
 ) -> Tensor:
     """Weight of the bonus for each class: the rarer the class, the larger (paper, Eq. 9).
@@ -64,31 +145,24 @@ def encouragement(
     Args:
         class_counts: number of training examples of each class, ``[C]`` non-negative integers.
         beta: of the effective number, in [0, 1); without effect for ``measure="count"``.
-        measure: ``"effective_number"`` or ``"count"``; written ``E`` below.
+        measure: ``"effective_number"``, ``"count"``, or ``"one"`` for the same in all classes; written ``E``
+            below.
         normalization: ``"mean_measure"`` is the paper's ``mean(E) / E``;
             ``"mean_weight"`` is ``(1 / E) / mean(1 / E)``, which has mean one over the classes that occur.
             They differ by a factor that is constant within a data set, and large on a long tail.
+        scale: factor on all of them, finite and not negative.
         dtype: of the result; default ``torch.get_default_dtype()``.
 
     Returns:
         Tensor ``[C]``, 0 where the count is 0.
 
     Raises:
-        ValueError: as :func:`effective_number`, or an unknown ``measure`` or ``normalization``.
+        ValueError: as :func:`effective_number`, an unknown ``measure`` or ``normalization``, or a bad scale.
 
     >>> encouragement([1, 3], measure="count")
     tensor([2.0000, 0.6667])
     """
-    if measure == "effective_number":
-        size = effective_number(class_counts, beta)
-    elif measure == "count":
-        _check_beta(beta)
-        size = check_class_counts(class_counts)
-    else:
-        raise ValueError(f"measure must be 'effective_number' or 'count', got {measure!r}")
-    if normalization not in ("mean_measure", "mean_weight"):
-        raise ValueError(f"normalization must be 'mean_measure' or 'mean_weight', got {normalization!r}")
-    return _inverse(size, normalization).to(dtype or torch.get_default_dtype())
+    return EncouragementOptions(beta, measure, normalization, scale).of(class_counts, dtype)
 
 
 def class_balanced_weight(
@@ -128,8 +202,7 @@ def rarest_classes(class_counts: ClassCounts, fraction: float) -> Tensor:
     tensor([False,  True, False,  True])
     """
     counts = check_class_counts(class_counts)
-    if not 0.0 <= fraction <= 1.0:
-        raise ValueError(f"fraction must lie in [0, 1], got {fraction!r}")
+    RarestOptions(fraction)
     occurring = counts > 0
     order = torch.where(occurring, counts, math.inf).argsort(stable=True)
     chosen = math.floor(fraction * int(occurring.sum()) + 0.5)
@@ -156,8 +229,7 @@ def ldam_margins(
     tensor([0.2500, 0.5000])
     """
     counts = check_class_counts(class_counts)
-    if not 0.0 <= max_margin < math.inf:
-        raise ValueError(f"max_margin must be finite and not negative, got {max_margin!r}")
+    MarginOptions(max_margin)
     shape = torch.where(counts > 0, counts.clamp(min=1.0) ** -0.25, 0.0)
     return (max_margin * shape / shape.max()).to(dtype or torch.get_default_dtype())
 
@@ -170,7 +242,10 @@ def check_class_counts(class_counts: ClassCounts) -> Tensor:
             the message names the value and its class.
     """
     try:
-        counts = torch.as_tensor(class_counts).detach().to(torch.float64)
+        if isinstance(class_counts, Tensor):
+            counts = class_counts.detach().to(torch.float64)
+        else:  # whatever torch's default dtype and device are
+            counts = torch.as_tensor(class_counts, dtype=torch.float64, device="cpu")
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"class_counts must be a sequence of non-negative integers: {error}") from error
     if counts.dim() != 1 or counts.numel() == 0:
@@ -188,12 +263,6 @@ def check_class_counts(class_counts: ClassCounts) -> Tensor:
             f"class_counts are zero for all of the {counts.numel()} classes: nothing was counted"
         )
     return counts
-
-
-def _check_beta(beta: float) -> float:
-    if not 0.0 <= beta < 1.0:
-        raise ValueError(f"beta must lie in [0, 1), got {beta!r}")
-    return float(beta)
 
 
 def _inverse(size: Tensor, normalization: str) -> Tensor:

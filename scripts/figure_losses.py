@@ -13,19 +13,19 @@ from torch import Tensor
 
 from eureka_nlg.losses.objectives import (
     Bonus,
+    CrossEntropy,
+    Focal,
+    HaltedFocal,
     Objective,
     eureka_objective,
-    focal_objective,
-    halted_focal_objective,
-    plain_objective,
 )
 from eureka_nlg.report.figures import loss_curves
 from eureka_nlg.report.theme import write_figure
 
 OBJECTIVES = {
-    "cross-entropy": plain_objective(),
-    "focal, gamma 2": focal_objective(2.0),
-    "halted focal, gamma 2": halted_focal_objective(2.0, 0.5),
+    "cross-entropy": CrossEntropy().objective(),
+    "focal, gamma 2": Focal(2.0).objective(),
+    "halted focal, gamma 2": HaltedFocal(2.0, 0.5).objective(),
     "Eureka": eureka_objective(1.0, Bonus()),
     "simplified Eureka": eureka_objective(1.0, Bonus(threshold=0.5)),
     "power bonus, gamma 2": eureka_objective(1.0, Bonus("power", 2.0)),

@@ -20,12 +20,14 @@ from eureka_nlg.dialogue.generation import Run
 from eureka_nlg.dialogue.likelihoods import ReferenceModel
 from eureka_nlg.errors import UserError, require
 from eureka_nlg.files import sha256
+from eureka_nlg.frequency import EncouragementOptions
+from eureka_nlg.losses.options import options_of
 from eureka_nlg.metrics.classes.bands import FrequencyBands
 from eureka_nlg.metrics.classes.likelihood import ALL, GroupLikelihood, LikelihoodStatistics
 
 __all__ = ["DialogueAnalysis"]
 
-_PAPER = (0.999, "effective_number", "mean_measure", 1.0)  # shown where no model has an encouragement
+_PAPER = EncouragementOptions()  # shown where no model has an encouragement
 
 
 class DialogueAnalysis:
@@ -85,23 +87,20 @@ class DialogueAnalysis:
         provenance = {"checkpoint": str(run.checkpoint), "sha256": sha256(run.checkpoint)}
         self._systems[name] = system_block(self.groups[name], **provenance)
         if "encouragement_normalization" in model.criterion:
-            keys = ("beta", "encouragement_measure", "encouragement_normalization")
-            beta, measure, normalization = (model.criterion[key] for key in keys)
-            scale = float(model.criterion.get("encouragement_scale", 1.0))  # later than the first checkpoints
-            setting = (float(beta), str(measure), str(normalization), scale)
-            self._encouragements[encouragement_label(*setting)] = setting
+            options = options_of(model.criterion, EncouragementOptions)
+            self._encouragements[encouragement_label(options)] = options
 
     def document(self) -> Document:
         """What ``eureka report`` draws; see :mod:`eureka_nlg.analysis`.
 
         The encouragements are those that the models were trained with, over the counts of the targets.
         """
-        settings = self._encouragements or {encouragement_label(*_PAPER): _PAPER}
+        settings = self._encouragements or {encouragement_label(_PAPER): _PAPER}
         return analysis_document(
             self.bands,
             self._systems,
             corpus_block(self.class_counts),
-            {label: encouragement_block(self.class_counts, *setting) for label, setting in settings.items()},
+            {label: encouragement_block(self.class_counts, options) for label, options in settings.items()},
         )
 
     def _score(self, name: str, model: ReferenceModel, split: str) -> dict[str, GroupLikelihood]:

@@ -8,12 +8,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from eureka_nlg.losses.options import Impl, Reduction, check_shared
+
 __all__ = [
     "Encouragement",
     "Options",
     "check_arguments",
     "check_encouragement",
-    "check_reduction",
     "check_target",
     "have_all_targets",
     "is_transformed",
@@ -21,38 +22,28 @@ __all__ = [
 
 Encouragement = Tensor | float | None
 
-_IMPLEMENTATIONS = ("auto", "fused", "reference")
-
 
 class Options(NamedTuple):
     """Arguments that all losses share; see :func:`eureka_nlg.losses.eureka_loss`."""
 
     weight: Tensor | None = None
     ignore_index: int = -100
-    reduction: str = "mean"
+    reduction: Reduction = "mean"
     label_smoothing: float = 0.0
-    impl: str = "auto"
+    impl: Impl = "auto"
 
     def check(self) -> None:
-        """Raise ValueError for an option that is none."""
-        check_reduction(self.reduction)
-        if not 0.0 <= self.label_smoothing <= 1.0:
-            raise ValueError(f"label_smoothing must lie in [0, 1], got {self.label_smoothing!r}")
-        if self.impl not in _IMPLEMENTATIONS:
-            raise ValueError(f"impl must be 'auto', 'fused' or 'reference', got {self.impl!r}")
+        """Raise ValueError if an option is invalid."""
+        check_shared(self.label_smoothing, self.reduction, self.impl)
 
 
-def check_reduction(reduction: str) -> None:
-    """Raise ValueError for an unknown reduction."""
-    if reduction not in ("none", "mean", "sum"):
-        raise ValueError(f"reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
-
-
-def check_encouragement(encouragement: Encouragement, num_classes: int | None = None) -> Encouragement:
+def check_encouragement(
+    encouragement: Encouragement, num_classes: int | None = None, *, values: bool = True
+) -> Encouragement:
     """Return the encouragement if it is None, a number >= 0, or a floating tensor ``[C]`` or ``[]`` of such.
 
     Values in tensors are checked on the CPU only, as on a GPU it would wait for the device, and not inside
-    of ``torch.compile`` and ``torch.func`` transforms.
+    of ``torch.compile`` and ``torch.func`` transforms; with ``values=False`` never, as they were before.
 
     Raises:
         ValueError: a negative or non-finite value, a wrong shape, or a length other than ``num_classes``.
@@ -75,14 +66,13 @@ def check_encouragement(encouragement: Encouragement, num_classes: int | None = 
         raise ValueError(f"encouragement must have shape {expected}, got {list(encouragement.shape)}")
     if not encouragement.is_floating_point():
         raise TypeError(f"encouragement must be a floating tensor, got {encouragement.dtype}")
-    if encouragement.device.type == "cpu" and not is_transformed():
-        values = encouragement.detach().reshape(-1)
-        low, high = (value.item() for value in values.aminmax()) if values.numel() else (0.0, 0.0)
+    if values and encouragement.device.type == "cpu" and not is_transformed():
+        numbers = encouragement.detach().reshape(-1)
+        low, high = (number.item() for number in numbers.aminmax()) if numbers.numel() else (0.0, 0.0)
         if not 0.0 <= low <= high < math.inf:  # NaN is caught too
-            index = int((~((values >= 0.0) & (values < math.inf))).nonzero()[0])
-            raise ValueError(
-                f"encouragement must be finite and not negative, got {values[index].item()} for class {index}"
-            )
+            index = int((~((numbers >= 0.0) & (numbers < math.inf))).nonzero()[0])
+            bad = f"got {numbers[index].item()} for class {index}"
+            raise ValueError(f"encouragement must be finite and not negative, {bad}")
     return encouragement
 
 

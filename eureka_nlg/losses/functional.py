@@ -5,7 +5,7 @@ Arguments that all of them share are explained at :func:`eureka_loss`.
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,11 +14,15 @@ from eureka_nlg.frequency import ClassCounts, ldam_margins
 from eureka_nlg.losses.checks import Encouragement, Options, check_arguments, check_encouragement
 from eureka_nlg.losses.objectives import (
     Bonus,
+    BonusKind,
+    CrossEntropy,
+    Factor,
+    Focal,
+    HaltedFocal,
+    Margins,
     eureka_objective,
-    focal_objective,
-    halted_focal_objective,
-    plain_objective,
 )
+from eureka_nlg.losses.options import Impl, Reduction
 from eureka_nlg.losses.projection import loss_of_projection
 from eureka_nlg.losses.rows import loss_of_logits, result_dtype
 
@@ -30,15 +34,15 @@ def eureka_loss(
     target: Tensor,
     encouragement: Encouragement = None,
     *,
-    bonus: str = "likelihood",
+    bonus: BonusKind = "likelihood",
     gamma: float = 1.0,
     threshold: float | None = None,
     likelihood_cap: float | None = None,
     likelihood_clamp: float | None = None,
-    impl: str = "auto",
+    impl: Impl = "auto",
     weight: Tensor | None = None,
     ignore_index: int = -100,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
     """Cross-entropy plus a reward for confident correct predictions, larger for rarer classes.
@@ -84,7 +88,7 @@ def eureka_loss(
     >>> torch.isclose(loss, -p.log() + (1 - p).log())
     tensor(True)
     """
-    encouragement = check_encouragement(encouragement, _num_classes(input))
+    encouragement = check_encouragement(encouragement, num_classes_of(input))
     rewarded = Bonus(bonus, gamma, threshold, likelihood_cap, likelihood_clamp)
     objective = eureka_objective(encouragement, rewarded)
     options = Options(weight, ignore_index, reduction, label_smoothing, impl)
@@ -97,10 +101,10 @@ def focal_loss(
     *,
     gamma: float = 2.0,
     alpha: float = 1.0,
-    impl: str = "auto",
+    impl: Impl = "auto",
     weight: Tensor | None = None,
     ignore_index: int = -100,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
     """Focal loss, ``-alpha * (1 - p) ** gamma * log p`` for the likelihood p of the target class.
@@ -124,7 +128,7 @@ def focal_loss(
     tensor(True)
     """
     options = Options(weight, ignore_index, reduction, label_smoothing, impl)
-    return loss_of_logits(input, target, focal_objective(gamma, alpha), options)
+    return loss_of_logits(input, target, Focal(gamma).objective().times(Factor(alpha).alpha), options)
 
 
 def halted_focal_loss(
@@ -135,10 +139,10 @@ def halted_focal_loss(
     threshold: float = 0.5,
     halted: Tensor | None = None,
     alpha: float = 1.0,
-    impl: str = "auto",
+    impl: Impl = "auto",
     weight: Tensor | None = None,
     ignore_index: int = -100,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
     """Focal loss up to a likelihood, cross-entropy above it, so that high likelihoods still count.
@@ -157,8 +161,8 @@ def halted_focal_loss(
         As :func:`eureka_loss`.
     """
     if halted is not None:
-        check_halted_classes(halted, _num_classes(input))
-    objective = halted_focal_objective(gamma, threshold, halted, alpha)
+        check_halted_classes(halted, num_classes_of(input))
+    objective = HaltedFocal(gamma, threshold).objective(halted).times(Factor(alpha).alpha)
     options = Options(weight, ignore_index, reduction, label_smoothing, impl)
     return loss_of_logits(input, target, objective, options)
 
@@ -170,10 +174,10 @@ def ldam_loss(
     *,
     max_margin: float = 0.5,
     scale: float = 30.0,
-    impl: str = "auto",
+    impl: Impl = "auto",
     weight: Tensor | None = None,
     ignore_index: int = -100,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
     """Label-distribution-aware margin loss: cross-entropy that asks for a wider margin in rarer classes.
@@ -192,6 +196,7 @@ def ldam_loss(
     Raises:
         As :func:`eureka_loss`; ValueError for bad counts or counts of another number of classes.
     """
+    Margins(max_margin, scale)
     margins = ldam_margins(class_counts, max_margin, dtype=torch.float64)
     options = Options(weight, ignore_index, reduction, label_smoothing, impl)
     return loss_with_margins(input, target, margins, scale, options)
@@ -201,8 +206,7 @@ def loss_with_margins(
     input: Tensor, target: Tensor, margins: Tensor, scale: float, options: Options
 ) -> Tensor:
     """LDAM loss from margins ``[C]`` that are computed already."""
-    check_scale(scale)
-    num_classes, class_dim = _num_classes(input), 1 if input.dim() > 1 else 0
+    num_classes, class_dim = num_classes_of(input), 1 if input.dim() > 1 else 0
     if margins.shape != (num_classes,):
         raise ValueError(f"class_counts must have {num_classes} entries, one per class, got {len(margins)}")
     check_arguments(input, target, options)
@@ -212,7 +216,7 @@ def loss_with_margins(
     cosines = input if input.dtype == torch.float64 else input.float()
     margin = margins.to(input.device, cosines.dtype)[classes].unsqueeze(class_dim)
     logits = cosines.scatter_add(class_dim, classes.unsqueeze(class_dim), -margin) * scale
-    return loss_of_logits(logits, target, plain_objective(), options).to(result_dtype(input))
+    return loss_of_logits(logits, target, CrossEntropy().objective(), options).to(result_dtype(input))
 
 
 def linear_eureka_loss(
@@ -222,14 +226,14 @@ def linear_eureka_loss(
     encouragement: Encouragement = None,
     *,
     linear_bias: Tensor | None = None,
-    bonus: str = "likelihood",
+    bonus: BonusKind = "likelihood",
     gamma: float = 1.0,
     threshold: float | None = None,
     likelihood_cap: float | None = None,
     likelihood_clamp: float | None = None,
     weight: Tensor | None = None,
     ignore_index: int = -100,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
     """:func:`eureka_loss` of ``F.linear(hidden, linear_weight, linear_bias)``, without holding these logits.
@@ -250,11 +254,7 @@ def linear_eureka_loss(
         ValueError: ``encouragement`` or ``weight`` wants a gradient.
         As :func:`eureka_loss`.
     """
-    for name, value in (("encouragement", encouragement), ("weight", weight)):
-        if isinstance(value, Tensor) and value.requires_grad and torch.is_grad_enabled():
-            raise ValueError(
-                f"linear_eureka_loss gives no gradient of {name}: detach it, or use eureka_loss of F.linear"
-            )
+    refuse_learned(encouragement=encouragement, weight=weight)
     encouragement = check_encouragement(encouragement, linear_weight.shape[0])
     rewarded = Bonus(bonus, gamma, threshold, likelihood_cap, likelihood_clamp)
     objective = eureka_objective(encouragement, rewarded)
@@ -262,13 +262,17 @@ def linear_eureka_loss(
     return loss_of_projection(hidden, linear_weight, linear_bias, target, objective, options)
 
 
-def check_scale(scale: float) -> None:
-    """Raise ValueError unless this can be the scale of cosines."""
-    if not 0.0 < scale < math.inf:
-        raise ValueError(f"scale must be positive and finite, got {scale!r}")
+def refuse_learned(**arguments: Any) -> None:
+    """Raise ValueError if one of these arguments of the linear loss wants a gradient."""
+    for name, value in arguments.items():
+        if isinstance(value, Tensor) and value.requires_grad and torch.is_grad_enabled():
+            raise ValueError(
+                f"linear_eureka_loss gives no gradient of {name}: detach it, or use eureka_loss of F.linear"
+            )
 
 
-def _num_classes(input: Tensor) -> int:
+def num_classes_of(input: Tensor) -> int:
+    """Size of the class dimension of logits; 0 for a scalar, which is refused elsewhere."""
     return int(input.shape[1 if input.dim() > 1 else 0]) if input.dim() > 0 else 0
 
 

@@ -1,18 +1,36 @@
-"""``torch.nn`` faces of the functions of the same names."""
+"""``torch.nn`` modules of the functions with the same names: ``FocalLoss`` of ``focal_loss``.
+
+A module checks its options when it is made. They are its attributes; those that are tensors are buffers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Self, TypedDict, Unpack
 
-from eureka_nlg.frequency import ClassCounts, ldam_margins
-from eureka_nlg.frequency import encouragement as encouragement_of
+from eureka_nlg.frequency import ClassCounts, EncouragementOptions, Measure, Normalization, ldam_margins
 from eureka_nlg.losses import functional, sigmoid
-from eureka_nlg.losses.checks import Encouragement, Options, check_encouragement, check_reduction
-from eureka_nlg.losses.objectives import Bonus, check_focal, check_halting_threshold
+from eureka_nlg.losses.checks import Encouragement, check_encouragement
+from eureka_nlg.losses.checks import Options as Shared
+from eureka_nlg.losses.objectives import (
+    Bonus,
+    BonusKind,
+    Factor,
+    Focal,
+    HaltedFocal,
+    Margins,
+    Objective,
+    ScalarLoss,
+    eureka_objective,
+)
+from eureka_nlg.losses.options import Impl, Reduction, SharedArguments, SigmoidArguments, check_shared
+from eureka_nlg.losses.projection import loss_of_projection
+from eureka_nlg.losses.rows import loss_of_logits
+from eureka_nlg.options import BadOption, Options
 
 __all__ = [
     "EurekaLoss",
@@ -20,10 +38,31 @@ __all__ = [
     "HaltedFocalLoss",
     "LDAMLoss",
     "LinearEurekaLoss",
+    "LogitsLoss",
     "SigmoidEurekaLoss",
     "SigmoidFocalLoss",
     "SigmoidHaltedFocalLoss",
+    "SigmoidLoss",
 ]
+
+T = TypeVar("T", bound=Options)
+
+
+class _BonusArguments(TypedDict, total=False):
+    bonus: BonusKind
+    threshold: float | None
+    likelihood_cap: float | None
+    likelihood_clamp: float | None
+
+
+class EurekaArguments(_BonusArguments, SharedArguments, total=False):
+    """Keyword arguments of :class:`EurekaLoss`; see :func:`eureka_nlg.losses.eureka_loss`."""
+
+    gamma: float
+
+
+class SigmoidEurekaArguments(_BonusArguments, SigmoidArguments, total=False):
+    """Keyword arguments of :class:`SigmoidEurekaLoss`; see :func:`eureka_nlg.losses.sigmoid_eureka_loss`."""
 
 
 class _Loss(nn.Module):
@@ -33,26 +72,28 @@ class _Loss(nn.Module):
     and ``.to(dtype)``: a long-tailed vocabulary spans more orders of magnitude than half precision can.
     """
 
-    # the function behind the module, called as function(input, target, **options)
-    function: ClassVar[Callable[..., Tensor]]
+    # options that may be tensors
+    tensors: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, **options: Any) -> None:
         super().__init__()
         self.option_names = tuple(options)
         for name, value in options.items():
-            if isinstance(value, Tensor):
-                self.register_buffer(name, value.detach().clone())
+            if name in self.tensors and (value is None or isinstance(value, Tensor)):
+                # None too, so that a tensor which is assigned later moves along, as in torch's losses
+                self.register_buffer(name, None if value is None else value.detach().clone())
             else:
                 setattr(self, name, value)
 
     @property
     def options(self) -> dict[str, Any]:
-        """Keyword arguments of the function."""
+        """The options by name."""
         return {name: getattr(self, name) for name in self.option_names}
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """Loss of logits and targets in the shapes that the function takes."""
-        return type(self).function(input, target, **self.options)
+    def made(self, kind: type[T], **others: str) -> T:
+        """Options of a class from the attributes that hold them now; ``others`` have another name here."""
+        names = {field: others.get(field, field) for field in kind.names()}
+        return kind(**{field: getattr(self, name) for field, name in names.items()})
 
     def extra_repr(self) -> str:
         """Options as ``print(module)`` shows them."""
@@ -73,7 +114,91 @@ class _Loss(nn.Module):
         return self
 
 
-class EurekaLoss(_Loss):
+class LogitsLoss(_Loss):
+    """Module of any :class:`~.objectives.ScalarLoss`: logits and class indices -> loss.
+
+    Args:
+        loss: the loss with its options, which become attributes.
+        weight, ignore_index, reduction, label_smoothing, impl: as :func:`eureka_nlg.losses.eureka_loss`.
+    """
+
+    tensors: ClassVar[tuple[str, ...]] = ("weight",)
+    weight: Tensor | None
+    ignore_index: int
+    reduction: Reduction
+    label_smoothing: float
+    impl: Impl
+    kind: type[Any]
+
+    def __init__(self, loss: ScalarLoss, **shared: Unpack[SharedArguments]) -> None:
+        self._build(loss, {}, shared)
+
+    def _build(self, loss: Options, named: Mapping[str, Any], shared: Mapping[str, Any]) -> None:
+        unknown = set(shared) - set(Shared._fields)
+        if unknown:
+            raise TypeError(f"{type(self).__name__} got an unexpected keyword argument {min(unknown)!r}")
+        arguments = Shared(**shared)
+        arguments.check()
+        _Loss.__init__(self, **loss.values(), **named, **arguments._asdict())
+        self.kind = type(loss)
+
+    @property
+    def shared(self) -> Shared:
+        """The arguments that all losses share."""
+        return Shared(self.weight, self.ignore_index, self.reduction, self.label_smoothing, self.impl)
+
+    def objective(self, num_classes: int) -> Objective:
+        """The loss as a function of log-odds and targets, on the device where its buffers are."""
+        made: ScalarLoss = self.made(self.kind)
+        return made.objective()
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Loss of logits and targets in the shapes that the function takes."""
+        return loss_of_logits(input, target, self.objective(functional.num_classes_of(input)), self.shared)
+
+
+class FocalLoss(LogitsLoss):
+    """Module of :func:`eureka_nlg.losses.focal_loss`; the arguments are the same."""
+
+    alpha: float
+
+    def __init__(self, *, gamma: float = 2.0, alpha: float = 1.0, **shared: Unpack[SharedArguments]) -> None:
+        self._build(Focal(gamma), {"alpha": Factor(alpha).alpha}, shared)
+
+    def objective(self, num_classes: int) -> Objective:
+        """See :class:`LogitsLoss`."""
+        return super().objective(num_classes).times(self.alpha)
+
+
+class HaltedFocalLoss(LogitsLoss):
+    """Module of :func:`eureka_nlg.losses.halted_focal_loss`; the arguments are the same."""
+
+    tensors: ClassVar[tuple[str, ...]] = ("weight", "halted")
+    halted: Tensor | None
+    alpha: float
+
+    def __init__(
+        self,
+        *,
+        gamma: float = 2.0,
+        threshold: float = 0.5,
+        halted: Tensor | None = None,
+        alpha: float = 1.0,
+        **shared: Unpack[SharedArguments],
+    ) -> None:
+        if halted is not None:
+            functional.check_halted_classes(halted, len(halted))
+        named = {"halted": halted, "alpha": Factor(alpha).alpha}
+        self._build(HaltedFocal(gamma, threshold), named, shared)
+
+    def objective(self, num_classes: int) -> Objective:
+        """See :class:`LogitsLoss`."""
+        if self.halted is not None:
+            functional.check_halted_classes(self.halted, num_classes)
+        return self.made(HaltedFocal).objective(self.halted).times(self.alpha)
+
+
+class EurekaLoss(LogitsLoss):
     """Module of :func:`eureka_nlg.losses.eureka_loss`; the arguments are the same.
 
     A tensor of encouragements becomes a float32 buffer.
@@ -83,37 +208,13 @@ class EurekaLoss(_Loss):
     torch.Size([])
     """
 
-    function = staticmethod(functional.eureka_loss)
+    tensors: ClassVar[tuple[str, ...]] = ("weight", "encouragement")
+    encouragement: Encouragement
 
-    def __init__(
-        self,
-        encouragement: Encouragement = None,
-        *,
-        bonus: str = "likelihood",
-        gamma: float = 1.0,
-        threshold: float | None = None,
-        likelihood_cap: float | None = None,
-        likelihood_clamp: float | None = None,
-        impl: str = "auto",
-        weight: Tensor | None = None,
-        ignore_index: int = -100,
-        reduction: str = "mean",
-        label_smoothing: float = 0.0,
-    ) -> None:
-        # What cannot work shows now, not at the first batch.
-        Bonus(bonus, gamma, threshold, likelihood_cap, likelihood_clamp)
-        encouragement = check_encouragement(encouragement)
-        if isinstance(encouragement, Tensor):
-            encouragement = encouragement.to(torch.float32)
-        super().__init__(
-            encouragement=encouragement,
-            bonus=bonus,
-            gamma=gamma,
-            threshold=threshold,
-            likelihood_cap=likelihood_cap,
-            likelihood_clamp=likelihood_clamp,
-            **_shared(weight, ignore_index, reduction, label_smoothing, impl),
-        )
+    def __init__(self, encouragement: Encouragement = None, **options: Unpack[EurekaArguments]) -> None:
+        shared = dict(options)
+        bonus = _taken(Bonus, shared)
+        self._build(bonus, {"encouragement": _in_float32(encouragement)}, shared)
 
     @classmethod
     def from_counts(
@@ -121,104 +222,63 @@ class EurekaLoss(_Loss):
         class_counts: ClassCounts,
         beta: float = 0.999,
         *,
-        measure: str = "effective_number",
-        normalization: str = "mean_measure",
-        **options: Any,
-    ) -> EurekaLoss:
+        measure: Measure = "effective_number",
+        normalization: Normalization = "mean_measure",
+        scale: float = 1.0,
+        **options: Unpack[EurekaArguments],
+    ) -> Self:
         """Build the loss from the training counts of the classes.
 
         Args:
-            class_counts, beta, measure, normalization: as :func:`eureka_nlg.frequency.encouragement`.
+            class_counts, beta, measure, normalization, scale: as
+                :func:`eureka_nlg.frequency.encouragement`.
             **options: as the constructor.
 
         Raises:
             ValueError: bad counts, beta or options.
         """
-        weights = encouragement_of(
-            class_counts, beta, measure=measure, normalization=normalization, dtype=torch.float32
-        )
-        return cls(weights, **options)
+        weights = EncouragementOptions(beta, measure, normalization, scale)
+        return cls(weights.of(class_counts, torch.float32), **options)
+
+    def objective(self, num_classes: int) -> Objective:
+        """See :class:`LogitsLoss`."""
+        encouragement = check_encouragement(self.encouragement, num_classes, values=False)
+        return eureka_objective(encouragement, self.made(Bonus))
 
 
 class LinearEurekaLoss(EurekaLoss):
-    """Module of :func:`eureka_nlg.losses.linear_eureka_loss`, made like :class:`EurekaLoss`."""
+    """Module of :func:`eureka_nlg.losses.linear_eureka_loss`, made like :class:`EurekaLoss`.
+
+    There is one way to compute it, so it takes no ``impl``.
+    """
+
+    def __init__(self, encouragement: Encouragement = None, **options: Unpack[EurekaArguments]) -> None:
+        if "impl" in options:
+            raise TypeError(
+                "LinearEurekaLoss takes no impl, having one implementation; for the reference give "
+                "F.linear(hidden, linear_weight, linear_bias) to EurekaLoss(impl='reference')"
+            )
+        super().__init__(encouragement, **options)
+        self.option_names = tuple(name for name in self.option_names if name != "impl")
 
     def forward(  # type: ignore[override]
         self, hidden: Tensor, linear_weight: Tensor, target: Tensor, linear_bias: Tensor | None = None
     ) -> Tensor:
         """Loss of hidden states ``[N, H]``, weights ``[C, H]``, class indices ``[N]`` and bias ``[C]``."""
-        options = {name: value for name, value in self.options.items() if name != "impl"}
-        return functional.linear_eureka_loss(
-            hidden, linear_weight, target, linear_bias=linear_bias, **options
-        )
+        functional.refuse_learned(encouragement=self.encouragement, weight=self.weight)
+        objective = self.objective(linear_weight.shape[0])
+        return loss_of_projection(hidden, linear_weight, linear_bias, target, objective, self.shared)
 
 
-class FocalLoss(_Loss):
-    """Module of :func:`eureka_nlg.losses.focal_loss`; the arguments are the same."""
-
-    function = staticmethod(functional.focal_loss)
-
-    def __init__(
-        self,
-        *,
-        gamma: float = 2.0,
-        alpha: float = 1.0,
-        impl: str = "auto",
-        weight: Tensor | None = None,
-        ignore_index: int = -100,
-        reduction: str = "mean",
-        label_smoothing: float = 0.0,
-    ) -> None:
-        check_focal(gamma, alpha)
-        super().__init__(
-            gamma=gamma, alpha=alpha, **_shared(weight, ignore_index, reduction, label_smoothing, impl)
-        )
-
-
-class HaltedFocalLoss(_Loss):
-    """Module of :func:`eureka_nlg.losses.halted_focal_loss`; the arguments are the same."""
-
-    function = staticmethod(functional.halted_focal_loss)
-
-    def __init__(
-        self,
-        *,
-        gamma: float = 2.0,
-        threshold: float = 0.5,
-        halted: Tensor | None = None,
-        alpha: float = 1.0,
-        impl: str = "auto",
-        weight: Tensor | None = None,
-        ignore_index: int = -100,
-        reduction: str = "mean",
-        label_smoothing: float = 0.0,
-    ) -> None:
-        check_focal(gamma, alpha)
-        check_halting_threshold(threshold)
-        if halted is not None:
-            functional.check_halted_classes(halted, len(halted))
-        super().__init__(
-            gamma=gamma,
-            threshold=threshold,
-            halted=halted,
-            alpha=alpha,
-            **_shared(weight, ignore_index, reduction, label_smoothing, impl),
-        )
-
-
-def _loss_with_margins(
-    input: Tensor, target: Tensor, *, margins: Tensor, scale: float, **shared: Any
-) -> Tensor:
-    return functional.loss_with_margins(input, target, margins, scale, Options(**shared))
-
-
-class LDAMLoss(_Loss):
+class LDAMLoss(LogitsLoss):
     """Module of :func:`eureka_nlg.losses.ldam_loss`; the arguments are the same.
 
     The margins, a float32 buffer, are computed once.
     """
 
-    function = staticmethod(_loss_with_margins)
+    tensors: ClassVar[tuple[str, ...]] = ("weight", "margins")
+    margins: Tensor
+    scale: float
 
     def __init__(
         self,
@@ -226,95 +286,126 @@ class LDAMLoss(_Loss):
         *,
         max_margin: float = 0.5,
         scale: float = 30.0,
-        impl: str = "auto",
-        weight: Tensor | None = None,
-        ignore_index: int = -100,
-        reduction: str = "mean",
-        label_smoothing: float = 0.0,
+        **shared: Unpack[SharedArguments],
     ) -> None:
-        functional.check_scale(scale)
-        super().__init__(
-            margins=ldam_margins(class_counts, max_margin, dtype=torch.float32),
-            scale=scale,
-            **_shared(weight, ignore_index, reduction, label_smoothing, impl),
+        margins = ldam_margins(class_counts, max_margin, dtype=torch.float32)
+        self._build(Margins(max_margin, scale), {"margins": margins}, shared)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """See :class:`LogitsLoss`."""
+        return functional.loss_with_margins(input, target, self.margins, self.scale, self.shared)
+
+
+# -- independent classes -------------------------------------------------------------------------------------
+
+
+class SigmoidLoss(_Loss):
+    """Module of any :class:`~.objectives.ScalarLoss` of independent classes: logits and 0/1 targets -> loss.
+
+    Args:
+        loss: the loss with its options, which become attributes.
+        alpha, reduction: as :func:`eureka_nlg.losses.sigmoid_focal_loss`.
+    """
+
+    alpha: float
+    reduction: Reduction
+    kind: type[Any]
+
+    def __init__(self, loss: ScalarLoss, **shared: Unpack[SigmoidArguments]) -> None:
+        self._build(loss, {}, shared)
+
+    def _build(self, loss: Options, named: Mapping[str, Any], shared: Mapping[str, Any]) -> None:
+        unknown = set(shared) - {"alpha", "reduction"}
+        if unknown:
+            raise TypeError(f"{type(self).__name__} got an unexpected keyword argument {min(unknown)!r}")
+        reduction = shared.get("reduction", "none")
+        check_shared(reduction=reduction)
+        alpha = sigmoid.Balance(shared.get("alpha", 0.25)).alpha
+        _Loss.__init__(self, **named, alpha=alpha, **loss.values(), reduction=reduction)
+        self.kind = type(loss)
+
+    def absent(self) -> ScalarLoss | None:
+        """Loss of absent classes; None for the same."""
+        return None
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Loss of logits and 0/1 targets of the same shape."""
+        return sigmoid.loss_of_sigmoids(
+            input, target, self.made(self.kind), self.absent(), alpha=self.alpha, reduction=self.reduction
         )
 
 
-class SigmoidFocalLoss(_Loss):
+class SigmoidFocalLoss(SigmoidLoss):
     """Module of :func:`eureka_nlg.losses.sigmoid_focal_loss`; the arguments are the same."""
 
-    function = staticmethod(sigmoid.sigmoid_focal_loss)
-
-    def __init__(self, *, alpha: float = 0.25, gamma: float = 2.0, reduction: str = "none") -> None:
-        check_focal(gamma)
-        sigmoid.check_alpha(alpha)
-        check_reduction(reduction)
-        super().__init__(alpha=alpha, gamma=gamma, reduction=reduction)
+    def __init__(self, *, gamma: float = 2.0, **shared: Unpack[SigmoidArguments]) -> None:
+        super().__init__(Focal(gamma), **shared)
 
 
-class SigmoidHaltedFocalLoss(_Loss):
+class SigmoidHaltedFocalLoss(SigmoidLoss):
     """Module of :func:`eureka_nlg.losses.sigmoid_halted_focal_loss`; the arguments are the same."""
 
-    function = staticmethod(sigmoid.sigmoid_halted_focal_loss)
+    halted: sigmoid.Halted
 
     def __init__(
         self,
         *,
-        alpha: float = 0.25,
         gamma: float = 2.0,
         threshold: float = 0.5,
-        halted: str = "positive",
-        reduction: str = "none",
+        halted: sigmoid.Halted = "positive",
+        **shared: Unpack[SigmoidArguments],
     ) -> None:
-        check_focal(gamma)
-        check_halting_threshold(threshold)
-        sigmoid.check_alpha(alpha)
-        check_reduction(reduction)
-        sigmoid.check_halted(halted)
-        super().__init__(alpha=alpha, gamma=gamma, threshold=threshold, halted=halted, reduction=reduction)
+        side = sigmoid.HaltedSide(halted)
+        self._build(HaltedFocal(gamma, threshold), side.values(), shared)
+
+    def absent(self) -> ScalarLoss | None:
+        """See :class:`SigmoidLoss`."""
+        return self.made(Focal) if self.halted == "positive" else None
 
 
-class SigmoidEurekaLoss(_Loss):
+class SigmoidEurekaLoss(SigmoidLoss):
     """Module of :func:`eureka_nlg.losses.sigmoid_eureka_loss`; the arguments are the same."""
 
-    function = staticmethod(sigmoid.sigmoid_eureka_loss)
+    tensors: ClassVar[tuple[str, ...]] = ("encouragement",)
+    encouragement: Encouragement
 
     def __init__(
         self,
         encouragement: Encouragement = None,
         *,
-        bonus: str = "likelihood",
         bonus_gamma: float = 1.0,
-        threshold: float | None = None,
-        likelihood_cap: float | None = None,
-        likelihood_clamp: float | None = None,
-        alpha: float = 0.25,
         gamma: float = 2.0,
-        reduction: str = "none",
+        **options: Unpack[SigmoidEurekaArguments],
     ) -> None:
-        check_focal(gamma)
-        sigmoid.check_alpha(alpha)
-        check_reduction(reduction)
-        Bonus(bonus, bonus_gamma, threshold, likelihood_cap, likelihood_clamp)
-        encouragement = check_encouragement(encouragement)
-        if isinstance(encouragement, Tensor):
-            encouragement = encouragement.to(torch.float32)
-        super().__init__(
-            encouragement=encouragement,
-            bonus=bonus,
-            bonus_gamma=bonus_gamma,
-            threshold=threshold,
-            likelihood_cap=likelihood_cap,
-            likelihood_clamp=likelihood_clamp,
-            alpha=alpha,
-            gamma=gamma,
-            reduction=reduction,
+        shared: dict[str, Any] = {**options, "gamma": bonus_gamma}
+        try:
+            bonus = _taken(Bonus, shared).values()
+        except BadOption as error:
+            raise (error.spelled("bonus_gamma") if error.name == "gamma" else error) from None
+        named = {"encouragement": _in_float32(encouragement), "bonus_gamma": bonus.pop("gamma"), **bonus}
+        self._build(Focal(gamma), named, shared)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """See :class:`SigmoidLoss`."""
+        num_classes = input.shape[-1] if input.dim() > 0 else 1
+        return sigmoid.rewarded_sigmoids(
+            input,
+            target,
+            check_encouragement(self.encouragement, num_classes, values=False),
+            self.made(Bonus, gamma="bonus_gamma"),
+            self.made(Focal),
+            self.alpha,
+            self.reduction,
         )
 
 
-def _shared(
-    weight: Tensor | None, ignore_index: int, reduction: str, label_smoothing: float, impl: str
-) -> dict[str, Any]:
-    options = Options(weight, ignore_index, reduction, label_smoothing, impl)
-    options.check()
-    return options._asdict()
+def _taken(kind: type[T], arguments: dict[str, Any]) -> T:
+    """Options of a class, out of keyword arguments, where what remains is for others."""
+    names = [name for name in kind.names() if name in arguments]
+    return kind(**{name: arguments.pop(name) for name in names})
+
+
+def _in_float32(encouragement: Encouragement) -> Encouragement:
+    """What cannot work shows now, not at the first batch."""
+    encouragement = check_encouragement(encouragement)
+    return encouragement.to(torch.float32) if isinstance(encouragement, Tensor) else encouragement

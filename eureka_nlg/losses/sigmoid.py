@@ -6,18 +6,56 @@ Per element the target likelihood is ``p_t = sigmoid(u)`` with ``u = z`` where t
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 import torch
 from torch import Tensor
 
-from eureka_nlg.losses.checks import Encouragement, check_encouragement, check_reduction, is_transformed
-from eureka_nlg.losses.objectives import Bonus, check_focal, check_halting_threshold, focal, halted_focal
+from eureka_nlg.losses.checks import Encouragement, check_encouragement, is_transformed
+from eureka_nlg.losses.objectives import Bonus, BonusKind, CrossEntropy, Focal, HaltedFocal, ScalarLoss
+from eureka_nlg.losses.options import Reduction, check_shared
 from eureka_nlg.losses.rows import result_dtype
+from eureka_nlg.options import BadOption, Options, option
 
-__all__ = ["sigmoid_eureka_loss", "sigmoid_focal_loss", "sigmoid_halted_focal_loss"]
+__all__ = [
+    "Balance",
+    "Halted",
+    "HaltedSide",
+    "loss_of_sigmoids",
+    "sigmoid_eureka_loss",
+    "sigmoid_focal_loss",
+    "sigmoid_halted_focal_loss",
+]
+
+Halted = Literal["positive", "both"]
+
+
+@dataclass(frozen=True)
+class Balance(Options):
+    """How present and absent classes are balanced."""
+
+    alpha: float = option(0.25, "weight of present classes, absent ones have 1 - alpha; -1: no weights")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (self.alpha == -1.0 or 0.0 <= self.alpha <= 1.0):
+            raise BadOption("alpha", "a number in [0, 1], or -1 for no weights", self.alpha)
+
+
+@dataclass(frozen=True)
+class HaltedSide(Options):
+    """Which classes have the halted focal loss."""
+
+    halted: Halted = option(
+        "positive",
+        "halted focal loss for present classes alone, FL (head) + HFL (tail), or for both",
+        choices=Halted,
+    )
 
 
 def sigmoid_focal_loss(
-    input: Tensor, target: Tensor, *, alpha: float = 0.25, gamma: float = 2.0, reduction: str = "none"
+    input: Tensor, target: Tensor, *, alpha: float = 0.25, gamma: float = 2.0, reduction: Reduction = "none"
 ) -> Tensor:
     """Focal loss of independent classes, ``-alpha_t * (1 - p_t) ** gamma * log p_t``.
 
@@ -37,10 +75,30 @@ def sigmoid_focal_loss(
     Raises:
         ValueError, TypeError: shapes, dtypes or options that do not fit.
     """
-    check_focal(gamma)
+    return loss_of_sigmoids(input, target, Focal(gamma), alpha=alpha, reduction=reduction)
+
+
+def loss_of_sigmoids(
+    input: Tensor,
+    target: Tensor,
+    loss: ScalarLoss,
+    absent: ScalarLoss | None = None,
+    *,
+    alpha: float = 0.25,
+    reduction: Reduction = "none",
+) -> Tensor:
+    """Any scalar loss of independent classes: a function of the likelihood ``p_t`` of what the target says.
+
+    Args:
+        loss: of present classes.
+        absent: of absent classes; None for the same.
+        input, target, alpha, reduction: as :func:`sigmoid_focal_loss`.
+    """
     log_odds, present = _log_odds(input, target, reduction)
-    loss = _balanced(focal(log_odds, gamma), present, alpha)
-    return _reduced(loss, reduction, input)
+    value = loss(log_odds)
+    if absent is not None:
+        value = torch.where(present, value, absent(log_odds))
+    return _reduced(_balanced(value, present, alpha), reduction, input)
 
 
 def sigmoid_halted_focal_loss(
@@ -50,8 +108,8 @@ def sigmoid_halted_focal_loss(
     alpha: float = 0.25,
     gamma: float = 2.0,
     threshold: float = 0.5,
-    halted: str = "positive",
-    reduction: str = "none",
+    halted: Halted = "positive",
+    reduction: Reduction = "none",
 ) -> Tensor:
     """Focal loss of independent classes that goes on like cross-entropy above a likelihood.
 
@@ -63,14 +121,10 @@ def sigmoid_halted_focal_loss(
         threshold: the likelihood at which the focal loss is halted, in (0, 1).
         input, target, alpha, gamma, reduction: as :func:`sigmoid_focal_loss`.
     """
-    check_focal(gamma)
-    check_halting_threshold(threshold)
-    check_halted(halted)
-    log_odds, present = _log_odds(input, target, reduction)
-    loss = halted_focal(log_odds, gamma, threshold)
-    if halted == "positive":
-        loss = torch.where(present, loss, focal(log_odds, gamma))
-    return _reduced(_balanced(loss, present, alpha), reduction, input)
+    HaltedSide(halted)
+    absent = Focal(gamma) if halted == "positive" else None
+    loss = HaltedFocal(gamma, threshold=threshold)
+    return loss_of_sigmoids(input, target, loss, absent, alpha=alpha, reduction=reduction)
 
 
 def sigmoid_eureka_loss(
@@ -78,14 +132,14 @@ def sigmoid_eureka_loss(
     target: Tensor,
     encouragement: Encouragement = None,
     *,
-    bonus: str = "likelihood",
+    bonus: BonusKind = "likelihood",
     bonus_gamma: float = 1.0,
     threshold: float | None = None,
     likelihood_cap: float | None = None,
     likelihood_clamp: float | None = None,
     alpha: float = 0.25,
     gamma: float = 2.0,
-    reduction: str = "none",
+    reduction: Reduction = "none",
 ) -> Tensor:
     """Cross-entropy plus the Eureka reward for present classes, focal loss for absent ones.
 
@@ -94,33 +148,37 @@ def sigmoid_eureka_loss(
 
     Args:
         encouragement: None for one, a number, or ``[C]`` along the last dimension of ``input``.
-        bonus, threshold, likelihood_cap, likelihood_clamp: as :func:`eureka_nlg.losses.eureka_loss`;
-            ``bonus_gamma`` is its ``gamma``.
+        bonus, bonus_gamma and the rest of the bonus: as :func:`eureka_nlg.losses.eureka_loss`, where
+            ``bonus_gamma`` is ``gamma``.
         input, target, alpha, gamma, reduction: as :func:`sigmoid_focal_loss`.
     """
-    check_focal(gamma)
-    bonus_of = Bonus(bonus, bonus_gamma, threshold, likelihood_cap, likelihood_clamp)
-    log_odds, present = _log_odds(input, target, reduction)
+    absent = Focal(gamma)
+    try:
+        bonus_of = Bonus(bonus, bonus_gamma, threshold, likelihood_cap, likelihood_clamp)
+    except BadOption as error:
+        raise (error.spelled("bonus_gamma") if error.name == "gamma" else error) from None
     encouragement = check_encouragement(encouragement, input.shape[-1] if input.dim() > 0 else 1)
+    return rewarded_sigmoids(input, target, encouragement, bonus_of, absent, alpha, reduction)
+
+
+def rewarded_sigmoids(
+    input: Tensor,
+    target: Tensor,
+    encouragement: Encouragement,
+    bonus: Bonus,
+    absent: ScalarLoss,
+    alpha: float,
+    reduction: Reduction,
+) -> Tensor:
+    """:func:`sigmoid_eureka_loss` of options that are checked already."""
+    log_odds, present = _log_odds(input, target, reduction)
     weight = 1.0 if encouragement is None else encouragement
-    rewarded = focal(log_odds, 0.0) + weight * bonus_of(log_odds)
-    loss = torch.where(present, rewarded, focal(log_odds, gamma))
+    rewarded = CrossEntropy()(log_odds) + weight * bonus(log_odds)
+    loss = torch.where(present, rewarded, absent(log_odds))
     return _reduced(_balanced(loss, present, alpha), reduction, input)
 
 
-def check_alpha(alpha: float) -> None:
-    """Raise ValueError unless this can balance present and absent classes."""
-    if not (alpha == -1.0 or 0.0 <= alpha <= 1.0):
-        raise ValueError(f"alpha must lie in [0, 1], or be -1 for no weights, got {alpha!r}")
-
-
-def check_halted(halted: str) -> None:
-    """Raise ValueError unless this says which side is halted."""
-    if halted not in ("positive", "both"):
-        raise ValueError(f"halted must be 'positive' or 'both', got {halted!r}")
-
-
-def _log_odds(input: Tensor, target: Tensor, reduction: str) -> tuple[Tensor, Tensor]:
+def _log_odds(input: Tensor, target: Tensor, reduction: Reduction) -> tuple[Tensor, Tensor]:
     """Log-odds of what the target says, in float32 or float64, and where that is "present"."""
     if not input.is_floating_point():
         raise TypeError(f"input must be floating logits, got {input.dtype}")
@@ -129,7 +187,7 @@ def _log_odds(input: Tensor, target: Tensor, reduction: str) -> tuple[Tensor, Te
             f"target must have the shape of input, {list(input.shape)}, with 1 where a class is present "
             f"and 0 where it is not, got {list(target.shape)}"
         )
-    check_reduction(reduction)
+    check_shared(reduction=reduction)
     present = target == 1
     if target.device.type == "cpu" and not is_transformed() and not (present | (target == 0)).all():
         value = target[~(present | (target == 0))][0].item()
@@ -139,11 +197,11 @@ def _log_odds(input: Tensor, target: Tensor, reduction: str) -> tuple[Tensor, Te
 
 
 def _balanced(loss: Tensor, present: Tensor, alpha: float) -> Tensor:
-    check_alpha(alpha)
+    Balance(alpha)
     return loss if alpha == -1.0 else torch.where(present, alpha * loss, (1.0 - alpha) * loss)
 
 
-def _reduced(loss: Tensor, reduction: str, input: Tensor) -> Tensor:
+def _reduced(loss: Tensor, reduction: Reduction, input: Tensor) -> Tensor:
     if reduction == "mean":
         loss = loss.mean()
     elif reduction == "sum":

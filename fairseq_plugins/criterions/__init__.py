@@ -1,22 +1,7 @@
 """Criterions, registered with fairseq when this package is imported."""
 
-from fairseq_plugins.criterions.baselines import (
-    ClassBalancedCriterion,
-    ClassBalancedCriterionConfig,
-    FocalCriterion,
-    FocalCriterionConfig,
-    HaltedFocalCriterion,
-    HaltedFocalCriterionConfig,
-)
-from fairseq_plugins.criterions.eureka import EurekaCriterion, EurekaCriterionConfig
+from fairseq_plugins.criterions import baselines, eureka
+from fairseq_plugins.criterions.baselines import *  # noqa: F403 - what is listed there
+from fairseq_plugins.criterions.eureka import *  # noqa: F403
 
-__all__ = [
-    "ClassBalancedCriterion",
-    "ClassBalancedCriterionConfig",
-    "EurekaCriterion",
-    "EurekaCriterionConfig",
-    "FocalCriterion",
-    "FocalCriterionConfig",
-    "HaltedFocalCriterion",
-    "HaltedFocalCriterionConfig",
-]
+__all__ = baselines.__all__ + eureka.__all__

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -12,39 +12,37 @@ from fairseq import utils
 from fairseq.criterions import FairseqCriterion
 from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
-from fairseq.models import BaseFairseqModel, FairseqDecoder
-from fairseq.models.transformer import TransformerModelBase
 from omegaconf import II
 from torch import Tensor
 
 from eureka_nlg.errors import UserError
 from eureka_nlg.losses.checks import Options
-from eureka_nlg.losses.objectives import Objective, plain_objective
+from eureka_nlg.losses.objectives import CrossEntropy, Objective
+from eureka_nlg.losses.options import LabelSmoothing
 from eureka_nlg.losses.projection import loss_and_log_odds_of_projection
 from eureka_nlg.losses.rows import loss_and_log_odds
+from eureka_nlg.options import Options as OptionsOfALoss
 from fairseq_plugins.criterions.class_counts import class_counts
 from fairseq_plugins.criterions.epoch import on_begin_epoch
-from fairseq_plugins.model_output import features_for, output_layer_of
+from fairseq_plugins.criterions.options import option_name, options_of, same_as
+from fairseq_plugins.model_output import features_for, logits_of, output_layer_of, refuse_adaptive_softmax
 
 __all__ = [
     "LogitsCriterion",
     "LogitsCriterionConfig",
-    "logits_of",
-    "refuse_adaptive_softmax",
     "torch_label_smoothing",
-    "unwrapped",
 ]
 
-_SOFTMAX_OF_THE_OUTPUT = (BaseFairseqModel.get_normalized_probs, TransformerModelBase.get_normalized_probs)
+T = TypeVar("T", bound=OptionsOfALoss)
 
 
-# fairseq reads the types of the fields at run time: no postponed annotations, no `float | None`.
+# fairseq reads the types of the fields at run time: no postponed annotations here.
 @dataclass
 class LogitsCriterionConfig(FairseqDataclass):
     """Options of every criterion of this package."""
 
-    label_smoothing: float = field(
-        default=0.0, metadata={"help": "epsilon for label smoothing, 0 means none"}
+    label_smoothing: float = same_as(
+        LabelSmoothing, "label_smoothing", help="epsilon for label smoothing, 0 means none"
     )
     class_counts: str = field(
         default="targets",
@@ -89,6 +87,10 @@ class LogitsCriterion(FairseqCriterion):
         self._of_classes: dict[str, Tensor] = {}
         on_begin_epoch(task, self.begin_epoch)
 
+    def options(self, cls: type[T], **names: str) -> T:
+        """Options of a class out of the config; ``names`` of fields that have another name there."""
+        return options_of(self.cfg, cls, **names)
+
     def objective(self, device: torch.device) -> Objective:
         """The loss that holds from its first epoch on, with its tensors on this device."""
         raise NotImplementedError
@@ -107,7 +109,7 @@ class LogitsCriterion(FairseqCriterion):
         # What cannot work shows before the first batch, not in the sixth epoch.
         refuse_adaptive_softmax(model)
         if self.cfg.fused_linear and model is not None:
-            output_layer_of(unwrapped(model), has_plain_softmax(model))
+            output_layer_of(model)
         self.objective(torch.device("cpu"))
         self.class_weight(torch.device("cpu"))
 
@@ -119,7 +121,7 @@ class LogitsCriterion(FairseqCriterion):
             if self.training and start_epoch > 1:
                 raise UserError(
                     f"--criterion {self.name} was not told the epoch: the trainer must call "
-                    f"task.begin_epoch, or give {_option(self.start_epoch_option)} 1"
+                    f"task.begin_epoch, or give {option_name(self.start_epoch_option)} 1"
                 )
             return True
         return bool(self.epoch >= start_epoch)
@@ -171,8 +173,8 @@ class LogitsCriterion(FairseqCriterion):
         self, model: Any, sample: dict[str, Any], reduce: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The loss by ``--fused-linear``: from what goes into the decoder's output layer."""
-        weight, bias = output_layer_of(unwrapped(model), has_plain_softmax(model))
-        with features_for(unwrapped(model)):
+        weight, bias = output_layer_of(model)
+        with features_for(model):
             net_output = model(**sample["net_input"])
         features = self._without_prefix(net_output[0])
         target = self._without_prefix(model.get_targets(sample, net_output))
@@ -187,7 +189,7 @@ class LogitsCriterion(FairseqCriterion):
             reduction="sum" if reduce else "none",
             label_smoothing=torch_label_smoothing(self.cfg.label_smoothing, num_classes),
         )
-        return (self.objective(device) if started else plain_objective()), options
+        return (self.objective(device) if started else CrossEntropy().objective()), options
 
     def _without_prefix(self, values: Tensor) -> Tensor:
         """``[B, T, ...]`` to ``[N, ...]`` without the ignored prefix."""
@@ -219,52 +221,6 @@ class LogitsCriterion(FairseqCriterion):
         return True
 
 
-def logits_of(model: Any, net_output: Any) -> Tensor:
-    """Logits of the model's output ``[B, T, C]``, up to a constant in each row that no loss here sees.
-
-    Models whose likelihoods are not the softmax of their output (pointer networks, say) are asked for their
-    log-likelihoods, which serve as well and cost one more pass.
-
-    Raises:
-        UserError: the model uses an adaptive softmax.
-    """
-    refuse_adaptive_softmax(model)
-    if has_plain_softmax(model):
-        return net_output[0]
-    return unwrapped(model).get_normalized_probs(net_output, log_probs=True)
-
-
-def has_plain_softmax(model: Any) -> bool:
-    """Whether the model's likelihoods are the softmax of its output."""
-    model = unwrapped(model)
-    decoder = getattr(model, "decoder", model)
-    return type(model).get_normalized_probs in _SOFTMAX_OF_THE_OUTPUT and (
-        not isinstance(decoder, FairseqDecoder)
-        or (
-            type(decoder).get_normalized_probs is FairseqDecoder.get_normalized_probs
-            and type(decoder).get_normalized_probs_scriptable
-            is FairseqDecoder.get_normalized_probs_scriptable
-        )
-    )
-
-
-def refuse_adaptive_softmax(model: Any) -> None:
-    """Raise UserError if the model uses an adaptive softmax."""
-    model = unwrapped(model)
-    if getattr(getattr(model, "decoder", model), "adaptive_softmax", None) is not None:
-        raise UserError(
-            "this criterion needs the logits of all classes, which an adaptive softmax does not compute: "
-            "train without --adaptive-softmax-cutoff, or with --criterion adaptive_loss"
-        )
-
-
-def unwrapped(model: Any) -> Any:
-    """The model itself: with several processes it is wrapped, twice even."""
-    while not isinstance(model, BaseFairseqModel) and hasattr(model, "module"):
-        model = model.module
-    return model
-
-
 def torch_label_smoothing(epsilon: float, num_classes: int) -> float:
     """The label smoothing that torch calls by another number.
 
@@ -274,17 +230,13 @@ def torch_label_smoothing(epsilon: float, num_classes: int) -> float:
     return epsilon * num_classes / (num_classes - 1)
 
 
-def _option(field_name: str) -> str:
-    return "--" + field_name.replace("_", "-")
-
-
 def _check(cfg: Any, start_epoch_option: str) -> None:
     """Raise UserError, in terms of the options, where a value cannot work."""
-    if not 0.0 <= cfg.label_smoothing < 1.0:
-        raise UserError(f"--label-smoothing must lie in [0, 1), got {cfg.label_smoothing}")
+    if options_of(cfg, LabelSmoothing).label_smoothing == 1.0:  # nothing would be left of the target
+        raise UserError("--label-smoothing must be a number in [0, 1), got 1.0")
     if getattr(cfg, start_epoch_option) < 1:
         raise UserError(
-            f"{_option(start_epoch_option)} counts from 1 (from the start), "
+            f"{option_name(start_epoch_option)} counts from 1 (from the start), "
             f"got {getattr(cfg, start_epoch_option)}"
         )
     if cfg.ignore_prefix_size < 0:

@@ -1,6 +1,5 @@
-"""The losses that the paper compares with: ``--criterion focal``, ``halted_focal`` and ``class_balanced``."""
+"""The losses to compare with: ``--criterion focal``, ``halted_focal``, ``class_balanced``."""
 
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,10 +7,10 @@ import torch
 from fairseq.criterions import register_criterion
 from torch import Tensor
 
-from eureka_nlg.errors import UserError
-from eureka_nlg.frequency import class_balanced_weight, rarest_classes
-from eureka_nlg.losses.objectives import Objective, focal_objective, halted_focal_objective
+from eureka_nlg.frequency import ClassBalancedOptions, RarestOptions, class_balanced_weight, rarest_classes
+from eureka_nlg.losses.objectives import SCALAR_LOSSES, Focal, HaltedFocal, Objective
 from fairseq_plugins.criterions.base import LogitsCriterion, LogitsCriterionConfig
+from fairseq_plugins.criterions.options import with_options_of
 
 __all__ = [
     "ClassBalancedCriterion",
@@ -20,92 +19,96 @@ __all__ = [
     "FocalCriterionConfig",
     "HaltedFocalCriterion",
     "HaltedFocalCriterionConfig",
+    "ScalarCriterion",
+    "ScalarCriterionConfig",
 ]
 
 
+# fairseq reads the types of the fields at run time: no postponed annotations here.
 @dataclass
-class FocalCriterionConfig(LogitsCriterionConfig):
-    """Options of ``--criterion focal``."""
+class ScalarCriterionConfig(LogitsCriterionConfig):
+    """Options of every criterion of a loss that is a function of the likelihood alone."""
 
-    focal_gamma: float = field(
-        default=2.0, metadata={"help": "how fast the loss falls as the likelihood rises; 0 is cross-entropy"}
-    )
     loss_start_epoch: int = field(
         default=1, metadata={"help": "first epoch (from 1) of this loss; plain cross-entropy before"}
     )
 
 
+class ScalarCriterion(LogitsCriterion):
+    """One of the :data:`eureka_nlg.losses.objectives.SCALAR_LOSSES`, by ``loss_name``.
+
+    A new one is a config with its options and a subclass with its name.
+    """
+
+    loss_name = "cross_entropy"
+
+    def __init__(self, cfg: ScalarCriterionConfig, task: Any) -> None:
+        super().__init__(cfg, task)
+        self.loss = self.options(SCALAR_LOSSES[self.loss_name])
+
+    def objective(self, device: torch.device) -> Objective:
+        """See :class:`LogitsCriterion`."""
+        return self.loss.objective()
+
+
 @dataclass
-class HaltedFocalCriterionConfig(FocalCriterionConfig):
-    """Options of ``--criterion halted_focal``."""
-
-    halting_threshold: float = field(
-        default=0.5, metadata={"help": "likelihood above which the loss goes on like cross-entropy"}
-    )
-    halted_fraction: float = field(
-        default=1.0,
-        metadata={"help": "only for this fraction of the words, the rarest; focal for the others"},
-    )
-
-
-@dataclass
-class ClassBalancedCriterionConfig(FocalCriterionConfig):
-    """Options of ``--criterion class_balanced``."""
-
-    focal_gamma: float = field(
-        default=0.0, metadata={"help": "weight focal loss with this gamma; 0 is cross-entropy"}
-    )
-    beta: float = field(default=0.999, metadata={"help": "of the effective number, in [0, 1)"})
+@with_options_of(Focal)
+class FocalCriterionConfig(ScalarCriterionConfig):
+    """Options of ``--criterion focal``."""
 
 
 @register_criterion("focal", dataclass=FocalCriterionConfig)
-class FocalCriterion(LogitsCriterion):
+class FocalCriterion(ScalarCriterion):
     """Focal loss. Source: Lin et al. 2017; paper, Eq. 5."""
 
-    def __init__(self, cfg: FocalCriterionConfig, task: Any) -> None:
-        if not 0.0 <= cfg.focal_gamma < math.inf:
-            raise UserError(f"--focal-gamma must not be negative, got {cfg.focal_gamma}")
-        super().__init__(cfg, task)
+    loss_name = "focal"
 
-    def objective(self, device: torch.device) -> Objective:
-        """See :class:`LogitsCriterion`."""
-        return focal_objective(self.cfg.focal_gamma)
+
+@dataclass
+@with_options_of(HaltedFocal, RarestOptions)
+class HaltedFocalCriterionConfig(ScalarCriterionConfig):
+    """Options of ``--criterion halted_focal``."""
 
 
 @register_criterion("halted_focal", dataclass=HaltedFocalCriterionConfig)
-class HaltedFocalCriterion(FocalCriterion):
+class HaltedFocalCriterion(ScalarCriterion):
     """Halted focal loss, for the rarest words or all. Source: paper, Eq. 6 and section 3.2."""
 
+    loss_name = "halted_focal"
+    loss: HaltedFocal
+
     def __init__(self, cfg: HaltedFocalCriterionConfig, task: Any) -> None:
-        if not 0.0 < cfg.halting_threshold < 1.0:
-            raise UserError(f"--halting-threshold must lie in (0, 1), got {cfg.halting_threshold}")
-        if not 0.0 <= cfg.halted_fraction <= 1.0:
-            raise UserError(f"--halted-fraction must lie in [0, 1], got {cfg.halted_fraction}")
         super().__init__(cfg, task)
+        self.fraction = self.options(RarestOptions).fraction
 
     def objective(self, device: torch.device) -> Objective:
         """See :class:`LogitsCriterion`."""
-        halted = None
-        if self.cfg.halted_fraction < 1.0:
-            halted = self.from_counts(
-                "halted", lambda counts: rarest_classes(counts, self.cfg.halted_fraction), device
-            )
-        return halted_focal_objective(self.cfg.focal_gamma, self.cfg.halting_threshold, halted)
+        if self.fraction == 1.0:
+            return self.loss.objective()
+        halted = self.from_counts("halted", lambda counts: rarest_classes(counts, self.fraction), device)
+        return self.loss.objective(halted)
+
+
+@dataclass
+@with_options_of(Focal, ClassBalancedOptions, defaults={"focal_gamma": 0.0})
+class ClassBalancedCriterionConfig(ScalarCriterionConfig):
+    """Options of ``--criterion class_balanced``; ``focal_gamma`` 0 weights cross-entropy."""
 
 
 @register_criterion("class_balanced", dataclass=ClassBalancedCriterionConfig)
-class ClassBalancedCriterion(FocalCriterion):
+class ClassBalancedCriterion(ScalarCriterion):
     """Cross-entropy or focal loss weighted by the effective number. Source: Cui et al. 2019."""
 
+    loss_name = "focal"
+
     def __init__(self, cfg: ClassBalancedCriterionConfig, task: Any) -> None:
-        if not 0.0 <= cfg.beta < 1.0:
-            raise UserError(f"--beta must lie in [0, 1), got {cfg.beta}")
         super().__init__(cfg, task)
+        self.beta = self.options(ClassBalancedOptions).beta
 
     def class_weight(self, device: torch.device) -> Tensor:
         """See :class:`LogitsCriterion`."""
         return self.from_counts(
             "class weight",
-            lambda counts: class_balanced_weight(counts, self.cfg.beta, dtype=torch.float32),
+            lambda counts: class_balanced_weight(counts, self.beta, dtype=torch.float32),
             device,
         )

@@ -21,6 +21,7 @@ from eureka_nlg.analysis import (
     system_block,
 )
 from eureka_nlg.errors import UserError
+from eureka_nlg.frequency import EncouragementOptions
 from eureka_nlg.metrics.classes.bands import FrequencyBands
 from eureka_nlg.metrics.classes.likelihood import group_likelihood
 
@@ -31,7 +32,7 @@ def document() -> dict[str, Any]:
     bands = FrequencyBands.by_count(COUNTS)
     groups = group_likelihood([1, 3], np.log([0.9, 0.25]), [True, False], bands)
     systems = {"CE": system_block({"test": groups}, checkpoint="ce.pt")}
-    curves = {"beta 0.9": encouragement_block(COUNTS, beta=0.9)}
+    curves = {"beta 0.9": encouragement_block(COUNTS, EncouragementOptions(0.9))}
     return analysis_document(bands, systems, corpus_block(COUNTS), curves)
 
 
@@ -80,8 +81,8 @@ def test_a_long_tail_is_thinned_out() -> None:
 
 
 @pytest.mark.parametrize("normalization", ["mean_measure", "mean_weight"])
-def test_encouragement(normalization: str) -> None:
-    found = encouragement_block(COUNTS, 0.9, "effective_number", normalization)
+def test_encouragement(normalization: Any) -> None:
+    found = encouragement_block(COUNTS, EncouragementOptions(0.9, normalization=normalization))
     sizes = {count: (1 - 0.9**count) / (1 - 0.9) for count in (1, 7, 60, 400)}
     occurring = [sizes[count] for count in COUNTS if count]
     factor = (
@@ -91,14 +92,16 @@ def test_encouragement(normalization: str) -> None:
     )
     assert found["counts"] == [1, 7, 60, 400]
     assert found["weights"] == pytest.approx([factor / size for size in sizes.values()], rel=1e-6)
-    thrice = encouragement_block(COUNTS, 0.9, "effective_number", normalization, 3.0)
+    thrice = encouragement_block(COUNTS, EncouragementOptions(0.9, normalization=normalization, scale=3.0))
     assert thrice["weights"] == pytest.approx([3 * factor / size for size in sizes.values()], rel=1e-6)
 
 
 def test_labels() -> None:
-    assert encouragement_label(0.9999, "effective_number", "mean_weight") == "beta 0.9999, mean_weight"
-    assert encouragement_label(0.9999, "count", "mean_measure") == "count, mean_measure"
-    assert encouragement_label(0.9, "count", "mean_measure", 0.5) == "count, mean_measure, times 0.5"
+    mean_weight = EncouragementOptions(0.9999, normalization="mean_weight")
+    assert encouragement_label(mean_weight) == "beta 0.9999, mean_weight"
+    assert encouragement_label(EncouragementOptions(measure="count")) == "count, mean_measure"
+    halved = EncouragementOptions(measure="count", scale=0.5)
+    assert encouragement_label(halved) == "count, mean_measure, times 0.5"
 
 
 def change(path: str, value: Any) -> Any:

@@ -28,12 +28,13 @@ OPTIONAL = [
 ]
 
 # cli -> (dialogue | vision | report) -> analysis -> metrics, losses -> frequency -> the ground floor
-GROUND = {"errors", "files", "text_files", None, "__version__"}
+GROUND = {"errors", "files", "options", "text_files", None, "__version__"}
 MAY_IMPORT = {
     "errors": set(),
     "files": set(),
     "text_files": set(),
     "option_files": set(),
+    "options": set(),
     "frequency": set(),
     "losses": {"frequency"},
     "metrics": {"frequency"},

@@ -11,6 +11,7 @@ import pytest
 
 from eureka_nlg.analysis import analysis_document, corpus_block, encouragement_block, system_block
 from eureka_nlg.cli.main import main
+from eureka_nlg.frequency import EncouragementOptions
 from eureka_nlg.metrics.classes.bands import FrequencyBands
 from eureka_nlg.metrics.classes.likelihood import group_likelihood
 
@@ -36,7 +37,7 @@ def image_run(folder: Path, likelihoods: list[float], counts: Any = COUNTS, **mo
 
 
 def test_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    weights = {"beta 0.99": encouragement_block(COUNTS, 0.99, "effective_number", "mean_measure")}
+    weights = {"beta 0.99": encouragement_block(COUNTS, EncouragementOptions(0.99))}
     ce = image_run(tmp_path / "ce", [0.9, 0.8, 0.5, 0.3, 0.2, 0.05])
     el = image_run(tmp_path / "el", [0.9, 0.7, 0.5, 0.45, 0.5, 0.2], encouragement=weights)
     out, figures = tmp_path / "both.json", tmp_path / "figures"

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from eureka_nlg.losses import eureka_loss, focal_loss, halted_focal_loss, ldam_loss
 from eureka_nlg.losses.checks import Options
-from eureka_nlg.losses.objectives import plain_objective
+from eureka_nlg.losses.objectives import CrossEntropy
 from eureka_nlg.losses.rows import loss_and_log_odds
 
 # Each loss, the same at one likelihood, and the options of both.
@@ -268,7 +268,9 @@ def test_loss_scaling_saves_small_gradients(impl: str, reduction: str) -> None:
     logits[:, 0] = 18.0  # the others' share of the gradient is 1.5e-8, below the smallest half of 6e-8
     input, target = logits.half().requires_grad_(), torch.ones(4, dtype=torch.long)
     scale = 2.0**15
-    loss, _ = loss_and_log_odds(input, target, plain_objective(), Options(reduction=reduction, impl=impl))
+    loss, _ = loss_and_log_odds(
+        input, target, CrossEntropy().objective(), Options(reduction=reduction, impl=impl)
+    )
     (gradient,) = torch.autograd.grad(scale * loss, input)
     exact = logits.double().requires_grad_()
     expected = F.cross_entropy(exact, target, reduction=reduction)

@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from eureka_nlg.frequency import rarest_classes
 from eureka_nlg.losses import eureka_loss, linear_eureka_loss, projection
 from eureka_nlg.losses.checks import Options
-from eureka_nlg.losses.objectives import halted_focal_objective
+from eureka_nlg.losses.objectives import HaltedFocal
 from eureka_nlg.losses.rows import loss_and_log_odds
 
 H, C = 3, 7
@@ -262,7 +262,7 @@ def test_two_backward_passes() -> None:
 @pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
 def test_any_objective_and_its_log_odds(reduction: str) -> None:
     (hidden, weight, bias), target = layer(10, torch.float64), labels(10)
-    objective = halted_focal_objective(2.0, 0.5, rarest_classes(range(1, C + 1), 0.4))
+    objective = HaltedFocal(2.0, 0.5).objective(rarest_classes(range(1, C + 1), 0.4))
     options = Options(reduction=reduction)
     arguments = (target, objective, options)
     actual, log_odds = projection.loss_and_log_odds_of_projection(hidden, weight, bias, *arguments)

@@ -1,0 +1,155 @@
+"""The options of the losses as functions, modules, criterions and configs show them.
+
+Each option is declared once, in a class of :mod:`eureka_nlg.options`: those of a loss beside its formula in
+:mod:`.objectives`, those of class weights in :mod:`eureka_nlg.frequency`. Here are the closed sets, the
+arguments that all losses share, and what a config with the options of several losses is made of.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Any, Literal, TypeVar, get_type_hints
+
+from torch import Tensor
+from typing_extensions import TypedDict
+
+from eureka_nlg.options import BadOption, Options, option, option_fields
+
+__all__ = [
+    "BadOption",
+    "Impl",
+    "LabelSmoothing",
+    "Options",
+    "Reduction",
+    "SharedArguments",
+    "SigmoidArguments",
+    "check_shared",
+    "option",
+    "options_of",
+    "same_as",
+    "with_options_of",
+]
+
+Impl = Literal["auto", "fused", "reference"]
+Reduction = Literal["none", "mean", "sum"]
+
+_MISSING: Any = object()
+
+T = TypeVar("T", bound=Options)
+C = TypeVar("C", bound=type)
+
+
+# -- arguments that all losses share -------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelSmoothing(Options):
+    """What of a loss becomes cross-entropy against the uniform distribution."""
+
+    label_smoothing: float = option(
+        0.0, "share of the target that goes to all classes alike; torch's definition", at_least=0, at_most=1
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Shared(LabelSmoothing):
+    reduction: Reduction = option("mean", "of the losses of the rows", choices=Reduction)
+    impl: Impl = option("auto", "how the loss is computed", choices=Impl)
+
+
+class SigmoidArguments(TypedDict, total=False):
+    """Keyword arguments of every module of a sigmoid loss; see :func:`.sigmoid_focal_loss`."""
+
+    alpha: float
+    reduction: Reduction
+
+
+class SharedArguments(TypedDict, total=False):
+    """Keyword arguments of every module of a loss of logits; see :func:`eureka_nlg.losses.eureka_loss`."""
+
+    weight: Tensor | None
+    ignore_index: int
+    reduction: Reduction
+    label_smoothing: float
+    impl: Impl
+
+
+def check_shared(label_smoothing: float = 0.0, reduction: Reduction = "mean", impl: Impl = "auto") -> None:
+    """Raise BadOption if one of the options that losses share is invalid."""
+    _Shared(label_smoothing, reduction, impl)
+
+
+# -- the options of several losses side by side --------------------------------------------------------------
+
+
+def same_as(cls: type[Options], name: str, **changes: Any) -> Any:
+    """A dataclass field with the default and the help of an option.
+
+    Args:
+        cls: where the option is declared.
+        name: of the option, as it stands beside those of other losses.
+        changes: what differs here, ``default`` or ``help``.
+    """
+    original = option_fields(cls)[name]
+    metadata = {"help": changes.get("help", original.metadata["help"])}
+    return dataclasses.field(default=changes.get("default", original.default), metadata=metadata)
+
+
+def with_options_of(
+    *classes: type[Options],
+    defaults: Mapping[str, Any] | None = None,
+    without: tuple[str, ...] = (),
+    as_type: Callable[[Any], Any] = lambda hint: hint,
+) -> Callable[[C], C]:
+    """Give a class the options of others, each under the name that it has beside those of other losses.
+
+    The decorator stands below ``@dataclass``. Fields of the class itself stay as they are.
+
+    Args:
+        classes: where the options are declared.
+        defaults: what differs from the declared default.
+        without: names that are left out.
+        as_type: makes of a type what the reader of the config understands.
+    """
+
+    def give(target: C) -> C:
+        annotations = dict(inspect.get_annotations(target))
+        added: dict[str, Any] = {}
+        for cls in classes:
+            hints = get_type_hints(cls)
+            for name, declared in option_fields(cls).items():
+                if name not in (*annotations, *without):
+                    added[name] = as_type(hints[declared.name])
+                    changes = {"default": defaults[name]} if defaults and name in defaults else {}
+                    setattr(target, name, same_as(cls, name, **changes))
+        target.__annotations__ = annotations | added
+        return target
+
+    return give
+
+
+def options_of(config: Any, cls: type[T], **names: str) -> T:
+    """The options of a class, from a config that has them under the names that :func:`with_options_of` gives.
+
+    Args:
+        config: an object with an attribute for each option, or a mapping; options that it lacks keep their
+            default.
+        cls: where the options are declared.
+        names: fields of the class that have another name in the config.
+
+    Raises:
+        BadOption: a value that the option cannot have, by the name in the config.
+    """
+    where = {declared.name: name for name, declared in option_fields(cls).items()} | names
+    given = {}
+    for field, name in where.items():
+        value = config.get(name, _MISSING) if isinstance(config, Mapping) else getattr(config, name, _MISSING)
+        if value is not _MISSING:
+            given[field] = value.value if isinstance(value, Enum) else value
+    try:
+        return cls(**given)
+    except BadOption as error:
+        raise error.spelled(where[error.name]) from None

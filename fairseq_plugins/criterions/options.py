@@ -1,0 +1,46 @@
+"""The options of the losses as fields of fairseq's dataclasses, and back."""
+
+import types
+from functools import partial
+from typing import Any, Literal, Optional, TypeVar, Union, get_args, get_origin
+
+from fairseq.dataclass import ChoiceEnum
+
+from eureka_nlg.errors import UserError
+from eureka_nlg.losses import options as losses
+from eureka_nlg.losses.options import same_as
+from eureka_nlg.options import BadOption, Options
+
+__all__ = ["option_name", "options_of", "same_as", "with_options_of"]
+
+T = TypeVar("T", bound=Options)
+
+
+def _as_type(hint: Any) -> Any:
+    """What fairseq's parser and OmegaConf understand of a type: no literals, no ``float | None``."""
+    if get_origin(hint) is Literal:
+        return ChoiceEnum(list(get_args(hint)))
+    if get_origin(hint) in (Union, types.UnionType):
+        return Optional[next(kind for kind in get_args(hint) if kind is not types.NoneType)]  # noqa: UP045
+    return hint
+
+
+with_options_of = partial(losses.with_options_of, as_type=_as_type)
+"""Gives a config the options of a loss; see :func:`eureka_nlg.losses.options.with_options_of`."""
+
+
+def options_of(cfg: Any, cls: type[T], **names: str) -> T:
+    """Options of a class out of a criterion's config.
+
+    Raises:
+        UserError: a value that the option cannot have, by its name on the command line.
+    """
+    try:
+        return losses.options_of(cfg, cls, **names)
+    except BadOption as error:
+        raise UserError(str(error.spelled(option_name(error.name)))) from error
+
+
+def option_name(field_name: str) -> str:
+    """Field name to command-line name."""
+    return "--" + field_name.replace("_", "-")
