@@ -252,7 +252,7 @@ def check_class_counts(class_counts: ClassCounts) -> Tensor:
         raise ValueError(f"class_counts must be a non-empty [C] sequence, got shape {list(counts.shape)}")
     if torch.compiler.is_compiling():
         return counts  # whose values cannot be looked at
-    bad = ~torch.isfinite(counts) | (counts < 0) | (counts != counts.floor())
+    bad = ~torch.isfinite(counts) | (counts < 0) | (counts != counts.floor()) | (counts > 2.0**53)
     if bad.any():
         index = int(bad.nonzero()[0])
         raise ValueError(

@@ -65,7 +65,7 @@ class DialogueAnalysis:
         self._cpu = cpu
         self._symbols: list[str] = []
         self._systems: dict[str, Document] = {}
-        self._encouragements: dict[str, tuple[float, str, str, float]] = {}
+        self._encouragements: dict[str, EncouragementOptions] = {}
 
     def add(self, name: str, run: Run) -> None:
         """Score the references with one more model.

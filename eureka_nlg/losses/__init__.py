@@ -1,41 +1,32 @@
-"""The losses of the paper: functions, modules, and when each of them holds."""
+"""The losses: functions, modules, and when each of them holds.
 
-from eureka_nlg.losses.functional import (
-    eureka_loss,
-    focal_loss,
-    halted_focal_loss,
-    ldam_loss,
-    linear_eureka_loss,
-)
-from eureka_nlg.losses.modules import (
-    EurekaLoss,
-    FocalLoss,
-    HaltedFocalLoss,
-    LDAMLoss,
-    LinearEurekaLoss,
-    SigmoidEurekaLoss,
-    SigmoidFocalLoss,
-    SigmoidHaltedFocalLoss,
-)
+From a loss's formula to its test, with focal loss as the example:
+
+=========  ===================================  ============================================================
+formula    :mod:`.objectives`                   ``Focal``: scalar function of the log-odds, and its options
+kernel     :mod:`.kernels`                      the two passes over the logits that serve all losses
+function   :mod:`.functional`, :mod:`.sigmoid`  ``focal_loss``, and ``sigmoid_focal_loss`` for detection
+module     :mod:`.modules`                      ``FocalLoss``
+criterion  ``fairseq_plugins.criterions``       ``--criterion focal``, in ``baselines.py``
+config     :mod:`.objectives`                   ``SCALAR_LOSSES``: ``loss.name=focal`` for images
+test       ``tests/.../losses/loss_cases.py``   a case and its float64 formula, for every test of all losses
+=========  ===================================  ============================================================
+
+:mod:`.rows` and :mod:`.projection` lie between function and kernel: ignored targets, weights, smoothing,
+reduction. How an option is declared, and where it goes from there, is told in :mod:`.options`.
+"""
+
+from eureka_nlg.losses import functional, modules
+from eureka_nlg.losses.functional import *  # noqa: F403 - what is listed there
+from eureka_nlg.losses.modules import *  # noqa: F403
 from eureka_nlg.losses.schedule import Deferred
 from eureka_nlg.losses.sigmoid import sigmoid_eureka_loss, sigmoid_focal_loss, sigmoid_halted_focal_loss
 
 __all__ = [
-    "eureka_loss",
-    "focal_loss",
-    "halted_focal_loss",
-    "ldam_loss",
-    "linear_eureka_loss",
+    *functional.__all__,
     "sigmoid_eureka_loss",
     "sigmoid_focal_loss",
     "sigmoid_halted_focal_loss",
-    "EurekaLoss",
-    "FocalLoss",
-    "HaltedFocalLoss",
-    "LDAMLoss",
-    "LinearEurekaLoss",
-    "SigmoidEurekaLoss",
-    "SigmoidFocalLoss",
-    "SigmoidHaltedFocalLoss",
+    *modules.__all__,
     "Deferred",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 import types
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,10 +12,16 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from eureka_nlg.errors import UserError, require
 from eureka_nlg.option_files import Given, read_options
+from eureka_nlg.options import BadOption
 
-__all__ = ["read_config", "config_from_dict", "flat", "to_yaml", "described_options"]
+__all__ = ["RenamedOptions", "read_config", "config_from_dict", "flat", "to_yaml", "described_options"]
 
 T = TypeVar("T")
+
+RenamedOptions = Mapping[str, Mapping[str | None, str]]
+"""Old names of a section's options: old name -> value of the section's ``name`` (None: any) -> name now."""
+
+_log = logging.getLogger(__name__)
 
 
 def read_config(cls: type[T], path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> T:
@@ -81,6 +88,7 @@ def _leaves(cls: type, prefix: str = "") -> dict[str, tuple[Any, Any, str]]:
 
 def _build(cls: type[T], values: Mapping[str, Given]) -> T:
     known = _leaves(cls)
+    values = _with_new_names(cls, values)
     for key, value in values.items():
         if key in known:
             continue
@@ -104,7 +112,43 @@ def _make(cls: type[T], prefix: str, values: Mapping[str, Given]) -> T:
             arguments[field.name] = _make(hint, f"{key}.", values)  # type: ignore[arg-type]
         elif key in values:
             arguments[field.name] = _converted(hint, key, values[key])
-    return cls(**arguments)
+    try:
+        return cls(**arguments)
+    except BadOption as error:
+        key = f"{prefix}{error.name}"
+        where = f"{values[key].where}: " if key in values else ""
+        raise UserError(f"{where}{key}: {error.got!r}, expected {error.expected}") from error
+
+
+def _with_new_names(cls: type, values: Mapping[str, Given], prefix: str = "") -> dict[str, Given]:
+    """The values with the old names of options replaced, with a warning."""
+    found = dict(values)
+    for field in fields(cls):
+        if is_dataclass(hint := get_type_hints(cls)[field.name]):
+            found = _with_new_names(hint, found, f"{prefix}{field.name}.")  # type: ignore[arg-type]
+    renamed: RenamedOptions = getattr(cls, "RENAMED", {})
+    if not any(f"{prefix}{old}" in found for old in renamed):
+        return found
+    given = found.get(f"{prefix}name")
+    name: Any = given.value if given else next(one.default for one in fields(cls) if one.name == "name")
+    for old, by_name in renamed.items():
+        value = found.pop(f"{prefix}{old}", None)
+        if value is None:
+            continue
+        new = by_name.get(name) or by_name.get(None)
+        if new is None:
+            _log.warning("%s: %s%s is of no use to loss %s", value.where, prefix, old, name)
+            continue
+        key = f"{prefix}{new}"
+        if key in found:
+            raise UserError(
+                f"{value.where}: {prefix}{old} is the old name of {key}, which is given too "
+                f"({found[key].where}): give the new one alone"
+            )
+        _log.warning("%s: %s%s is now called %s", value.where, prefix, old, key)
+        if value.value is not None or types.NoneType in get_args(get_type_hints(cls)[new]):
+            found[key] = value
+    return found
 
 
 def _converted(hint: Any, key: str, given: Given) -> Any:

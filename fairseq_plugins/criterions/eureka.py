@@ -1,7 +1,7 @@
 """``--criterion eureka``: label-smoothed cross-entropy plus the reward for confident, correct, rare words."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Optional
 
 import torch
 from fairseq.criterions import register_criterion
@@ -25,7 +25,7 @@ class EurekaCriterionConfig(LogitsCriterionConfig):
         default=6,
         metadata={"help": "first epoch (from 1) with the bonus; plain cross-entropy before"},
     )
-    class_balanced_beta: float | None = same_as(
+    class_balanced_beta: Optional[float] = same_as(  # noqa: UP045
         ClassBalancedOptions,
         "beta",
         default=None,

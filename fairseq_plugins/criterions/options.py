@@ -21,7 +21,8 @@ def _as_type(hint: Any) -> Any:
     if get_origin(hint) is Literal:
         return ChoiceEnum(list(get_args(hint)))
     if get_origin(hint) in (Union, types.UnionType):
-        return Optional[next(kind for kind in get_args(hint) if kind is not types.NoneType)]  # noqa: UP045
+        kind = next(kind for kind in get_args(hint) if kind is not types.NoneType)
+        return Optional[kind]  # noqa: UP045
     return hint
 
 

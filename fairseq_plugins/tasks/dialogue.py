@@ -21,15 +21,9 @@ from omegaconf import II
 
 from eureka_nlg.errors import UserError
 from eureka_nlg.metrics import DiversityStatistics, FStatistics
-<<<<<<< HEAD
 from eureka_nlg.metrics.text.tokens import Tokeniser
 from eureka_nlg.text_files import TextFile
-from fairseq_plugins.criterions.base import unwrapped
-=======
-from eureka_nlg.metrics.text import TextFile
-from eureka_nlg.metrics.tokens import Tokeniser
 from fairseq_plugins.model_output import unwrapped
->>>>>>> c06ae95 (An option of a loss is defined once: name, type, default, bounds, help)
 
 __all__ = ["DialogueConfig", "DialogueTask"]
 

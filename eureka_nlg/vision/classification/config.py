@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from eureka_nlg.errors import UserError
+from eureka_nlg.frequency import IMAGE_BETA, EncouragementOptions, RarestOptions
+from eureka_nlg.losses.objectives import SCALAR_LOSSES, Bonus, Margins
+from eureka_nlg.losses.options import LabelSmoothing, options_of, with_options_of
+from eureka_nlg.options import Options
+from eureka_nlg.vision.config_file import RenamedOptions
 from eureka_nlg.vision.loop_config import LoopConfig, check_at_least, described
 from eureka_nlg.vision.training.schedule import half_cosine, step_decay
 
@@ -20,7 +25,19 @@ __all__ = [
 ]
 
 Sampling = Literal["instance", "square_root", "class_balanced"]
-LossName = Literal["cross_entropy", "focal", "halted_focal", "eureka", "ldam"]
+LOSS_NAMES = (*SCALAR_LOSSES, "eureka", "ldam")
+LOSS_OPTIONS: tuple[type[Options], ...] = (
+    *SCALAR_LOSSES.values(),
+    RarestOptions,
+    Bonus,
+    EncouragementOptions,
+    Margins,
+    LabelSmoothing,
+)
+if TYPE_CHECKING:
+    LossName = str
+else:
+    LossName = Literal[LOSS_NAMES]
 
 
 @dataclass
@@ -93,50 +110,30 @@ class ModelConfig:
 
 
 @dataclass
+@with_options_of(*LOSS_OPTIONS, defaults={"beta": IMAGE_BETA})
 class LossConfig:
-    """One loss of :mod:`eureka_nlg.losses`."""
+    """One loss of :mod:`eureka_nlg.losses`, with the options of all of them.
+
+    Raises:
+        BadOption: a value that an option cannot have.
+    """
 
     name: LossName = field(default="cross_entropy", metadata=described("name of the loss"))
     class_balanced: bool = field(
         default=False, metadata=described("weight the loss by class (for eureka: its cross-entropy term)")
     )
-    beta: float = field(
-        default=0.9999,
-        metadata=described("of the effective number, for class_balanced and the encouragement"),
-    )
-    gamma: float = field(
-        default=1.0, metadata=described("exponent of focal and halted_focal, and of the power bonus")
-    )
-    threshold: float | None = field(
-        default=None,
-        metadata=described(
-            "likelihood: halted_focal halts above it (default 0.5), eureka's bonus starts there"
-        ),
-    )
-    halted_fraction: float = field(
-        default=1.0, metadata=described("halted_focal: the rarest fraction of classes that are halted")
-    )
-    bonus: Literal["likelihood", "power"] = field(
-        default="likelihood", metadata=described("eureka: log(1 - p), or -p ** gamma")
-    )
-    encouragement: Literal["effective_number", "count", "one"] = field(
-        default="effective_number",
-        metadata=described("eureka: what the weight of the bonus is made of; one: the same for all classes"),
-    )
-    normalization: Literal["mean_measure", "mean_weight"] = field(
-        default="mean_measure",
-        metadata=described("eureka: the paper's mean(E) / E, or with mean one over the classes"),
-    )
-    likelihood_cap: float | None = field(
-        default=None, metadata=described("eureka: the bonus goes on linearly above this likelihood")
-    )
-    likelihood_clamp: float | None = field(
-        default=None,
-        metadata=described("eureka: the bonus is constant above this likelihood, as if 1 - p were clamped"),
-    )
-    max_margin: float = field(default=0.5, metadata=described("ldam: margin of the rarest class"))
-    scale: float = field(default=30.0, metadata=described("ldam: factor of the cosines"))
-    label_smoothing: float = field(default=0.0, metadata=described("torch's definition"))
+
+    # Until two losses shared no option's name any more: old name -> loss (None: any) -> name.
+    RENAMED: ClassVar[RenamedOptions] = {
+        "gamma": {"focal": "focal_gamma", "halted_focal": "focal_gamma", "eureka": "bonus_gamma"},
+        "threshold": {"halted_focal": "halting_threshold", "eureka": "bonus_threshold"},
+        "encouragement": {None: "encouragement_measure"},
+        "normalization": {None: "encouragement_normalization"},
+    }
+
+    def __post_init__(self) -> None:
+        for options in LOSS_OPTIONS:
+            options_of(self, options)
 
 
 @dataclass

@@ -8,9 +8,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from eureka_nlg.errors import UserError
+from eureka_nlg.frequency import IMAGE_BETA, EncouragementOptions
+from eureka_nlg.losses.objectives import SCALAR_LOSSES, Bonus
+from eureka_nlg.losses.options import options_of, with_options_of
+from eureka_nlg.losses.sigmoid import Balance, HaltedSide
+from eureka_nlg.options import Options
+from eureka_nlg.vision.config_file import RenamedOptions
 from eureka_nlg.vision.loop_config import LoopConfig, check_at_least, described
 from eureka_nlg.vision.training.schedule import step_decay
 
@@ -21,6 +27,19 @@ __all__ = [
     "DetectionLossConfig",
     "DetectionTrainingConfig",
 ]
+
+LOSS_NAMES = (*SCALAR_LOSSES, "eureka")
+LOSS_OPTIONS: tuple[type[Options], ...] = (
+    Balance,
+    *SCALAR_LOSSES.values(),
+    HaltedSide,
+    Bonus,
+    EncouragementOptions,
+)
+if TYPE_CHECKING:
+    LossName = str
+else:
+    LossName = Literal[LOSS_NAMES]
 
 
 @dataclass
@@ -136,50 +155,30 @@ class DetectionModelConfig:
 
 
 @dataclass
+@with_options_of(*LOSS_OPTIONS, defaults={"beta": IMAGE_BETA})
 class DetectionLossConfig:
-    """One sigmoid loss of :mod:`eureka_nlg.losses` for the classes of anchors; boxes have L1."""
+    """One sigmoid loss of :mod:`eureka_nlg.losses` for the classes of anchors; boxes have L1.
 
-    name: Literal["cross_entropy", "focal", "halted_focal", "eureka"] = field(
+    Raises:
+        BadOption: a value that an option cannot have.
+    """
+
+    name: LossName = field(
         default="focal",
         metadata=described("name of the loss; eureka: of present classes, absent ones have focal"),
     )
-    alpha: float = field(
-        default=0.25,
-        metadata=described("weight of present classes, absent ones have 1 - alpha; -1: no weights"),
-    )
-    gamma: float = field(default=2.0, metadata=described("exponent of focal and halted_focal"))
-    halted: Literal["positive", "both"] = field(
-        default="positive",
-        metadata=described("halted_focal: for present classes alone, FL (head) + HFL (tail); both: HFL"),
-    )
-    threshold: float | None = field(
-        default=None,
-        metadata=described(
-            "likelihood: halted_focal halts above it (default 0.5), eureka's bonus starts there"
-        ),
-    )
-    bonus: Literal["likelihood", "power"] = field(
-        default="likelihood", metadata=described("eureka: log(1 - p), or -p ** bonus_gamma")
-    )
-    bonus_gamma: float = field(default=1.0, metadata=described("eureka: exponent of the power bonus"))
-    encouragement: Literal["effective_number", "count", "one"] = field(
-        default="effective_number",
-        metadata=described(
-            "eureka: what the weight of the bonus is made of, from the training boxes; one: the same for all"
-        ),
-    )
-    beta: float = field(default=0.9999, metadata=described("eureka: of the effective number"))
-    normalization: Literal["mean_measure", "mean_weight"] = field(
-        default="mean_measure",
-        metadata=described("eureka: the paper's mean(E) / E, or with mean one over the classes"),
-    )
-    likelihood_cap: float | None = field(
-        default=None, metadata=described("eureka: the bonus goes on linearly above this likelihood")
-    )
-    likelihood_clamp: float | None = field(
-        default=None,
-        metadata=described("eureka: the bonus is constant above this likelihood, as if 1 - p were clamped"),
-    )
+
+    # Until two losses shared no option's name any more: old name -> loss (None: any) -> name.
+    RENAMED: ClassVar[RenamedOptions] = {
+        "gamma": {None: "focal_gamma"},
+        "threshold": {"halted_focal": "halting_threshold", "eureka": "bonus_threshold"},
+        "encouragement": {None: "encouragement_measure"},
+        "normalization": {None: "encouragement_normalization"},
+    }
+
+    def __post_init__(self) -> None:
+        for options in LOSS_OPTIONS:
+            options_of(self, options)
 
 
 @dataclass

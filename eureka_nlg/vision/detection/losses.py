@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+import torch
 from torch import Tensor, nn
 
 from eureka_nlg.errors import UserError
-from eureka_nlg.frequency import encouragement
-from eureka_nlg.losses import SigmoidEurekaLoss, SigmoidFocalLoss, SigmoidHaltedFocalLoss
+from eureka_nlg.frequency import EncouragementOptions
+from eureka_nlg.losses import SigmoidEurekaLoss, SigmoidHaltedFocalLoss
+from eureka_nlg.losses.modules import SigmoidLoss
+from eureka_nlg.losses.objectives import SCALAR_LOSSES, Bonus, Focal, HaltedFocal
+from eureka_nlg.losses.options import SigmoidArguments, options_of
+from eureka_nlg.losses.sigmoid import Balance, HaltedSide
 from eureka_nlg.vision.detection.config import DetectionLossConfig
 
 __all__ = ["build_loss"]
@@ -22,38 +25,26 @@ def build_loss(config: DetectionLossConfig, class_counts: Tensor) -> nn.Module:
         class_counts: ``[K]`` training boxes of each class.
 
     Raises:
-        UserError: options that the loss does not take.
+        UserError: counts that cannot be.
     """
-    shared: dict[str, Any] = {"alpha": config.alpha, "reduction": "sum"}
-    try:
-        if config.name == "cross_entropy":
-            return SigmoidFocalLoss(gamma=0.0, **shared)
-        if config.name == "focal":
-            return SigmoidFocalLoss(gamma=config.gamma, **shared)
-        if config.name == "halted_focal":
-            return SigmoidHaltedFocalLoss(
-                gamma=config.gamma,
-                threshold=0.5 if config.threshold is None else config.threshold,
-                halted=config.halted,
-                **shared,
-            )
+    shared: SigmoidArguments = {"alpha": options_of(config, Balance).alpha, "reduction": "sum"}
+    if config.name == "halted_focal":
+        side = options_of(config, HaltedSide).halted
+        return SigmoidHaltedFocalLoss(**options_of(config, HaltedFocal).values(), halted=side, **shared)
+    if config.name == "eureka":
+        bonus = options_of(config, Bonus).values()
         return SigmoidEurekaLoss(
             _encouragement(config, class_counts),
-            bonus=config.bonus,
-            bonus_gamma=config.bonus_gamma,
-            threshold=config.threshold,
-            likelihood_cap=config.likelihood_cap,
-            likelihood_clamp=config.likelihood_clamp,
-            gamma=config.gamma,
+            gamma=options_of(config, Focal).gamma,
+            bonus_gamma=bonus.pop("gamma"),
+            **bonus,
             **shared,
         )
+    return SigmoidLoss(options_of(config, SCALAR_LOSSES[config.name]), **shared)
+
+
+def _encouragement(config: DetectionLossConfig, class_counts: Tensor) -> Tensor:
+    try:
+        return options_of(config, EncouragementOptions).of(class_counts, torch.float32)
     except ValueError as error:
         raise UserError(f"loss {config.name}: {error}") from error
-
-
-def _encouragement(config: DetectionLossConfig, class_counts: Tensor) -> Tensor | None:
-    if config.encouragement == "one":
-        return None
-    return encouragement(
-        class_counts, config.beta, measure=config.encouragement, normalization=config.normalization
-    )

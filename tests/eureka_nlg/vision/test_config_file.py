@@ -62,7 +62,19 @@ def test_a_config_survives_the_way_through_yaml(tmp_path: Path) -> None:
         ("training:\n  milestones: 5\n", "training.milestones: 5, expected list of whole number"),
         ("training:\n  milestones: [a]\n", r"training.milestones: \['a'\], expected list of whole number"),
         ("loss:\n  name: eurika\n", r"loss.name: 'eurika', expected cross_entropy \| focal \| "),
-        ("loss:\n  threshold: high\n", r"loss.threshold: 'high', expected number \| null"),
+        ("loss:\n  bonus_threshold: high\n", r"loss.bonus_threshold: 'high', expected number \| null"),
+        (
+            "seed: 1\nloss: {beta: 1.5}\n",
+            r"a.yaml, line 2: loss.beta: 1.5, expected a number in \[0, 1\)",
+        ),
+        (
+            "deferral:\n  loss:\n    likelihood_cap: 1\n",
+            r"line 3: deferral.loss.likelihood_cap: 1.0, expected a number in \(0, 1\), or None",
+        ),
+        (
+            "loss:\n  name: focal\n  gamma: 1\n  focal_gamma: 2\n",
+            r"line 3: loss.gamma is the old name of loss.focal_gamma, which is given too .*line 4",
+        ),
         ("loss:\n  name:\n", r"loss.name: None, expected cross_entropy"),
         ("- 1\n", "expected a mapping of options"),
         ("a: [\n", "not valid YAML"),
@@ -105,3 +117,30 @@ def test_scaled_schedule() -> None:
     config.sampling, config.loss.name = "class_balanced", "eureka"
     assert config.phase(48) == (LossConfig(), "instance")
     assert config.phase(49) == (LossConfig(name="eureka"), "class_balanced")
+
+
+@pytest.mark.parametrize(
+    ("name", "new"),
+    [
+        ("focal", {"focal_gamma": 3.0}),
+        ("halted_focal", {"focal_gamma": 3.0, "halting_threshold": 0.2}),
+        ("eureka", {"bonus_gamma": 3.0, "bonus_threshold": 0.2}),
+        ("cross_entropy", {}),
+    ],
+)
+def test_old_names_of_options_are_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, new: dict[str, float]
+) -> None:
+    """As the configs and run folders of earlier versions have them: two losses shared a name."""
+    old = "gamma: 3, threshold: 0.2, encouragement: count, normalization: mean_weight"
+    text = f"loss: {{name: {name}, {old}}}\n"
+    config = read_config(Config, written(tmp_path / "a.yaml", text))
+    weights = {"encouragement_measure": "count", "encouragement_normalization": "mean_weight"}
+    assert config.loss == LossConfig(name=name, **weights, **new)
+    for option in ("gamma", "threshold", "encouragement", "normalization"):
+        assert f"line 1: loss.{option} is" in caplog.text
+
+
+def test_an_old_null_is_the_default(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.yaml", "deferral: {loss: {name: halted_focal, threshold: null}}\n")
+    assert read_config(Config, path).deferral.loss == LossConfig(name="halted_focal")

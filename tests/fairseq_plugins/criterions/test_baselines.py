@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import torch
+from fairseq import options
+from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from torch import Tensor
 
 from eureka_nlg.errors import UserError
@@ -137,3 +139,19 @@ BAD = {
 def test_bad_options(task: Any, name: str, options: dict[str, Any], named: str) -> None:
     with pytest.raises(UserError, match=named):
         criterion_of(name, task, **options)
+
+
+@pytest.mark.parametrize("name", sorted(CONFIGS))
+def test_fairseq_reads_the_options(name: str) -> None:
+    """Its parser and OmegaConf both read the types of the fields."""
+    parser = options.get_training_parser()
+    flags = {"eureka": ["--bonus", "power", "--likelihood-cap", "0.9", "--beta", "0.5"]}.get(name, [])
+    words = ["data", "--criterion", name, "--arch", "lstm", "--label-smoothing", "0.1", *flags]
+    cfg = convert_namespace_to_omegaconf(options.parse_args_and_arch(parser, words))
+    assert cfg.criterion.label_smoothing == 0.1
+    if name == "eureka":
+        read = (str(cfg.criterion.bonus), cfg.criterion.likelihood_cap, cfg.criterion.beta)
+        assert read == ("power", 0.9, 0.5)
+        assert cfg.criterion.bonus_threshold is None
+        with pytest.raises(SystemExit):
+            options.parse_args_and_arch(parser, [*words, "--bonus", "reward"])

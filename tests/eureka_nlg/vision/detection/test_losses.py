@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from eureka_nlg.errors import UserError
+from eureka_nlg.options import BadOption
 
 pytest.importorskip("accelerate")
 retinanet = pytest.importorskip("torchvision.models.detection.retinanet")
@@ -92,15 +92,15 @@ def test_whole_detector_is_torchvisions() -> None:
 def expected(config: DetectionLossConfig, logits: Tensor, present: Tensor, weights: list[float]) -> float:
     """The table of docs/losses.md for single elements, in Python's floats."""
     total = 0.0
-    phi = config.threshold or 0.5
+    phi = config.halting_threshold
     for row, truth in zip(logits.tolist(), present.tolist()):
         for k, (z, t) in enumerate(zip(row, truth)):
             p = 1 / (1 + math.exp(-z if t else z))
             alpha = 1.0 if config.alpha == -1 else (config.alpha if t else 1 - config.alpha)
-            focal = -((1 - p) ** config.gamma) * math.log(p)
+            focal = -((1 - p) ** config.focal_gamma) * math.log(p)
             halted = focal
             if p > phi:
-                halted = -math.log(p) + (1 - (1 - phi) ** config.gamma) * math.log(phi)
+                halted = -math.log(p) + (1 - (1 - phi) ** config.focal_gamma) * math.log(phi)
             if config.name == "cross_entropy":
                 value = -math.log(p)
             elif config.name == "focal":
@@ -108,7 +108,7 @@ def expected(config: DetectionLossConfig, logits: Tensor, present: Tensor, weigh
             elif config.name == "halted_focal":
                 value = halted if t or config.halted == "both" else focal
             elif t:
-                start = 0.0 if config.threshold is None else config.threshold
+                start = config.bonus_threshold or 0.0
                 bonus = math.log(1 - p) - math.log(1 - start) if p > start else 0.0
                 value = -math.log(p) + weights[k] * bonus
             else:
@@ -123,16 +123,22 @@ def effective_numbers_weights(beta: float) -> list[float]:
     return [mean / size if size else 0.0 for size in sizes]
 
 
+ONES = [1.0 if count else 0.0 for count in COUNTS.tolist()]
+
+
 @pytest.mark.parametrize(
     ("options", "weights"),
     [
         ({"name": "cross_entropy", "alpha": -1}, None),
         ({"name": "focal"}, None),
         ({"name": "halted_focal", "halted": "both"}, None),
-        ({"name": "halted_focal", "halted": "positive", "threshold": 0.7}, None),
+        ({"name": "halted_focal", "halted": "positive", "halting_threshold": 0.7}, None),
         ({"name": "eureka"}, effective_numbers_weights(0.9999)),
         ({"name": "eureka", "beta": 0.9}, effective_numbers_weights(0.9)),
-        ({"name": "eureka", "threshold": 0.5, "encouragement": "one"}, [1.0] * CLASSES),
+        (
+            {"name": "eureka", "bonus_threshold": 0.5, "encouragement_measure": "one"},
+            ONES,
+        ),
     ],
 )
 def test_losses_are_their_formulas(options: dict[str, Any], weights: list[float] | None) -> None:
@@ -144,8 +150,8 @@ def test_losses_are_their_formulas(options: dict[str, Any], weights: list[float]
     assert loss.item() == pytest.approx(expected(config, logits, present, weights or []), rel=1e-5)
 
 
-def test_bad_options_are_the_users() -> None:
-    with pytest.raises(UserError, match=r"loss focal: alpha must lie in \[0, 1\]"):
-        build_loss(DetectionLossConfig(alpha=2.0), COUNTS)
-    with pytest.raises(UserError, match="loss eureka"):
-        build_loss(DetectionLossConfig(name="eureka", likelihood_cap=1.5), COUNTS)
+def test_bad_options_are_refused_before_there_are_counts() -> None:
+    with pytest.raises(BadOption, match=r"alpha must be a number in \[0, 1\], or -1 for no weights, got 2.0"):
+        DetectionLossConfig(alpha=2.0)
+    with pytest.raises(BadOption, match=r"likelihood_cap must be a number in \(0, 1\), or None, got 1.5"):
+        DetectionLossConfig(name="eureka", likelihood_cap=1.5)

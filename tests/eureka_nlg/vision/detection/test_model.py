@@ -68,7 +68,7 @@ def test_paper_settings() -> None:
     training = config.training
     assert (training.batch_size, training.momentum, training.weight_decay) == (8, 0.9, 1e-4)
     assert (config.epochs * config.steps_per_epoch, training.milestones) == (90_000, [60_000, 80_000])
-    assert (config.loss.alpha, config.loss.gamma, config.loss.threshold) == (0.25, 2.0, 0.5)
+    assert (config.loss.alpha, config.loss.focal_gamma, config.loss.halting_threshold) == (0.25, 2.0, 0.5)
     rates = [config.learning_rate(step) for step in (0, 499, 999, 59_999, 60_000, 79_999, 80_000, 89_999)]
     assert rates == pytest.approx([5e-6, 2.5e-3, 5e-3, 5e-3, 5e-4, 5e-4, 5e-5, 5e-5])
 

@@ -177,8 +177,8 @@ def test_a_run_leaves_what_it_found(make_config: MakeConfig, capsys: pytest.Capt
 
 def test_a_folder_of_another_run_is_left_alone(make_config: MakeConfig, tmp_path: Path) -> None:
     train_detection_run(make_config("training.updates=3"))
-    with pytest.raises(UserError, match=r"run with other options: loss.gamma \(2.0 there, 1.0 now\)"):
-        train_detection_run(make_config("training.updates=3", "loss.gamma=1"))
+    with pytest.raises(UserError, match=r"run with other options: loss.focal_gamma \(2.0 there, 1.0 now\)"):
+        train_detection_run(make_config("training.updates=3", "loss.focal_gamma=1"))
     with pytest.raises(UserError, match=r"holds no config.yaml; expected the folder of a run of `eureka vis"):
         evaluate_detection_run(tmp_path / "nowhere")
     with pytest.raises(UserError, match="does not fit its config"):

@@ -1,0 +1,124 @@
+"""Options: declared once, checked when made, and the same on every surface."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from dataclasses import dataclass, fields
+from typing import Any, get_type_hints
+
+import numpy as np
+import pytest
+
+from eureka_nlg.errors import UserError
+from eureka_nlg.frequency import IMAGE_BETA, ClassBalancedOptions, EncouragementOptions
+from eureka_nlg.losses.modules import EurekaLoss
+from eureka_nlg.losses.objectives import SCALAR_LOSSES, Bonus, Focal
+from eureka_nlg.losses.options import LabelSmoothing, options_of, same_as, with_options_of
+from eureka_nlg.losses.sigmoid import Balance
+from eureka_nlg.options import BadOption, Options, option_fields
+
+DECLARED: tuple[type[Options], ...] = (
+    *SCALAR_LOSSES.values(),
+    Bonus,
+    EncouragementOptions,
+    LabelSmoothing,
+    Balance,
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "fits"),
+    [(0.0, False), (1e-9, True), (1, True), (np.float32(0.5), True), (math.inf, False), (math.nan, False)]
+    + [(value, False) for value in (True, None, "1", [1.0], np.ones(2))],
+    ids=str,
+)
+def test_a_number_with_a_bound(value: Any, fits: bool) -> None:
+    if fits:
+        assert Bonus(gamma=value).gamma == value
+        return
+    with pytest.raises(BadOption, match="gamma must be a finite number above 0, got") as caught:
+        Bonus(gamma=value)
+    assert (caught.value.name, caught.value.expected) == ("gamma", "a finite number above 0")
+
+
+def test_an_error_can_be_spelled_another_way_and_sent_to_another_process() -> None:
+    error = BadOption("threshold", "a number in [0, 1)", 1.5).spelled("--bonus-threshold")
+    again = pickle.loads(pickle.dumps(error))
+    assert str(again) == str(error) == "--bonus-threshold must be a number in [0, 1), got 1.5"
+    assert (again.name, again.expected, again.got) == ("--bonus-threshold", "a number in [0, 1)", 1.5)
+    assert not isinstance(error, UserError)
+
+
+def test_words_are_a_closed_set() -> None:
+    with pytest.raises(BadOption, match="bonus must be 'likelihood' or 'power', got 'reward'"):
+        Bonus(bonus="reward")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("cls", DECLARED, ids=lambda cls: cls.__name__)
+def test_every_option_is_described(cls: type[Options]) -> None:
+    hints = get_type_hints(cls)
+    for name, declared in option_fields(cls).items():
+        assert declared.name in hints
+        assert len(declared.metadata["help"]) > 5
+        assert not declared.metadata["help"].endswith("."), name
+    cls()  # the defaults are allowed
+
+
+@dataclass
+@with_options_of(Focal, Bonus, EncouragementOptions, defaults={"beta": 0.5}, without=("likelihood_clamp",))
+class Config:
+    """As the configs of images and of fairseq are made."""
+
+    name: str = "eureka"
+    bonus_gamma: float = same_as(Bonus, "bonus_gamma", default=4.0)
+
+
+def test_a_config_has_the_options_under_names_of_their_own() -> None:
+    config: Any = Config(likelihood_cap=0.9, focal_gamma=3.0)  # type: ignore[call-arg]
+    assert {field.name for field in fields(Config)} == {
+        *("name", "focal_gamma", "bonus", "bonus_gamma", "bonus_threshold", "likelihood_cap", "beta"),
+        *("encouragement_measure", "encouragement_normalization", "encouragement_scale"),
+    }
+    assert options_of(config, Bonus) == Bonus(gamma=4.0, likelihood_cap=0.9)
+    assert options_of(config, Focal) == Focal(3.0)
+    assert options_of(config, EncouragementOptions) == EncouragementOptions(0.5)
+    assert options_of({"focal_gamma": 1.0}, Focal) == Focal(1.0)
+    help_texts = {field.name: field.metadata.get("help") for field in fields(Config)}
+    assert help_texts["bonus_gamma"] == option_fields(Bonus)["bonus_gamma"].metadata["help"]
+    config.bonus_threshold = 2.0
+    with pytest.raises(BadOption, match="bonus_threshold must be"):
+        options_of(config, Bonus)
+    with pytest.raises(BadOption, match="start must be"):
+        options_of({"start": 2.0}, Bonus, threshold="start")
+
+
+def test_one_default_of_beta_and_one_exception() -> None:
+    import inspect
+
+    from eureka_nlg import frequency
+
+    default = ClassBalancedOptions().beta
+    assert EncouragementOptions().beta == default == 0.999
+    assert IMAGE_BETA == 0.9999
+    for function in (frequency.encouragement, frequency.class_balanced_weight, EurekaLoss.from_counts):
+        assert inspect.signature(function).parameters["beta"].default == default
+
+
+def test_a_module_that_is_changed_checks_again_and_a_weight_that_comes_later_moves_along() -> None:
+    import torch
+
+    module = EurekaLoss(threshold=0.5)
+    module.threshold = 1.5
+    with pytest.raises(BadOption, match="threshold"):
+        module(torch.zeros(1, 2), torch.zeros(1, dtype=torch.long))
+    module = EurekaLoss()
+    module.weight = torch.rand(2)
+    assert "weight" in dict(module.named_buffers())
+    assert "weight" in module.state_dict()
+    assert module.to("meta").weight.device.type == "meta"
+
+
+def test_an_unknown_argument_is_named() -> None:
+    with pytest.raises(TypeError, match=r"EurekaLoss.*'likelihod_cap'"):
+        EurekaLoss(likelihod_cap=0.9)  # type: ignore[call-arg]
