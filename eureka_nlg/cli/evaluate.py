@@ -22,7 +22,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 from eureka_nlg.cli.training_data import TrainingData, add_training_arguments, read_training_data
 from eureka_nlg.errors import UserError
@@ -30,7 +30,6 @@ from eureka_nlg.files import output_file, write_json
 from eureka_nlg.metrics import (
     Comparison,
     ReplyScores,
-    compare,
     default_metrics,
     find_metric,
     read_generated,
@@ -40,7 +39,9 @@ from eureka_nlg.metrics import (
     significance_table,
 )
 from eureka_nlg.metrics.replies.catalogue import GROUPS, all_metrics
-from eureka_nlg.metrics.replies.f_score import Types
+from eureka_nlg.metrics.replies.scores import ScoredSystems
+from eureka_nlg.metrics.replies.totals import Setting, Types
+from eureka_nlg.metrics.significance.comparison import check_options, compare_scored
 from eureka_nlg.text_files import TextFile
 
 __all__ = ["add_arguments", "run"]
@@ -48,12 +49,15 @@ __all__ = ["add_arguments", "run"]
 _SIGNIFICANCE = "significance"  # key in the JSON
 
 
-class System(NamedTuple):
-    """A system: its replies, their references and their scores."""
+class _Source(NamedTuple):
+    """Where the replies of a system and their references come from, and the files that are read for them."""
 
+    name: str
+    path: str
     replies: Iterable[str]
     references: Iterable[str]
-    scores: ReplyScores
+    generated_references: list[str] | None
+    inputs: dict[str, TextFile]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -130,6 +134,8 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("--hypotheses needs --references FILE, one reference per line")
     if (args.types == "vocabulary") != bool(args.vocabulary):
         raise UserError("--types vocabulary and --vocabulary FILE go together: give both or neither")
+    if args.significance:
+        check_options(args.resamples, args.confidence)
     inputs: dict[str, TextFile] = {}
     vocabulary = None
     if args.vocabulary:
@@ -137,11 +143,10 @@ def run(args: argparse.Namespace) -> int:
         words = read_vocabulary(inputs["vocabulary"])
         vocabulary = [word.lower() for word in words] if args.lowercase else words
     training = read_training_data(args, _novelty_n(args.metrics), args.lowercase)
-    systems = _score_systems(args, training, vocabulary, inputs)
-    comparison = _compare(args, systems, training, vocabulary) if args.significance else None
-    _print(args, {name: system.scores for name, system in systems.items()}, training, comparison)
+    scores, comparison = _score(args, training, vocabulary, inputs)
+    _print(args, scores, training, comparison)
     if json_path is not None:
-        documents = {name: system.scores.to_dict() for name, system in systems.items()}
+        documents = {name: found.to_dict() for name, found in scores.items()}
         document = documents if len(documents) > 1 else next(iter(documents.values()))
         if comparison is not None:
             document = {**document, _SIGNIFICANCE: comparison.to_dict()}
@@ -167,35 +172,9 @@ def _print(
         print(f"{key}: {reason}")
     if training.bands is not None:
         sizes = ", ".join(f"{name} {band['num_types']:,}" for name, band in first.bands.items())
-        print(f"bands: {training.bands.bands.rule}; {args.types} types in each: {sizes}")
+        print(f"bands: {training.bands.rule}; {args.types} types in each: {sizes}")
     if comparison is not None:
         print("\n" + significance_table(comparison, "holm" if args.holm else None))
-
-
-def _compare(
-    args: argparse.Namespace,
-    systems: dict[str, System],
-    training: TrainingData,
-    vocabulary: list[str] | None,
-) -> Comparison:
-    if len(systems) > 1 and _SIGNIFICANCE in systems:
-        raise UserError(
-            f"a system is named {_SIGNIFICANCE}, as its key in the JSON: give it another, NAME=FILE"
-        )
-    first = next(iter(systems.values()))
-    return compare(
-        {name: list(system.replies) for name, system in systems.items()},
-        list(first.references),
-        list(first.scores.signature["metrics"]),
-        num_resamples=args.resamples,
-        seed=args.seed,
-        confidence=args.confidence,
-        types=args.types,
-        vocabulary=vocabulary,
-        lowercase=args.lowercase,
-        bands=training.bands,
-        seen=training.seen,
-    )
 
 
 def _novelty_n(metrics: list[str] | None) -> int:
@@ -204,57 +183,86 @@ def _novelty_n(metrics: list[str] | None) -> int:
     return next((metric.n for metric in found if metric.family == "novelty" and metric.n), 4)
 
 
-def _score_systems(
+def _score(
     args: argparse.Namespace,
     training: TrainingData,
     vocabulary: list[str] | None,
     inputs: dict[str, TextFile],
-) -> dict[str, System]:
-    generated_references: list[str] | None = None
-    systems = {}
-    for name, path in _named_paths(args.hypotheses or args.generated).items():
-        hypotheses, references = _open_pairs(path, args, inputs)
-        if isinstance(references, list):
-            if references != (generated_references or references):
-                raise UserError(f"{path}: its references are not those of the first file, expected the same")
-            generated_references = references
-        scores = score_replies(
-            hypotheses,
-            references,
-            metrics=args.metrics,
-            types=args.types,
-            vocabulary=vocabulary,
-            lowercase=args.lowercase,
-            bands=training.bands,
-            seen=training.seen,
-            names=(path, args.references or path),
+) -> tuple[dict[str, ReplyScores], Comparison | None]:
+    """The scores of each system, and their comparison if it is asked for. Every file is read once."""
+    references = TextFile(args.references, holds="one reference") if args.references else None
+    named = _named_paths(args.hypotheses or args.generated)
+    sources = [_open(name, path, bool(args.generated), references) for name, path in named.items()]
+    options: Any = {
+        "types": args.types,
+        "vocabulary": vocabulary,
+        "lowercase": args.lowercase,
+        "bands": training.bands,
+        "seen": training.seen,
+    }
+    for source in sources:
+        if source.generated_references != sources[0].generated_references:
+            raise UserError(
+                f"{source.path}: its references are not those of the first file, expected the same"
+            )
+    comparison = None
+    if args.significance:
+        if len(sources) > 1 and _SIGNIFICANCE in [source.name for source in sources]:
+            raise UserError(
+                f"a system is named {_SIGNIFICANCE}, as its key in the JSON: give it another, NAME=FILE"
+            )
+        texts = {source.name: list(source.replies) for source in sources}
+        scored = ScoredSystems(texts, list(sources[0].references), args.metrics, Setting(**options))
+        scores = scored.scores()
+    else:
+        scores = {
+            source.name: score_replies(
+                source.replies,
+                source.references,
+                metrics=args.metrics,
+                names=(source.path, args.references or source.path),
+                **options,
+            )
+            for source in sources
+        }
+    for source in sources:
+        _check(scores[source.name], source, args)
+        files = {role: _digest(file) for role, file in (inputs | source.inputs).items()}
+        signature = scores[source.name].signature
+        signature = {**signature, "inputs": dict(sorted({**files, **training.inputs}.items()))}
+        scores[source.name] = replace(scores[source.name], signature=signature)
+    if args.significance:
+        comparison = compare_scored(
+            scored, num_resamples=args.resamples, seed=args.seed, confidence=args.confidence
         )
-        if not scores.num_reference_words:
-            raise UserError(f"{args.references or path}: every reference is empty, expected words in them")
-        if not scores.num_hypothesis_words:
-            print(f"eureka evaluate: warning: {path}: every reply is empty", file=sys.stderr)
-        files = {role: {"name": file.name, "sha256": file.sha256} for role, file in inputs.items()}
-        signature = {**scores.signature, "inputs": dict(sorted({**files, **training.inputs}.items()))}
-        systems[name] = System(hypotheses, references, replace(scores, signature=signature))
-    return systems
+    return scores, comparison
 
 
-def _open_pairs(
-    path: str, args: argparse.Namespace, inputs: dict[str, TextFile]
-) -> tuple[Iterable[str], TextFile | list[str]]:
-    """Replies and references of one system; the files they come from are noted in ``inputs``."""
-    if args.references:
-        inputs["references"] = TextFile(args.references, holds="one reference")
-    if args.hypotheses:
+def _check(scores: ReplyScores, source: _Source, args: argparse.Namespace) -> None:
+    """Refuse references without words; warn of what makes scores meaningless."""
+    if not scores.num_reference_words:
+        raise UserError(f"{args.references or source.path}: every reference is empty, expected words in them")
+    if not scores.num_hypothesis_words:
+        print(f"eureka evaluate: warning: {source.path}: every reply is empty", file=sys.stderr)
+
+
+def _digest(file: TextFile) -> dict[str, str]:
+    return {"name": file.name, "sha256": file.sha256}
+
+
+def _open(name: str, path: str, is_generated: bool, references: TextFile | None) -> _Source:
+    """Replies and references of one system, text files not yet read."""
+    inputs = {} if references is None else {"references": references}
+    if not is_generated and references is not None:
         inputs["hypotheses"] = TextFile(path)
-        return inputs["hypotheses"], inputs["references"]
+        return _Source(name, path, inputs["hypotheses"], references, None, inputs)
     inputs["generated"] = TextFile(path, holds="one record of fairseq-generate")
     generated = read_generated(inputs["generated"])
-    if args.references:
-        return generated.hypotheses, inputs["references"]
+    if references is not None:
+        return _Source(name, path, generated.hypotheses, references, None, inputs)
     if generated.references is None:
         raise UserError(f"{path}: no line starts with T-, so there are no references: give --references FILE")
-    return generated.hypotheses, generated.references
+    return _Source(name, path, generated.hypotheses, generated.references, generated.references, inputs)
 
 
 def _named_paths(arguments: list[str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ import numpy as np
 from eureka_nlg.dialogue.targets import training_targets
 from eureka_nlg.errors import UserError
 from eureka_nlg.files import sha256
-from eureka_nlg.metrics import DiversityStatistics, WordBands, parse_band_rule, read_word_counts
+from eureka_nlg.metrics import NgramCounts, WordBands, parse_band_rule, read_word_counts
 from eureka_nlg.metrics.text.lines import Reply, chunks
 from eureka_nlg.metrics.text.tokens import Tokeniser
 from eureka_nlg.text_files import TextFile
@@ -33,7 +33,7 @@ class TrainingData:
     """
 
     bands: WordBands | None = None
-    seen: DiversityStatistics | None = None
+    seen: NgramCounts | None = None
     inputs: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
@@ -99,14 +99,14 @@ def read_training_data(args: argparse.Namespace, n: int, lowercase: bool) -> Tra
 
 def _count(
     source: str, option: str, n: int | None, lowercase: bool, data: TrainingData
-) -> tuple[Counter[str], DiversityStatistics | None]:
+) -> tuple[Counter[str], NgramCounts | None]:
     """Words of the targets and their counts, and their n-grams."""
     path = Path(source)
     targets: Iterable[Reply]
     path, targets = training_targets(path) if path.is_dir() else (path, TextFile(path, holds="one reply"))
     tokenise = Tokeniser(lowercase)
     counts = np.zeros(0, dtype=np.int64)
-    seen = None if n is None else DiversityStatistics(n, tokenise.words)
+    seen = None if n is None else NgramCounts(n, tokenise.words)
     for chunk in chunks(targets, source):
         tokens = tokenise(chunk)
         before, counts = counts, np.bincount(tokens.ids, minlength=len(tokenise.words))

@@ -1,34 +1,31 @@
-"""Scores of dialogue replies and of long-tailed classification, in percent from 0 to 100.
+"""Scores of dialogue replies and of long-tailed classification.
 
-Every metric has the same parts: statistics with an ``update`` that adds data and returns them, ``+`` that
-merges shards exactly, and ``compute``; and a function that joins these for data at hand.
+Scores are percentages from 0 to 100 unless :func:`find_metric` names another unit or range. Each metric of
+replies has a function, and :func:`score_replies` computes a choice of them in one pass over the texts.
 """
 
 from eureka_nlg.metrics.classes.bands import FrequencyBands, WordBands, parse_band_rule
-from eureka_nlg.metrics.classes.group_accuracy import GroupAccuracy, GroupAccuracyStatistics, group_accuracy
+from eureka_nlg.metrics.classes.group_accuracy import GroupAccuracy, group_accuracy
 from eureka_nlg.metrics.classes.likelihood import GroupLikelihood, LikelihoodStatistics, group_likelihood
-from eureka_nlg.metrics.replies.bleu import BleuStatistics, corpus_bleu
+from eureka_nlg.metrics.replies.bleu import corpus_bleu
 from eureka_nlg.metrics.replies.catalogue import default_metrics, find_metric, select_metrics
-from eureka_nlg.metrics.replies.chrf import ChrfStatistics, corpus_chrf
-from eureka_nlg.metrics.replies.f_score import BandFScores, FScores, FStatistics, f_scores, f_scores_by_band
+from eureka_nlg.metrics.replies.chrf import corpus_chrf
+from eureka_nlg.metrics.replies.copies import copied_replies
+from eureka_nlg.metrics.replies.f_score import BandFScores, FScores, f_scores, f_scores_by_band
+from eureka_nlg.metrics.replies.length import mean_length
+from eureka_nlg.metrics.replies.meteor import meteor
 from eureka_nlg.metrics.replies.ngrams import (
-    DiversityStatistics,
+    count_ngrams,
     expectation_adjusted_distinct,
     ngram_diversity,
     ngram_entropy,
     ngram_novelty,
 )
-from eureka_nlg.metrics.replies.pair_mean import MeteorStatistics, RougeLStatistics, meteor, rouge_l
-from eureka_nlg.metrics.replies.parlai_f1 import ParlaiF1Statistics, parlai_f1
-from eureka_nlg.metrics.replies.reply_diversity import ReplyDiversityStatistics, reply_diversity
-from eureka_nlg.metrics.replies.reply_statistics import ReplyStatistics
+from eureka_nlg.metrics.replies.parlai_f1 import parlai_f1
+from eureka_nlg.metrics.replies.reply_diversity import reply_diversity
+from eureka_nlg.metrics.replies.rouge_l import rouge_l
 from eureka_nlg.metrics.replies.scores import ReplyScores, score_replies
-from eureka_nlg.metrics.replies.whole_replies import (
-    CopyStatistics,
-    LengthStatistics,
-    copied_replies,
-    mean_length,
-)
+from eureka_nlg.metrics.replies.totals import Metric, NgramCounts
 from eureka_nlg.metrics.significance import Comparison, compare, significance_table
 from eureka_nlg.metrics.table import score_table
 from eureka_nlg.metrics.text.generated import Generated, read_generated
@@ -43,6 +40,7 @@ __all__ = [
     "expectation_adjusted_distinct",
     "ngram_entropy",
     "ngram_novelty",
+    "count_ngrams",
     "mean_length",
     "copied_replies",
     "corpus_bleu",
@@ -69,19 +67,9 @@ __all__ = [
     "GroupAccuracy",
     "GroupLikelihood",
     "ReplyScores",
+    "Metric",
     "Comparison",
     "Generated",
-    "FStatistics",
-    "ParlaiF1Statistics",
-    "DiversityStatistics",
-    "ReplyDiversityStatistics",
-    "LengthStatistics",
-    "CopyStatistics",
-    "BleuStatistics",
-    "ChrfStatistics",
-    "RougeLStatistics",
-    "MeteorStatistics",
-    "ReplyStatistics",
-    "GroupAccuracyStatistics",
+    "NgramCounts",
     "LikelihoodStatistics",
 ]

@@ -49,4 +49,4 @@ def _describe(key: str) -> tuple[str, str]:
     if key == "ppl":
         return "ppl", "perplexity per token of the references, lower is better"
     metric = find_metric(key)
-    return (key, "") if metric is None else (metric.label, metric.description)
+    return (key, "") if metric is None else (metric.label, metric.meaning)

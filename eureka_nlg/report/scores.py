@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,10 +10,6 @@ from eureka_nlg.metrics.significance import Comparison
 from eureka_nlg.report.model import Metric, Score, ScoreTable
 
 __all__ = ["score_table_of", "perplexity_row"]
-
-# of the others more is better
-_LESS_IS_BETTER = {"copies"}
-_NEITHER_IS_BETTER = {"mean_length", "novelty"}
 
 
 def score_table_of(comparison: Comparison) -> ScoreTable:
@@ -51,13 +46,8 @@ def _metric(key: str, scores: Mapping[str, Score]) -> Metric:
     known = find_metric(key)
     if known is None:
         return Metric(key, "", scores, None)
-    # descriptions begin with their unit, which belongs to the label of an axis
-    match = re.fullmatch(r"(%|nats|words),? (.+)", known.description)
-    label, description = (
-        (f"{known.label} ({match[1]})", match[2]) if match else (known.label, known.description)
-    )
-    higher_is_better = None if known.family in _NEITHER_IS_BETTER else known.family not in _LESS_IS_BETTER
-    return Metric(label, description, scores, higher_is_better)
+    higher_is_better = None if known.better is None else known.better == "more"
+    return Metric(f"{known.label} ({known.unit})", known.description, scores, higher_is_better)
 
 
 def _method(comparison: Comparison, level: float) -> str:

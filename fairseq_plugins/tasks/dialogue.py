@@ -4,8 +4,7 @@ import logging
 import time
 from argparse import Namespace
 from dataclasses import dataclass, field
-from functools import reduce
-from operator import add
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
@@ -20,8 +19,7 @@ from fairseq.tasks.translation import TranslationConfig, TranslationTask
 from omegaconf import II
 
 from eureka_nlg.errors import UserError
-from eureka_nlg.metrics import DiversityStatistics, FStatistics
-from eureka_nlg.metrics.text.tokens import Tokeniser
+from eureka_nlg.metrics import score_replies
 from eureka_nlg.text_files import TextFile
 from fairseq_plugins.model_output import unwrapped
 
@@ -70,8 +68,8 @@ class DialogueTask(TranslationTask):
     Decoding takes place once per validation of a split, before its first batch, in batches of its own. What
     fairseq carries from its validation batches, between processes too, are sums of numbers; macro F and
     diversity are none, and its way to carry anything else needs a GPU. So each process decodes its share,
-    and the statistics, which merge exactly, are gathered once. All processes hold the same scores then, as
-    the choice of the best checkpoint demands.
+    and the replies are gathered once. All processes hold the same scores then, as the choice of the best
+    checkpoint demands.
 
     Attributes:
         scores: percentages of the last decoding, under the names of ``eureka evaluate``.
@@ -134,22 +132,21 @@ class DialogueTask(TranslationTask):
             [unwrapped(model)],
             Namespace(beam=self.cfg.eval_replies_beam, max_len_b=self.cfg.eval_replies_max_len),
         )
-        tokenise = Tokeniser()
-        f, diversity = FStatistics(tokenise.words), DiversityStatistics(4, tokenise.words)
+        replies: list[str] = []
+        wanted: list[str] = []
         for indices in batches[rank::num_processes]:
-            tokens = tokenise(self._replies(generator, split.dataset, indices))
-            f.update(tokens, tokenise(references(index) for index in indices))
-            diversity.update(tokens)
+            replies += self._replies(generator, split.dataset, indices)
+            wanted += [references(index) for index in indices]
         if num_processes > 1:
             gathered: list[Any] = [None] * num_processes
-            torch.distributed.all_gather_object(gathered, (f, diversity), group=group)
-            f, diversity = (reduce(add, statistics) for statistics in zip(*gathered))
-        scores = f.compute()
+            torch.distributed.all_gather_object(gathered, (replies, wanted), group=group)
+            replies, wanted = (list(chain.from_iterable(texts)) for texts in zip(*gathered))
+        found = score_replies(replies, wanted, metrics=SCORES)
         logger.info(
-            f"decoded {sum(map(len, batches)):,} replies in {time.monotonic() - start:.1f} s; "
-            f"macro_f is over {scores.num_types:,} reference types"
+            f"decoded {len(replies):,} replies in {time.monotonic() - start:.1f} s; "
+            f"macro_f is over {found.num_types:,} reference types"
         )
-        return dict(zip(SCORES, (scores.macro, scores.micro, diversity.compute())))
+        return found.scores
 
     def _batches(self, split: _Split) -> list[Any]:
         """Indices of the examples to decode, the same in every process and at every validation.

@@ -205,11 +205,24 @@ class WordBands:
         array = as_class_counts(list(counts.values()))
         return cls(words, array, rule(array))
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The bands, that of the most frequent words first."""
+        return self.bands.names
+
+    @property
+    def rule(self) -> str:
+        """A sentence that defines the bands."""
+        return self.bands.rule
+
+    def band_of(self, word: str) -> int:
+        """Index of the word's band in :attr:`names`; -1 for a word that training did not see."""
+        number = self.words.get(word, -1)
+        return -1 if number < 0 else int(self.bands.of_class[number])
+
     def of_words(self, words: Words) -> NDArray[np.int8]:
         """Band of each word of ``words``, [len(words)] in the order of its ids; -1 for unseen ones."""
-        known = (self.words.get(word, -1) for word in words)
-        ids = np.fromiter(known, dtype=np.int64, count=len(words))
-        return np.where(ids >= 0, self.bands.of_class[ids], np.int8(-1))
+        return np.fromiter(map(self.band_of, words), dtype=np.int8, count=len(words))
 
 
 def _with_unseen(bands: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int8]:

@@ -11,7 +11,7 @@ from eureka_nlg.errors import UserError
 from eureka_nlg.metrics.classes.bands import UNSEEN, FrequencyBands
 from eureka_nlg.metrics.classes.integers import Integers, as_class_counts, as_integers
 
-__all__ = ["GroupAccuracy", "GroupAccuracyStatistics", "group_accuracy"]
+__all__ = ["GroupAccuracy", "group_accuracy"]
 
 
 class GroupAccuracy(NamedTuple):
@@ -28,67 +28,6 @@ class GroupAccuracy(NamedTuple):
     medium: float
     few: float
     natural: float
-
-
-class GroupAccuracyStatistics:
-    """Right answers and test examples per class; statistics of shards add up exactly.
-
-    Attributes:
-        correct, total: [C] integers.
-    """
-
-    def __init__(self, num_classes: int) -> None:
-        self.correct: NDArray[np.int64] = np.zeros(num_classes, dtype=np.int64)
-        self.total: NDArray[np.int64] = np.zeros(num_classes, dtype=np.int64)
-
-    def update(self, predictions: Integers, targets: Integers) -> GroupAccuracyStatistics:
-        """Add predictions [N] and targets [N]; return self."""
-        predicted, target = as_integers("predictions", predictions), as_integers("targets", targets)
-        if len(predicted) != len(target):
-            raise UserError(f"{len(predicted)} predictions and {len(target)} targets: expected one for each")
-        num_classes = len(self.total)
-        for name, classes in (("prediction", predicted), ("target", target)):
-            outside = np.flatnonzero((classes < 0) | (classes >= num_classes))
-            if outside.size:
-                first = outside[0]
-                raise UserError(
-                    f"{name} {first} is class {classes[first]}, expected 0 to {num_classes - 1}, "
-                    f"since class_counts has {num_classes} entries"
-                )
-        self.correct += np.bincount(target[predicted == target], minlength=num_classes)
-        self.total += np.bincount(target, minlength=num_classes)
-        return self
-
-    def __add__(self, other: GroupAccuracyStatistics) -> GroupAccuracyStatistics:
-        merged = GroupAccuracyStatistics(len(self.total))
-        merged.correct = self.correct + other.correct
-        merged.total = self.total + other.total
-        return merged
-
-    def compute(self, class_counts: Integers, many: int = 100, few: int = 20) -> GroupAccuracy:
-        """The accuracies; see :func:`group_accuracy`."""
-        counts = as_class_counts(class_counts)
-        if len(counts) != len(self.total):
-            raise UserError(
-                f"{len(counts)} class counts for {len(self.total)} classes: expected one per class"
-            )
-        if few > many + 1:
-            raise UserError(f"few is {few} and many is {many}: a class would be in both groups")
-        bands = FrequencyBands.by_count(counts, (many, few))
-        tested = self.total > 0
-        weight = counts[tested] / max(counts[tested].sum(), 1)
-        accuracy = self.correct[tested] / self.total[tested]
-        return GroupAccuracy(
-            all=self._accuracy(tested),
-            many=self._accuracy(bands.members("many")),
-            medium=self._accuracy(bands.members("medium")),
-            few=self._accuracy(bands.members("few") | bands.members(UNSEEN)),
-            natural=100 * float(weight @ accuracy) if weight.any() else float("nan"),
-        )
-
-    def _accuracy(self, classes: NDArray[np.bool_]) -> float:
-        total = int(self.total[classes].sum())
-        return 100 * int(self.correct[classes].sum()) / total if total else float("nan")
 
 
 def group_accuracy(
@@ -118,5 +57,33 @@ def group_accuracy(
     >>> group_accuracy([0, 0, 1, 2], [0, 0, 1, 1], class_counts=[150, 50, 5])
     GroupAccuracy(all=75.0, many=100.0, medium=50.0, few=nan, natural=87.5)
     """
-    num_classes = len(as_class_counts(class_counts))
-    return GroupAccuracyStatistics(num_classes).update(predictions, targets).compute(class_counts, many, few)
+    counts = as_class_counts(class_counts)
+    predicted, target = as_integers("predictions", predictions), as_integers("targets", targets)
+    if len(predicted) != len(target):
+        raise UserError(f"{len(predicted)} predictions and {len(target)} targets: expected one for each")
+    for name, classes in (("prediction", predicted), ("target", target)):
+        outside = np.flatnonzero((classes < 0) | (classes >= len(counts)))
+        if outside.size:
+            raise UserError(
+                f"{name} {outside[0]} is class {classes[outside[0]]}, expected 0 to {len(counts) - 1}, "
+                f"since class_counts has {len(counts)} entries"
+            )
+    if few > many + 1:
+        raise UserError(f"few is {few} and many is {many}: a class would be in both groups")
+    correct = np.bincount(target[predicted == target], minlength=len(counts))
+    total = np.bincount(target, minlength=len(counts))
+
+    def accuracy(classes: NDArray[np.bool_]) -> float:
+        examples = int(total[classes].sum())
+        return 100 * int(correct[classes].sum()) / examples if examples else float("nan")
+
+    bands = FrequencyBands.by_count(counts, (many, few))
+    tested = total > 0
+    weight = counts[tested] / max(counts[tested].sum(), 1)
+    return GroupAccuracy(
+        all=accuracy(tested),
+        many=accuracy(bands.members("many")),
+        medium=accuracy(bands.members("medium")),
+        few=accuracy(bands.members("few") | bands.members(UNSEEN)),
+        natural=100 * float(weight @ (correct[tested] / total[tested])) if weight.any() else float("nan"),
+    )

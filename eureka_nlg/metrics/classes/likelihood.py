@@ -48,8 +48,6 @@ class GroupLikelihood:
 class LikelihoodStatistics:
     """Sums over the examples of each frequency band, and of the classes that training never saw.
 
-    Statistics of shards add up: counts exactly, sums of likelihoods to the precision of float64.
-
     Args:
         bands: the band of each class.
 
@@ -107,16 +105,6 @@ class LikelihoodStatistics:
         self.likelihood += np.bincount(group, weights=likelihoods, minlength=size)
         self.log_likelihood += np.bincount(group, weights=logs, minlength=size)
         return self
-
-    def __add__(self, other: LikelihoodStatistics) -> LikelihoodStatistics:
-        if self.bands.names != other.bands.names or not np.array_equal(
-            self.bands.of_class, other.bands.of_class
-        ):
-            raise UserError("statistics over different frequency bands do not add up")
-        merged = LikelihoodStatistics(self.bands)
-        for name in ("histogram", "correct", "above_half", "likelihood", "log_likelihood"):
-            setattr(merged, name, getattr(self, name) + getattr(other, name))
-        return merged
 
     def compute(self) -> dict[str, GroupLikelihood]:
         """Each band, then ``"unseen"`` if there are such examples, then ``"all"``."""

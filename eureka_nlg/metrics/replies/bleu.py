@@ -1,87 +1,81 @@
-"""Corpus BLEU by sacrebleu, as statistics that add up."""
+"""Corpus BLEU, as sacrebleu defines it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from eureka_nlg.errors import require
-from eureka_nlg.metrics.text.lines import Reply, as_text, paired_chunks
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["BleuStatistics", "corpus_bleu"]
+from eureka_nlg.errors import require
+from eureka_nlg.metrics.replies.totals import Entries, Metric, Setting, Totals, Values, by_pair, score_stream
+from eureka_nlg.metrics.text.lines import Reply
+from eureka_nlg.metrics.text.pairs import Pairs
+from eureka_nlg.metrics.text.tokens import overlaps
+
+__all__ = ["Bleu", "corpus_bleu"]
 
 _ORDER = 4  # BLEU's longest n-gram, also sacrebleu's default
 
 
-@dataclass
-class BleuStatistics:
-    """The counts that corpus BLEU is computed from; statistics of shards add up exactly.
+class Bleu(Totals):
+    """``bleu``: the lengths of both sides, and matches and n-grams of the hypotheses for each order.
 
-    Replies are tokenised already, so sacrebleu's own tokeniser is off (``tok:none``) and its warning about
-    tokenised text is silenced. The numbers compare with others of the same signature only.
-
-    Attributes:
-        lowercase: lower the case first (``case:lc`` in the signature).
-        matched, total: per n-gram length from 1 to 4: n-grams also in the reference (clipped), all n-grams.
-        hypothesis_length, reference_length: in tokens.
+    Replies are tokenised already, so sacrebleu's own tokeniser is off (``tok:none``). Smoothing is
+    exponential, sacrebleu's default. The numbers compare with others of the same signature only.
     """
 
-    lowercase: bool = False
-    matched: tuple[int, ...] = (0,) * _ORDER
-    total: tuple[int, ...] = (0,) * _ORDER
-    hypothesis_length: int = 0
-    reference_length: int = 0
+    num_rows = 2 + 2 * _ORDER
 
-    def update(self, hypotheses: Sequence[Reply], references: Sequence[Reply]) -> BleuStatistics:
-        """Add pairs of replies; return self."""
-        if not hypotheses:
-            return self
-        score = self._bleu().corpus_score(
-            [as_text(hypothesis) for hypothesis in hypotheses],
-            [[as_text(reference) for reference in references]],
+    def __init__(self, metrics: Sequence[Metric], setting: Setting) -> None:
+        super().__init__(metrics, setting)
+        require("sacrebleu", extra="metrics")  # for the signature, and to say so before the work
+        self._num_references = 1
+
+    def note(self, pairs: Pairs) -> None:
+        self._num_references = len(pairs.words.references)
+
+    def entries(self, pairs: Pairs, system: int) -> Entries:
+        view = pairs.words
+        hypothesis = view.hypotheses[system]
+        wanted = np.stack([reference.lengths for reference in view.references])
+        # the closest length, the shorter of two that are equally close
+        closest = np.lexsort((wanted, np.abs(wanted - hypothesis.lengths)), axis=0)[:1]
+        rows = [hypothesis.lengths, np.take_along_axis(wanted, closest, axis=0)[0]]
+        for order, (owners, counts) in enumerate(overlaps([hypothesis, *view.references], _ORDER)):
+            clipped = np.minimum(counts[0], counts[1:].max(axis=0))
+            rows.append(np.bincount(owners, clipped, minlength=len(pairs)).astype(np.int64))
+            rows.append(np.maximum(hypothesis.lengths - order, 0))
+        return by_pair(*rows)
+
+    def score(self, totals: NDArray[Any]) -> Mapping[str, Values]:
+        length, reference_length = totals[:2]
+        matched, total = totals[2::2], totals[3::2]
+        # orders without a match count 1/2, 1/4, ... of one, in the order of n
+        smoothed = np.where(matched > 0, matched, 0.5 ** np.cumsum(matched == 0, axis=0))
+        logarithm = np.log(smoothed / np.maximum(total, 1)).mean(axis=0)
+        brevity = np.minimum(0.0, 1 - reference_length / np.maximum(length, 1))
+        defined = matched.any(axis=0) & (total > 0).all(axis=0)
+        return {self.key: np.where(defined, 100 * np.exp(logarithm + brevity), 0.0)}
+
+    def signature(self) -> dict[str, Any]:
+        bleu = require("sacrebleu.metrics", extra="metrics").BLEU(
+            lowercase=self.setting.lowercase, force=True, tokenize="none", max_ngram_order=_ORDER
         )
-        self.matched = _add(self.matched, score.counts)
-        self.total = _add(self.total, score.totals)
-        self.hypothesis_length += score.sys_len
-        self.reference_length += score.ref_len
-        return self
+        return {"sacrebleu": signature_of(bleu, self._num_references)}
 
-    def __add__(self, other: BleuStatistics) -> BleuStatistics:
-        return BleuStatistics(
-            self.lowercase,
-            _add(self.matched, other.matched),
-            _add(self.total, other.total),
-            self.hypothesis_length + other.hypothesis_length,
-            self.reference_length + other.reference_length,
-        )
 
-    def compute(self) -> float:
-        """BLEU in percent; 0 without pairs or without a common word."""
-        bleu = self._bleu()
-        return float(
-            bleu.compute_bleu(
-                list(self.matched),
-                list(self.total),
-                self.hypothesis_length,
-                self.reference_length,
-                smooth_method=bleu.smooth_method,
-            ).score
-        )
-
-    def signature(self) -> str:
-        """sacrebleu's own account of its settings and version."""
-        bleu = self._bleu()
-        bleu.corpus_score([""], [[""]])  # the signature needs the number of references, learnt from data
-        return str(bleu.get_signature())
-
-    def _bleu(self) -> Any:
-        metrics = require("sacrebleu.metrics", extra="metrics")
-        return metrics.BLEU(lowercase=self.lowercase, force=True, tokenize="none", max_ngram_order=_ORDER)
+def signature_of(metric: Any, num_references: int) -> str:
+    """sacrebleu's own account of a metric's settings and its version."""
+    metric.corpus_score([""], [[""]] * num_references)  # it learns the number of references from data
+    return str(metric.get_signature())
 
 
 def corpus_bleu(hypotheses: Sequence[Reply], references: Sequence[Reply]) -> tuple[float, str]:
-    """BLEU of the whole set by sacrebleu, without its tokeniser.
+    """BLEU of the whole set as sacrebleu computes it, without its tokeniser.
+
+    Papineni et al. 2002; Post 2018, "A call for clarity in reporting BLEU scores".
 
     Args:
         hypotheses: N replies, strings of tokens divided by white space, or token sequences.
@@ -94,11 +88,5 @@ def corpus_bleu(hypotheses: Sequence[Reply], references: Sequence[Reply]) -> tup
         UserError: unequal lengths.
         MissingExtraError: sacrebleu is not installed.
     """
-    statistics = BleuStatistics()
-    for pairs in paired_chunks(hypotheses, references):
-        statistics.update(*pairs)
-    return statistics.compute(), statistics.signature()
-
-
-def _add(left: Sequence[int], right: Sequence[int]) -> tuple[int, ...]:
-    return tuple(a + b for a, b in zip(left, right))
+    totals = Bleu([Metric("bleu")], Setting())
+    return score_stream(totals, hypotheses, references)["bleu"], totals.signature()["sacrebleu"]

@@ -1,66 +1,81 @@
-"""The names of all scores of replies: what each is called in a table, what it is, what it needs."""
+"""The names of all scores of replies: what each is called in a table, what it is, what computes it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Literal
 
 from eureka_nlg.errors import UserError
 from eureka_nlg.metrics.classes.bands import UNSEEN
+from eureka_nlg.metrics.replies.bleu import Bleu
+from eureka_nlg.metrics.replies.chrf import Chrf
+from eureka_nlg.metrics.replies.copies import Copies
+from eureka_nlg.metrics.replies.f_score import MacroF, MicroF
+from eureka_nlg.metrics.replies.length import Length
+from eureka_nlg.metrics.replies.meteor import Meteor
+from eureka_nlg.metrics.replies.ngrams import NgramTotals, Novelty
+from eureka_nlg.metrics.replies.parlai_f1 import ParlaiF1
+from eureka_nlg.metrics.replies.reply_diversity import ReplyDiversity
+from eureka_nlg.metrics.replies.rouge_l import RougeL
+from eureka_nlg.metrics.replies.totals import Metric, Setting, Totals
 
-__all__ = ["GROUPS", "Metric", "all_metrics", "default_metrics", "find_metric", "select_metrics"]
+__all__ = ["GROUPS", "all_metrics", "default_metrics", "find_metric", "select_metrics", "totals_of"]
 
 
 @dataclass(frozen=True)
-class Metric:
-    """A score of replies.
+class _Family:
+    """Metrics that differ in ``n`` or band only; the fields are those of :class:`Metric`."""
 
-    Attributes:
-        key: its name in ``ReplyScores.scores`` and on the command line.
-        label: its name in the table.
-        description: what it is, with the unit.
-        family: the key without ``n`` and band.
-        n: words per n-gram, where the metric has n-grams.
-        band: the band of training frequency whose words it judges, where it judges one.
-    """
-
-    key: str
+    totals: type[Totals]
     label: str
     description: str
-    family: str = ""
-    n: int | None = None
-    band: str | None = None
+    unit: str = "%"
+    most: float = 100.0
+    better: Literal["more", "less"] | None = "more"
 
 
+_ANY = float("inf")
 _PLAIN = {
-    metric.key: replace(metric, family=metric.key)
-    for metric in (
-        Metric("macro_f", "macro F", "% mean F over word types: rare words weigh as much as common ones"),
-        Metric("micro_f", "micro F", "% F over all words"),
-        Metric("parlai_f1", "ParlAI F1", "% mean word F1 per reply, as in the ConvAI2 challenge"),
-        Metric("bleu", "BLEU", "% corpus BLEU by sacrebleu"),
-        Metric("chrf", "chrF", "% corpus chrF by sacrebleu: F of character n-grams"),
-        Metric("rouge_l", "ROUGE-L", "% mean F1 of the longest common subsequence, by rouge-score"),
-        Metric("meteor", "METEOR", "% mean METEOR by nltk: words, stems and synonyms of WordNet"),
-        Metric("mean_length", "mean length", "words per reply"),
-        Metric("copies", "copies", "% of replies that are the same as another reply"),
-    )
+    "macro_f": _Family(MacroF, "macro F", "mean F over word types: rare words weigh as much as common ones"),
+    "micro_f": _Family(MicroF, "micro F", "F over all words"),
+    "parlai_f1": _Family(ParlaiF1, "ParlAI F1", "mean word F1 per reply, as in the ConvAI2 challenge"),
+    "bleu": _Family(Bleu, "BLEU", "corpus BLEU, as in sacrebleu"),
+    "chrf": _Family(Chrf, "chrF", "corpus chrF, as in sacrebleu: F of character n-grams"),
+    "rouge_l": _Family(RougeL, "ROUGE-L", "mean F1 of the longest common subsequence, as in rouge-score"),
+    "meteor": _Family(Meteor, "METEOR", "mean METEOR by nltk: words, stems and synonyms of WordNet"),
+    "mean_length": _Family(Length, "mean length", "per reply", "words", _ANY, None),
+    "copies": _Family(Copies, "copies", "of replies that are the same as another reply", better="less"),
 }
 _NGRAMS = {
-    "diversity": ("{n}-gram diversity", "% of all {n}-grams that are distinct"),
-    "reply_diversity": (
+    "diversity": _Family(NgramTotals, "{n}-gram diversity", "of all {n}-grams that are distinct"),
+    "reply_diversity": _Family(
+        ReplyDiversity,
         "{n}-gram diversity in a reply",
-        "% distinct of a reply's own {n}-grams, mean over replies",
+        "distinct of a reply's own {n}-grams, mean over replies",
     ),
-    "ead": ("{n}-gram EAD", "% distinct {n}-grams of how many the length lets expect (Liu et al. 2022)"),
-    "entropy": ("{n}-gram entropy", "nats, entropy of the {n}-grams (Zhang et al. 2018)"),
-    "novelty": ("new {n}-grams", "% of all {n}-grams that are not in the training targets"),
+    "ead": _Family(
+        NgramTotals,
+        "{n}-gram EAD",
+        "distinct {n}-grams of how many the length lets expect (Liu et al. 2022)",
+        most=_ANY,
+    ),
+    "entropy": _Family(
+        NgramTotals, "{n}-gram entropy", "entropy of the {n}-grams (Zhang et al. 2018)", "nats", _ANY
+    ),
+    "novelty": _Family(
+        Novelty, "new {n}-grams", "of all {n}-grams that are not in the training targets", better=None
+    ),
 }
 _BANDS = {
-    "macro_f": ("macro F, {band}", "% mean F over the word types of this band of training frequency"),
-    "micro_f": ("micro F, {band}", "% F over the words of this band of training frequency"),
-    "recall": ("recall, {band}", "% of the references' words in this band that the replies have"),
+    "macro_f": _Family(
+        MacroF, "macro F, {band}", "mean F over the word types of this band of training frequency"
+    ),
+    "micro_f": _Family(MicroF, "micro F, {band}", "F over the words of this band of training frequency"),
+    "recall": _Family(
+        MicroF, "recall, {band}", "of the references' words in this band that the replies have"
+    ),
 }
 _NGRAM_KEY = re.compile(rf"({'|'.join(_NGRAMS)})_([1-9]\d*)", re.ASCII)
 _BAND_KEY = re.compile(rf"({'|'.join(_BANDS)})_(.+)")
@@ -71,15 +86,42 @@ GROUPS = ("all", "bands", *_NGRAMS)
 def find_metric(key: str) -> Metric | None:
     """The metric of that key; None if there is none. Any name may be that of a band."""
     if key in _PLAIN:
-        return _PLAIN[key]
+        return _metric(_PLAIN[key], key, key)
     if match := _NGRAM_KEY.fullmatch(key):
-        label, description = _NGRAMS[match[1]]
-        n = int(match[2])
-        return Metric(key, label.format(n=n), description.format(n=n), match[1], n=n)
+        return _metric(_NGRAMS[match[1]], key, match[1], n=int(match[2]))
     if match := _BAND_KEY.fullmatch(key):
-        label, description = _BANDS[match[1]]
-        return Metric(key, label.format(band=match[2]), description, match[1], band=match[2])
+        return _metric(_BANDS[match[1]], key, match[1], band=match[2])
     return None
+
+
+def totals_of(keys: Sequence[str], setting: Setting) -> tuple[list[Totals], dict[str, str]]:
+    """What the metrics are computed from, what they share only once.
+
+    Args:
+        keys: of metrics, from :func:`select_metrics`.
+        setting: what the scores depend on besides the texts.
+
+    Returns:
+        The totals, and key -> why for a metric that cannot be had here.
+
+    Raises:
+        UserError: there is no such metric.
+    """
+    shared: dict[tuple[type[Totals], int | None], list[Metric]] = {}
+    for key in keys:
+        metric = find_metric(key)
+        if metric is None:
+            raise UserError(f"there is no metric {key!r}")
+        shared.setdefault((_family(metric).totals, metric.n), []).append(metric)
+    totals, unavailable = [], {}
+    for (kind, _), metrics in shared.items():
+        try:
+            totals.append(kind(metrics, setting))
+        except UserError as error:  # METEOR's data is no package, so it is often missing
+            if kind is not Meteor:
+                raise
+            unavailable["meteor"] = str(error)
+    return totals, unavailable
 
 
 def default_metrics(bands: Sequence[str] = (), novelty: int | None = None, n: int = 4) -> list[str]:
@@ -147,3 +189,13 @@ def _band_metrics(bands: Sequence[str]) -> list[str]:
 def _need(known: object, name: str, what: str) -> None:
     if not known:
         raise UserError(f"the metric {name!r} needs {what}, which are not given")
+
+
+def _metric(family: _Family, key: str, name: str, n: int | None = None, band: str | None = None) -> Metric:
+    label, description = (text.format(n=n, band=band) for text in (family.label, family.description))
+    kind = family.totals.resampling
+    return Metric(key, label, description, name, n, band, family.unit, family.most, family.better, kind)
+
+
+def _family(metric: Metric) -> _Family:
+    return (_NGRAMS if metric.n is not None else _PLAIN if metric.band is None else _BANDS)[metric.family]

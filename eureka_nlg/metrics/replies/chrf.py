@@ -1,69 +1,86 @@
-"""Corpus chrF by sacrebleu, as statistics that add up."""
+"""Corpus chrF, as sacrebleu defines it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eureka_nlg.errors import require
-from eureka_nlg.metrics.text.lines import Reply, as_text, paired_chunks
+from eureka_nlg.metrics.replies.bleu import signature_of
+from eureka_nlg.metrics.replies.totals import (
+    Entries,
+    Metric,
+    Setting,
+    Totals,
+    Values,
+    by_pair,
+    ratio,
+    score_stream,
+)
+from eureka_nlg.metrics.text.lines import Reply
+from eureka_nlg.metrics.text.pairs import Pairs
+from eureka_nlg.metrics.text.tokens import Tokens, overlaps
 
-__all__ = ["ChrfStatistics", "corpus_chrf"]
+__all__ = ["Chrf", "corpus_chrf"]
 
 _ORDER = 6  # chrF's longest character n-gram, also sacrebleu's default
+_BETA = 2  # how much more recall weighs than precision
 
 
-@dataclass(eq=False)
-class ChrfStatistics:
-    """The counts that corpus chrF is computed from; statistics of shards add up exactly.
+class Chrf(Totals):
+    """``chrf``: for each order, n-grams of the hypotheses, n-grams of the references, and matches.
 
-    Attributes:
-        lowercase: lower the case first (``case:lc`` in the signature).
-        counts: [6 * 3] for character n-grams of length 1 to 6: how many the hypotheses have, the references
-            have, and both have in common.
+    chrF2 as sacrebleu computes it by default: characters without white space, no words, no smoothing.
     """
 
-    lowercase: bool = False
-    counts: NDArray[np.int64] | None = None
+    num_rows = 3 * _ORDER
 
-    def update(self, hypotheses: Sequence[Reply], references: Sequence[Reply]) -> ChrfStatistics:
-        """Add pairs of replies; return self."""
-        if hypotheses:
-            # sacrebleu's own bootstrap is made of these two methods; there is no public way to the counts
-            by_pair = self._chrf()._extract_corpus_statistics(
-                [as_text(hypothesis) for hypothesis in hypotheses],
-                [[as_text(reference) for reference in references]],
-            )
-            self.counts = self._counts() + np.array(by_pair, dtype=np.int64).sum(axis=0)
-        return self
+    def __init__(self, metrics: Sequence[Metric], setting: Setting) -> None:
+        super().__init__(metrics, setting)
+        require("sacrebleu", extra="metrics")  # for the signature, and to say so before the work
+        self._num_references = 1
 
-    def __add__(self, other: ChrfStatistics) -> ChrfStatistics:
-        return ChrfStatistics(self.lowercase, self._counts() + other._counts())
+    def note(self, pairs: Pairs) -> None:
+        self._num_references = len(pairs.words.references)
 
-    def compute(self) -> float:
-        """chrF in percent; 0 without pairs or without a common letter."""
-        return float(self._chrf()._compute_score_from_stats(self._counts().tolist()).score)
+    def entries(self, pairs: Pairs, system: int) -> Entries:
+        sides = [_characters(texts) for texts in (pairs.texts[0][system], *pairs.texts[1])]
+        rows = np.zeros((len(sides) - 1, 3 * _ORDER, len(pairs)), dtype=np.int64)
+        for order, (owners, counts) in enumerate(overlaps(sides, _ORDER)):
+            given, *wanted = (np.maximum(side.lengths - order, 0) for side in sides)
+            for reference, there in enumerate(wanted):
+                shared = np.bincount(
+                    owners, np.minimum(counts[0], counts[reference + 1]), minlength=len(pairs)
+                )
+                # as in sacrebleu, n-grams do not count where the reference is too short to have any
+                rows[reference, 3 * order : 3 * order + 3] = np.where(there > 0, given, 0), there, shared
+        if len(rows) == 1:
+            return by_pair(*rows[0])
+        best = np.argmax([self.score(totals)[self.key] for totals in rows], axis=0)
+        return by_pair(*np.take_along_axis(rows, best[None, None], axis=0)[0])
 
-    def signature(self) -> str:
-        """sacrebleu's own account of its settings and version."""
-        chrf = self._chrf()
-        chrf.corpus_score([""], [[""]])  # the signature needs the number of references, learnt from data
-        return str(chrf.get_signature())
+    def score(self, totals: NDArray[Any]) -> Mapping[str, Values]:
+        total, wanted, matched = totals[0::3], totals[1::3], totals[2::3]  # of each order
+        known = (total > 0) & (wanted > 0)
+        orders = known.sum(axis=0)
+        precision = ratio(np.where(known, ratio(matched, total, 1.0), 0.0).sum(axis=0), orders, 1.0)
+        recalled = ratio(np.where(known, ratio(matched, wanted, 1.0), 0.0).sum(axis=0), orders, 1.0)
+        weight = _BETA**2
+        return {self.key: ratio((1 + weight) * precision * recalled, weight * precision + recalled)}
 
-    def _counts(self) -> NDArray[np.int64]:
-        return np.zeros(3 * _ORDER, dtype=np.int64) if self.counts is None else self.counts
-
-    def _chrf(self) -> Any:
+    def signature(self) -> dict[str, Any]:
         metrics = require("sacrebleu.metrics", extra="metrics")
-        return metrics.CHRF(lowercase=self.lowercase, char_order=_ORDER)
+        chrf = metrics.CHRF(lowercase=self.setting.lowercase, char_order=_ORDER)
+        return {"chrf": signature_of(chrf, self._num_references)}
 
 
 def corpus_chrf(hypotheses: Sequence[Reply], references: Sequence[Reply]) -> tuple[float, str]:
-    """chrF of the whole set by sacrebleu: F of character n-grams, white space left out.
+    """chrF of the whole set as sacrebleu computes it: F of character n-grams (Popović 2015; Post 2018).
+
+    White space is left out.
 
     Args:
         hypotheses: N replies, strings or token sequences (joined by spaces first).
@@ -76,7 +93,12 @@ def corpus_chrf(hypotheses: Sequence[Reply], references: Sequence[Reply]) -> tup
         UserError: unequal lengths.
         MissingExtraError: sacrebleu is not installed.
     """
-    statistics = ChrfStatistics()
-    for pairs in paired_chunks(hypotheses, references):
-        statistics.update(*pairs)
-    return statistics.compute(), statistics.signature()
+    totals = Chrf([Metric("chrf")], Setting())
+    return score_stream(totals, hypotheses, references)["chrf"], totals.signature()["chrf"]
+
+
+def _characters(texts: Sequence[str]) -> Tokens:
+    """The characters of each text but white space, as their code points."""
+    joined = ["".join(text.split()) for text in texts]
+    ids = np.frombuffer("".join(joined).encode("utf-32-le", "surrogatepass"), dtype=np.int32)
+    return Tokens(ids, np.array([len(text) for text in joined], dtype=np.int64))

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple, get_args
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eureka_nlg.errors import UserError
 from eureka_nlg.metrics.classes.bands import UNSEEN, WordBands
-from eureka_nlg.metrics.text.lines import Reply, check_sequence, paired_chunks
-from eureka_nlg.metrics.text.tokens import Tokeniser, Tokens, Words, matches
+from eureka_nlg.metrics.replies.totals import (
+    Entries,
+    Metric,
+    Setting,
+    Stream,
+    Totals,
+    Types,
+    Values,
+    by_pair,
+    ratio,
+)
+from eureka_nlg.metrics.text.lines import Reply, check_sequence
+from eureka_nlg.metrics.text.pairs import Pairs, paired
+from eureka_nlg.metrics.text.tokens import PerWord
 
-__all__ = ["BandFScores", "FScores", "FStatistics", "Types", "check_types", "f_scores", "f_scores_by_band"]
-
-Types = Literal["reference", "union", "vocabulary"]
-"""Which word types macro F averages over; every report must name it."""
+__all__ = ["BandFScores", "FScores", "MacroF", "MicroF", "check_types", "f_scores", "f_scores_by_band"]
 
 
 class FScores(NamedTuple):
@@ -54,115 +63,112 @@ class BandFScores(NamedTuple):
     num_reference_words: int
 
 
-class FStatistics:
-    """What F needs to know about each word; statistics of shards add up exactly.
+class MacroF(Totals):
+    """``macro_f`` of all words and of each band: three totals for each word, matches and both occurrences.
 
-    Args:
-        words: the ids that words are counted under.
-
-    Attributes:
-        counts: [3, at least the number of words]: for each word its matches (true positives: over the pairs,
-            the sum of the smaller of its two counts), its occurrences in the hypotheses (TP + FP), and its
-            occurrences in the references (TP + FN).
+    Each resample has its own set of types, unless that is a vocabulary: the types of *its* references, as
+    :func:`f_scores` has them for the resampled text.
     """
 
-    def __init__(self, words: Words | None = None) -> None:
-        self.words = Words() if words is None else words
-        self.counts: NDArray[np.int64] = np.zeros((3, 0), dtype=np.int64)
+    resampling = "jackknife"
 
-    def update(self, hypotheses: Tokens, references: Tokens) -> FStatistics:
-        """Add pairs of replies tokenised with :attr:`words`; return self."""
-        self._make_room(len(self.words))
-        matched = matches(hypotheses, references)
-        np.add.at(self.counts[0], matched.ids, matched.counts)
-        np.add.at(self.counts[1], hypotheses.ids, 1)
-        np.add.at(self.counts[2], references.ids, 1)
-        return self
-
-    def __add__(self, other: FStatistics) -> FStatistics:
-        words, new_ids = self.words.union(other.words)
-        merged = FStatistics(words)
-        merged._make_room(len(words))
-        for statistics, ids in ((self, np.arange(len(self.words))), (other, new_ids)):
-            size = min(statistics.counts.shape[1], len(ids))  # words may have grown since the last update
-            merged.counts[:, ids[:size]] += statistics.counts[:, :size]
-        return merged
-
-    @property
-    def num_hypothesis_words(self) -> int:
-        return int(self.counts[1].sum())
-
-    @property
-    def num_reference_words(self) -> int:
-        return int(self.counts[2].sum())
-
-    def compute(self, types: Types = "reference", vocabulary: Iterable[str] | None = None) -> FScores:
-        """The scores; see :func:`f_scores`."""
-        members, missing = self._members(types, vocabulary)
-        num_types = int(members.sum()) + len(missing)
-        return FScores(
-            micro=self._micro(np.ones_like(members)),
-            macro=self._macro(members, num_types),
-            num_types=num_types,
-            types=types,
+    def __init__(self, metrics: Sequence[Metric], setting: Setting) -> None:
+        super().__init__(metrics, setting)
+        self._bands = _band_of_word(setting)
+        vocabulary = setting.vocabulary
+        self._members = (
+            None if vocabulary is None else PerWord(setting.words, lambda word: word in vocabulary)
         )
 
-    def compute_bands(
-        self, bands: WordBands, types: Types = "reference", vocabulary: Iterable[str] | None = None
-    ) -> dict[str, BandFScores]:
-        """The scores of each band and of the unseen words; see :func:`f_scores_by_band`."""
-        members, missing = self._members(types, vocabulary)
-        band_of_word = bands.of_words(self.words)[: len(members)]
-        band_of_missing = bands.of_words(missing)
-        scores = {}
-        for index, name in (*enumerate(bands.bands.names), (-1, UNSEEN)):
-            in_band = band_of_word == index
-            num_types = int((members & in_band).sum() + (band_of_missing == index).sum())
-            matched, _, references = self._counts[:, in_band].sum(axis=1).tolist()
-            scores[name] = BandFScores(
-                micro=self._micro(in_band),
-                macro=self._macro(members & in_band, num_types),
-                recall=100 * matched / (references or 1),
-                num_types=num_types,
-                num_reference_words=references,
-            )
-        return scores
-
     @property
-    def _counts(self) -> NDArray[np.int64]:
-        """The counts without the spare room, [3, number of words or fewer]."""
-        return self.counts[:, : len(self.words)]
+    def num_rows(self) -> int:  # type: ignore[override]
+        return 3 * len(self.setting.words)
 
-    def _members(self, types: Types, vocabulary: Iterable[str] | None) -> tuple[NDArray[np.bool_], Words]:
-        """Which of the counted words macro F averages over, and the types beside them that occur nowhere."""
-        check_types(types, vocabulary)
-        _, hypotheses, references = self._counts
-        missing = Words()
-        if vocabulary is None or types != "vocabulary":
-            return (references if types == "reference" else hypotheses + references) > 0, missing
-        members = np.zeros(len(references), dtype=np.bool_)
-        for word in set(vocabulary):
-            number = self.words.get(word, len(members))
-            if number < len(members):
-                members[number] = True
-            else:
-                missing.encode([word])
-        return members, missing
+    def entries(self, pairs: Pairs, system: int) -> Entries:
+        reference, found = pairs.words.matched(system)
+        hypothesis = pairs.words.hypotheses[system]
+        return Entries.join(
+            [
+                Entries(3 * found.ids, found.pairs, found.counts),
+                *(
+                    Entries(3 * side.ids.astype(np.int64) + row, side.owners(), np.ones_like(side.owners()))
+                    for row, side in ((1, hypothesis), (2, reference))
+                ),
+            ]
+        )
 
-    def _micro(self, words: NDArray[np.bool_]) -> float:
-        matched, hypotheses, references = self._counts[:, words].sum(axis=1).tolist()
-        # 2 TP + FP + FN = occurrences in the hypotheses + occurrences in the references
-        return float(200 * matched / max(hypotheses + references, 1))
+    def score(self, totals: NDArray[Any]) -> Mapping[str, Values]:
+        matched, hypotheses, references = np.moveaxis(totals.reshape(-1, 3, totals.shape[1]), 1, 0)
+        f = 200.0 * matched / np.maximum(hypotheses + references, 1)
+        selection = self._selection(len(f))
+        # types outside the set have no match, so they add nothing here
+        if f.shape[1] == 1:  # exact, so that the order of the words does not matter
+            sums = np.array([[math.fsum(f[words, 0])] for words in selection])
+        else:
+            sums = selection.astype(np.float64) @ f
+        return dict(zip((metric.key for metric in self.metrics), ratio(sums, self.num_types(totals), 1.0)))
 
-    def _macro(self, words: NDArray[np.bool_], num_types: int) -> float:
-        matched, hypotheses, references = self._counts[:, words]
-        # fsum: the same sum in whatever order words were first seen
-        return math.fsum(200 * matched / np.maximum(hypotheses + references, 1)) / max(num_types, 1)
+    def num_types(self, totals: NDArray[Any]) -> NDArray[np.float64]:
+        """Types that each of the metrics averages over, [number of metrics, B]."""
+        _, hypotheses, references = np.moveaxis(totals.reshape(-1, 3, totals.shape[1]), 1, 0)
+        selection = self._selection(len(references)).astype(np.float64)
+        if self._members is not None:
+            return np.tile(selection.sum(axis=1, keepdims=True), totals.shape[1])
+        counted = references if self.setting.types == "reference" else hypotheses + references
+        return np.asarray(selection @ (counted > 0))
 
-    def _make_room(self, num_words: int) -> None:
-        room = self.counts.shape[1]
-        if room < num_words:  # at least doubled, so that growing costs little on average
-            self.counts = np.pad(self.counts, ((0, 0), (0, max(num_words, 2 * room) - room)))
+    def num_words(self, totals: NDArray[Any]) -> NDArray[np.int64]:
+        """Matches, words of the replies and of the references, for each metric, [number of metrics, 3]."""
+        return self._selection(len(totals) // 3, all_words=True).astype(np.int64) @ totals.reshape(-1, 3)
+
+    def _selection(self, num_words: int, all_words: bool = False) -> NDArray[np.bool_]:
+        """The words of each metric, [number of metrics, num_words]."""
+        bands = None if self._bands is None else self._bands()[:num_words]
+        selection = np.stack(
+            [_in_band(metric.band, bands, num_words, self.setting) for metric in self.metrics]
+        )
+        if self._members is not None and not all_words:
+            selection &= self._members()[:num_words].astype(bool)
+        return selection
+
+
+class MicroF(Totals):
+    """``micro_f`` and ``recall``, of all words or of a band: matches and both occurrences, for each band."""
+
+    def __init__(self, metrics: Sequence[Metric], setting: Setting) -> None:
+        super().__init__(metrics, setting)
+        self._bands = _band_of_word(setting)
+        names = () if setting.bands is None else setting.bands.names
+        self._names = [*names, UNSEEN]
+        self.num_rows = 3 * len(self._names)
+
+    def entries(self, pairs: Pairs, system: int) -> Entries:
+        reference, found = pairs.words.matched(system)
+        hypothesis = pairs.words.hypotheses[system]
+        if self._bands is None:
+            return by_pair(found.by_pair(len(pairs)), hypothesis.lengths, reference.lengths)
+        rows = 3 * (self._bands().astype(np.int64) % len(self._names))  # unseen words, -1, come last
+        return Entries.join(
+            [
+                Entries(rows[found.ids], found.pairs, found.counts),
+                *(
+                    Entries(rows[side.ids] + row, side.owners(), np.ones_like(side.owners()))
+                    for row, side in ((1, hypothesis), (2, reference))
+                ),
+            ]
+        )
+
+    def score(self, totals: NDArray[Any]) -> Mapping[str, Values]:
+        by_band = totals.reshape(len(self._names), 3, -1)
+        scores = {}
+        for metric in self.metrics:
+            band = self._names.index(metric.band) if metric.band in self._names else None
+            matched, hypotheses, references = by_band.sum(axis=0) if band is None else by_band[band]
+            if metric.family == "recall":
+                scores[metric.key] = ratio(matched, references)
+            else:  # 2 TP + FP + FN = occurrences in the hypotheses + occurrences in the references
+                scores[metric.key] = ratio(2 * matched, hypotheses + references)
+        return scores
 
 
 def f_scores(
@@ -195,7 +201,10 @@ def f_scores(
     >>> f_scores(["i like tea"], ["i like green tea"])
     FScores(micro=85.71428571428571, macro=75.0, num_types=4, types='reference')
     """
-    return _count(hypotheses, references, types, vocabulary).compute(types, vocabulary)
+    check_types(types, vocabulary)  # before the work
+    setting = Setting(types=types, vocabulary=vocabulary)
+    (scores,) = _by_band(hypotheses, references, setting, [None]).values()
+    return FScores(scores.micro, scores.macro, scores.num_types, types)
 
 
 def f_scores_by_band(
@@ -229,21 +238,9 @@ def f_scores_by_band(
     >>> f_scores_by_band(["i like sencha"], ["i like tea"], bands)["tail"]
     BandFScores(micro=0.0, macro=0.0, recall=0.0, num_types=1, num_reference_words=1)
     """
-    return _count(hypotheses, references, types, vocabulary).compute_bands(bands, types, vocabulary)
-
-
-def _count(
-    hypotheses: Sequence[Reply],
-    references: Sequence[Reply],
-    types: str,
-    vocabulary: Iterable[str] | None,
-) -> FStatistics:
-    check_types(types, vocabulary)  # before the work
-    tokenise = Tokeniser()
-    statistics = FStatistics(tokenise.words)
-    for hypothesis_chunk, reference_chunk in paired_chunks(hypotheses, references):
-        statistics.update(tokenise(hypothesis_chunk), tokenise(reference_chunk))
-    return statistics
+    check_types(types, vocabulary)
+    setting = Setting(types=types, vocabulary=vocabulary, bands=bands)
+    return _by_band(hypotheses, references, setting, [*bands.names, UNSEEN])
 
 
 def check_types(types: str, vocabulary: Iterable[str] | None) -> None:
@@ -258,3 +255,45 @@ def check_types(types: str, vocabulary: Iterable[str] | None) -> None:
         if vocabulary is None:
             raise UserError('types "vocabulary" needs a vocabulary: give the word types to average over')
         check_sequence("vocabulary", vocabulary)
+
+
+def _by_band(
+    hypotheses: Sequence[Reply], references: Sequence[Reply], setting: Setting, bands: Sequence[str | None]
+) -> dict[Any, BandFScores]:
+    """Band, or None for all words -> its scores."""
+    macro = MacroF([Metric(f"macro {band}", band=band) for band in bands], setting)
+    pooled = [
+        Metric(f"{family} {band}", family=family, band=band)
+        for family in ("micro", "recall")
+        for band in bands
+    ]
+    words, micro = Stream(macro), Stream(MicroF(pooled, setting))
+    for pairs in paired(hypotheses, references, tokenise=setting.tokenise):
+        words.update(pairs)
+        micro.update(pairs)
+    scores, sums = words.scores() | micro.scores(), words.sums()
+    counts = zip(bands, macro.num_types(sums)[:, 0], macro.num_words(sums)[:, 2])
+    return {
+        band: BandFScores(
+            scores[f"micro {band}"],
+            scores[f"macro {band}"],
+            scores[f"recall {band}"],
+            int(num_types),
+            int(num_words),
+        )
+        for band, num_types, num_words in counts
+    }
+
+
+def _band_of_word(setting: Setting) -> PerWord | None:
+    return None if setting.bands is None else PerWord(setting.words, setting.bands.band_of)
+
+
+def _in_band(
+    band: str | None, bands: NDArray[np.int32] | None, num_words: int, setting: Setting
+) -> NDArray[np.bool_]:
+    """Which words a metric judges, [num_words]."""
+    if band is None or bands is None or setting.bands is None:
+        return np.ones(num_words, dtype=np.bool_)
+    names = setting.bands.names
+    return np.asarray(bands == (names.index(band) if band in names else -1))

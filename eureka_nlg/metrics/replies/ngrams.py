@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eureka_nlg.errors import UserError
+from eureka_nlg.metrics.replies.totals import (
+    Entries,
+    Metric,
+    NgramCounts,
+    Occurrences,
+    Setting,
+    Totals,
+    Values,
+    by_pair,
+    ratio,
+    score_stream,
+)
 from eureka_nlg.metrics.text.lines import Reply, chunks
 from eureka_nlg.metrics.text.ngram_table import NgramTable
-from eureka_nlg.metrics.text.tokens import Tokeniser, Tokens, Words
+from eureka_nlg.metrics.text.pairs import Pairs
+from eureka_nlg.metrics.text.tokens import PerWord, Tokeniser, Tokens, ngram_ids, ngrams
 
 __all__ = [
-    "DiversityStatistics",
+    "NgramTotals",
+    "Novelty",
+    "count_ngrams",
     "expectation_adjusted_distinct",
     "ngram_diversity",
     "ngram_entropy",
@@ -22,86 +37,83 @@ __all__ = [
 ]
 
 
-class DiversityStatistics:
-    """The n-grams of a set of replies and their counts; statistics of shards add up exactly.
+class NgramTotals(Occurrences):
+    """``diversity``, ``ead`` and ``entropy`` of the n-grams of all replies.
 
-    N-grams do not cross from one reply into the next.
-
-    Args:
-        n: words per n-gram.
-        words: the ids that n-grams are written in.
-
-    Raises:
-        UserError: n below 1.
+    The vocabulary of EAD is that of all references, in every resample.
     """
 
-    def __init__(self, n: int = 4, words: Words | None = None) -> None:
-        if not isinstance(n, int) or n < 1:
-            raise UserError(f"n is {n!r}, expected the number of words in an n-gram, 1 or more")
-        self.n = n
-        self.words = Words() if words is None else words
-        self._table = NgramTable(n)
-
-    def update(self, hypotheses: Tokens) -> DiversityStatistics:
-        """Add replies tokenised with :attr:`words`; return self."""
-        self._table.update(hypotheses)
-        return self
-
-    def __add__(self, other: DiversityStatistics) -> DiversityStatistics:
-        if self.n != other.n:
-            raise UserError(f"statistics of {self.n}-grams and of {other.n}-grams do not add up")
-        words, new_ids = self.words.union(other.words)
-        merged = DiversityStatistics(self.n, words)
-        merged._table.add(*self._table.items())
-        grams, counts = other._table.items()
-        merged._table.add(new_ids[grams], counts)
-        return merged
+    def __init__(self, metrics: Sequence[Metric], setting: Setting) -> None:
+        super().__init__(metrics, setting)
+        self._keys = {metric.family: metric.key for metric in metrics}
+        self._references = NgramTable(self.n)
 
     @property
-    def distinct(self) -> int:
-        """How many different n-grams there are."""
-        return self._table.distinct
+    def vocabulary_size(self) -> int:
+        """The number of distinct n-grams in the references."""
+        return max(self._references.distinct, 1)
 
-    @property
-    def total(self) -> int:
-        """How many n-grams there are, repetitions included."""
-        return self._table.total
+    def note(self, pairs: Pairs) -> None:
+        if "ead" in self._keys:
+            for tokens in pairs.words.references:
+                self._references.update(tokens)
 
-    def contains(self, grams: NDArray[np.int32], words: Words) -> NDArray[np.bool_]:
-        """Which of the n-grams [M, n], written in the ids of ``words``, occur here, [M]."""
-        own_ids = np.array([self.words.get(word, -1) for word in words], dtype=np.int32)
-        return self._table.contains(own_ids[grams])
+    def table(self) -> NgramTable:
+        return NgramTable(self.n)
 
-    def compute(self) -> float:
-        """100 * distinct / total; 0 without n-grams. See :func:`ngram_diversity`."""
-        return 100 * self.distinct / (self.total or 1)
+    def things(self, pairs: Pairs) -> list[Tokens]:
+        *_, grams = ngram_ids(pairs.words.hypotheses, self.n)
+        return grams
 
-    def entropy(self) -> float:
-        """See :func:`ngram_entropy`."""
-        _, counts = self._table.items()
-        # by how many n-grams have a count, so that the sum does not depend on the order of the n-grams
-        values, multiples = np.unique(counts, return_counts=True)
-        total = self.total or 1
-        # each term is exact where an n-gram is the only one, so that a system that repeats itself has 0
-        return math.fsum(values * multiples * (np.log(total) - np.log(values))) / total
+    def score_counts(self, counts: NDArray[Any], multiplicity: NDArray[Any]) -> Mapping[str, Values]:
+        total = multiplicity @ counts
+        scores = {}
+        if "diversity" in self._keys or "ead" in self._keys:
+            distinct = multiplicity @ (counts > 0)
+            scores = {
+                "diversity": ratio(distinct, total),
+                "ead": expectation_adjusted(distinct, total, self.vocabulary_size),
+            }
+        if "entropy" in self._keys:
+            # each term is exact where an n-gram is the only one, so that a system that repeats itself has 0
+            surprise = np.log(np.maximum(total, 1)) - np.log(np.maximum(counts, 1))
+            scores["entropy"] = ratio(multiplicity @ (counts * surprise), total, 1.0)
+        return {key: scores[family] for family, key in self._keys.items()}
 
-    def expectation_adjusted(self, vocabulary_size: int) -> float:
-        """See :func:`expectation_adjusted_distinct`."""
-        if vocabulary_size < 1:
-            raise UserError(f"vocabulary_size is {vocabulary_size}, expected the number of types, 1 or more")
-        if not self.total:
-            return 0.0
-        # log1p and expm1: ((V - 1) / V) ** C loses its digits for a large V
-        missed = self.total * math.log1p(-1 / vocabulary_size) if vocabulary_size > 1 else -math.inf
-        return 100 * self.distinct / (-vocabulary_size * math.expm1(missed))
+    def signature(self) -> dict[str, Any]:
+        return {"ead_vocabulary_size": {str(self.n): self.vocabulary_size}} if "ead" in self._keys else {}
 
-    def novelty(self, seen: DiversityStatistics) -> float:
-        """See :func:`ngram_novelty`."""
-        if self.n != seen.n:
-            raise UserError(f"{self.n}-grams cannot be looked up among {seen.n}-grams")
-        grams, counts = self._table.items()
-        new = ~seen.contains(grams, self.words)
-        return 100 * int(counts[new].sum()) / (self.total or 1)
+
+class Novelty(Totals):
+    """``novelty``: n-grams of the replies that the training targets lack / n-grams of the replies."""
+
+    num_rows = 2
+
+    def __init__(self, metrics: Sequence[Metric], setting: Setting) -> None:
+        super().__init__(metrics, setting)
+        if setting.seen is None or setting.seen.n != self.n:
+            raise UserError(f"{self.key} needs the {self.n}-grams of the training targets")
+        self._seen = setting.seen
+        known = self._seen.words
+        self._ids = PerWord(setting.words, lambda word: known.get(word, -1))
+
+    def entries(self, pairs: Pairs, system: int) -> Entries:
+        tokens = pairs.words.hypotheses[system]
+        lengths = np.maximum(tokens.lengths - self.n + 1, 0)
+        new = ~self._seen.contains(self._ids()[ngrams(tokens, self.n)])
+        owners = np.repeat(np.arange(len(pairs)), lengths)
+        return by_pair(np.bincount(owners[new], minlength=len(pairs)), lengths)
+
+    def score(self, totals: NDArray[Any]) -> Mapping[str, Values]:
+        return {self.key: ratio(totals[0], totals[1])}
+
+
+def expectation_adjusted(distinct: NDArray[Any], total: NDArray[Any], vocabulary_size: int) -> Values:
+    """Distinct n-grams in percent of those expected; see :func:`expectation_adjusted_distinct`."""
+    if vocabulary_size == 1:
+        return ratio(distinct, np.minimum(total, 1))
+    # log1p and expm1: ((V - 1) / V) ** C loses its digits for a large V
+    return ratio(distinct, -vocabulary_size * np.expm1(total * np.log1p(-1 / vocabulary_size)))
 
 
 def ngram_diversity(hypotheses: Sequence[Reply], n: int = 4) -> float:
@@ -123,7 +135,7 @@ def ngram_diversity(hypotheses: Sequence[Reply], n: int = 4) -> float:
     >>> ngram_diversity(["a b a b"], n=2)
     66.66666666666667
     """
-    return _statistics(hypotheses, n).compute()
+    return _of_counts(hypotheses, n, "diversity")
 
 
 def expectation_adjusted_distinct(hypotheses: Sequence[Reply], vocabulary_size: int, n: int = 1) -> float:
@@ -149,7 +161,10 @@ def expectation_adjusted_distinct(hypotheses: Sequence[Reply], vocabulary_size: 
     >>> expectation_adjusted_distinct(["a b", "a"], vocabulary_size=2)  # 2 of an expected 1.75
     114.28571428571429
     """
-    return _statistics(hypotheses, n).expectation_adjusted(vocabulary_size)
+    if vocabulary_size < 1:
+        raise UserError(f"vocabulary_size is {vocabulary_size}, expected the number of types, 1 or more")
+    table = count_ngrams(hypotheses, n)
+    return float(expectation_adjusted(np.array(table.distinct), np.array(table.total), vocabulary_size))
 
 
 def ngram_entropy(hypotheses: Sequence[Reply], n: int = 4) -> float:
@@ -172,7 +187,7 @@ def ngram_entropy(hypotheses: Sequence[Reply], n: int = 4) -> float:
     >>> round(ngram_entropy(["a b a b"], n=1), 6)  # log 2
     0.693147
     """
-    return _statistics(hypotheses, n).entropy()
+    return _of_counts(hypotheses, n, "entropy")
 
 
 def ngram_novelty(hypotheses: Sequence[Reply], training_targets: Sequence[Reply], n: int = 4) -> float:
@@ -194,12 +209,30 @@ def ngram_novelty(hypotheses: Sequence[Reply], training_targets: Sequence[Reply]
     >>> ngram_novelty(["a b c", "a b"], ["x a b"], n=2)
     33.333333333333336
     """
-    return _statistics(hypotheses, n).novelty(_statistics(training_targets, n, "training_targets"))
+    setting = Setting(seen=count_ngrams(training_targets, n, name="training_targets"))
+    return score_stream(Novelty([Metric("novelty", n=n)], setting), hypotheses)["novelty"]
 
 
-def _statistics(replies: Sequence[Reply], n: int, name: str = "hypotheses") -> DiversityStatistics:
-    tokenise = Tokeniser()
-    statistics = DiversityStatistics(n, tokenise.words)
+def count_ngrams(
+    replies: Iterable[Reply], n: int = 4, *, tokenise: Tokeniser | None = None, name: str = "replies"
+) -> NgramCounts:
+    """The n-grams of replies, of the training targets for example.
+
+    Args:
+        replies: strings or token sequences.
+        n: words per n-gram.
+        tokenise: makes words of them; by default at white space.
+        name: of the replies in error messages.
+
+    Raises:
+        UserError: n below 1.
+    """
+    tokenise = Tokeniser() if tokenise is None else tokenise
+    counts = NgramCounts(n, tokenise.words)
     for chunk in chunks(replies, name):
-        statistics.update(tokenise(chunk))
-    return statistics
+        counts.update(tokenise(chunk))
+    return counts
+
+
+def _of_counts(hypotheses: Sequence[Reply], n: int, family: str) -> float:
+    return score_stream(NgramTotals([Metric(family, family=family, n=n)], Setting()), hypotheses)[family]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import re
 import string
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from typing import Any
 
-from eureka_nlg.metrics.text.lines import Reply, as_text, paired_chunks
-from eureka_nlg.metrics.text.tokens import Tokeniser, matches
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["ParlaiF1Statistics", "normalise", "parlai_f1"]
+from eureka_nlg.metrics.replies.totals import MeanFraction, Metric, Setting, score_stream
+from eureka_nlg.metrics.text.lines import Reply
+from eureka_nlg.metrics.text.pairs import Pairs
+
+__all__ = ["ParlaiF1", "normalise", "parlai_f1"]
 
 _PUNCTUATION_TO_SPACE = str.maketrans(dict.fromkeys(string.punctuation, " "))
 # word boundaries, not whole tokens: beside punctuation outside ASCII an article goes too, as in ParlAI
@@ -30,43 +32,16 @@ def normalise(text: str) -> list[str]:
     return _ARTICLE.sub(" ", text.lower().translate(_PUNCTUATION_TO_SPACE)).split()
 
 
-@dataclass
-class ParlaiF1Statistics:
-    """Sum of the pairs' F1 as exact fractions; statistics of shards add up exactly.
+class ParlaiF1(MeanFraction):
+    """``parlai_f1``: 2 * overlap / (words of the hypothesis + words of the reference), of each pair."""
 
-    A pair's F1 is 2 * overlap / (words of the hypothesis + words of the reference).
+    def fractions(self, pairs: Pairs, system: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        view = pairs.by(normalise)
+        reference, found = view.matched(system)
+        return 2 * found.by_pair(len(pairs)), view.hypotheses[system].lengths + reference.lengths
 
-    Attributes:
-        numerators: denominator -> sum of the numerators over it.
-        num_pairs: pairs seen.
-    """
-
-    numerators: Counter[int] = field(default_factory=Counter)
-    num_pairs: int = 0
-
-    def update(self, hypotheses: Iterable[Reply], references: Iterable[Reply]) -> ParlaiF1Statistics:
-        """Add pairs of replies; return self."""
-        tokenise = Tokeniser()
-        left = tokenise(normalise(as_text(hypothesis)) for hypothesis in hypotheses)
-        right = tokenise(normalise(as_text(reference)) for reference in references)
-        shared = matches(left, right)
-        denominators = left.lengths + right.lengths
-        for denominator, count in zip(denominators[shared.pairs].tolist(), shared.counts.tolist()):
-            self.numerators[denominator] += 2 * count
-        self.num_pairs += len(denominators)
-        return self
-
-    def __add__(self, other: ParlaiF1Statistics) -> ParlaiF1Statistics:
-        return ParlaiF1Statistics(self.numerators + other.numerators, self.num_pairs + other.num_pairs)
-
-    def compute(self) -> float:
-        """Mean F1 in percent; 0 without pairs."""
-        total = math.fsum(numerator / denominator for denominator, numerator in self.numerators.items())
-        return 100 * total / (self.num_pairs or 1)
-
-    def signature(self) -> str:
-        """The normalisation, in words."""
-        return "lower case, no punctuation, no a/an/the"
+    def signature(self) -> dict[str, Any]:
+        return {"parlai_f1": "lower case, no punctuation, no a/an/the"}
 
 
 def parlai_f1(hypotheses: Sequence[Reply], references: Sequence[Reply]) -> float:
@@ -88,7 +63,5 @@ def parlai_f1(hypotheses: Sequence[Reply], references: Sequence[Reply]) -> float
     >>> parlai_f1(["The cat!", "yes"], ["a black cat", "no"])
     33.33333333333333
     """
-    statistics = ParlaiF1Statistics()
-    for pairs in paired_chunks(hypotheses, references):
-        statistics.update(*pairs)
-    return statistics.compute()
+    totals = ParlaiF1([Metric("parlai_f1")], Setting())
+    return score_stream(totals, hypotheses, references)["parlai_f1"]

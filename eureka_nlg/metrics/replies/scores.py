@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from eureka_nlg import __version__
-from eureka_nlg.metrics.classes.bands import WordBands
-from eureka_nlg.metrics.replies.catalogue import default_metrics, select_metrics
-from eureka_nlg.metrics.replies.f_score import Types, check_types
-from eureka_nlg.metrics.replies.ngrams import DiversityStatistics
-from eureka_nlg.metrics.replies.reply_statistics import ReplyStatistics
-from eureka_nlg.metrics.text.lines import Reply, paired_chunks
+from eureka_nlg.errors import UserError
+from eureka_nlg.metrics.classes.bands import UNSEEN, WordBands
+from eureka_nlg.metrics.replies.catalogue import default_metrics, find_metric, select_metrics, totals_of
+from eureka_nlg.metrics.replies.f_score import MacroF, check_types
+from eureka_nlg.metrics.replies.length import Length
+from eureka_nlg.metrics.replies.totals import Metric, NgramCounts, Setting, Stream, Types
+from eureka_nlg.metrics.text.lines import Reply, check_sequence
+from eureka_nlg.metrics.text.pairs import Pairs, paired
 
-__all__ = ["ReplyScores", "score_replies"]
+__all__ = ["ReplyScores", "ScoredSystems", "Scorer", "score_replies"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,138 @@ class ReplyScores:
         return document | {"signature": self.signature}
 
 
+class Scorer:
+    """The scores of one or more systems on the same references, from chunks of pairs.
+
+    Args:
+        metrics: keys or groups, or None for the default ones.
+        setting: what the scores depend on besides the texts; pairs are made with its ``tokenise``.
+        n: words per n-gram of the default metrics.
+        num_systems: how many systems the pairs are of.
+
+    Attributes:
+        keys: of the metrics, those that are unavailable too.
+        totals: what they are computed from.
+        unavailable: key of a metric that cannot be had here -> why.
+    """
+
+    def __init__(
+        self, metrics: Sequence[str] | None, setting: Setting, n: int = 4, num_systems: int = 1
+    ) -> None:
+        self.setting, self._n = setting, n
+        self.keys = (
+            default_metrics(*setting.known, n=n)
+            if metrics is None
+            else select_metrics(metrics, *setting.known)
+        )
+        self.totals, self.unavailable = totals_of(self.keys, setting)
+        bands = () if setting.bands is None else (*setting.bands.names, UNSEEN)
+        self._words = MacroF([Metric("", band=band) for band in (None, *bands)], setting)
+        self._length = Length([Metric("")], setting)
+        self._streams = [
+            [Stream(totals) for totals in (self._words, self._length, *self.totals)]
+            for _ in range(num_systems)
+        ]
+
+    def update(self, pairs: Pairs) -> None:
+        """Add pairs."""
+        for totals in self.totals:
+            totals.note(pairs)
+        for system, streams in enumerate(self._streams):
+            for stream in streams:
+                stream.update(pairs, system)
+
+    def scores(self, system: int = 0) -> ReplyScores:
+        """What was found for a system."""
+        words, length, *streams = self._streams[system]
+        found: dict[str, float] = {}
+        for stream in streams:
+            found |= stream.scores()
+        sums = words.sums()
+        num_types = self._words.num_types(sums)[:, 0].astype(int).tolist()
+        num_words = self._words.num_words(sums).tolist()
+        bands = [metric.band for metric in self._words.metrics[1:]]
+        return ReplyScores(
+            scores={key: found[key] for key in self.keys if key not in self.unavailable},
+            num_pairs=int(length.sums()[1, 0]),
+            num_types=num_types[0],
+            num_hypothesis_words=num_words[0][1],
+            num_reference_words=num_words[0][2],
+            signature=self.signature(),
+            unavailable=self.unavailable,
+            bands={
+                str(band): {"num_types": types, "num_reference_words": counts[2]}
+                for band, types, counts in zip(bands, num_types[1:], num_words[1:])
+            },
+        )
+
+    def signature(self) -> dict[str, Any]:
+        """What defines the scores besides the texts."""
+        signature: dict[str, Any] = {
+            "types": self.setting.types,
+            "n": self._n,
+            "tokenisation": "whitespace",
+            "lowercase": self.setting.lowercase,
+        }
+        for totals in self.totals:
+            for name, value in totals.signature().items():
+                signature[name] = {**signature.get(name, {}), **value} if isinstance(value, dict) else value
+        if self.setting.bands is not None:
+            signature["bands"] = self.setting.bands.rule
+        described = {key: metric.meaning for key in self.keys if (metric := find_metric(key))}
+        return signature | {"metrics": described, "eureka_nlg": __version__}
+
+
+class ScoredSystems:
+    """Systems that were scored on the same test set, with what comparing them needs.
+
+    Args:
+        systems: name -> N replies, strings (split on white space) or token sequences.
+        references: N references in the same order.
+        metrics: keys or groups, or None for the default ones.
+        setting: what the scores depend on besides the texts.
+
+    Attributes:
+        names: of the systems.
+        pairs: all texts, tokenised.
+        scorer: the totals and scores.
+
+    Raises:
+        UserError: no system, or another number of replies than of references.
+    """
+
+    def __init__(
+        self,
+        systems: Mapping[str, Sequence[Reply]],
+        references: Sequence[Reply],
+        metrics: Sequence[str] | None,
+        setting: Setting,
+    ) -> None:
+        if not systems:
+            raise UserError("there is no system to compare: give the replies of one or more")
+        check_sequence("references", references)
+        for name, replies in systems.items():
+            check_sequence(name, replies)
+            if len(replies) != len(references):
+                raise UserError(
+                    f"{name}: {len(replies)} replies for {len(references)} references: "
+                    "expected one reply per reference, in the same order"
+                )
+        self.names = tuple(systems)
+        self.scorer = Scorer(metrics, setting, num_systems=len(systems))
+        self.pairs = Pairs(list(systems.values()), [references], setting.tokenise)
+        self.scorer.update(self.pairs)
+
+    def scores(self) -> dict[str, ReplyScores]:
+        """Name of each system -> its scores."""
+        return {name: self.scorer.scores(system) for system, name in enumerate(self.names)}
+
+    @property
+    def signature(self) -> dict[str, Any]:
+        """What defines the scores besides the texts."""
+        return self.scorer.signature()
+
+
 def score_replies(
     hypotheses: Iterable[Reply],
     references: Iterable[Reply],
@@ -59,7 +193,7 @@ def score_replies(
     lowercase: bool = False,
     n: int = 4,
     bands: WordBands | None = None,
-    seen: DiversityStatistics | None = None,
+    seen: NgramCounts | None = None,
     names: tuple[str, str] = ("hypotheses", "references"),
 ) -> ReplyScores:
     """Score the replies of one system, streaming: memory grows with distinct words and n-grams only.
@@ -75,7 +209,7 @@ def score_replies(
         n: words per n-gram of the default metrics.
         bands: bands of training frequency, for the scores of each band; lowered already with ``lowercase``.
         seen: n-grams of the training targets, for ``novelty_<n>``; lowered already with ``lowercase``.
-        names: what a message calls the two sides, for example the names of their files.
+        names: of the two sides in error messages, for example the names of their files.
 
     Raises:
         UserError: unequal lengths, an unknown ``types`` or metric, or a vocabulary, bands or training targets
@@ -83,42 +217,8 @@ def score_replies(
         MissingExtraError: sacrebleu or rouge-score is needed and not installed.
     """
     check_types(types, vocabulary)
-    known = (() if bands is None else bands.bands.names, None if seen is None else seen.n)
-    keys = default_metrics(*known, n=n) if metrics is None else select_metrics(metrics, *known)
-    statistics = ReplyStatistics(keys, lowercase)
-    for pairs in paired_chunks(hypotheses, references, names):
-        statistics.update(*pairs)
-    if vocabulary is not None:
-        vocabulary = {word.lower() for word in vocabulary} if lowercase else set(vocabulary)
-    by_band = {} if bands is None else statistics.f.compute_bands(bands, types, vocabulary)
-    return ReplyScores(
-        scores=statistics.compute(types=types, vocabulary=vocabulary, bands=bands, seen=seen),
-        num_pairs=statistics.of_replies["mean_length"].num_replies,
-        num_types=statistics.f.compute(types, vocabulary).num_types,
-        num_hypothesis_words=statistics.f.num_hypothesis_words,
-        num_reference_words=statistics.f.num_reference_words,
-        signature=_signature(statistics, types, n, bands),
-        unavailable=statistics.unavailable,
-        bands={
-            name: {"num_types": band.num_types, "num_reference_words": band.num_reference_words}
-            for name, band in by_band.items()
-        },
-    )
-
-
-def _signature(statistics: ReplyStatistics, types: Types, n: int, bands: WordBands | None) -> dict[str, Any]:
-    signature: dict[str, Any] = {
-        "types": types,
-        "n": n,
-        "tokenisation": "whitespace",
-        "lowercase": statistics.tokenise.lowercase,
-    }
-    for name, of_pairs in statistics.of_pairs.items():
-        signature["sacrebleu" if name == "bleu" else name] = of_pairs.signature()
-    sizes = [metric.n for metric in statistics.metrics if metric.family == "ead" and metric.n]
-    if sizes:
-        signature["ead_vocabulary_size"] = {str(size): statistics.ead_vocabulary_size(size) for size in sizes}
-    if bands is not None:
-        signature["bands"] = bands.bands.rule
-    signature["metrics"] = {metric.key: metric.description for metric in statistics.metrics}
-    return signature | {"eureka_nlg": __version__}
+    setting = Setting(lowercase, types, vocabulary, bands, seen)
+    scorer = Scorer(metrics, setting, n)
+    for pairs in paired(hypotheses, references, tokenise=setting.tokenise, names=names):
+        scorer.update(pairs)
+    return scorer.scores()

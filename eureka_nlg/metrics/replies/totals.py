@@ -1,54 +1,320 @@
-"""What a metric is to a resampling test: totals over the pairs, and a function of the totals."""
+"""What a metric of replies is: totals over the pairs, and a score of the totals.
+
+Each pair adds to some totals (:meth:`Totals.entries`), and metrics are functions of the sums
+(:meth:`Totals.score`). The score of a test set takes all of its pairs once; a resample takes each pair as
+often as its weight says. Amounts are whole numbers, so that sums are exact in whatever order and blocks.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Resampling", "Statistic", "Values", "Weights", "ratio"]
+from eureka_nlg.metrics.classes.bands import WordBands
+from eureka_nlg.metrics.text.lines import Reply
+from eureka_nlg.metrics.text.ngram_table import NgramTable
+from eureka_nlg.metrics.text.pairs import Pairs, paired
+from eureka_nlg.metrics.text.tokens import Split, Tokeniser, Tokens, Words
+
+__all__ = [
+    "Entries",
+    "MeanFraction",
+    "Metric",
+    "NgramCounts",
+    "Occurrences",
+    "Resampling",
+    "Setting",
+    "Stream",
+    "Totals",
+    "Types",
+    "Values",
+    "by_pair",
+    "ratio",
+    "score_stream",
+]
 
 Resampling = Literal["bootstrap", "jackknife"]
 """How the spread of a metric is estimated."""
 
-Weights = NDArray[np.int32]
-"""[N, B]: how often each of N pairs is taken in each of B resamples."""
+Types = Literal["reference", "union", "vocabulary"]
+"""Which word types macro F averages over; every report must name it."""
 
 Values = NDArray[np.float64]
 """[B]: one value for each of B resamples."""
 
 
 @dataclass(frozen=True)
-class Statistic:
-    """One or more metrics that are computed from the same totals.
-
-    A resample takes pair i w[i] times. Whatever the metric, its value is a function of totals that are linear
-    in w: n-gram diversity, say, counts the n-grams whose total is above zero. So one product of matrices
-    evaluates a block of resamples, and pairs whose replies two systems have swapped are no other case.
+class Metric:
+    """A score of replies.
 
     Attributes:
-        matrices: for each system [F, N], what each pair adds to each of F totals; numpy or scipy.sparse.
-        compute: totals [F, B] -> name of the metric -> values [B].
-        resampling: how to estimate its spread. ``"bootstrap"`` for what varies smoothly with the weights.
-            ``"jackknife"`` for what depends on whether something occurs at all: a bootstrap resample holds
-            only 63 % of the pairs and repeats them, which no fresh test set does.
+        key: its name in ``ReplyScores.scores`` and on the command line.
+        label: its name in the table.
+        description: what it is, after its unit.
+        family: the key without ``n`` and band.
+        n: words per n-gram, where the metric has n-grams.
+        band: the band of training frequency whose words it judges, where it judges one.
+        unit: of the value.
+        most: the largest value there can be; the least is 0.
+        better: which direction is; None where neither is.
+        resampling: how its spread is estimated.
     """
 
-    matrices: Sequence[Any]
-    compute: Callable[[NDArray[Any]], Mapping[str, Values]]
+    key: str
+    label: str = ""
+    description: str = ""
+    family: str = ""
+    n: int | None = None
+    band: str | None = None
+    unit: str = "%"
+    most: float = 100.0
+    better: Literal["more", "less"] | None = "more"
     resampling: Resampling = "bootstrap"
 
     @property
-    def size(self) -> int:
-        """Number of totals, F."""
-        return int(self.matrices[0].shape[0])
+    def meaning(self) -> str:
+        """Unit and description."""
+        return f"{self.unit}{', ' if self.unit == 'nats' else ' '}{self.description}"
 
-    def totals(self, system: int, weights: Weights) -> NDArray[Any]:
-        """Totals [F, B] of the system's pairs, taken as often as ``weights`` [N, B] say."""
-        return np.asarray(self.matrices[system] @ weights)
+
+class NgramCounts(NgramTable):
+    """The n-grams of some replies and their counts, with the words that they are made of.
+
+    Args:
+        n: words per n-gram.
+        words: the ids that n-grams are written in.
+    """
+
+    def __init__(self, n: int = 4, words: Words | None = None) -> None:
+        super().__init__(n)
+        self.words = Words() if words is None else words
+
+
+@dataclass
+class Setting:
+    """What the scores depend on besides the texts.
+
+    Attributes:
+        lowercase: lower the case of everything first.
+        types: the word types that macro F averages over.
+        vocabulary: word types, for ``types="vocabulary"``.
+        bands: bands of training frequency; lowered already with ``lowercase``.
+        seen: n-grams of the training targets; lowered already with ``lowercase``.
+        tokenise: makes words of replies; all pairs that are scored together share it.
+    """
+
+    lowercase: bool = False
+    types: Types = "reference"
+    vocabulary: Iterable[str] | None = None
+    bands: WordBands | None = None
+    seen: NgramCounts | None = None
+    split: Split = str.split
+    tokenise: Tokeniser = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tokenise = Tokeniser(self.lowercase, split=self.split)
+        if self.types != "vocabulary" or self.vocabulary is None:
+            self.vocabulary = None
+        else:
+            self.vocabulary = {word.lower() if self.lowercase else word for word in self.vocabulary}
+            self.words.encode(sorted(self.vocabulary))  # those that occur nowhere count as well
+
+    @property
+    def words(self) -> Words:
+        """The ids of all words."""
+        return self.tokenise.words
+
+    @property
+    def known(self) -> tuple[tuple[str, ...], int | None]:
+        """Names of the bands, and words per n-gram of the training targets, for the catalogue."""
+        return (() if self.bands is None else self.bands.names), None if self.seen is None else self.seen.n
+
+
+class Entries(NamedTuple):
+    """What pairs add to totals; several entries for a pair and a row add up.
+
+    Attributes:
+        rows: which total.
+        pairs: index of the pair.
+        amounts: how much, whole numbers.
+    """
+
+    rows: NDArray[np.int64]
+    pairs: NDArray[np.int64]
+    amounts: NDArray[np.int64]
+
+    @classmethod
+    def join(cls, parts: Sequence[Entries]) -> Entries:
+        """All of them."""
+        return cls(*(np.concatenate(column) for column in zip(*parts)))
+
+
+def by_pair(*amounts: NDArray[Any]) -> Entries:
+    """A total for each of some quantities that every pair has, [N] each."""
+    size = len(amounts[0])
+    pairs = np.arange(size)
+    return Entries(
+        np.repeat(np.arange(len(amounts)), size), np.tile(pairs, len(amounts)), np.concatenate(amounts)
+    )
+
+
+class Totals(ABC):
+    """One or more metrics that are computed from the same totals.
+
+    Args:
+        metrics: the metrics; subclasses score those of their families.
+        setting: what the scores depend on besides the texts.
+    """
+
+    resampling: ClassVar[Resampling] = "bootstrap"
+    """``"jackknife"`` for what depends on whether something occurs at all: a bootstrap resample holds only
+    63 % of the pairs and repeats them, which no fresh test set does."""
+
+    num_rows: int | None = None
+    """F, the number of totals; None where it is as many as the pairs add to."""
+
+    def __init__(self, metrics: Sequence[Metric], setting: Setting) -> None:
+        self.metrics, self.setting = metrics, setting
+        (self.key, *_), self.n = [metric.key for metric in metrics], metrics[0].n or 0
+
+    @abstractmethod
+    def entries(self, pairs: Pairs, system: int) -> Entries:
+        """What each pair of a system adds to the totals."""
+
+    @abstractmethod
+    def score(self, totals: NDArray[Any]) -> Mapping[str, Values]:
+        """Totals [F, B] -> key of each metric -> its values [B]."""
+
+    def note(self, pairs: Pairs) -> None:  # noqa: B027 (most have nothing to note)
+        """Take in what is the same in every resample, before the pairs are scored."""
+
+    def signature(self) -> dict[str, Any]:
+        """What else defines the numbers, for reports."""
+        return {}
+
+    def entries_of(self, pairs: Pairs, system: int) -> Entries:
+        """The entries, computed once for each pairs and system."""
+        if (self, system) not in pairs.memo:
+            pairs.memo[self, system] = self.entries(pairs, system)
+        found: Entries = pairs.memo[self, system]
+        return found
+
+
+class Table(Protocol):
+    """Counts of things that replies hold."""
+
+    def update(self, tokens: Tokens) -> None: ...
+    def counts(self) -> NDArray[np.int64]: ...
+
+
+class Occurrences(Totals):
+    """Metrics of how often things occur, whatever things they are: n-grams, or whole replies."""
+
+    resampling = "jackknife"
+
+    @abstractmethod
+    def table(self) -> Table:
+        """Counts for a stream of replies, without any yet."""
+
+    @abstractmethod
+    def things(self, pairs: Pairs) -> list[Tokens]:
+        """Ids of the things in the replies of each system, common to the systems."""
+
+    @abstractmethod
+    def score_counts(self, counts: NDArray[Any], multiplicity: NDArray[Any]) -> Mapping[str, Values]:
+        """Counts [F, B], and how many things each row stands for [F], -> key -> values [B]."""
+
+    def score(self, totals: NDArray[Any]) -> Mapping[str, Values]:
+        return self.score_counts(totals, np.ones(len(totals)))
+
+    def entries(self, pairs: Pairs, system: int) -> Entries:
+        if self not in pairs.memo:
+            pairs.memo[self] = self.things(pairs)
+        tokens: Tokens = pairs.memo[self][system]
+        return Entries(tokens.ids.astype(np.int64), tokens.owners(), np.ones(len(tokens.ids), dtype=np.int64))
+
+
+class MeanFraction(Totals):
+    """A mean over the pairs of fractions: a total for each denominator, so that sums are exact.
+
+    The first total is the number of pairs that the mean is over.
+    """
+
+    @abstractmethod
+    def fractions(self, pairs: Pairs, system: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Numerators and denominators, [N] each; a pair with the denominator -1 does not count."""
+
+    def entries(self, pairs: Pairs, system: int) -> Entries:
+        numerators, denominators = self.fractions(pairs, system)
+        counted = np.flatnonzero(denominators >= 0)
+        defined = np.flatnonzero(denominators > 0)
+        ones = np.ones(len(counted), dtype=np.int64)
+        return Entries.join(
+            [
+                Entries(np.zeros_like(counted), counted, ones),
+                Entries(denominators[defined], defined, numerators[defined]),
+            ]
+        )
+
+    def score(self, totals: NDArray[Any]) -> Mapping[str, Values]:
+        sums = (totals[1:] / np.arange(1, len(totals))[:, None]).sum(axis=0)
+        return {self.key: ratio(sums, totals[0])}
+
+
+class Stream:
+    """The totals of a system, summed up chunk by chunk."""
+
+    def __init__(self, totals: Totals) -> None:
+        self.totals = totals
+        self._sums: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        self._table = totals.table() if isinstance(totals, Occurrences) else None
+
+    def update(self, pairs: Pairs, system: int = 0) -> None:
+        """Add pairs."""
+        if self._table is not None:
+            self._table.update(pairs.words.hypotheses[system])
+            return
+        rows, _, amounts = self.totals.entries_of(pairs, system)
+        missing = 1 + int(rows.max(initial=0)) - len(self._sums)
+        if missing > 0:  # at least doubled, so that growing costs little on average
+            self._sums = np.pad(self._sums, (0, max(missing, len(self._sums))))
+        np.add.at(self._sums, rows, amounts)
+
+    def sums(self) -> NDArray[np.int64]:
+        """The totals, [F, 1]."""
+        size = self.totals.num_rows
+        size = max(len(self._sums), 1) if size is None else size
+        return np.pad(self._sums[:size], (0, max(size - len(self._sums), 0)))[:, None]
+
+    def scores(self) -> dict[str, float]:
+        """Key of each metric -> its score."""
+        if isinstance(self.totals, Occurrences) and self._table is not None:
+            # sorted, so that a sum does not depend on the order in which things were seen
+            values, multiplicity = np.unique(self._table.counts(), return_counts=True)
+            found = self.totals.score_counts(values[:, None], multiplicity)
+        else:
+            found = self.totals.score(self.sums())
+        return {key: float(values[0]) for key, values in found.items()}
+
+
+def score_stream(
+    totals: Totals, hypotheses: Iterable[Reply], *references: Iterable[Reply]
+) -> dict[str, float]:
+    """Key of each metric of the totals -> its score of replies and references.
+
+    Raises:
+        UserError: unequal lengths.
+    """
+    stream = Stream(totals)
+    for pairs in paired(hypotheses, *references, tokenise=totals.setting.tokenise):
+        totals.note(pairs)
+        stream.update(pairs)
+    return stream.scores()
 
 
 def ratio(numerator: NDArray[Any], denominator: NDArray[Any], factor: float = 100.0) -> Values:

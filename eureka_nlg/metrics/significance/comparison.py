@@ -12,21 +12,19 @@ from numpy.typing import NDArray
 from eureka_nlg import __version__
 from eureka_nlg.errors import UserError
 from eureka_nlg.metrics.classes.bands import WordBands
-from eureka_nlg.metrics.replies.catalogue import default_metrics, select_metrics
-from eureka_nlg.metrics.replies.f_score import Types, check_types
-from eureka_nlg.metrics.replies.ngrams import DiversityStatistics
-from eureka_nlg.metrics.replies.totals import Resampling
+from eureka_nlg.metrics.replies.catalogue import find_metric
+from eureka_nlg.metrics.replies.f_score import check_types
+from eureka_nlg.metrics.replies.scores import ScoredSystems
+from eureka_nlg.metrics.replies.totals import NgramCounts, Resampling, Setting, Types
 from eureka_nlg.metrics.significance.inference import Inference, p_value
-from eureka_nlg.metrics.significance.metrics import prepare
+from eureka_nlg.metrics.significance.matrices import Matrices
 from eureka_nlg.metrics.significance.resampling import RESAMPLERS
 from eureka_nlg.metrics.significance.results import Comparison, Difference, Estimate
-from eureka_nlg.metrics.significance.trials import observed, randomised, resampled
+from eureka_nlg.metrics.significance.trials import randomised, resampled
 from eureka_nlg.metrics.text.lines import Reply
-from eureka_nlg.metrics.text.pairs import Pairs
 
-__all__ = ["compare"]
+__all__ = ["check_options", "compare", "compare_scored"]
 
-_UNLIMITED = ("ead", "entropy", "mean_length")  # all other metrics end at 100
 _P_VALUE = "(count + 1) / (num_resamples + 1)"
 
 
@@ -45,7 +43,7 @@ def compare(
     vocabulary: Iterable[str] | None = None,
     lowercase: bool = False,
     bands: WordBands | None = None,
-    seen: DiversityStatistics | None = None,
+    seen: NgramCounts | None = None,
 ) -> Comparison:
     """Score systems on the same test set, with confidence intervals and tests of their differences.
 
@@ -75,46 +73,74 @@ def compare(
         UserError: systems of unequal lengths, fewer than two pairs, an unknown metric, system or option.
         MissingExtraError: a package that a metric needs is not installed.
     """
+    check_types(types, vocabulary)  # all before the work
+    check_options(num_resamples, confidence, resampling)
+    setting = Setting(lowercase, types, vocabulary, bands, seen)
+    return compare_scored(
+        ScoredSystems(systems, references, metrics, setting),
+        num_resamples=num_resamples,
+        seed=seed,
+        confidence=confidence,
+        baseline=baseline,
+        randomisation=randomisation,
+        resampling=resampling,
+    )
+
+
+def check_options(num_resamples: int, confidence: float, resampling: Resampling | None = None) -> None:
+    """Raise UserError where an option of :func:`compare` is invalid."""
     if num_resamples < 1:
         raise UserError(f"num_resamples is {num_resamples}, expected 1 or more")
     if not 0 < confidence < 100:
         raise UserError(f"confidence is {confidence}, expected a percentage between 0 and 100")
     if resampling is not None and resampling not in RESAMPLERS:
         raise UserError(f"resampling is {resampling!r}, expected one of: {', '.join(RESAMPLERS)}")
-    check_types(types, vocabulary)
-    pairs = Pairs(systems, references, lowercase)
+
+
+def compare_scored(
+    scored: ScoredSystems,
+    *,
+    num_resamples: int = 1000,
+    seed: int = 1,
+    confidence: float = 95,
+    baseline: str | None = None,
+    randomisation: bool = True,
+    resampling: Resampling | None = None,
+) -> Comparison:
+    """Like :func:`compare`, for systems that have been scored already."""
+    check_options(num_resamples, confidence, resampling)
+    names, scorer, num_pairs = scored.names, scored.scorer, len(scored.pairs)
     if baseline is None:
-        baseline = pairs.names[0]
-    elif baseline not in pairs.names:
-        raise UserError(f"there is no system {baseline!r}, expected one of: {', '.join(pairs.names)}")
-    known = (() if bands is None else bands.bands.names, None if seen is None else seen.n)
-    metrics = default_metrics(*known) if metrics is None else select_metrics(metrics, *known)
-    statistics, unavailable = prepare(pairs, metrics, types, vocabulary, bands, seen)
+        baseline = names[0]
+    elif baseline not in names:
+        raise UserError(f"there is no system {baseline!r}, expected one of: {', '.join(names)}")
+    if num_pairs < 2:
+        raise UserError(f"there are {num_pairs} pairs, expected 2 or more: one cannot be resampled")
+    matrices = {totals: Matrices(totals, scored.pairs) for totals in scorer.totals}
     seeds = dict(zip(("bootstrap", "jackknife", "swaps"), np.random.SeedSequence(seed).spawn(3)))
     samples: dict[str, NDArray[np.float64]] = {}
     methods: dict[str, Resampling] = {}
     for kind in RESAMPLERS:
-        chosen = [statistic for statistic in statistics if (resampling or statistic.resampling) == kind]
+        chosen = [one for totals, one in matrices.items() if (resampling or totals.resampling) == kind]
         if chosen:
-            found = resampled(chosen, kind, len(pairs), num_resamples, seeds[kind])
+            found = resampled(chosen, kind, num_pairs, num_resamples, seeds[kind])
             samples |= found
             methods |= dict.fromkeys(found, kind)
-    names = pairs.names
     first = names.index(baseline)
     others = [system for system in range(len(names)) if system != first]
     shuffled = {}
     if randomisation and others:
-        shuffled = randomised(statistics, first, len(pairs), num_resamples, seeds["swaps"])
+        shuffled = randomised(list(matrices.values()), first, num_pairs, num_resamples, seeds["swaps"])
 
     scores: dict[str, dict[str, Estimate]] = {}
     differences: dict[str, dict[str, Difference]] = {}
-    values = observed(statistics, len(pairs))
-    for metric in (metric for metric in metrics if metric not in unavailable):
-        value, sample = values[metric][:, 0], samples[metric]
-        infer = Inference(methods[metric], len(pairs), confidence)
-        most = math.inf if metric.startswith(_UNLIMITED) else 100.0
+    values = [found.scores for found in scored.scores().values()]
+    for metric in (key for key in scorer.keys if key not in scorer.unavailable):
+        value, sample = [found[metric] for found in values], samples[metric]
+        known = find_metric(metric)
+        infer = Inference(methods[metric], num_pairs, confidence)
         scores[metric] = {
-            name: infer.estimate(value[system], sample[system], 0.0, most)
+            name: infer.estimate(value[system], sample[system], 0.0, known.most if known else math.inf)
             for system, name in enumerate(names)
         }
         differences[metric] = {}
@@ -135,10 +161,10 @@ def compare(
         "p_randomisation": f"two-sided, replies swapped with probability 1/2, {_P_VALUE}"
         if shuffled
         else None,
-        "types": types,
-        "lowercase": lowercase,
-        "bands": None if bands is None else bands.bands.rule,
+        **{name: value for name, value in scored.signature.items() if name not in ("n", "metrics")},
         "eureka_nlg": __version__,
     }
     resampled_by = {metric: methods[metric] for metric in scores}
-    return Comparison(scores, differences, names, baseline, resampled_by, len(pairs), signature, unavailable)
+    return Comparison(
+        scores, differences, names, baseline, resampled_by, num_pairs, signature, scorer.unavailable
+    )

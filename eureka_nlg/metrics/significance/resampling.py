@@ -7,10 +7,14 @@ from collections.abc import Callable, Iterator
 from typing import get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
-from eureka_nlg.metrics.replies.totals import Resampling, Weights
+from eureka_nlg.metrics.replies.totals import Resampling
 
-__all__ = ["RESAMPLERS", "bootstrap", "jackknife", "spread", "swaps"]
+__all__ = ["RESAMPLERS", "Weights", "bootstrap", "jackknife", "spread", "swaps"]
+
+Weights = NDArray[np.int32]
+"""[N, B]: how often each of N pairs is taken in each of B resamples."""
 
 _DELETED = 0.1  # part of the pairs that a jackknife resample leaves out
 

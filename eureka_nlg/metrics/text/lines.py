@@ -34,31 +34,31 @@ def chunks(replies: Iterable[Reply], name: str = "hypotheses") -> Iterator[list[
 
 def paired_chunks(
     hypotheses: Iterable[Reply],
-    references: Iterable[Reply],
-    names: tuple[str, str] = ("hypotheses", "references"),
-) -> Iterator[tuple[list[Reply], list[Reply]]]:
+    *references: Iterable[Reply],
+    names: Sequence[str] = ("hypotheses", "references"),
+) -> Iterator[tuple[list[Reply], ...]]:
     """Cut replies and their references into equally long lists.
 
     Args:
         hypotheses: replies, also a stream of them.
-        references: as many references.
-        names: what messages call the two, for example the names of their files.
+        references: as many references, one or more sets of them.
+        names: names of all sides in error messages, for example those of their files.
 
     Raises:
-        UserError: the two are not equally long; the message names both lengths. Or one is a lone string.
+        UserError: two sides are not equally long; the message names both lengths. Or one is a lone string.
     """
-    left, right = chunks(hypotheses, names[0]), chunks(references, names[1])
+    streams = [chunks(side, name) for side, name in zip((hypotheses, *references), names)]
     num_pairs, nothing = 0, list[Reply]()
-    for left_chunk, right_chunk in zip_longest(left, right, fillvalue=nothing):
-        if len(left_chunk) != len(right_chunk):
-            num_left = num_pairs + len(left_chunk) + sum(map(len, left))
-            num_right = num_pairs + len(right_chunk) + sum(map(len, right))
+    for parts in zip_longest(*streams, fillvalue=nothing):
+        if len(set(map(len, parts))) > 1:
+            sizes = [num_pairs + len(part) + sum(map(len, rest)) for part, rest in zip(parts, streams)]
+            other = next(side for side, size in enumerate(sizes) if size != sizes[0])
             raise UserError(
-                f"{names[0]}: {num_left} replies, {names[1]}: {num_right} references: "
+                f"{names[0]}: {sizes[0]} replies, {names[other]}: {sizes[other]} references: "
                 "expected one reference per reply, in the same order"
             )
-        num_pairs += len(left_chunk)
-        yield left_chunk, right_chunk
+        num_pairs += len(parts[0])
+        yield parts
 
 
 def check_sequence(name: str, values: object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from eureka_nlg.errors import UserError
 from eureka_nlg.metrics.text.tokens import Tokens, ngrams
 
 __all__ = ["NgramTable"]
@@ -23,11 +24,16 @@ class NgramTable:
     Args:
         n: words per n-gram.
 
+    Raises:
+        UserError: n below 1.
+
     Attributes:
         total: n-grams counted, repetitions included.
     """
 
     def __init__(self, n: int) -> None:
+        if not isinstance(n, int) or n < 1:
+            raise UserError(f"n is {n!r}, expected the number of words in an n-gram, 1 or more")
         self.n = n
         self.total = 0
         self._bits = min(64 // n, 32)
@@ -59,32 +65,17 @@ class NgramTable:
         if self._num_pending >= max(_PENDING, len(self._keys) // 2):
             self._sort_in()
 
-    def add(self, grams: NDArray[np.int32], counts: NDArray[np.int64]) -> None:
-        """Count distinct n-grams [D, n] that occur ``counts`` [D] times."""
-        wide = self._is_wide(grams)
-        for gram, count in zip(_as_bytes(grams[wide]), counts[wide].tolist()):
-            self._wide[gram] = self._wide.get(gram, 0) + count
-        keys = self._pack(grams[~wide].T)
-        order = keys.argsort()
-        self._sort_in()
-        self._merge(keys[order], counts[~wide][order])
-        self.total += int(counts.sum())
-
     @property
     def distinct(self) -> int:
         """How many different n-grams there are."""
         self._sort_in()
         return len(self._keys) + len(self._wide)
 
-    def items(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """The distinct n-grams, [D, n] word ids, and how often each occurs, [D]."""
+    def counts(self) -> NDArray[np.int64]:
+        """How often each distinct n-gram occurs, [distinct]."""
         self._sort_in()
-        mask = np.uint64((1 << self._bits) - 1)
-        shifts = np.arange(self.n - 1, -1, -1, dtype=np.uint64) * np.uint64(self._bits)
-        packed = (self._keys[:, None] >> shifts & mask).astype(np.int32)
-        wide = np.frombuffer(b"".join(self._wide), dtype=np.int32).reshape(-1, self.n)
-        counts = np.fromiter(self._wide.values(), dtype=np.int64, count=len(self._wide))
-        return np.concatenate([packed, wide]), np.concatenate([self._counts, counts])
+        wide = np.fromiter(self._wide.values(), dtype=np.int64, count=len(self._wide))
+        return np.concatenate([self._counts, wide])
 
     def contains(self, grams: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Which of the n-grams [M, n] occur, [M]; an n-gram with an id below 0 does not."""
@@ -113,14 +104,11 @@ class NgramTable:
         self._pending, self._num_pending = [], 0
         keys.sort()
         first = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
-        self._merge(keys[first], np.diff(first, append=len(keys)))
-
-    def _merge(self, keys: NDArray[np.uint64], counts: NDArray[np.int64]) -> None:
-        """Add counts of distinct, rising keys."""
-        position, known = _find(self._keys, keys)
+        counts = np.diff(first, append=len(keys))
+        position, known = _find(self._keys, keys[first])
         self._counts[position[known]] += counts[known]
         new = ~known
-        self._keys = np.insert(self._keys, position[new], keys[new])
+        self._keys = np.insert(self._keys, position[new], keys[first][new])
         self._counts = np.insert(self._counts, position[new], counts[new])
 
 
@@ -135,6 +123,7 @@ def _find(
 
 
 def _as_bytes(grams: NDArray[np.int32]) -> list[bytes]:
-    """The ids of each n-gram as bytes: small, and nothing for the garbage collector to walk through."""
+    """The ids of each n-gram as bytes, which are small and not tracked by the garbage collector."""
     rows = np.ascontiguousarray(grams).view(np.dtype((np.void, grams.itemsize * grams.shape[1])))
-    return rows.ravel().tolist()
+    found: list[bytes] = rows.ravel().tolist()
+    return found

@@ -1,132 +1,118 @@
-"""The replies of all systems and their references as ids that the systems share."""
+"""Replies of one or more systems beside their references, tokenised once for all metrics."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eureka_nlg.errors import UserError
-from eureka_nlg.metrics.text.lines import Reply, as_text, check_sequence
-from eureka_nlg.metrics.text.tokens import Tokeniser, Tokens
+from eureka_nlg.metrics.text.lines import Reply, as_text, paired_chunks
+from eureka_nlg.metrics.text.tokens import Matches, Split, Tokeniser, Tokens, matches
 
-__all__ = ["Pairs", "longer"]
+__all__ = ["Pairs", "View", "paired"]
+
+
+class View:
+    """The pairs as tokens of one kind: words, say, or what ParlAI compares.
+
+    Attributes:
+        hypotheses: tokens of each system's replies.
+        references: tokens of each set of references, with the same ids.
+    """
+
+    def __init__(self, hypotheses: Sequence[Tokens], references: Sequence[Tokens]) -> None:
+        self.hypotheses, self.references = list(hypotheses), list(references)
+        self._matched: dict[int, tuple[Tokens, Matches]] = {}
+
+    def matched(self, system: int) -> tuple[Tokens, Matches]:
+        """The reference that each reply is compared with, and what the two have in common.
+
+        Of several references it is the one with the highest F1 of shared tokens, the first one of equals.
+        """
+        if system not in self._matched:
+            hypothesis = self.hypotheses[system]
+            found = [matches(hypothesis, reference) for reference in self.references]
+            if len(found) == 1:
+                self._matched[system] = self.references[0], found[0]
+            else:
+                best = np.argmax([f1(hypothesis, *both) for both in zip(self.references, found)], axis=0)
+                chosen = picked(self.references, best)
+                self._matched[system] = chosen, matches(hypothesis, chosen)
+        return self._matched[system]
 
 
 class Pairs:
-    """Replies of K systems to the same N contexts, with a reference each.
+    """N replies of one or more systems, and N references or several sets of them.
 
     Args:
-        systems: name -> N replies, strings (split on white space) or token sequences.
-        references: N references in the same order.
-        lowercase: lower the case of both first.
+        systems: replies of each system, strings or token sequences.
+        references: one set of references or more; none for metrics that do not look at them.
+        tokenise: makes words of them; its ``words`` may be those of earlier pairs.
 
     Attributes:
-        names: of the systems.
-        lowercase: whether the case was lowered.
-        texts, reference_texts: the replies as strings.
-        words: the ids of words.
-        tokens: of each system, then of the references.
-
-    Raises:
-        UserError: no system, another number of replies than of references, or fewer than two pairs.
+        words: the pairs as words.
+        memo: whatever else is worth being computed once.
     """
 
     def __init__(
-        self, systems: Mapping[str, Sequence[Reply]], references: Sequence[Reply], lowercase: bool = False
+        self,
+        systems: Sequence[Sequence[Reply]],
+        references: Sequence[Sequence[Reply]],
+        tokenise: Tokeniser | None = None,
     ) -> None:
-        if not systems:
-            raise UserError("there is no system to compare: give the replies of one or more")
-        check_sequence("references", references)
-        for name, replies in systems.items():
-            check_sequence(name, replies)
-            if len(replies) != len(references):
-                raise UserError(
-                    f"{name}: {len(replies)} replies for {len(references)} references: "
-                    "expected one reply per reference, in the same order"
-                )
-        if len(references) < 2:
-            raise UserError(f"there are {len(references)} pairs, expected 2 or more: one cannot be resampled")
-        self.names = tuple(systems)
-        self.lowercase = lowercase
-        tokenise = Tokeniser(lowercase)
-        self.words = tokenise.words
-        self.tokens = [tokenise(replies) for replies in (*systems.values(), references)]
-        *self.texts, self.reference_texts = (
-            [as_text(reply).lower() if lowercase else as_text(reply) for reply in replies]
-            for replies in (*systems.values(), references)
-        )
-        self._ngrams = {1: self.tokens}
+        tokenise = Tokeniser() if tokenise is None else tokenise
+        self._systems, self._references = systems, references
+        self._lowercase = tokenise.lowercase
+        self.words = View([tokenise(side) for side in systems], [tokenise(side) for side in references])
+        self.memo: dict[Hashable, Any] = {}
+        self._views: dict[Split, View] = {}
+        self._texts: tuple[list[list[str]], list[list[str]]] | None = None
 
     def __len__(self) -> int:
-        return len(self.reference_texts)
+        return len(self._systems[0])
 
     @property
-    def hypotheses(self) -> list[Tokens]:
-        """Words of the replies of each system."""
-        return self.tokens[:-1]
-
-    @property
-    def references(self) -> Tokens:
-        """Words of the references."""
-        return self.tokens[-1]
-
-    def add_words(self, words: Iterable[str]) -> NDArray[np.bool_]:
-        """Give ids to words that may occur nowhere; return which of all words they are, [number of words]."""
-        ids = self.words.encode(word.lower() if self.lowercase else word for word in words)
-        added = np.zeros(len(self.words), dtype=np.bool_)
-        added[ids] = True
-        return added
-
-    def ngrams(self, n: int) -> list[Tokens]:
-        """N-grams in place of words, of each system, then of the references; all share their ids."""
-        for size in range(2, n + 1):
-            if size not in self._ngrams:
-                self._ngrams[size] = longer(self._ngrams[size - 1], self.tokens, size)
-        return self._ngrams[n]
-
-    def whole_replies(self) -> list[Tokens]:
-        """Each reply of each system as one id: the same for the same words."""
-        ids: dict[bytes, int] = {}
-        ones = np.ones(len(self), dtype=np.int64)
-        return [
-            Tokens(
-                np.array(
-                    [ids.setdefault(words.tobytes(), len(ids)) for words in _split(tokens)], dtype=np.int32
-                ),
-                ones,
+    def texts(self) -> tuple[list[list[str]], list[list[str]]]:
+        """The replies of each system and each set of references as strings, in lower case if asked for."""
+        if self._texts is None:
+            lower = str.lower if self._lowercase else str
+            hypotheses, references = (
+                [[lower(as_text(reply)) for reply in side] for side in sides]
+                for sides in (self._systems, self._references)
             )
-            for tokens in self.hypotheses
-        ]
+            self._texts = hypotheses, references
+        return self._texts
+
+    def by(self, split: Split) -> View:
+        """The pairs as other tokens than words."""
+        if split not in self._views:
+            tokenise = Tokeniser(split=split)
+            self._views[split] = View(*([tokenise(side) for side in sides] for sides in self.texts))
+        return self._views[split]
 
 
-def longer(shorter: Sequence[Tokens], words: Sequence[Tokens], n: int) -> list[Tokens]:
-    """Ids of n-grams from those of (n-1)-grams and of words: equal ids for equal n-grams, in all texts.
-
-    Args:
-        shorter: (n-1)-grams of some texts.
-        words: words of the same texts.
-        n: at least 2.
-    """
-    lengths = [np.maximum(tokens.lengths - n + 1, 0) for tokens in words]
-    starts = [
-        tokens.ids[_positions(tokens) < np.repeat(tokens.lengths - 1, tokens.lengths)] for tokens in shorter
-    ]
-    ends = [tokens.ids[_positions(tokens) >= n - 1] for tokens in words]
-    base = 1 + max((int(tokens.ids.max(initial=0)) for tokens in words), default=0)
-    keys = np.concatenate([start.astype(np.int64) * base + end for start, end in zip(starts, ends)])
-    ids = np.unique(keys, return_inverse=True)[1].astype(np.int32)
-    sizes = np.cumsum([len(start) for start in starts])[:-1]
-    return [Tokens(part, length) for part, length in zip(np.split(ids, sizes), lengths)]
+def paired(
+    hypotheses: Iterable[Reply],
+    *references: Iterable[Reply],
+    tokenise: Tokeniser,
+    names: Sequence[str] = ("hypotheses", "references"),
+) -> Iterator[Pairs]:
+    """Chunks of the pairs of one system, whose words share their ids; see :func:`paired_chunks`."""
+    for replies, *wanted in paired_chunks(hypotheses, *references, names=names):
+        yield Pairs([replies], wanted, tokenise)
 
 
-def _split(tokens: Tokens) -> list[NDArray[np.int32]]:
-    """The ids of each reply."""
-    return np.split(tokens.ids, np.cumsum(tokens.lengths)[:-1])
+def f1(hypotheses: Tokens, references: Tokens, found: Matches) -> NDArray[np.float64]:
+    """F1 of the shared tokens of each pair, [N]; 0 without tokens."""
+    sizes = hypotheses.lengths + references.lengths
+    return np.asarray(2 * found.by_pair(len(sizes)) / np.maximum(sizes, 1))
 
 
-def _positions(tokens: Tokens) -> NDArray[np.int64]:
-    """Position of each entry within its reply."""
-    first = np.cumsum(tokens.lengths) - tokens.lengths
-    return np.arange(len(tokens.ids)) - np.repeat(first, tokens.lengths)
+def picked(references: Sequence[Tokens], choice: NDArray[np.int64]) -> Tokens:
+    """One of the references of each pair; ``choice`` [N] says which."""
+    texts = [reference.each() for reference in references]
+    ids = [texts[side][pair] for pair, side in enumerate(choice.tolist())]
+    lengths = np.array([len(words) for words in ids], dtype=np.int64)
+    return Tokens(np.concatenate([np.zeros(0, dtype=np.int32), *ids]), lengths)

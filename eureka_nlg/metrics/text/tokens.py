@@ -1,11 +1,12 @@
 """Replies as arrays of word ids, and what the metrics count in them: shared words and n-grams.
 
-Python touches each word once, to look up its id; all counting is done by numpy on integers.
+Python touches each word once, to look up its id; numpy counts on integers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,21 @@ from numpy.typing import NDArray
 
 from eureka_nlg.metrics.text.lines import Reply
 
-__all__ = ["Matches", "Tokeniser", "Tokens", "Words", "matches", "ngrams"]
+__all__ = [
+    "Matches",
+    "PerWord",
+    "Split",
+    "Tokeniser",
+    "Tokens",
+    "Words",
+    "matches",
+    "ngram_ids",
+    "ngrams",
+    "overlaps",
+]
+
+Split = Callable[[str], Iterable[str]]
+"""From a text to its tokens."""
 
 
 class Words(dict[str, int]):
@@ -27,10 +42,25 @@ class Words(dict[str, int]):
         """Ids of the words, [number of words]."""
         return np.fromiter(map(self.__getitem__, words), dtype=np.int32)
 
-    def union(self, other: Words) -> tuple[Words, NDArray[np.int32]]:
-        """All words of both, with the ids of ``self`` kept, and the new id of each word of ``other``."""
-        words = Words(self)
-        return words, words.encode(other)
+
+class PerWord:
+    """A number for each word of a vocabulary that grows, computed once for each word.
+
+    Args:
+        words: the vocabulary.
+        number: from a word to its number, a small integer.
+    """
+
+    def __init__(self, words: Words, number: Callable[[str], int]) -> None:
+        self._words, self._number = words, number
+        self._numbers: NDArray[np.int32] = np.zeros(0, dtype=np.int32)
+
+    def __call__(self) -> NDArray[np.int32]:
+        """The numbers, [number of words] in the order of the ids."""
+        if len(self._numbers) < len(self._words):
+            new = map(self._number, islice(self._words, len(self._numbers), None))
+            self._numbers = np.concatenate([self._numbers, np.fromiter(new, dtype=np.int32)])
+        return self._numbers
 
 
 class Tokens(NamedTuple):
@@ -48,18 +78,24 @@ class Tokens(NamedTuple):
         """Index of the reply that each word belongs to."""
         return np.repeat(np.arange(len(self.lengths)), self.lengths)
 
+    def each(self) -> list[NDArray[np.int32]]:
+        """The ids of each reply."""
+        return np.split(self.ids, np.cumsum(self.lengths)[:-1]) if len(self.lengths) else []
+
 
 class Tokeniser:
-    """Replies -> :class:`Tokens`. Strings are split on white space, token sequences are taken as they are.
+    """Replies -> :class:`Tokens`. Strings are split, token sequences are taken as they are.
 
     Args:
         lowercase: lower the case first.
         words: numbers the words; what is counted in the same ``words`` can be compared.
+        split: from a string to its tokens; at white space by default.
     """
 
-    def __init__(self, lowercase: bool = False, words: Words | None = None) -> None:
+    def __init__(self, lowercase: bool = False, words: Words | None = None, split: Split = str.split) -> None:
         self.lowercase = lowercase
         self.words = Words() if words is None else words
+        self.split = split
 
     def __call__(self, replies: Iterable[Reply]) -> Tokens:
         flat: list[str] = []
@@ -67,9 +103,9 @@ class Tokeniser:
         for reply in replies:
             if self.lowercase:
                 reply = reply.lower() if isinstance(reply, str) else [token.lower() for token in reply]
-            tokens = reply.split() if isinstance(reply, str) else reply
-            flat += tokens
-            lengths.append(len(tokens))
+            before = len(flat)
+            flat += self.split(reply) if isinstance(reply, str) else reply
+            lengths.append(len(flat) - before)
         return Tokens(self.words.encode(flat), np.array(lengths, dtype=np.int64))
 
 
@@ -85,6 +121,11 @@ class Matches(NamedTuple):
     pairs: NDArray[np.int64]
     ids: NDArray[np.int64]
     counts: NDArray[np.int64]
+
+    def by_pair(self, num_pairs: int) -> NDArray[np.int64]:
+        """Shared words of each pair, [N]."""
+        # the counts are small whole numbers: exact in floating point
+        return np.bincount(self.pairs, self.counts, minlength=num_pairs).astype(np.int64)
 
 
 def matches(hypotheses: Tokens, references: Tokens) -> Matches:
@@ -114,3 +155,54 @@ def ngrams(tokens: Tokens, n: int) -> NDArray[np.int32]:
     owners = tokens.owners()
     within = owners[: len(owners) - n + 1] == owners[n - 1 :]
     return np.lib.stride_tricks.sliding_window_view(tokens.ids, n)[within]
+
+
+def ngram_ids(sides: Sequence[Tokens], orders: int, apart: bool = False) -> Iterator[list[Tokens]]:
+    """N-grams of each length from 1 to ``orders`` in place of words, with the same id for the same n-gram.
+
+    Args:
+        sides: tokens of some texts, with common ids.
+        orders: the longest n-grams.
+        apart: whether n-grams of the first replies of all sides differ from those of the second, and so on.
+
+    Yields:
+        The n-grams of each side, none of which crosses from one reply into the next.
+    """
+    lengths = np.concatenate([side.lengths for side in sides])
+    words = np.concatenate([side.ids for side in sides]).astype(np.int64)
+    if apart:
+        owners = np.concatenate([side.owners() for side in sides])
+        words = _ranks(owners * (1 + words.max(initial=0)) + words)
+    remaining = np.repeat(lengths.cumsum(), lengths) - np.arange(len(words))  # words from here to the end
+    borders = np.cumsum([len(side.ids) for side in sides])[:-1]
+    base, grams = 1 + words.max(initial=0), words.copy()
+    for order in range(1, orders + 1):
+        starts = np.flatnonzero(remaining >= order)
+        if order > 1:
+            # the n-gram one shorter that starts here, and one more word; ranks keep the product small
+            grams[starts] = _ranks(grams[starts] * base + words[starts + order - 1])
+        parts = np.split(grams[starts].astype(np.int32), np.searchsorted(starts, borders))
+        yield [Tokens(part, np.maximum(side.lengths - order + 1, 0)) for part, side in zip(parts, sides)]
+
+
+def overlaps(sides: Sequence[Tokens], orders: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """How often each n-gram of a pair occurs on each side of it.
+
+    Args:
+        sides: tokens of N texts each, with common ids: hypotheses and references, say.
+        orders: the longest n-grams.
+
+    Yields:
+        For each length from 1 to ``orders``, where G n-grams occur (the same words in two pairs are two): the
+        pair of each, [G], and its count on each side, [number of sides, G].
+    """
+    for grams in ngram_ids(sides, orders, apart=True):
+        size = 1 + max(int(side.ids.max(initial=-1)) for side in grams)
+        pairs = np.zeros(size, dtype=np.int64)
+        for side in grams:
+            pairs[side.ids] = side.owners()
+        yield pairs, np.stack([np.bincount(side.ids, minlength=size) for side in grams])
+
+
+def _ranks(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.unique(values, return_inverse=True)[1]

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import pickle
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from metric_cases import check_metric
 from nltk.util import ngrams as nltk_ngrams
 
 from eureka_nlg.errors import UserError
-from eureka_nlg.metrics import ReplyDiversityStatistics, reply_diversity
-from eureka_nlg.metrics.text.tokens import Tokeniser
+from eureka_nlg.metrics import reply_diversity
 
 REPLIES = st.lists(st.lists(st.sampled_from("abc"), max_size=9), max_size=12)
 
@@ -36,28 +35,18 @@ def test_hand_worked(replies: list[str], n: int, expected: float) -> None:
     assert reply_diversity(replies, n) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_what_all_metrics_do(n: int) -> None:
+    check_metric(f"reply_diversity_{n}", lambda replies, _: by_nltk([text.split() for text in replies], n))
+
+
 @settings(deadline=None)
 @given(replies=REPLIES, n=st.integers(1, 5))
 def test_agrees_with_nltk(replies: list[list[str]], n: int) -> None:
     assert reply_diversity(replies, n) == pytest.approx(by_nltk(replies, n))
 
 
-@settings(deadline=None)
-@given(replies=REPLIES, cut=st.integers(0, 12), n=st.integers(1, 4))
-def test_shards_add_up_exactly(replies: list[list[str]], cut: int, n: int) -> None:
-    shards = [
-        pickle.loads(pickle.dumps(ReplyDiversityStatistics(n).update(Tokeniser()(part))))
-        for part in (replies[cut:], replies[:cut])
-    ]
-    assert sum(shards, ReplyDiversityStatistics(n)).compute() == reply_diversity(replies, n)
-
-
 @pytest.mark.parametrize("n", [0, -1, 2.0])
 def test_bad_n(n: Any) -> None:
     with pytest.raises(UserError, match=f"n is {n}"):
         reply_diversity(["a"], n)
-
-
-def test_different_n_do_not_add_up() -> None:
-    with pytest.raises(UserError, match="1-grams and of 2-grams"):
-        ReplyDiversityStatistics(1) + ReplyDiversityStatistics(2)

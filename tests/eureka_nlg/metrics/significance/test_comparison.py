@@ -16,8 +16,9 @@ from sacrebleu.significance import PairedTest
 
 from eureka_nlg.errors import UserError
 from eureka_nlg.metrics.replies.f_score import f_scores
-from eureka_nlg.metrics.replies.ngrams import DiversityStatistics, ngram_diversity
+from eureka_nlg.metrics.replies.ngrams import ngram_diversity
 from eureka_nlg.metrics.replies.parlai_f1 import parlai_f1
+from eureka_nlg.metrics.replies.totals import NgramCounts
 from eureka_nlg.metrics.significance import compare, holm, trials
 from eureka_nlg.metrics.significance.resampling import bootstrap, jackknife, spread, swaps
 
@@ -265,7 +266,7 @@ def test_to_dict_is_json_and_says_what_defines_it() -> None:
         ({"metrics": ["rouge"]}, "no metric 'rouge'"),
         ({"metrics": ["macro_f_tail"]}, "needs training counts"),
         ({"metrics": ["novelty_4"]}, "needs the training targets"),
-        ({"metrics": ["novelty_4"], "seen": DiversityStatistics(2)}, "2-grams"),
+        ({"metrics": ["novelty_4"], "seen": NgramCounts(2)}, "2-grams"),
         ({"num_resamples": 0}, "num_resamples is 0"),
         ({"confidence": 100}, "confidence is 100"),
         ({"resampling": "jack"}, "resampling is 'jack'"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eureka_nlg.metrics.text.tokens import Tokeniser, Words, matches, ngrams
+from eureka_nlg.metrics.text.tokens import Tokeniser, matches, ngram_ids, ngrams, overlaps
 
 
 def test_tokens() -> None:
@@ -45,9 +45,28 @@ def test_ngrams_stay_within_a_reply() -> None:
     assert ngrams(tokens, 7).shape == (0, 7)
 
 
-def test_union_keeps_the_ids_of_the_first() -> None:
-    first, second = Words(a=0, b=1), Words(c=0, b=1)
-    words, new_ids = first.union(second)
-    assert words == {"a": 0, "b": 1, "c": 2}
-    assert new_ids.tolist() == [2, 1]
-    assert first == {"a": 0, "b": 1}
+def test_ids_of_ngrams_are_common_to_the_sides() -> None:
+    tokenise = Tokeniser()
+    sides = [tokenise(["a b a b", "", "b a"]), tokenise(["a b", "c", "a b c"])]
+    words, pairs = ngram_ids(sides, 2)
+    assert [side.lengths.tolist() for side in pairs] == [[3, 0, 1], [1, 0, 2]]
+    (ab, ba, again, last), (first, other, bc) = (side.ids.tolist() for side in pairs)
+    assert ab == again == first == other
+    assert ba == last
+    assert len({ab, ba, bc}) == 3
+    assert [side.ids.tolist() for side in words] == [side.ids.tolist() for side in sides]
+
+
+def test_overlaps_keep_pairs_apart() -> None:
+    tokenise = Tokeniser()
+    sides = [tokenise(["a a b", "a b", ""]), tokenise(["a b b", "b a", "a"])]
+    (owners, counts), (owners_of_two, counts_of_two) = overlaps(sides, 2)
+    assert sorted(zip(owners.tolist(), *counts.tolist())) == [
+        (0, 1, 2),
+        (0, 2, 1),
+        (1, 1, 1),
+        (1, 1, 1),
+        (2, 0, 1),
+    ]
+    found = sorted(zip(owners_of_two.tolist(), *counts_of_two.tolist()))
+    assert found == [(0, 0, 1), (0, 1, 0), (0, 1, 1), (1, 0, 1), (1, 1, 0)]

@@ -1,0 +1,89 @@
+"""METEOR by nltk: words that match as they are, by their stem, or as synonyms in WordNet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eureka_nlg.errors import UserError, require
+from eureka_nlg.metrics.replies.totals import (
+    Entries,
+    Metric,
+    Setting,
+    Totals,
+    Values,
+    by_pair,
+    ratio,
+    score_stream,
+)
+from eureka_nlg.metrics.text.lines import Reply
+from eureka_nlg.metrics.text.pairs import Pairs
+
+__all__ = ["Meteor", "meteor"]
+
+_BITS = 26  # of each of the two whole numbers that a score is kept as
+
+
+class Meteor(Totals):
+    """``meteor``: the mean score of a pair, to 52 binary digits.
+
+    Raises:
+        UserError: nltk's WordNet data is not installed.
+    """
+
+    num_rows = 3
+
+    def __init__(self, metrics: Sequence[Metric], setting: Setting) -> None:
+        super().__init__(metrics, setting)
+        self._score = pair_scorer()
+
+    def entries(self, pairs: Pairs, system: int) -> Entries:
+        hypotheses, references = pairs.texts[0][system], zip(*pairs.texts[1])
+        scores = [
+            max(self._score(text, one) for one in wanted) for text, wanted in zip(hypotheses, references)
+        ]
+        whole = np.rint(np.array(scores) * 2.0 ** (2 * _BITS)).astype(np.int64)
+        return by_pair(np.ones_like(whole), whole >> _BITS, whole & ((1 << _BITS) - 1))
+
+    def score(self, totals: NDArray[Any]) -> Mapping[str, Values]:
+        return {self.key: ratio(totals[1] + totals[2] * 2.0**-_BITS, totals[0], 100 * 2.0**-_BITS)}
+
+    def signature(self) -> dict[str, Any]:
+        settings = "mean, white space tokens in lower case, alpha 0.9, beta 3, gamma 0.5"
+        return {"meteor": f"{settings}|nltk {version('nltk')}"}
+
+
+def pair_scorer() -> Callable[[str, str], float]:
+    """A function from hypothesis and reference to their score, from 0 to 1."""
+    wordnet = require("nltk.corpus", extra="metrics").wordnet
+    score = require("nltk.translate.meteor_score", extra="metrics").single_meteor_score
+    try:
+        wordnet.synsets("word")
+    except LookupError:
+        raise UserError(
+            "METEOR needs the WordNet data of nltk, which is not installed: python -m nltk.downloader wordnet"
+        ) from None
+    return lambda hypothesis, reference: score(reference.split(), hypothesis.split(), wordnet=wordnet)
+
+
+def meteor(hypotheses: Sequence[Reply], references: Sequence[Reply]) -> float:
+    """Mean METEOR by nltk: unigrams that match as they are, by their stem, or as synonyms in WordNet.
+
+    White space tokens in lower case, nltk's default weights (Lavie and Agarwal 2007).
+
+    Args:
+        hypotheses: N replies, strings or token sequences (joined by spaces first).
+        references: N references in the same order.
+
+    Returns:
+        A percentage from 0 to 100; 0 without pairs.
+
+    Raises:
+        UserError: unequal lengths, or nltk's WordNet data is not installed.
+        MissingExtraError: nltk is not installed.
+    """
+    return score_stream(Meteor([Metric("meteor")], Setting()), hypotheses, references)["meteor"]

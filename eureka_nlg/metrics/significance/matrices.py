@@ -1,0 +1,85 @@
+"""The totals of metrics as matrices, so that one product evaluates a block of resamples.
+
+A resample takes pair i w[i] times, and totals are linear in w: n-gram diversity, say, counts the n-grams
+whose total is above zero. Pairs whose replies two systems have swapped are no other case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eureka_nlg.errors import require
+from eureka_nlg.metrics.replies.totals import Occurrences, Totals, Values
+from eureka_nlg.metrics.significance.resampling import Weights
+from eureka_nlg.metrics.text.pairs import Pairs
+
+__all__ = ["Matrices"]
+
+
+class Matrices:
+    """What each pair of each system adds to the totals of some metrics.
+
+    An n-gram that occurs in one reply of one system only has the same total as the others that do so equally
+    often: things with the same counts in the same replies share a row.
+
+    Args:
+        totals: of the metrics.
+        pairs: all pairs of K systems.
+
+    Attributes:
+        size: F, the number of totals.
+    """
+
+    def __init__(self, totals: Totals, pairs: Pairs) -> None:
+        sparse = require("scipy.sparse", extra="metrics")
+        num_pairs, num_systems = len(pairs), len(pairs.words.hypotheses)
+        entries = [totals.entries_of(pairs, system) for system in range(num_systems)]
+        rows = np.concatenate([found.rows for found in entries])
+        columns = np.concatenate([found.pairs + num_pairs * system for system, found in enumerate(entries)])
+        amounts = np.concatenate([found.amounts for found in entries])
+        size = 1 + int(rows.max(initial=0)) if totals.num_rows is None else totals.num_rows
+        self._multiplicity = None
+        if isinstance(totals, Occurrences):
+            rows, columns, amounts, self._multiplicity = _merged(rows, columns, num_systems * num_pairs)
+            size = len(self._multiplicity)
+        most = int(amounts.max(initial=0)) * num_pairs
+        matrix = sparse.csc_matrix(
+            (amounts.astype(np.int32 if most < 2**24 else np.int64), (rows, columns)),
+            shape=(size, num_systems * num_pairs),
+        )
+        self._totals, self.size, self.num_systems = totals, size, num_systems
+        self._systems = [
+            matrix[:, system * num_pairs : (system + 1) * num_pairs].tocsr() for system in range(num_systems)
+        ]
+
+    def totals(self, system: int, weights: Weights) -> NDArray[Any]:
+        """Totals [F, B] of the system's pairs, taken as often as ``weights`` [N, B] say."""
+        return np.asarray(self._systems[system] @ weights)
+
+    def score(self, totals: NDArray[Any]) -> Mapping[str, Values]:
+        """Totals [F, B] -> key of each metric -> its values [B]."""
+        if isinstance(self._totals, Occurrences) and self._multiplicity is not None:
+            return self._totals.score_counts(totals, self._multiplicity)
+        return self._totals.score(totals)
+
+
+def _merged(
+    things: NDArray[np.int64], replies: NDArray[np.int64], num_replies: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Rows, replies and counts of things, those in one reply taken together; things of each row."""
+    keys, counts = np.unique(things * num_replies + replies, return_counts=True)
+    things, replies = np.divmod(keys, num_replies)
+    alone = np.bincount(things)[things] == 1 if len(things) else np.zeros(0, dtype=bool)
+    shared, rows = np.unique(things[~alone], return_inverse=True)
+    base = 1 + int(counts.max(initial=0))
+    lonely, multiplicity = np.unique(replies[alone] * base + counts[alone], return_counts=True)
+    return (
+        np.concatenate([rows, len(shared) + np.arange(len(lonely))]),
+        np.concatenate([replies[~alone], lonely // base]),
+        np.concatenate([counts[~alone], lonely % base]),
+        np.concatenate([np.ones(len(shared), dtype=np.int64), multiplicity]),
+    )
