@@ -14,7 +14,7 @@ help:  ## list the targets
 install: $(INSTALLED)  ## install everything into .venv (first time: some minutes)
 
 demo: $(INSTALLED)  ## train cross-entropy and Eureka on the bundled corpus, print scores and replies
-	@$(BIN)/python scripts/demo.py $(ARGS)
+	@$(BIN)/eureka demo $(ARGS)
 
 test: $(INSTALLED)  ## run the tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
@@ -34,8 +34,8 @@ lock: $(INSTALLED)  ## lock what setup.cfg asks for, keep what is locked (ARGS=-
 	$(LOCK) requirements/uv.in --output-file requirements/uv.txt
 	$(LOCK) setup.cfg --extra dev --excludes requirements/excludes.txt --output-file requirements/lock.txt
 
-clean:  ## remove the environment and what demo made
-	rm -rf $(VENV) runs/demo data-bin/demo
+clean:  ## remove the environment and what the demo made
+	rm -rf $(VENV) runs/demo
 
 $(INSTALLED): requirements/lock.txt requirements/uv.txt setup.cfg pyproject.toml scripts/install.sh
 	@sh scripts/install.sh "$(PYTHON)" "$(VENV)"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from eureka_nlg.bundled import find_bundled
 from eureka_nlg.errors import UserError, require
 
 __all__ = ["Given", "read_options"]
@@ -35,8 +36,9 @@ def read_options(
     """Read options: the file's ``base`` first, then the file, then the overrides.
 
     Args:
-        path: YAML file, a mapping; nested ones become dotted keys. Dashes in keys become underscores. Its key
-            ``base`` names another file, relative to it, that it builds on.
+        path: YAML file, or one that comes with the package if it is not there. A mapping; nested ones become
+            dotted keys, dashes in keys underscores. Its key ``base`` names another file, relative to it, that
+            it builds on.
         overrides: ``key=value``; the value is YAML, or text where it is none.
         extra: that brings PyYAML.
         examples, override_example: a folder of such files and an override, for messages.
@@ -45,7 +47,7 @@ def read_options(
         UserError: no such file, not YAML, no mapping, a key given twice, a bad override; with file and line.
     """
     yaml = require("yaml", extra=extra)
-    values = _read(yaml, Path(path), (), examples)
+    values = _read(yaml, find_bundled(path), (), examples)
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator or not key:

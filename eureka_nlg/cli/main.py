@@ -27,6 +27,8 @@ COMMANDS = {
     "analyse": ("analyse", "likelihood of the right word by its frequency in training"),
     "report": ("report", "one HTML page about one or more runs"),
     "vision": ("vision", "long-tailed images: train, evaluate, sweep over seeds"),
+    "demo": ("demo", "cross-entropy and Eureka on the bundled corpus, in four minutes"),
+    "configs": ("configs", "list the configs that come with the package, or copy them"),
     "plugin-dir": ("plugin_dir", "print the folder to give to fairseq's --user-dir"),
 }
 

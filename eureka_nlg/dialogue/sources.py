@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from eureka_nlg.bundled import find_bundled
 from eureka_nlg.dialogue.convai2 import fetch_convai2
 from eureka_nlg.dialogue.formats import FILE_FORMATS, FORMATS, HUB, detect_format
 from eureka_nlg.errors import UserError
@@ -63,7 +64,7 @@ def find_sources(
         raise UserError(f"--format {format}: expected one of {', '.join(FILE_FORMATS)}")
     found: dict[str, list[Source]] = {}
     for source in sources:
-        for split, parts in _by_name(str(source), format, cache_dir).items():
+        for split, parts in _by_name(str(find_bundled(source)), format, cache_dir).items():
             found.setdefault(split, []).extend(parts)
     for split, files in (explicit or {}).items():
         if files and split in found:

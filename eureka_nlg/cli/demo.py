@@ -1,0 +1,161 @@
+"""Train cross-entropy and Eureka on the bundled corpus, and show scores and replies side by side.
+
+    eureka demo
+
+About four minutes on two cores. Finished steps are kept and not done again; --fresh starts over.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import shutil
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+from eureka_nlg.bundled import find_bundled
+from eureka_nlg.errors import UserError, require
+from eureka_nlg.files import write_json
+
+__all__ = ["add_arguments", "run"]
+
+_NUM_CONTEXTS = 4
+_SECONDS_BETWEEN_LINES = 20  # where the output is no terminal
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("runs/demo"),
+        metavar="DIR",
+        help="folder of everything (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--epochs",
+        type=int,
+        metavar="N",
+        help="of each training; Eureka's bonus begins at the same share (default: 7)",
+    )
+    parser.add_argument("--fresh", action="store_true", help="throw away what an earlier demo made in --out")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prepare, train, decode, score, show."""
+    for package, extra in (("fairseq", "fairseq"), ("datasets", "data"), ("tabulate", "metrics")):
+        if importlib.util.find_spec(package) is None:  # importing fairseq turns logging on
+            require(package, extra=extra)
+    from eureka_nlg.dialogue.demo import CORPUS, SYSTEMS, Demo
+
+    if args.epochs is not None and args.epochs < 1:
+        raise UserError(f"--epochs {args.epochs}: expected 1 or more")
+    demo = Demo(args.out, args.epochs)
+    if args.fresh:
+        for folder in (demo.data, *map(demo.run_folder, SYSTEMS)):
+            shutil.rmtree(folder, ignore_errors=True)
+    start = time.monotonic()
+    if not (demo.data / "manifest.json").exists():
+        _say("prepare", f"{CORPUS}: dialogues to fairseq's binary format")
+        _prepare(find_bundled(CORPUS), demo.data)
+    names = demo.unfinished()
+    if names:
+        _say("train", "both losses at the same time, one core each; three minutes where two cores are free")
+        for name in names:
+            print(f"  eureka train {' '.join([demo.config(name), *demo.overrides(name)])}", flush=True)
+        line = _ProgressLine()
+        demo.train(names, line.update)
+        line.end()
+        _say("decode", "the replies to the test contexts, greedily, and the perplexity of the references")
+        for name in names:
+            demo.decode(name)
+    _show(demo, time.monotonic() - start)
+    return 0
+
+
+def _prepare(corpus: Path, out: Path) -> None:
+    from eureka_nlg.cli import prepare
+
+    parser = argparse.ArgumentParser()
+    prepare.add_arguments(parser)
+    prepare.run(parser.parse_args([str(corpus), "--out", str(out), "--history-turns", "1"]))
+
+
+def _say(step: str, text: str) -> None:
+    print(f"\n== {step}: {text}", flush=True)
+
+
+class _ProgressLine:
+    """How far the trainings are: one line that is written over on a terminal, elsewhere one now and then."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+        self._last = self._start
+        self._terminal = sys.stderr.isatty()
+
+    def update(self, done: dict[str, float], total: float) -> None:
+        """Epochs that each system has done, and of how many."""
+        now = time.monotonic()
+        if not self._terminal and now - self._last < _SECONDS_BETWEEN_LINES:
+            return
+        self._last = now
+        passed = now - self._start
+        epochs = ", ".join(f"{name} epoch {epoch:.1f}" for name, epoch in done.items())
+        slowest = min(done.values())
+        left = f", about {passed * (total - slowest) / slowest:.0f} s left" if slowest > 0.3 else ""
+        text = f"  {epochs} of {total:.0f}, {passed:.0f} s{left}"
+        print(
+            f"\r{text:<79}" if self._terminal else text,
+            end="" if self._terminal else "\n",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    def end(self) -> None:
+        """Leave the line as it is."""
+        if self._terminal:
+            print(file=sys.stderr)
+
+
+def _show(demo: object, seconds: float) -> None:
+    """Print the scores, some replies, and where everything is."""
+    from eureka_nlg.dialogue.demo import SYSTEMS, Demo
+    from eureka_nlg.metrics import score_replies, score_table
+
+    assert isinstance(demo, Demo)
+    references = _lines(demo.data / "references/test.txt")
+    contexts = _lines(demo.data / "contexts/test.txt")
+    replies = {name: _lines(demo.replies(name)) for name in SYSTEMS}
+    scores = {
+        name: {**score_replies(replies[name], references).scores, "ppl": demo.perplexity(name)}
+        for name in SYSTEMS
+    }
+    write_json(demo.folder / "scores.json", scores)
+
+    _say("scores", f"{len(references)} test replies")
+    print(score_table(scores, ["macro_f", "micro_f", "diversity_4", "ppl"]))
+    _say(
+        "replies", f"the context with the longest reference in each of {_NUM_CONTEXTS} parts of the test set"
+    )
+    part = len(references) // _NUM_CONTEXTS
+    for first in range(0, _NUM_CONTEXTS * part, part):
+        index = max(range(first, first + part), key=lambda number: len(references[number].split()))
+        print(_wrapped("context", contexts[index]))
+        for name in SYSTEMS:
+            print(_wrapped(name, replies[name][index]))
+        print(_wrapped("reference", references[index]) + "\n")
+    runs = " ".join(str(demo.run_folder(name)) for name in SYSTEMS)
+    print(f"{seconds:.0f} seconds; models, logs, replies, data and scores are in {demo.folder}.")
+    print("One seed on a made-up corpus: the scores show that everything works, not which loss is better.")
+    print(f"Next, both runs on one page: eureka report {runs} --out {demo.folder / 'report.html'}")
+
+
+def _wrapped(label: str, text: str) -> str:
+    indent = " " * 11
+    return textwrap.fill(text, 100, initial_indent=f"{label:>9}  ", subsequent_indent=indent)
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").split("\n")[:-1]

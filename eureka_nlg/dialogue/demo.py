@@ -1,0 +1,169 @@
+"""Cross-entropy and Eureka on the bundled corpus, side by side: the work of ``eureka demo``.
+
+The models are trained by ``eureka train`` with the configs of ``configs/dialogue/sample``, as a user would.
+Steps that are finished are kept and not done again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eureka_nlg.bundled import find_bundled
+from eureka_nlg.dialogue.generation import Run, generate
+from eureka_nlg.dialogue.likelihoods import reference_perplexity
+from eureka_nlg.dialogue.training import fairseq_arguments, read_config
+from eureka_nlg.errors import UserError
+from eureka_nlg.files import write_json, write_lines
+
+__all__ = ["CORPUS", "SYSTEMS", "Demo", "Progress"]
+
+CORPUS = "data/sample"
+SYSTEMS = {"CE": "ce", "Eureka": "el"}  # name in the tables -> config, and folder of the run
+
+Progress = Callable[[dict[str, float], float], None]  # epochs done by each system, and of how many
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A demo in a folder of its own.
+
+    Attributes:
+        folder: for the data, the runs and the scores.
+        epochs: of each training; None for those of the configs. The bonus begins at the same share of them.
+    """
+
+    folder: Path
+    epochs: int | None = None
+
+    @property
+    def data(self) -> Path:
+        """The data folder that `eureka prepare` makes of the corpus."""
+        return self.folder / "data"
+
+    def run_folder(self, name: str) -> Path:
+        """Of a system."""
+        return self.folder / SYSTEMS[name]
+
+    def config(self, name: str) -> str:
+        """Of a system, as it can be typed in any folder."""
+        return f"configs/dialogue/sample/{SYSTEMS[name]}.yaml"
+
+    def overrides(self, name: str) -> list[str]:
+        """What stands behind the config on the command line."""
+        overrides = [f"data={self.data}", f"save_dir={self.run_folder(name)}"]
+        if self.epochs is not None:
+            config = read_config(self.config(name))
+            overrides.append(f"max_epoch={self.epochs}")
+            if "encouragement_start_epoch" in config:
+                share = config["encouragement_start_epoch"] / config["max_epoch"]
+                overrides.append(f"encouragement_start_epoch={math.ceil(share * self.epochs)}")
+        return overrides
+
+    def unfinished(self) -> list[str]:
+        """The systems that are not trained and decoded, with these very options on these very data."""
+        return [name for name in SYSTEMS if self._note(name).get("fingerprint") != self._fingerprint(name)]
+
+    def train(self, names: list[str], progress: Progress) -> None:
+        """Train systems at the same time, each on its share of the cores; their output goes to RUN/train.log.
+
+        Raises:
+            UserError: a training failed; with the end of its output.
+        """
+        num_threads = max(1, (os.cpu_count() or 1) // len(names))
+        environment = {**os.environ, "OMP_NUM_THREADS": str(num_threads)}
+        processes: dict[str, subprocess.Popen[bytes]] = {}
+        with contextlib.ExitStack() as stack:
+            for name in names:
+                folder = self.run_folder(name)
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir(parents=True)
+                output = stack.enter_context((folder / "train.log").open("wb"))
+                command = [
+                    "train",
+                    self.config(name),
+                    *self.overrides(name),
+                    "log_format=json",
+                    "log_interval=10",
+                ]
+                process = subprocess.Popen(
+                    [sys.executable, "-m", "eureka_nlg.cli.main", *command],
+                    env=environment,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                )
+                stack.callback(process.wait)
+                stack.callback(process.terminate)
+                processes[name] = process
+            while any(process.poll() is None for process in processes.values()):
+                progress({name: _epochs_done(self.run_folder(name)) for name in names}, self._num_epochs())
+                time.sleep(0.5)
+                self._check(processes)
+        self._check(processes)
+
+    def decode(self, name: str) -> None:
+        """Write the replies to the test contexts, and last the note that the system is finished."""
+        run = Run.load(self.run_folder(name))
+        write_lines(self.replies(name), generate(run, "test", ["--beam", "1"]).hypotheses)
+        note = {"fingerprint": self._fingerprint(name), "ppl": reference_perplexity(run, "test")}
+        write_json(self.run_folder(name) / "demo.json", note)
+
+    def replies(self, name: str) -> Path:
+        """File of the replies of a system."""
+        return self.run_folder(name) / "replies.test.txt"
+
+    def perplexity(self, name: str) -> float:
+        """Of the test references under a finished system."""
+        return float(self._note(name)["ppl"])
+
+    def _num_epochs(self) -> int:
+        return self.epochs or int(read_config(self.config("CE"))["max_epoch"])
+
+    def _check(self, processes: dict[str, subprocess.Popen[bytes]]) -> None:
+        for name, process in processes.items():
+            if process.poll() not in (None, 0):
+                log = self.run_folder(name) / "train.log"
+                end = log.read_text(encoding="utf-8", errors="replace").splitlines()[-3:]
+                status = process.returncode
+                raise UserError(
+                    f"training of {name} ended with status {status}; {log} ends with: {' | '.join(end)}"
+                )
+
+    def _fingerprint(self, name: str) -> str:
+        """What a run depends on: its options and its data."""
+        arguments = fairseq_arguments(read_config(find_bundled(self.config(name)), self.overrides(name)))
+        manifest = (self.data / "manifest.json").read_bytes()
+        return hashlib.sha256(shlex.join(arguments[1:]).encode() + manifest).hexdigest()
+
+    def _note(self, name: str) -> dict[str, Any]:
+        try:
+            note = json.loads((self.run_folder(name) / "demo.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return note if isinstance(note, dict) else {}
+
+
+def _epochs_done(run: Path) -> float:
+    """From the last entry of fairseq's JSON log that says so."""
+    try:
+        lines = (run / "fairseq.log").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return 0.0
+    for line in reversed(lines):
+        _, brace, entry = line.partition("{")
+        if '"update": ' in entry:
+            with contextlib.suppress(ValueError, KeyError):
+                return float(json.loads(brace + entry)["update"])
+    return 0.0

@@ -1,0 +1,92 @@
+"""The demo trains as a user would, says how far it is, and does nothing twice. CI runs it as a whole."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from eureka_nlg.cli import demo as command
+from eureka_nlg.cli.main import main
+from eureka_nlg.dialogue.demo import SYSTEMS, Demo
+from eureka_nlg.errors import UserError
+
+STAND_IN = """#!/bin/sh
+for word; do case $word in save_dir=*) folder=${word#save_dir=} ;; esac; done
+echo "12:00:00 | INFO | train_inner | {\\"epoch\\": 2, \\"update\\": 1.75}" >"$folder/fairseq.log"
+echo "$@"
+sleep 0.7
+[ "${folder##*/}" != "$FAILS" ] || { echo "out of memory"; exit 3; }
+"""
+
+
+@pytest.fixture
+def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Demo:
+    """A demo whose data are there and whose trainings are a script."""
+    made = Demo(tmp_path / "demo")
+    made.data.mkdir(parents=True)
+    (made.data / "manifest.json").write_text("{}")
+    stand_in = tmp_path / "python"
+    stand_in.write_text(STAND_IN)
+    stand_in.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(stand_in))
+    monkeypatch.setenv("FAILS", "")
+    return made
+
+
+def test_trainings_are_commands_that_a_user_can_type(demo: Demo) -> None:
+    seen: list[dict[str, float]] = []
+    demo.train(list(SYSTEMS), lambda done, total: seen.append({**done, "total": total}))
+    for name, config in SYSTEMS.items():
+        log = (demo.run_folder(name) / "train.log").read_text()
+        assert f"eureka_nlg.cli.main train configs/dialogue/sample/{config}.yaml data={demo.data}" in log
+    assert seen[-1] == {"CE": 1.75, "Eureka": 1.75, "total": 7}
+
+
+def test_a_training_that_fails_says_why(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAILS", "el")
+    with pytest.raises(
+        UserError, match=r"training of Eureka ended with status 3; .*train.log ends with: .*out of memory"
+    ):
+        demo.train(list(SYSTEMS), lambda done, total: None)
+
+
+def test_what_is_finished_is_not_done_again(demo: Demo) -> None:
+    assert demo.unfinished() == list(SYSTEMS)
+    demo.run_folder("CE").mkdir()
+    note = {"fingerprint": demo._fingerprint("CE"), "ppl": 8.5}
+    (demo.run_folder("CE") / "demo.json").write_text(json.dumps(note))
+    assert demo.unfinished() == ["Eureka"]
+    assert demo.perplexity("CE") == 8.5
+    assert Demo(demo.folder, epochs=2).unfinished() == list(SYSTEMS)
+    (demo.data / "manifest.json").write_text('{"other": 1}')
+    assert demo.unfinished() == list(SYSTEMS)
+
+
+@pytest.mark.parametrize(("epochs", "start"), [(1, 1), (2, 2), (7, 5), (14, 10)])
+def test_the_bonus_begins_at_the_same_share(epochs: int, start: int, tmp_path: Path) -> None:
+    demo = Demo(tmp_path, epochs)
+    assert f"encouragement_start_epoch={start}" in demo.overrides("Eureka")
+    assert not any("encouragement" in override for override in demo.overrides("CE"))
+
+
+def test_without_a_terminal_a_line_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter([0.0, 5.0, 25.0, 30.0, 50.0])
+    monkeypatch.setattr(command.time, "monotonic", lambda: next(clock))
+    line = command._ProgressLine()
+    for epoch in (0.1, 1.0, 1.2, 2.0):
+        line.update({"CE": epoch, "Eureka": epoch + 0.5}, 7)
+    line.end()
+    assert capsys.readouterr().err.splitlines() == [
+        "  CE epoch 1.0, Eureka epoch 1.5 of 7, 25 s, about 150 s left",
+        "  CE epoch 2.0, Eureka epoch 2.5 of 7, 50 s, about 125 s left",
+    ]
+
+
+def test_bad_epochs_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--epochs", "0"]) == 2
+    assert "--epochs 0: expected 1 or more" in capsys.readouterr().err
