@@ -40,7 +40,7 @@ OPTIONAL = [
     "triton",
     "yaml",
 ]
-CORE = {"torch", "numpy"}
+CORE = {"torch", "numpy", "typing_extensions"}  # the last comes with torch
 
 # The ground floor: single files that import nothing of the package but one another; all may import them.
 GROUND = {"errors", "files", "text_files", "bundled", "option_files", "options", None, "__version__"}
@@ -50,7 +50,7 @@ MAY_IMPORT = {
     "losses": {"frequency"},
     "metrics": set(),
     "analysis": {"metrics", "frequency"},
-    "dialogue": {"analysis", "metrics"},
+    "dialogue": {"analysis", "metrics", "losses", "frequency"},
     "vision": {"analysis", "metrics", "losses", "frequency"},
     "report": {"metrics"},
     "cli": {"dialogue", "vision", "report", "analysis", "metrics"},
