@@ -163,7 +163,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         UserError: not there, or not JSON; with the place.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))  # some editors begin with a mark
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

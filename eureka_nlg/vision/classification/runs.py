@@ -78,7 +78,7 @@ def train_run(config: Config) -> dict[str, Any]:
         return read_result(folder)
     check_keep_epochs(config)
     with accelerator.main_process_first():  # the images are decoded and checked once
-        data = load_data(config.data)
+        data = load_data(config.data, tell=accelerator.is_main_process)
     state = _state(config, folder)
     task = classification(config, data, accelerator, resumed=state is not None)
     if accelerator.is_main_process:
@@ -102,7 +102,9 @@ def evaluate_run(
     """
     config = read_run_config(Config, folder, overrides)
     accelerator = make_accelerator(config.training)
-    task = classification(config, load_data(config.data), accelerator, resumed=True)
+    task = classification(
+        config, load_data(config.data, tell=accelerator.is_main_process), accelerator, resumed=True
+    )
     epoch = load_network(task.network, checkpoint or folder / CHECKPOINT, accelerator.device)
     scores = evaluate(task.predict(), task.data.class_counts)
     return {**scores, **run_record(config, folder, accelerator, epoch)}

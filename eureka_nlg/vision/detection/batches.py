@@ -13,7 +13,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from eureka_nlg.errors import UserError
 from eureka_nlg.vision.data.order import generator, own_parts
-from eureka_nlg.vision.data.workers import leave_interrupts_to_the_parent
+from eureka_nlg.vision.data.workers import (
+    ErrorsAsItems,
+    collate_or_error,
+    leave_interrupts_to_the_parent,
+    without_errors,
+)
 from eureka_nlg.vision.detection.split import CocoSplit
 
 __all__ = ["DetectionBatches", "DetectionPart"]
@@ -90,9 +95,9 @@ class DetectionBatches:
         # Set anew for each epoch, so that the workers can stay.
         self._schedule: list[list[Item]] = []
         self._loader = DataLoader(
-            _MirroredImages(split),
+            ErrorsAsItems(_MirroredImages(split)),
             batch_sampler=self._schedule,
-            collate_fn=_unzipped,
+            collate_fn=collate_or_error(_unzipped),
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=pin_memory,
@@ -115,10 +120,7 @@ class DetectionBatches:
             for positions, _ in parts
         ]
         step: list[DetectionPart] = []
-        for batch in self._loader:
-            if isinstance(batch, UserError):
-                raise batch
-            images, targets = batch
+        for images, targets in without_errors(self._loader):
             step.append(DetectionPart(images, targets, parts[len(step)][1]))
             if len(step) == len(parts):
                 yield step
@@ -136,18 +138,13 @@ class DetectionBatches:
         return order.tolist(), (drawn < self.flip).tolist()
 
 
-class _MirroredImages(Dataset["Example | UserError"]):
-    """Returns an error for the training process to raise: the loader would wrap a traceback around it."""
-
+class _MirroredImages(Dataset[Example]):
     def __init__(self, split: CocoSplit) -> None:
         self.split = split
 
-    def __getitem__(self, item: Item) -> Example | UserError:
+    def __getitem__(self, item: Item) -> Example:
         index, mirrored = item
-        try:
-            image, target = self.split[index]
-        except UserError as error:
-            return error
+        image, target = self.split[index]
         if mirrored:
             left, top, right, bottom = target["boxes"].unbind(1)
             width = image.shape[2]
@@ -156,11 +153,5 @@ class _MirroredImages(Dataset["Example | UserError"]):
         return image, target
 
 
-def _unzipped(examples: list[Example | UserError]) -> tuple[list[Tensor], list[dict[str, Any]]] | UserError:
-    images, targets = [], []
-    for example in examples:
-        if isinstance(example, UserError):
-            return example
-        images.append(example[0])
-        targets.append(example[1])
-    return images, targets
+def _unzipped(examples: list[Example]) -> tuple[list[Tensor], list[dict[str, Any]]]:
+    return [image for image, _ in examples], [target for _, target in examples]

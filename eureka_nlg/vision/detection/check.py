@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from eureka_nlg.errors import UserError, require
+from eureka_nlg.errors import UserError
+from eureka_nlg.vision.data.pictures import picture_problem
 from eureka_nlg.vision.data.problems import described_problems
 from eureka_nlg.vision.detection.instances import Instances
 
 __all__ = ["check_instances"]
 
+_log = logging.getLogger(__name__)
 
-def check_instances(splits: Sequence[tuple[Instances, Path, str]], *, decode: bool = False) -> None:
+
+def check_instances(
+    splits: Sequence[tuple[Instances, Path, str]], *, decode: bool = False, tell: bool = True
+) -> None:
     """Check the annotations and the image files of the training split and of those evaluated on.
 
     Args:
         splits: annotations, folder of the images and the option that names it; the training split first.
         decode: whether to decode every image; else its header alone is read.
+        tell: warn of files that are listed twice.
 
     Raises:
         UserError: all problems of all splits in one line, counted by kind, the first ones named.
     """
     reports = []
-    training = splits[0][0]
+    training, training_root, _ = splits[0]
     for instances, root, option in splits:
-        problems = dict(instances.problems)
+        problems: dict[str, Sequence[str]] = dict(instances.problems)
         if not instances.image_ids:
             problems["images"] = []
         elif instances is training and not (instances.has_area & ~instances.crowd).any():
@@ -38,8 +45,24 @@ def check_instances(splits: Sequence[tuple[Instances, Path, str]], *, decode: bo
         problems |= _file_problems(instances, root, option, decode)
         if problems:
             reports.append(f"{instances.path}: {described_problems(problems)}")
+        others = (training, training_root) if instances is not training else None
+        notes = _repeated_files(instances, root, others)
+        if notes and tell:
+            _log.warning("%s: %s", instances.path, described_problems(notes))
     if reports:
         raise UserError("; ".join(reports))
+
+
+def _repeated_files(
+    instances: Instances, root: Path, training: tuple[Instances, Path] | None
+) -> dict[str, list[str]]:
+    """Files that are listed twice, or in training too: no error, but seldom what is meant."""
+    times = Counter(os.path.normpath(root / name) for name in instances.file_names)
+    notes = {"files that several images have": [name for name, number in times.items() if number > 1]}
+    if training is not None:
+        trained = {os.path.normpath(training[1] / name) for name in training[0].file_names}
+        notes["files that are trained on too"] = [name for name in times if name in trained]
+    return {kind: found for kind, found in notes.items() if found}
 
 
 def _category_problems(instances: Instances, training: Instances) -> dict[str, list[str]]:
@@ -59,36 +82,16 @@ def _file_problems(instances: Instances, root: Path, option: str, decode: bool) 
     sizes: list[tuple[int, int]] = [(width, height) for width, height in instances.sizes.tolist()]
     with ThreadPoolExecutor(max_workers=2 * (os.cpu_count() or 1)) as pool:
         found = pool.map(
-            lambda name, size: _image_problem(root / name, size, decode), names, sizes, chunksize=64
+            lambda name, size: picture_problem(root / name, size=size, decode=decode),
+            names,
+            sizes,
+            chunksize=64,
         )
         problems: defaultdict[str, list[str]] = defaultdict(list)
         for name, (kind, detail) in zip(names, found):
             if kind:
-                problems[kind].append(name + detail)
-    missing = problems.get(_MISSING, [])
+                problems[kind].append(f"{name} ({detail})" if detail else name)
+    missing = problems.get("missing images", [])
     if missing and len(missing) == len(names):
         return {f"images, all of them, missing below {root} (give {option}=FOLDER)": missing}
     return dict(problems)
-
-
-_MISSING = "missing images"
-
-
-def _image_problem(path: Path, size: tuple[int, int], decode: bool) -> tuple[str, str]:
-    """Kind of the problem and what to say behind the file's name; two empty strings if there is none."""
-    image_module = require("PIL.Image", extra="vision")
-    try:
-        with image_module.open(path) as image:
-            if image.size != size:
-                return (
-                    "images of another size than the file says",
-                    f" ({image.width} x {image.height}, not {size[0]} x {size[1]})",
-                )
-            if decode:
-                image.draft("RGB", (image.width // 8, image.height // 8))
-                image.load()
-    except FileNotFoundError:
-        return _MISSING, ""
-    except (OSError, ValueError, SyntaxError, image_module.DecompressionBombError) as error:
-        return "unreadable images", f" ({str(error).replace(str(path), path.name) or type(error).__name__})"
-    return "", ""

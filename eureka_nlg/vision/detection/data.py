@@ -62,12 +62,16 @@ class DetectionData:
         )
 
 
-def load_detection_data(config: DetectionDataConfig) -> DetectionData:
+def load_detection_data(config: DetectionDataConfig, tell: bool = True) -> DetectionData:
     """Read both splits and check them.
 
     Category ids may have gaps, as COCO's have. Training leaves out images that have crowds alone: they are
     not empty, and have no box to learn from. Images without any annotation are trained on, as ground without
-    objects, unless the config skips them.
+    objects, unless the config skips them. Boxes are those of the upright picture.
+
+    Args:
+        config: the options.
+        tell: warn of what is seldom meant; false in all processes but the first.
 
     Raises:
         UserError: anything that training or evaluation would trip over, all of it in one report.
@@ -90,9 +94,11 @@ def load_detection_data(config: DetectionDataConfig) -> DetectionData:
             (evaluation_instances, evaluation_root, "data.evaluation_images"),
         ],
         decode=config.check == "decode",
+        tell=tell,
     )
     categories = training.categories
-    _log_gaps(categories)
+    if tell:
+        _log_gaps(categories)
     train = CocoSplit(training, train_root, _rows_to_train_on(training, config.empty_images == "train"))
     digest = hashlib.sha256("\n".join(train.file_names).encode())
     for tensor in (train.boxes, train.labels, train.ends):

@@ -14,6 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from eureka_nlg.errors import require
+from eureka_nlg.files import read_json
 from eureka_nlg.metrics.classes.bands import FrequencyBands
 from eureka_nlg.vision.detection.data import Categories
 
@@ -88,7 +89,7 @@ def evaluate(
     """Score detections as COCO does.
 
     Args:
-        annotations: instances JSON, with its crowds.
+        annotations: instances JSON, with its crowds, as :func:`.instances.read_instances` found it good.
         detections: as of :func:`coco_detections`.
         categories: of the annotations.
         class_counts: ``[K]`` training boxes of each class.
@@ -97,7 +98,9 @@ def evaluate(
     coco: Any = require("pycocotools.coco", extra="vision").COCO
     cocoeval: Any = require("pycocotools.cocoeval", extra="vision").COCOeval
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools talks of its progress
-        truth = coco(str(annotations))
+        truth = coco()
+        truth.dataset = _with_areas(read_json(annotations))
+        truth.createIndex()
         evaluation = cocoeval(truth, _loaded(truth, [dict(found) for found in detections]), "bbox")
         evaluation.params.catIds = categories.ids
         if image_ids is not None:
@@ -123,6 +126,14 @@ def evaluate(
     bands = FrequencyBands.by_type_share(class_counts)
     groups = {name: _group(classes, bands.of_class == i) for i, name in enumerate(bands.names)}
     return DetectionScores(overall, classes, groups, bands.rule)
+
+
+def _with_areas(content: dict[str, Any]) -> dict[str, Any]:
+    """The document with what pycocotools wants of every annotation, and COCO-like files may lack."""
+    for entry in content["annotations"]:
+        entry.setdefault("iscrowd", 0)
+        entry.setdefault("area", entry["bbox"][2] * entry["bbox"][3])
+    return content
 
 
 def _loaded(truth: Any, detections: list[dict[str, Any]]) -> Any:

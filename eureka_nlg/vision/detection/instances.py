@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from eureka_nlg.errors import UserError
+from eureka_nlg.files import read_json
 
 __all__ = ["Categories", "Instances", "read_instances"]
 
@@ -82,8 +82,8 @@ def read_instances(path: Path, *, evaluation: bool = False, clip: bool = False) 
 
     Args:
         path: the JSON.
-        evaluation: whether pycocotools will evaluate on it, which wants more of an annotation: its ``area``,
-            ``iscrowd``, and an id other than 0, which stands for "no match" there.
+        evaluation: whether pycocotools will evaluate on it, which looks at the ``area`` and ``iscrowd`` of an
+            annotation, and whose id 0 stands for "no match".
         clip: whether boxes that stick out or have no area are no problem.
 
     Returns:
@@ -102,6 +102,10 @@ def read_instances(path: Path, *, evaluation: bool = False, clip: bool = False) 
     sizes = torch.tensor([(image["width"], image["height"]) for image in images]).view(-1, 2)
     image_of = torch.tensor([index_of[entry["image_id"]] for entry in kept], dtype=torch.int64)
     given = torch.tensor([entry["bbox"] for entry in kept], dtype=torch.float64).view(-1, 4)
+    if len(given) and given.max() <= 1 and sizes.min() > 1:
+        problems["boxes in shares of the image's sides, expected pixels"] = [
+            f"annotation {entry['id']} ({entry['bbox']})" for entry in kept
+        ]
     boxes, outside, has_area = _cut(given, sizes[image_of])
     if not clip:
         for kind, wrong in (("boxes outside their image", outside), ("boxes without area", ~has_area)):
@@ -129,13 +133,9 @@ def read_instances(path: Path, *, evaluation: bool = False, clip: bool = False) 
 def _content(path: Path) -> dict[str, list[Any]]:
     expected = "expected a COCO instances JSON: lists of images, annotations and categories"
     try:
-        content = json.loads(path.read_bytes())
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; {expected}") from error
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}: line {error.lineno}: not valid JSON: {error.msg}; {expected}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not valid UTF-8; {expected}") from error
+        content = read_json(path)
+    except UserError as error:
+        raise UserError(f"{error}; {expected}") from error
     lists = ("images", "annotations", "categories")
     lacking = [key for key in lists if not (isinstance(content, dict) and isinstance(content.get(key), list))]
     if lacking:
@@ -163,7 +163,7 @@ def _categories(entries: list[Any], problems: dict[str, list[str]]) -> Categorie
 
 def _images(entries: list[Any], problems: dict[str, list[str]]) -> list[dict[str, Any]]:
     by_id: dict[int, dict[str, Any]] = {}
-    fields: _Fields = {"id": _whole, "file_name": _text, "width": _positive, "height": _positive}
+    fields: _Fields = {"id": _whole, "file_name": _text, "width": _pixels, "height": _pixels}
     for position, entry in enumerate(entries):
         bad = _bad_fields(entry, fields)
         if bad:
@@ -171,7 +171,8 @@ def _images(entries: list[Any], problems: dict[str, list[str]]) -> list[dict[str
         elif entry["id"] in by_id:
             problems["image ids that occur twice"].append(str(entry["id"]))
         else:
-            by_id[entry["id"]] = entry
+            # 640.0 is how some tools write 640
+            by_id[entry["id"]] = {**entry, "width": int(entry["width"]), "height": int(entry["height"])}
     return [by_id[number] for number in sorted(by_id)]
 
 
@@ -183,11 +184,11 @@ def _annotations(
     problems: dict[str, list[str]],
 ) -> list[dict[str, Any]]:
     """The annotations that have an image, a category and a box."""
-    wanted = _EVALUATION_FIELDS if evaluation else _FIELDS
+    optional = _OPTIONAL_FIELDS if evaluation else {}
     kept: list[dict[str, Any]] = []
     seen: set[int] = set()
     for position, entry in enumerate(entries):
-        bad = _bad_fields(entry, wanted)
+        bad = _bad_fields(entry, _FIELDS, optional)
         if bad:
             problems[_MALFORMED.format("annotations")].append(f"{_named(entry, position)} ({bad})")
             continue
@@ -229,12 +230,16 @@ def _whole(value: Any) -> bool:
     return type(value) is int
 
 
-def _positive(value: Any) -> bool:
-    return type(value) is int and 0 < value <= _MOST
+def _pixels(value: Any) -> bool:
+    return type(value) in (int, float) and 0 < value <= _MOST and value == int(value)
 
 
 def _number(value: Any) -> bool:
     return type(value) in (int, float) and abs(value) <= _MOST  # which nan and infinity are not
+
+
+def _not_negative(value: Any) -> bool:
+    return _number(value) and value >= 0
 
 
 def _text(value: Any) -> bool:
@@ -255,10 +260,11 @@ _FIELDS: _Fields = {
     "category_id": _whole,
     "bbox": _box,
 }
-_EVALUATION_FIELDS = _FIELDS | {"area": _number, "iscrowd": _zero_or_one}
+_OPTIONAL_FIELDS: _Fields = {"area": _not_negative, "iscrowd": _zero_or_one}
+"""Of an annotation, for an evaluation: without them it is no crowd, and its area is that of its box."""
 
 
-def _bad_fields(entry: Any, wanted: _Fields) -> str:
+def _bad_fields(entry: Any, wanted: _Fields, optional: _Fields | None = None) -> str:
     """What is wrong with the fields of an entry, in words; empty if nothing is."""
     if not isinstance(entry, dict):
         return "no object"
@@ -267,10 +273,13 @@ def _bad_fields(entry: Any, wanted: _Fields) -> str:
         if key not in entry:
             bad.append(f"no {key}")
         elif not is_good(entry[key]):
-            bad.append(f"{key} {str(entry[key])[:40]}")
+            bad.append(f"{key} {repr(entry[key])[:40]}")
+    for key, is_good in (optional or {}).items():
+        if key in entry and not is_good(entry[key]):
+            bad.append(f"{key} {repr(entry[key])[:40]}")
     return ", ".join(bad)
 
 
 def _named(entry: Any, position: int) -> str:
     number = entry.get("id") if isinstance(entry, dict) else None
-    return f"number {position + 1}" if number is None else f"id {number}"
+    return f"number {position + 1}" if number is None else f"id {repr(number)[:40]}"

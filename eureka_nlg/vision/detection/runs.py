@@ -79,7 +79,7 @@ def train_detection_run(config: DetectionConfig, draw: Draw | None = None) -> di
     checkpoint = folder / CHECKPOINT
     state = load_checkpoint(checkpoint) if checkpoint.is_file() else None
     with accelerator.main_process_first():  # files are checked, and weights downloaded, once
-        data = load_detection_data(config.data)
+        data = load_detection_data(config.data, tell=accelerator.is_main_process)
         task = Detection(config, data, accelerator, resumed=state is not None)
     if accelerator.is_main_process:
         write_config(folder, config)
@@ -110,7 +110,8 @@ def evaluate_detection_run(
     """
     config = read_run_config(DetectionConfig, folder, overrides, command="detect")
     accelerator = make_accelerator(config.training)
-    task = Detection(config, load_detection_data(config.data), accelerator, resumed=True)
+    data = load_detection_data(config.data, tell=accelerator.is_main_process)
+    task = Detection(config, data, accelerator, resumed=True)
     epoch = load_network(task.network, checkpoint or folder / CHECKPOINT, accelerator.device)
     return _result(task, task.score(task.detections()), folder, epoch)
 

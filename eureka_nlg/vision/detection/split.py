@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from eureka_nlg.errors import UserError, require
+from eureka_nlg.vision.data.pictures import read_picture
 from eureka_nlg.vision.detection.instances import Instances
 
 __all__ = ["CocoSplit"]
@@ -54,19 +55,14 @@ class CocoSplit(Dataset[tuple[Tensor, dict[str, Any]]]):
         return len(self.image_ids)
 
     def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Any]]:
-        """Image ``[3, H, W]`` uint8, and its ``boxes`` ``[n, 4]``, ``labels`` ``[n]`` and ``image_id``.
+        """Upright image ``[3, H, W]`` uint8; its ``boxes`` ``[n, 4]``, ``labels`` ``[n]`` and ``image_id``.
 
         Raises:
             UserError: the file cannot be read, or its size is no longer the one of the JSON.
         """
         path = self._root / self.file_names[index]
-        try:
-            with require("PIL.Image", extra="vision").open(path) as opened:
-                pixels = require("torchvision.transforms.v2.functional", extra="vision").pil_to_tensor(
-                    opened.convert("RGB")
-                )
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read: {error}") from error
+        functional = require("torchvision.transforms.v2.functional", extra="vision")
+        pixels = functional.pil_to_tensor(read_picture(path))
         width, height = self._sizes[index].tolist()
         if pixels.shape[1:] != (height, width):
             raise UserError(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
 from eureka_nlg.errors import require
+from eureka_nlg.vision.data.workers import ErrorsAsItems, leave_interrupts_to_the_parent, without_errors
 from eureka_nlg.vision.detection.config import DetectionConfig
 from eureka_nlg.vision.detection.data import DetectionData, DetectionPart
 from eureka_nlg.vision.detection.evaluation import DetectionScores, coco_detections, evaluate
@@ -113,14 +114,15 @@ class Detection:
     def _predictions(self, indices: range) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
         device = self.accelerator.device
         loader = DataLoader(
-            Subset(self.data.evaluation, indices),
+            ErrorsAsItems(Subset(self.data.evaluation, indices)),
             batch_size=None,
             num_workers=self.config.data.workers,
+            worker_init_fn=leave_interrupts_to_the_parent,
             generator=torch.Generator(),  # nothing is drawn, but the loader would take a seed
         )
         self.network.eval()
         with torch.inference_mode():
-            for image, target in loader:
+            for image, target in without_errors(loader):
                 [prediction] = self.network([_unit_range(image, device)])
                 yield target["image_id"], {name: value.cpu() for name, value in prediction.items()}
 

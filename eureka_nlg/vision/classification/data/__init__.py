@@ -13,7 +13,7 @@ from torch import Tensor
 
 from eureka_nlg.vision.classification.config import DataConfig
 from eureka_nlg.vision.classification.data.check import check_lists
-from eureka_nlg.vision.classification.data.cifar import read_cifar
+from eureka_nlg.vision.classification.data.cifar import check_labels, read_cifar
 from eureka_nlg.vision.classification.data.file_batches import (
     FileBatches,
     evaluation_batches,
@@ -113,14 +113,19 @@ class ImageData:
                 yield normalized(images[0][part].to(device), "cifar")
 
 
-def load_data(config: DataConfig) -> ImageData:
+def load_data(config: DataConfig, tell: bool = True) -> ImageData:
     """Read the lists, check them, and load what is held in memory.
+
+    Args:
+        config: the options.
+        tell: warn of what was left out or is seldom meant; false in all processes but the first.
 
     Raises:
         UserError: anything that training would trip over, all of it in one report.
     """
     if config.format == "cifar":
         train, test = read_cifar(config.source)
+        check_labels(train, test)
         counts = torch.bincount(train.labels)
         sizes = counts.tolist()
         if config.profile != "full":
@@ -134,5 +139,5 @@ def load_data(config: DataConfig) -> ImageData:
     else:
         read = read_list if config.format == "lists" else read_inaturalist
         training, evaluation = read(Path(config.train), root), read(Path(config.evaluation), root)
-    check_lists([training, evaluation], decode=config.check == "decode")
+    check_lists([training, evaluation], decode=config.check == "decode", tell=tell)
     return ImageData(config, training, evaluation)

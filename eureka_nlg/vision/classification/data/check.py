@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from eureka_nlg.errors import UserError, require
-from eureka_nlg.vision.classification.data.lists import FileList
-from eureka_nlg.vision.data.problems import described_problems
+from eureka_nlg.errors import UserError
+from eureka_nlg.vision.classification.data.lists import FileList, repeated_images
+from eureka_nlg.vision.data.pictures import picture_problem
+from eureka_nlg.vision.data.problems import described_problems, label_problems
 
-__all__ = ["check_lists", "label_problems"]
+__all__ = ["check_lists"]
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 
-def check_lists(lists: Sequence[FileList], *, decode: bool = True, cache: Path | None = None) -> None:
+def check_lists(
+    lists: Sequence[FileList], *, decode: bool = True, cache: Path | None = None, tell: bool = True
+) -> None:
     """Check the labels and the image files of a training list and those evaluated on.
 
     Every file is decoded once, in threads (Pillow decodes a JPEG at an eighth of its size for this, but reads
@@ -27,6 +33,7 @@ def check_lists(lists: Sequence[FileList], *, decode: bool = True, cache: Path |
     Args:
         lists: the training list first.
         decode: whether to decode; else only missing and empty files are found.
+        tell: warn of what was left out of a list or is listed twice.
         cache: folder of the remembered lists; default ``~/.cache/eureka_nlg/images`` (or XDG_CACHE_HOME).
 
     Raises:
@@ -34,30 +41,17 @@ def check_lists(lists: Sequence[FileList], *, decode: bool = True, cache: Path |
     """
     reports = []
     for index, files in enumerate(lists):
-        problems = dict(files.problems)
-        problems |= label_problems(files, lists[0] if index else None)
+        problems: dict[str, Sequence[str]] = dict(files.problems)
+        training = lists[0] if index else None
+        problems |= label_problems(files.labels, None if training is None else training.labels)
         problems |= _file_problems(files, decode, cache or _default_cache())
         if problems:
             reports.append(f"{files.name}: {described_problems(problems)}")
+        notes = files.notes | repeated_images(files, training)
+        if notes and tell:
+            _log.warning("%s: %s", files.name, described_problems(notes))
     if reports:
         raise UserError("; ".join(reports))
-
-
-def label_problems(files: FileList, training: FileList | None) -> dict[str, list[str]]:
-    """Classes below the largest without a training image; for another list, classes unknown to training."""
-    present = set(files.labels.tolist())
-    if training is not None:
-        unknown = sorted(present - set(training.labels.tolist()))
-        return {"classes that no training image has": [str(label) for label in unknown]} if unknown else {}
-    if not present:
-        return {"labels": ["none at all"]}
-    gaps = sorted(set(range(max(present) + 1)) - present)
-    negative = sorted(label for label in present if label < 0)
-    problems = {
-        f"classes of 0 to {max(present)} without a training image": [str(label) for label in gaps],
-        "negative classes": [str(label) for label in negative],
-    }
-    return {kind: found for kind, found in problems.items() if found}
 
 
 def _file_problems(files: FileList, decode: bool, cache: Path) -> dict[str, list[str]]:
@@ -76,8 +70,10 @@ def _file_problems(files: FileList, decode: bool, cache: Path) -> dict[str, list
     mark = cache / digest.hexdigest()
     if decode and not mark.exists():
         there = [path for path, stat in zip(files.paths, stats) if stat is not None and stat.st_size]
-        errors = _in_threads(_decoding_error, (files.root / path for path in there))
-        problems["unreadable images"] = [f"{path} ({error})" for path, error in zip(there, errors) if error]
+        errors = _in_threads(_picture_problem, (files.root / path for path in there))
+        problems["unreadable images"] = [
+            f"{path} ({said})" for path, (kind, said) in zip(there, errors) if kind
+        ]
         if not any(problems.values()):
             _remember(mark)
     return {kind: found for kind, found in problems.items() if found}
@@ -90,15 +86,8 @@ def _stat(path: Path) -> os.stat_result | None:
         return None
 
 
-def _decoding_error(path: Path) -> str:
-    image_module = require("PIL.Image", extra="vision")
-    try:
-        with image_module.open(path) as image:
-            image.draft("RGB", (image.width // 8, image.height // 8))
-            image.load()
-    except (OSError, ValueError, SyntaxError, image_module.DecompressionBombError) as error:
-        return str(error).replace(str(path), path.name) or type(error).__name__
-    return ""
+def _picture_problem(path: Path) -> tuple[str, str]:
+    return picture_problem(path)
 
 
 def _in_threads(function: Callable[[Path], T], paths: Iterable[Path]) -> list[T]:

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from eureka_nlg.errors import UserError, require
+from eureka_nlg.vision.data.pictures import PictureError, read_picture
+from eureka_nlg.vision.data.problems import described_problems, label_problems
 
-__all__ = ["MemoryImages", "read_cifar"]
+__all__ = ["MemoryImages", "check_labels", "read_cifar"]
 
 _IMAGE_COLUMNS = ("img", "image")
 _LABEL_COLUMNS = ("label", "fine_label", "labels")
@@ -42,8 +44,8 @@ class MemoryImages:
         for index in chosen:
             try:
                 images.append(self._rows(index))
-            except (OSError, ValueError, SyntaxError) as error:  # Pillow raises all three
-                bad.append(f"row {index} ({error})")
+            except PictureError as error:
+                bad.append(f"row {index} ({error.reason})")
         if bad:
             named = ", ".join(bad[:5]) + (", ..." if len(bad) > 5 else "")
             raise UserError(f"{self.name}: {len(bad)} images cannot be read: {named}")
@@ -129,8 +131,37 @@ def _datasets_split(split: Any, name: str) -> MemoryImages:
             f"{name}: has the columns {', '.join(columns)}, expected one of {', '.join(_IMAGE_COLUMNS)} and "
             f"one of {', '.join(_LABEL_COLUMNS)}"
         )
-    labels = torch.as_tensor(np.asarray(split.with_format("numpy")[label][:]), dtype=torch.int64)
-    decoded = split.select_columns([image])
-    if not isinstance(split.features[image], datasets.Image):
-        decoded = decoded.cast_column(image, datasets.Image())
-    return MemoryImages(labels, lambda index: np.asarray(decoded[index][image].convert("RGB")), name)
+    numbers = np.asarray(split.with_format("numpy")[label][:])
+    if numbers.dtype.kind not in "iu" or numbers.ndim != 1:
+        raise UserError(
+            f"{name}: column {label} holds {numbers.dtype}, expected one whole number for each image"
+        )
+    encoded = split.select_columns([image])
+    try:
+        encoded = encoded.cast_column(image, datasets.Image(decode=False))
+    except Exception as error:  # of arrow, by what the column holds
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{name}: column {image} cannot be read as images: {reason}") from error
+
+    def pixels(index: int) -> Any:
+        content, row = encoded[index][image], f"row {index}"
+        if content is None or (content["bytes"] is None and content["path"] is None):
+            raise PictureError(row, "no image")
+        source = Path(content["path"]) if content["bytes"] is None else content["bytes"]
+        return np.asarray(read_picture(source, row))
+
+    return MemoryImages(torch.from_numpy(numbers.astype(np.int64)), pixels, name)
+
+
+def check_labels(train: MemoryImages, test: MemoryImages) -> None:
+    """Raise UserError for classes that are negative, have no training image, or none but test images."""
+    reports = [
+        f"{split.name}: {described_problems(problems)}"
+        for split, problems in (
+            (train, label_problems(train.labels)),
+            (test, label_problems(test.labels, train.labels)),
+        )
+        if problems
+    ]
+    if reports:
+        raise UserError("; ".join(reports))

@@ -7,13 +7,19 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
-from eureka_nlg.errors import UserError, require
+from eureka_nlg.errors import require
 from eureka_nlg.vision.classification.data.lists import FileList
 from eureka_nlg.vision.classification.data.tensor_batches import NORMALIZATION, Batch
 from eureka_nlg.vision.data.order import own_parts, seeds_of_images
-from eureka_nlg.vision.data.workers import leave_interrupts_to_the_parent
+from eureka_nlg.vision.data.pictures import read_picture
+from eureka_nlg.vision.data.workers import (
+    ErrorsAsItems,
+    collate_or_error,
+    leave_interrupts_to_the_parent,
+    without_errors,
+)
 
 __all__ = [
     "FileBatches",
@@ -50,11 +56,7 @@ class _Images(Dataset[tuple[Tensor, int]]):
     def __getitem__(self, item: Item) -> tuple[Tensor, int]:
         index, seed = item
         path = self.files.root / self.files.paths[index]
-        try:
-            with require("PIL.Image", extra="vision").open(path) as image:
-                image = image.convert("RGB")
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read any more: {error}") from error
+        image = read_picture(path)
         # The transforms draw from torch's global generator: give each image its own stream, and leave that
         # of the training process alone when there are no workers.
         with torch.random.fork_rng(devices=[]):
@@ -133,7 +135,7 @@ class FileBatches:
                 steps.append((step_labels, len(parts)))
         self._schedule.batches = batches
         parts_of_step: list[Batch] = []
-        for (pixels, labels), (step_labels, parts_in_step) in zip(self._loader, steps):
+        for (pixels, labels), (step_labels, parts_in_step) in zip(without_errors(self._loader), steps):
             images = to_network(pixels, self.device, self.channels_last)
             labels, step_labels = (
                 tensor.to(self.device, non_blocking=True) for tensor in (labels, step_labels)
@@ -151,7 +153,7 @@ def evaluation_batches(
     schedule = _Schedule()
     schedule.batches = [[(int(i), 0) for i in part] for part in indices.split(batch_size)]
     loader = _loader(_Images(files, evaluation_transform(size)), schedule, workers, device, persistent=False)
-    for pixels, _ in loader:
+    for pixels, _ in without_errors(loader):
         yield to_network(pixels, device, channels_last=True)
 
 
@@ -167,8 +169,9 @@ def _loader(
     images: _Images, schedule: _Schedule, workers: int, device: torch.device, persistent: bool = True
 ) -> Any:
     return DataLoader(
-        images,
+        ErrorsAsItems(images),
         batch_sampler=schedule,
+        collate_fn=collate_or_error(default_collate),
         num_workers=workers,
         persistent_workers=persistent and workers > 0,
         pin_memory=device.type == "cuda",

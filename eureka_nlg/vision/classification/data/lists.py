@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from eureka_nlg.errors import UserError, require
+from eureka_nlg.errors import UserError
+from eureka_nlg.files import read_json
 
-__all__ = ["FileList", "read_list", "read_inaturalist", "read_image_folder"]
+__all__ = ["FileList", "read_list", "read_inaturalist", "read_image_folder", "repeated_images"]
+
+
+_LARGEST_CLASS = 2**31 - 1
+_TOO_LARGE = f"classes above {_LARGEST_CLASS}"
+_PICTURES = frozenset(
+    (
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".avif", ".jp2"),
+        *(".bmp", ".dib", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".tga"),
+    )
+)
+"""How the names of images end in a folder of images; case does not matter."""
 
 
 @dataclass
@@ -25,6 +39,7 @@ class FileList:
         paths: one per image.
         labels: ``[N]`` int64.
         problems: kind -> what is wrong, found while reading.
+        notes: kind -> what was left out or is seldom meant, and is no error.
     """
 
     name: str
@@ -32,6 +47,7 @@ class FileList:
     paths: list[str]
     labels: Tensor
     problems: dict[str, list[str]] = field(default_factory=dict)
+    notes: dict[str, list[str]] = field(default_factory=dict)
 
 
 def read_list(path: Path, root: Path) -> FileList:
@@ -49,93 +65,182 @@ def read_list(path: Path, root: Path) -> FileList:
     """
     paths: list[str] = []
     labels: list[int] = []
-    malformed: list[str] = []
-    for number, line in enumerate(_text(path).splitlines(), start=1):
+    problems: defaultdict[str, list[str]] = defaultdict(list)
+    for number, line in enumerate(_text(path).split("\n"), start=1):
         if not line.strip():
             continue
         image, _, label = line.strip().rpartition(" ")
-        if not image or not label.isdecimal():
-            malformed.append(f"line {number}: {line.strip()[:60]!r}")
-            continue
-        paths.append(image.strip())
-        labels.append(int(label))
-    if not paths and not malformed:
+        if not image or not (label.isascii() and label.isdecimal()):
+            problems["lines that are no `path label`"].append(f"line {number}: {line.strip()[:60]!r}")
+        elif len(digits := label.lstrip("0")) > 10 or int(digits or 0) > _LARGEST_CLASS:
+            problems[_TOO_LARGE].append(f"line {number}: {line.strip()[:60]!r}")
+        else:
+            paths.append(image.strip())
+            labels.append(int(digits or 0))
+    if not paths and not problems:
         raise UserError(f"{path}: holds no image, expected lines of `path label`")
-    problems = {"lines that are no `path label`": malformed} if malformed else {}
-    return FileList(str(path), root, paths, torch.tensor(labels, dtype=torch.int64), problems)
+    return FileList(str(path), root, paths, torch.tensor(labels, dtype=torch.int64), dict(problems))
 
 
 def read_inaturalist(path: Path, root: Path) -> FileList:
     """Read the JSON annotations of iNaturalist: ``images``, ``annotations`` and perhaps ``categories``.
 
-    Category ids are the classes. Images without a category and annotations to no image are problems.
+    Category ids are the classes. Images without a category, annotations to no image, and ids that occur twice
+    are problems.
 
     Raises:
         UserError: no JSON, or not of this layout.
     """
-    try:
-        content = json.loads(_text(path))
-        files = {image["id"]: image["file_name"] for image in content["images"]}
-        pairs = [(item["image_id"], item["category_id"]) for item in content["annotations"]]
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}: line {error.lineno}: not valid JSON: {error.msg}") from error
-    except (KeyError, TypeError) as error:
-        raise UserError(
-            f"{path}: no annotations of iNaturalist (lacks {error}), expected images with id and file_name, "
-            "and annotations with image_id and category_id"
-        ) from error
-    problems = {
-        "annotations to no image": [f"image id {image}" for image, _ in pairs if image not in files],
-        "images without a category": [files[image] for image in files.keys() - {image for image, _ in pairs}],
-        "categories that are no whole number": [
-            f"{files.get(image, image)}: {label!r}" for image, label in pairs if type(label) is not int
-        ],
-    }
-    kept = [(files[image], label) for image, label in pairs if image in files and type(label) is int]
+    content = read_json(path)
+    problems: defaultdict[str, list[str]] = defaultdict(list)
+    files: dict[int, str] = {}
+    for position, image in _entries(content, "images", path):
+        number, name = _fields(image, "id", "file_name")
+        if type(number) is not int or not isinstance(name, str) or not name:
+            problems["images without a whole id and a file_name"].append(
+                f"number {position}: {_shown(image)}"
+            )
+        elif number in files:
+            problems["image ids that occur twice"].append(f"{number} ({files[number]}, {name})")
+        else:
+            files[number] = name
+    kept: list[tuple[str, int]] = []
+    annotated: set[int] = set()
+    for position, annotation in _entries(content, "annotations", path):
+        number, label = _fields(annotation, "image_id", "category_id")
+        if type(number) is not int:
+            problems["annotations without a whole image_id"].append(
+                f"number {position}: {_shown(annotation)}"
+            )
+            continue
+        annotated.add(number)
+        if number not in files:
+            problems["annotations to no image"].append(f"image id {_shown(number)}")
+        elif type(label) is not int:
+            problems["categories that are no whole number"].append(f"{files[number]}: {_shown(label)}")
+        elif abs(label) > _LARGEST_CLASS:
+            problems[_TOO_LARGE].append(f"{files[number]}: {_shown(label)}")
+        else:
+            kept.append((files[number], label))
+    without = [name for number, name in files.items() if number not in annotated]
+    if without:
+        problems["images without a category"] = without
     return FileList(
         str(path),
         root,
         [file for file, _ in kept],
         torch.tensor([label for _, label in kept], dtype=torch.int64),
-        {kind: found for kind, found in problems.items() if found},
+        dict(problems),
     )
 
 
+def _entries(content: Any, key: str, path: Path) -> Iterator[tuple[int, Any]]:
+    entries = content.get(key) if isinstance(content, dict) else None
+    if not isinstance(entries, list):
+        raise UserError(
+            f"{path}: no annotations of iNaturalist (no list of {key}), expected images with id and "
+            "file_name, and annotations with image_id and category_id"
+        )
+    return enumerate(entries, start=1)
+
+
+def _fields(entry: Any, *names: str) -> tuple[Any, ...]:
+    return tuple(entry.get(name) if isinstance(entry, dict) else None for name in names)
+
+
+def _shown(value: Any) -> str:
+    """A value for a message; a whole number may have more digits than Python writes out."""
+    try:
+        return repr(value)[:60]
+    except ValueError:
+        return "a number of thousands of digits"
+
+
 def read_image_folder(path: Path, classes: list[str] | None = None) -> tuple[FileList, list[str]]:
-    """Read a folder that holds one folder of images per class.
+    """Read a folder that holds one folder of images per class, at any depth inside that.
+
+    What is an image is told by the ending of its name. Other files, and files and folders whose names begin
+    with a dot, are noted: the class counts rest on the images alone.
 
     Args:
         path: the folder.
         classes: the training split's classes, so that a name means the same class in both; default: the
-            folder's own, sorted.
+            folder's own, in the order of the alphabet.
 
     Returns:
-        The list and the names of its classes.
+        The list and the names of its classes. A class without images is among its problems.
 
     Raises:
-        UserError: no such folder, a class folder without images, or one that is not among ``classes``.
+        UserError: no such folder, no folder in it, or one that is not among ``classes``.
     """
-    folder: Any = require("torchvision.datasets.folder", extra="vision")
     try:
-        found, index_of = folder.find_classes(str(path))
-        if classes is not None:
-            unknown = sorted(set(found) - set(classes))
-            if unknown:
-                raise UserError(
-                    f"{path}: the classes {', '.join(unknown[:5])} are not in the training folder"
-                )
-            index_of = {name: classes.index(name) for name in found}
-        samples = folder.make_dataset(str(path), index_of, extensions=folder.IMG_EXTENSIONS)
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: {error}; expected a folder with one folder of images per class") from error
-    paths = [str(Path(file).relative_to(path)) for file, _ in samples]
-    labels = torch.tensor([label for _, label in samples], dtype=torch.int64)
-    return FileList(str(path), path, paths, labels), classes or found
+        found = sorted(entry.name for entry in os.scandir(path) if entry.is_dir())
+    except OSError as error:
+        raise UserError(
+            f"{path}: {error.strerror}; expected a folder with one folder of images per class"
+        ) from error
+    hidden = [name for name in found if name.startswith(".")]
+    found = [name for name in found if name not in hidden]
+    if not found:
+        raise UserError(f"{path}: no folder in it; expected a folder with one folder of images per class")
+    unknown = [name for name in found if classes is not None and name not in classes]
+    if unknown:
+        raise UserError(f"{path}: the classes {', '.join(unknown[:5])} are not in the training folder")
+    classes = classes or found
+    paths: list[str] = []
+    labels: list[int] = []
+    other: list[str] = []
+    empty: list[str] = []
+    for name in found:
+        images = 0
+        for folder, inner, files in os.walk(path / name, followlinks=True):
+            hidden += [os.path.relpath(os.path.join(folder, n), path) for n in inner if n.startswith(".")]
+            inner[:] = sorted(n for n in inner if not n.startswith("."))
+            for file in sorted(files):
+                relative = os.path.relpath(os.path.join(folder, file), path)
+                if file.startswith(".") or os.path.splitext(file)[1].lower() not in _PICTURES:
+                    other.append(relative)
+                    continue
+                images += 1
+                paths.append(relative)
+                labels.append(classes.index(name))
+        if not images:
+            empty.append(name)
+    problems = {"folders of a class without an image": empty} if empty else {}
+    notes = {"files that are no images by their names, left out": other, "hidden folders, left out": hidden}
+    return FileList(
+        str(path),
+        path,
+        paths,
+        torch.tensor(labels, dtype=torch.int64),
+        problems,
+        {kind: names for kind, names in notes.items() if names},
+    ), classes
+
+
+def repeated_images(files: FileList, training: FileList | None = None) -> dict[str, list[str]]:
+    """Images that are listed twice, or in the training list too: kind -> names."""
+    listed = [os.path.normpath(files.root / path) for path in files.paths]
+    times = Counter(listed)
+    classes: defaultdict[str, set[int]] = defaultdict(set)
+    for name, label in zip(listed, files.labels.tolist()):
+        if times[name] > 1:
+            classes[name].add(label)
+    notes = {
+        "images that are listed several times": [name for name, of in classes.items() if len(of) == 1],
+        "images that are listed with several classes": [
+            f"{name} ({', '.join(map(str, sorted(of)))})" for name, of in classes.items() if len(of) > 1
+        ],
+    }
+    if training is not None:
+        trained = {os.path.normpath(training.root / path) for path in training.paths}
+        notes["images that are trained on too"] = [name for name in times if name in trained]
+    return {kind: found for kind, found in notes.items() if found}
 
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not valid UTF-8"
         raise UserError(f"{path}: {reason}; expected a list of images") from error

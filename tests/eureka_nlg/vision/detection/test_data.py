@@ -17,6 +17,7 @@ from pycocotools.coco import COCO
 from eureka_nlg.errors import UserError
 from eureka_nlg.vision.detection.config import DetectionDataConfig
 from eureka_nlg.vision.detection.data import CocoSplit, load_detection_data
+from eureka_nlg.vision.detection.evaluation import evaluate
 from eureka_nlg.vision.detection.instances import read_instances
 
 CATEGORIES = [{"id": 3, "name": "cat"}, {"id": 7, "name": "dog"}]
@@ -146,7 +147,7 @@ BAD_ENTRIES = {
         "1 annotations with a field missing or malformed: id 2 (bbox [3, 2, 5])",
     ),
     "not a number": ([], [annotation(2, 1, bbox=[3, 2, float("nan"), 5])], [], "id 2 (bbox [3, 2, nan, 5])"),
-    "text": ([], [annotation(2, 1, bbox="3 2 4 5")], [], "id 2 (bbox 3 2 4 5)"),
+    "text": ([], [annotation(2, 1, bbox="3 2 4 5")], [], "id 2 (bbox '3 2 4 5')"),
     "no category": ([], [{"id": 2, "image_id": 1, "bbox": [1, 1, 2, 2]}], [], "id 2 (no category_id)"),
     "no object": ([], [17], [], "1 annotations with a field missing or malformed: number 2 (no object)"),
     "unknown image": (
@@ -173,7 +174,7 @@ BAD_ENTRIES = {
         [image(1) | {"id": "1"}],
         [],
         [],
-        "1 images with a field missing or malformed: id 1 (id 1)",
+        "1 images with a field missing or malformed: id '1' (id '1')",
     ),
     "category twice": ([], [], [{"id": 3, "name": "cow"}], "1 category ids that occur twice: 3 (cat, cow)"),
     "name twice": ([], [], [{"id": 9, "name": "cat"}], "1 category names that occur twice: cat"),
@@ -234,7 +235,7 @@ def test_everything_in_both_files_in_one_report(write_split: WriteSplit) -> None
         [
             annotation(0, 2),
             annotation(8, 77),
-            {"id": 3, "image_id": 2, "category_id": 3, "bbox": [1, 1, 2, 2]},
+            annotation(3, 2, area="4", iscrowd=[0]),
         ],
         [{"id": 3, "name": "hat"}, {"id": 7, "name": "dog"}, {"id": 8, "name": "cow"}],
     )
@@ -255,7 +256,7 @@ def test_everything_in_both_files_in_one_report(write_split: WriteSplit) -> None
     for said in (
         "1 annotation with id 0, whose detections pycocotools counts as wrong (count from 1): 0",
         "1 annotations of an image that is not listed: annotation 8 (image_id 77)",
-        "1 annotations with a field missing or malformed: id 3 (no area, no iscrowd)",
+        "1 annotations with a field missing or malformed: id 3 (area '4', iscrowd [0])",
         "2 categories other than in train.json: id 3 (hat here, cat there), id 8 (cow here, none there)",
     ):
         assert said in theirs
@@ -307,12 +308,15 @@ def test_no_instances_at_all(good: DetectionDataConfig, tmp_path: Path) -> None:
     broken.write_text('{"images": [],\n')
     other.write_text('{"images": [], "annotations": {}}')
     told = report(replace(good, train_annotations=str(broken), evaluation_annotations=str(other)))
-    assert told.startswith(f"{broken}: line 2: not valid JSON: ")
+    assert told.startswith(f"{broken}: is no JSON (")
+    assert "line 2" in told
     assert told.endswith(f"{other}: has no list of annotations and of categories; {expected}")
     other.write_bytes(b"\xff\xfe\x00\x01")
     assert "not valid" in report(replace(good, train_annotations=str(other)))
     assert "No such file" in report(replace(good, train_annotations=str(tmp_path / "none.json")))
-    assert f"{tmp_path}: Is a directory" in report(replace(good, train_annotations=str(tmp_path)))
+    assert f"{tmp_path}: cannot be read: Is a directory" in report(
+        replace(good, train_annotations=str(tmp_path))
+    )
 
 
 def test_an_image_that_changes_later(good: DetectionDataConfig) -> None:
@@ -358,3 +362,80 @@ def test_tolerance_and_smallest_side_by_brute_force(write_split: WriteSplit) -> 
     assert kinds == {"boxes outside their image": outside, "boxes without area": empty}
     assert read.boxes[read.has_area].tolist() == inside
     assert 0 < len(inside) < 200
+
+
+def test_numbers_as_other_tools_write_them(write_split: WriteSplit) -> None:
+    """A width of 640.0 is 640; areas and iscrowd may be missing; a byte order mark is skipped."""
+    images = [{**image(number), "width": 40.0, "height": 30.0} for number in (1, 2)]
+    bare = {"id": 1, "image_id": 1, "category_id": 3, "bbox": [1, 2, 10, 8]}
+    write_split("val", [image(1), image(2)], [], CATEGORIES)
+    path = write_split("val", images, [bare], CATEGORIES)
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    data = load_detection_data(config(path, path))
+    assert data.evaluation[0][1]["boxes"].tolist() == [[1, 2, 11, 10]]
+    truth = write_split("whole", images, [{**bare, "area": 80, "iscrowd": 0}], CATEGORIES)
+    found = [{"image_id": 1, "category_id": 3, "bbox": [1, 2, 10, 8], "score": 0.9}]
+    bare_scores, whole_scores = (
+        evaluate(file, found, data.categories, data.class_counts) for file in (path, truth)
+    )
+    assert bare_scores == whole_scores
+    assert bare_scores.overall["AP"] == pytest.approx(100)
+    assert bare_scores.overall["AP_small"] == pytest.approx(100)  # 10 x 8 is below 32 x 32
+    told = report(config(path, write_split("v", [image(2)], [annotation(1, 2, area=-1)], CATEGORIES)))
+    assert "id 1 (area -1)" in told
+    told = report(
+        config(path, write_split("w", [{**image(2), "width": 40.5}], [annotation(1, 2)], CATEGORIES))
+    )
+    assert "id 2 (width 40.5)" in told
+
+
+def test_boxes_in_shares_of_the_image_are_refused(good: DetectionDataConfig, write_split: WriteSplit) -> None:
+    boxes = [annotation(number, 1, bbox=[0.1, 0.2, 0.3, 0.8]) for number in (1, 2)]
+    told = report(config(write_split("s", [image(1)], boxes, CATEGORIES), Path(good.evaluation_annotations)))
+    assert (
+        "2 boxes in shares of the image's sides, expected pixels: annotation 1 ([0.1, 0.2, 0.3, 0.8])" in told
+    )
+
+
+def test_boxes_are_those_of_the_upright_picture(good: DetectionDataConfig) -> None:
+    """An EXIF orientation of 6 stores a picture of 40 x 30 as 30 x 40; its box is where one sees it."""
+    path = Path(good.train_images) / "1.png"
+    upright = np.zeros((30, 40, 3), dtype=np.uint8)
+    upright[2:10, 1:11] = 255  # the box of annotation 1
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.rot90(upright)).save(path, exif=exif)
+    pixels, target = load_detection_data(good).train[0]
+    left, top, right, bottom = map(int, target["boxes"][0].tolist())
+    assert pixels[:, top:bottom, left:right].min() == 255
+    assert pixels.float().mean() == pytest.approx(255 * 80 / 1200)
+    Image.fromarray(upright).save(path, exif=exif)
+    told = report(good)
+    assert (
+        "another size than the file says: 1.png (30 x 40, upright by its EXIF orientation, not 40 x 30)"
+        in told
+    )
+
+
+def test_files_that_are_listed_twice_are_told(
+    write_split: WriteSplit, caplog: pytest.LogCaptureFixture
+) -> None:
+    images = [image(1), {**image(2), "file_name": "1.png"}]
+    train = write_split("train", images, [annotation(1, 1), annotation(2, 2)], CATEGORIES)
+    options = config(train, train)
+    load_detection_data(options)
+    name = train.with_suffix("") / "1.png"
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        f"{train}: 1 files that several images have: {name}",
+        f"{train}: 1 files that several images have: {name}; 1 files that are trained on too: {name}",
+    ]
+
+
+def test_small_jpegs_are_decoded(good: DetectionDataConfig, write_split: WriteSplit) -> None:
+    train = write_split("small", [image(1, 7, 40)], [annotation(1, 1, bbox=[0, 0, 5, 9])], CATEGORIES)
+    content = json.loads(train.read_text())
+    content["images"][0]["file_name"] = "1.jpg"
+    train.write_text(json.dumps(content))
+    Image.new("RGB", (7, 40)).save(train.with_suffix("") / "1.jpg")
+    data = load_detection_data(replace(config(train, Path(good.evaluation_annotations)), check="decode"))
+    assert data.train[0][0].shape == (3, 40, 7)

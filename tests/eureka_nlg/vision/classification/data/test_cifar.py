@@ -13,6 +13,8 @@ from eureka_nlg.errors import UserError
 from eureka_nlg.vision.classification.config import DataConfig
 from eureka_nlg.vision.classification.data import load_data
 from eureka_nlg.vision.classification.data.cifar import read_cifar
+from eureka_nlg.vision.classification.data.file_batches import _Images
+from eureka_nlg.vision.classification.data.lists import FileList
 
 datasets = pytest.importorskip("datasets")
 
@@ -92,3 +94,55 @@ def test_long_tail_of_a_data_set(cifar_like: Path) -> None:
     assert data.labels.bincount().tolist() == [10] * 4
     full = load_data(DataConfig(source=str(cifar_like), profile="full"))
     assert full.class_counts.tolist() == [24] * 4
+
+
+def test_labels_are_checked_in_one_report(tmp_path: Path, cifar_like: Path) -> None:
+    good = datasets.load_from_disk(str(cifar_like))
+
+    def saved(name: str, train: list[object], test: list[object]) -> str:
+        splits = {
+            split: good[split].select(range(4)).remove_columns("label").add_column("label", labels)
+            for split, labels in (("train", train), ("test", test))
+        }
+        datasets.DatasetDict(splits).save_to_disk(str(tmp_path / name))
+        return str(tmp_path / name)
+
+    source = saved("wrong", [-1, 0, 3, 2_000_000_000], [0, 1, 5, 3])
+    with pytest.raises(UserError) as caught:
+        load_data(DataConfig(source=source))
+    assert str(caught.value) == (
+        f"{source} train: 1999999998 classes of 0 to 2000000000 without a training image: 1, 2, 4, 5, 6, "
+        f"...; 1 negative classes: -1; {source} test: 2 classes that no training image has: 1, 5"
+    )
+    for name, labels in (
+        ("text", ["a", "b", "c", "d"]),
+        ("none", [0, None, 1, 2]),
+        ("float", [0.5, 1.0, 2.0, 3.0]),
+    ):
+        with pytest.raises(
+            UserError, match=f"{name} train: column label holds .*, expected one whole number"
+        ):
+            load_data(DataConfig(source=saved(name, labels, [0, 1, 2, 3])))
+
+
+def test_one_file_is_the_same_picture_in_parquet_and_in_a_list(tmp_path: Path) -> None:
+    """A camera's EXIF orientation is applied in both: the stripe of the stored left side is on top."""
+    from PIL import Image
+
+    stored = np.zeros((8, 8, 3), np.uint8)
+    stored[:, :2] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the stored left is the top
+    Image.fromarray(stored).save(tmp_path / "a.png", exif=exif)
+    features = datasets.Features({"img": datasets.Image(decode=False), "label": datasets.Value("int64")})
+    rows = {"img": [{"bytes": (tmp_path / "a.png").read_bytes(), "path": None}], "label": [0]}
+    for split in ("train", "test"):
+        datasets.Dataset.from_dict(rows, features=features).to_parquet(str(tmp_path / f"{split}.parquet"))
+    from_parquet = read_cifar(str(tmp_path))[0].pixels()[0]
+    from_list, _ = _Images(
+        FileList("list", tmp_path, ["a.png"], torch.tensor([0])),
+        lambda image: torch.from_numpy(np.asarray(image).copy()),
+    )[(0, 0)]
+    assert torch.equal(from_parquet, from_list)
+    assert from_list[:2].min() == 255
+    assert from_list[2:].max() == 0

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from eureka_nlg.errors import UserError
 from eureka_nlg.vision.classification.data.file_batches import (
     FileBatches,
     evaluation_batches,
@@ -92,3 +93,18 @@ def test_evaluation_images_are_the_middle_in_order(files: FileList) -> None:
         middle = np.asarray(small)[1:15, left : left + 14] / 255
         expected = (middle - NORMAL_MEAN) / NORMAL_DEVIATION
         torch.testing.assert_close(image, torch.from_numpy(expected).permute(2, 0, 1).float())
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_image_that_is_broken_later_is_one_line(files: FileList, workers: int) -> None:
+    """From a worker process too, whose traceback would stand in the message."""
+    (files.root / "4.jpg").write_bytes(b"no image")
+    with pytest.raises(UserError) as caught:
+        list(batches(files, workers=workers).epoch(1))
+    assert str(caught.value) == f"{files.root / '4.jpg'}: cannot be read: cannot identify image file '4.jpg'"
+    with pytest.raises(UserError, match="cannot be read"):
+        list(
+            evaluation_batches(
+                files, 14, torch.tensor([4]), batch_size=1, workers=workers, device=torch.device("cpu")
+            )
+        )
