@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO
 
+from eureka_nlg.compressed import open_input
 from eureka_nlg.errors import UserError
 
 __all__ = ["LONGEST_LINE", "PathLike", "TextFile"]
@@ -25,7 +26,7 @@ class TextFile:
 
     A line ends at ``\\n`` (or ``\\r\\n``) and nowhere else. ``str.splitlines`` also breaks at U+2028, form
     feeds and others, which would shift all later lines of one file against those of its partner. A byte
-    order mark at the start is dropped.
+    order mark at the start is dropped. Of a compressed file, what is in it counts (see ``open_input``).
 
     Args:
         path: the file; it is opened when iteration starts and read once per iteration.
@@ -58,7 +59,7 @@ class TextFile:
     def __iter__(self) -> Iterator[str]:
         self.num_lines = 0
         self._digest = hashlib.sha256()
-        with open(self.path, "rb") as file:
+        with open_input(self.path) as file:
             while block := file.read(_BLOCK):
                 if not block.endswith(b"\n"):
                     block += file.readline(LONGEST_LINE)

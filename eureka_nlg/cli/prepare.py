@@ -3,7 +3,8 @@
 SOURCE is a folder with files named train*, valid* (or val*, dev*) and perhaps test*; such files
 themselves; a JSON file that holds its splits; the name of a data set on the Hugging Face hub; or
 `convai2`, which is fetched (a folder of that name is ./convai2). Or name the files of each split
-with --train, --valid and --test.
+with --train, --valid and --test. ParlAI, DailyDialog, DialoGPT, messages, ShareGPT, PersonaChat and
+many others are recognised, packed or not: docs/corpora.md.
 
     eureka prepare data/sample --out prepared
     eureka prepare --train a.txt b.txt --valid c.txt --out prepared --history-turns 3
@@ -21,13 +22,17 @@ from pathlib import Path
 from typing import Any
 
 from eureka_nlg.dialogue.formats import FILE_FORMATS
+from eureka_nlg.dialogue.messages import MESSAGES, check_options, prepare_messages
 from eureka_nlg.dialogue.options import PrepareOptions, option_name
 from eureka_nlg.dialogue.prepare import prepare
+from eureka_nlg.dialogue.progress import Progress
 from eureka_nlg.dialogue.sources import SPLITS, find_sources
 from eureka_nlg.errors import UserError
 from eureka_nlg.files import new_folder
 
 __all__ = ["add_arguments", "run"]
+
+FAIRSEQ = "fairseq"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +48,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--format", metavar="NAME", help=f"{', '.join(FILE_FORMATS)} (default: detected, file by file)"
+    )
+    parser.add_argument(
+        "--format-out",
+        choices=[FAIRSEQ, *MESSAGES],
+        default=FAIRSEQ,
+        help="what to write: data for fairseq-train, or conversations as `messages`, the form that chat "
+        "templates take, in JSON lines or parquet (default: %(default)s)",
     )
     parser.add_argument("--cache-dir", type=Path, metavar="DIR", help="where downloads are kept")
     parser.add_argument(
@@ -70,20 +82,38 @@ def run(args: argparse.Namespace) -> int:
     if args.vector_dim is not None and args.vectors is None:
         raise UserError(f"--vector-dim {args.vector_dim}: goes with --vectors")
     options = PrepareOptions.from_values(vars(args))
+    if args.format_out != FAIRSEQ:
+        if args.vectors is not None:
+            raise UserError(
+                f"--vectors {args.vectors}: is for fairseq data, not for --format-out {args.format_out}"
+            )
+        check_options(options, args.format_out)
+    explicit = {split: getattr(args, split) for split in SPLITS}
+    progress = Progress(bar=sys.stderr.isatty(), tell=_tell)
     with new_folder(args.out, args.overwrite) as folder:
-        explicit = {split: getattr(args, split) for split in SPLITS}
-        manifest = prepare(
-            find_sources(args.sources, explicit, args.format, args.cache_dir),
-            folder,
-            options,
-            vectors=args.vectors,
-            vector_dim=args.vector_dim,
-            cache_dir=args.cache_dir,
-            workers=args.workers,
-            progress=sys.stderr.isatty(),
-        )
-    print(_summary(manifest, args.out))
+        sources = find_sources(args.sources, explicit, args.format, args.cache_dir, warn=_tell)
+        if args.format_out != FAIRSEQ:
+            manifest = prepare_messages(
+                sources, folder, options, args.format_out, progress=progress, tell=_tell
+            )
+        else:
+            manifest = prepare(
+                sources,
+                folder,
+                options,
+                vectors=args.vectors,
+                vector_dim=args.vector_dim,
+                cache_dir=args.cache_dir,
+                workers=args.workers,
+                progress=progress,
+                tell=_tell,
+            )
+    print(_messages_summary(manifest, args.out) if "format_out" in manifest else _summary(manifest, args.out))
     return 0
+
+
+def _tell(line: str) -> None:
+    print(f"eureka prepare: {line}", file=sys.stderr)
 
 
 def _summary(manifest: Mapping[str, Any], out: Path) -> str:
@@ -116,6 +146,15 @@ def _summary(manifest: Mapping[str, Any], out: Path) -> str:
                 f"{100 * vectors['explained_variance']:.1f} % of the variance kept"
             )
     return "\n".join([*lines, "", "next:", f"  {_next_command(manifest, out)}"])
+
+
+def _messages_summary(manifest: Mapping[str, Any], out: Path) -> str:
+    row = "{:<8}{:>10}{:>15}{:>11}  {}".format
+    lines = [row("split", "dialogues", "conversations", "exchanges", "file")]
+    for split, counts in manifest["splits"].items():
+        numbers = [f"{counts[name]:,}" for name in ("dialogues", "conversations", "exchanges")]
+        lines.append(row(split, *numbers, out / f"{split}{MESSAGES[manifest['format_out']]}"))
+    return "\n".join(lines)
 
 
 def _next_command(manifest: Mapping[str, Any], out: Path) -> str:

@@ -16,7 +16,7 @@ from eureka_nlg.analysis import Document, check_analysis, read_analysis
 from eureka_nlg.cli.training_data import TrainingData, add_training_arguments, read_training_data
 from eureka_nlg.dialogue.analysis import DialogueAnalysis
 from eureka_nlg.dialogue.generation import Run, generate
-from eureka_nlg.dialogue.prepare import MANIFEST
+from eureka_nlg.dialogue.manifest import MANIFEST
 from eureka_nlg.errors import UserError
 from eureka_nlg.files import sha256
 from eureka_nlg.metrics.classes.bands import FrequencyBands, WordBands

@@ -1,52 +1,51 @@
-"""Dialogue corpora as Hugging Face data sets: one streamed row per dialogue, whatever the format."""
+"""Dialogue corpora, streamed: one dialogue after the other, whatever the format."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from eureka_nlg.dialogue.formats import FORMATS, Dialogue
-from eureka_nlg.dialogue.sources import Source
-from eureka_nlg.errors import require
+from eureka_nlg.dialogue.formats import FORMATS, HUB, BadEntry, Dialogue, Findings, Source
+from eureka_nlg.errors import UserError
 
-if TYPE_CHECKING:
-    import datasets
-
-__all__ = ["stream_dialogues"]
+__all__ = ["Dialogues"]
 
 
-def stream_dialogues(sources: Mapping[str, Sequence[Source]]) -> datasets.IterableDatasetDict:
-    """Stream the dialogues of a corpus, whichever way it is written down.
+@dataclass(frozen=True)
+class Dialogues:
+    """The dialogues of a split, in order, as often as they are asked for; no more than one is held.
 
-    Nothing is cached and no more than a dialogue is held, so ``map``, ``filter`` and ``take`` of the data set
-    work on corpora of any size.
-
-    Args:
-        sources: split -> its parts, from ``find_sources``.
-
-    Returns:
-        Per split a data set of ``persona``, ``partner_persona`` and ``turns``, each a list of strings; see
-        ``eureka_nlg.dialogue.formats.Dialogue``.
+    Attributes:
+        sources: the parts of the split, from ``find_sources``.
+        findings: what was met while they were last read.
 
     Raises:
-        UserError: while iterating, if a line is malformed.
+        UserError: while iterating, if a line is malformed and not to be left out; it says how many there are.
     """
-    library = require("datasets", extra="data")
-    texts = [library.Value("string")]
-    features = library.Features(persona=texts, partner_persona=texts, turns=texts)
-    return library.IterableDatasetDict(
-        {
-            split: library.IterableDataset.from_generator(
-                # a list among these arguments would mean shards, to be read in any order
-                _read,
-                features=features,
-                gen_kwargs={"sources": tuple(parts)},
-            )
-            for split, parts in sources.items()
-        }
-    )
+
+    sources: Sequence[Source]
+    findings: Findings = field(default_factory=Findings)
+
+    def __iter__(self) -> Iterator[Dialogue]:
+        self.findings.clear()
+        for source in self.sources:
+            try:
+                yield from FORMATS[source.format].read(source, self.findings)
+            except BadEntry as error:
+                raise UserError(f"{error}{_how_many(source)}") from error
 
 
-def _read(sources: Sequence[Source]) -> Iterator[Dialogue]:
-    for source in sources:
-        yield from FORMATS[source.format].read(source.location, source.split)
+def _how_many(source: Source) -> str:
+    """How many entries of a source are bad, and what can be done about it."""
+    if source.format == HUB:
+        return "; --skip-bad leaves such rows out"
+    findings = Findings(skip_bad=True)
+    try:
+        deque(FORMATS[source.format].read(source, findings), maxlen=0)
+    except UserError:
+        return ""  # something else is broken as well
+    name = Path(source.location).name
+    bad = "this one is" if findings.num_bad == 1 else f"{findings.num_bad:,} of its entries are"
+    return f" ({name}: {bad} bad; --skip-bad leaves out what is)"

@@ -76,17 +76,18 @@ def exchanges(
         tokenize: text to tokens; called once per turn and persona sentence.
         options: what the contexts hold.
         both_sides: yield the first speaker's turns as replies too, with that speaker's own persona
-            where the corpus gives it.
+            where the corpus gives it. Of no effect on a dialogue that says itself which turns are replies.
     """
     turns = [tokenize(turn) for turn in dialogue["turns"]]
     # persona of the speaker of even turns, of odd turns
     personas = [[tokenize(sentence) for sentence in dialogue[key]] for key in ("partner_persona", "persona")]
-    for index, reply in enumerate(turns):
-        if not reply or not (index % 2 or both_sides):
+    learnt = dialogue.get("replies")
+    spoken: list[tuple[int, list[str]]] = []  # place and words of the turns so far, without silences
+    for index, turn in enumerate(turns):
+        if not turn:
             continue
-        history = [
-            (SELF if (index - earlier) % 2 == 0 else PARTNER, turn)
-            for earlier, turn in enumerate(turns[:index])
-            if turn
-        ]
-        yield Exchange(options.context(personas[index % 2], history), reply)
+        if (index % 2 or both_sides) if learnt is None else index in learnt:
+            before = spoken if options.history_turns is None else spoken[-options.history_turns :]
+            history = [(SELF if (index - earlier) % 2 == 0 else PARTNER, words) for earlier, words in before]
+            yield Exchange(options.context(personas[index % 2], history), turn)
+        spoken.append((index, turn))

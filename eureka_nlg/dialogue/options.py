@@ -42,6 +42,7 @@ class PrepareOptions:
         None, f"pieces of the SentencePiece model (default: {_DEFAULT_PIECES})", minimum=1
     )
     min_count: int = _option(1, "tokens that occur less than N times in training become <unk>", minimum=1)
+    skip_bad: bool = _option(False, "leave out lines and rows that cannot be read, and say how many they are")
 
     def __post_init__(self) -> None:
         for option in fields(self):

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import functools
-import importlib.metadata
-import json
-import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import eureka_nlg
 from eureka_nlg.dialogue.binarize import SideCounts, binarize, build_dictionary
-from eureka_nlg.dialogue.corpus import stream_dialogues
 from eureka_nlg.dialogue.exchanges import RESERVED
-from eureka_nlg.dialogue.formats import HUB, Dialogue
+from eureka_nlg.dialogue.formats import Dialogue, Source
+from eureka_nlg.dialogue.manifest import provenance, read_corpus, tell_findings, write_manifest
 from eureka_nlg.dialogue.options import PrepareOptions
-from eureka_nlg.dialogue.sources import Source
+from eureka_nlg.dialogue.progress import Progress
 from eureka_nlg.dialogue.texts import CONTEXT, REPLY, SIDES, SplitText
 from eureka_nlg.dialogue.tokenizers import (
     SentencePieceTokenizer,
@@ -30,11 +25,9 @@ from eureka_nlg.dialogue.tokenizers import (
 )
 from eureka_nlg.dialogue.vectors import check_vectors, write_vectors
 from eureka_nlg.errors import UserError, require
-from eureka_nlg.files import sha256
 
-__all__ = ["prepare", "MANIFEST"]
+__all__ = ["prepare"]
 
-MANIFEST = "manifest.json"
 SENTENCEPIECE_MODEL = "sentencepiece.model"
 
 
@@ -47,7 +40,8 @@ def prepare(
     vector_dim: int | None = None,
     cache_dir: Path | None = None,
     workers: int = 1,
-    progress: bool = False,
+    progress: Progress | None = None,
+    tell: Callable[[str], object] = lambda line: None,
 ) -> dict[str, Any]:
     """Fill a folder with fairseq data, reference and context texts and a manifest.
 
@@ -62,7 +56,8 @@ def prepare(
         vector_dim: numbers per word of these; None for what the source has.
         cache_dir: where torchtext keeps what it downloads.
         workers: processes for the binarisation.
-        progress: show on stderr how far the work is.
+        progress: tells how far the work is.
+        tell: called with lines about what was left out, or read in a way that is worth a word.
 
     Returns:
         The content of ``manifest.json``.
@@ -74,18 +69,25 @@ def prepare(
         raise UserError(f"--workers {workers}: expected a number from 1 on")
     if vectors is not None:
         check_vectors(vectors, vector_dim)
-    show = functools.partial(_bar, shown=progress)
-    corpus = stream_dialogues(sources)
+    progress = progress or Progress()
+    corpus = read_corpus(sources, options.skip_bad)
     work = folder / "work"
     work.mkdir()
     if options.tokenizer == "sentencepiece":
-        _train_sentencepiece(show(corpus["train"], "read train"), options, work, folder / SENTENCEPIECE_MODEL)
+        _train_sentencepiece(
+            progress.over(corpus["train"], "read train", "dialogues"),
+            options,
+            work,
+            folder / SENTENCEPIECE_MODEL,
+        )
     tokenizer = _tokenizer(options, folder)
 
     texts = {split: SplitText(split, folder, tokenizer, work) for split in corpus}
     for split, text in texts.items():
         both_sides = options.both_sides and split == "train"
-        text.write(show(corpus[split], split), options.context, options.lowercase, both_sides)
+        text.write(
+            progress.over(corpus[split], split, "dialogues"), options.context, options.lowercase, both_sides
+        )
         if not text.exchanges:
             locations = ", ".join(part.location for part in sources[split])
             raise UserError(
@@ -105,23 +107,21 @@ def prepare(
         (split, side): binarize(
             texts[split].paths(side)[0], dictionary, folder / f"{split}.{CONTEXT}-{REPLY}.{side}", workers
         )
-        for split, side in show([(split, side) for split in texts for side in SIDES], "binarise")
+        for split, side in progress.over(
+            [(split, side) for split in texts for side in SIDES], "binarise", "files"
+        )
     }
     shutil.rmtree(work)
 
     manifest = {
-        "versions": {
-            "eureka_nlg": eureka_nlg.__version__,
-            "fairseq": require("fairseq", extra="fairseq").__version__,
-            "datasets": importlib.metadata.version("datasets"),
-        },
-        "inputs": {split: [_fingerprint(part) for part in parts] for split, parts in sources.items()},
+        **provenance(sources, fairseq=require("fairseq", extra="fairseq").__version__),
         "options": asdict(options),
         "vocabulary": {"size": len(dictionary), "types_in_training": len(texts["train"].tokens)},
         "splits": {
             split: {
                 "dialogues": text.dialogues,
                 "exchanges": text.exchanges,
+                **({"skipped": corpus[split].findings.num_bad} if options.skip_bad else {}),
                 **{side: _side_summary(counts[split, side], text.longest[side]) for side in SIDES},
             }
             for split, text in texts.items()
@@ -129,8 +129,9 @@ def prepare(
     }
     if coverage is not None:
         manifest["vectors"] = asdict(coverage)
-    with open(folder / MANIFEST, "w", encoding="utf-8", newline="\n") as file:
-        file.write(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+    write_manifest(manifest, folder)
+    for dialogues in corpus.values():
+        tell_findings(dialogues, tell)
     return manifest
 
 
@@ -162,19 +163,3 @@ def _side_summary(counts: SideCounts, longest: int) -> dict[str, Any]:
         "longest": longest,
         "unknown_share": round(counts.unknown / counts.tokens, 6),
     }
-
-
-def _fingerprint(source: Source) -> dict[str, Any]:
-    if source.format == HUB:
-        return {"name": source.location, "format": source.format, "split": source.split}
-    return {
-        "name": os.path.basename(source.location),
-        "format": source.format,
-        "sha256": sha256(Path(source.location)),
-        "bytes": os.path.getsize(source.location),
-    }
-
-
-def _bar(items: Iterable[Any], description: str, shown: bool) -> Iterable[Any]:
-    """The items, with a bar on stderr that tells how far they were used."""
-    return require("tqdm", extra="data").tqdm(items, desc=description, leave=False, disable=not shown)

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from eureka_nlg.bundled import find_bundled
+from eureka_nlg.compressed import plain_name
 from eureka_nlg.dialogue.convai2 import fetch_convai2
-from eureka_nlg.dialogue.formats import FILE_FORMATS, FORMATS, HUB, detect_format
+from eureka_nlg.dialogue.formats import (
+    FORMATS,
+    HUB,
+    PARALLEL,
+    Source,
+    detect_format,
+    format_named,
+    what_it_looks_like,
+)
 from eureka_nlg.errors import UserError
 
 __all__ = ["SPLITS", "Source", "find_sources"]
@@ -22,22 +31,20 @@ _SPLIT_NAMES = {
     "test": r"test",
 }
 _HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
-_DATA_SUFFIXES = (".txt", ".tsv", ".csv", ".json")
-
-
-@dataclass(frozen=True)
-class Source:
-    """One file, or one split of a file or data set that holds several.
-
-    Attributes:
-        location: path, or name on the hub.
-        format: key of ``FORMATS``.
-        split: what the file or data set itself calls the split.
-    """
-
-    location: str
-    format: str
-    split: str
+_DATA_SUFFIXES = (".txt", ".tsv", ".csv", ".json", ".jsonl", ".ndjson", ".parquet")
+# How two files that are read side by side are told apart: the word for contexts, the word for replies.
+_SIDES = (
+    ("src", "tgt"),
+    ("source", "target"),
+    ("context", "reply"),
+    ("context", "response"),
+    ("contexts", "replies"),
+    ("post", "resp"),
+    ("post", "response"),
+    ("query", "response"),
+    ("question", "answer"),
+    ("input", "output"),
+)
 
 
 def find_sources(
@@ -45,6 +52,7 @@ def find_sources(
     explicit: Mapping[str, Sequence[str | Path]] | None = None,
     format: str | None = None,
     cache_dir: Path | None = None,
+    warn: Callable[[str], object] = lambda line: None,
 ) -> dict[str, list[Source]]:
     """Assign sources to splits.
 
@@ -53,6 +61,7 @@ def find_sources(
         explicit: split -> files (or hub names) of that split, in order.
         format: one of ``FILE_FORMATS`` for every file; None to detect it file by file.
         cache_dir: where ``convai2`` is kept; None for the platform's cache folder.
+        warn: called with a line about each file that looks like another format than ``format``.
 
     Returns:
         Split (``train``, ``valid`` and perhaps ``test``) -> its sources, in order.
@@ -60,8 +69,7 @@ def find_sources(
     Raises:
         UserError: a split is missing or given twice, or a source is none.
     """
-    if format is not None and format not in FILE_FORMATS:
-        raise UserError(f"--format {format}: expected one of {', '.join(FILE_FORMATS)}")
+    format = format_named(format) if format is not None else None
     found: dict[str, list[Source]] = {}
     for source in sources:
         for split, parts in _by_name(str(find_bundled(source)), format, cache_dir).items():
@@ -71,8 +79,8 @@ def find_sources(
             raise UserError(
                 f"--{split} {files[0]}: the split {split} is already given by {found[split][0].location}"
             )
-        for file in files:
-            found.setdefault(split, []).append(_of_split(str(file), split, format))
+        for part in _paired(split, [str(file) for file in files], format):
+            found.setdefault(split, []).append(part)
     for split in ("train", "valid"):
         if split not in found:
             given = f"found only {', '.join(found)}" if found else "no source is given"
@@ -80,33 +88,38 @@ def find_sources(
                 f"the split {split} is missing ({given}); "
                 f"give --{split} FILE, or a folder with a file named {split}*"
             )
+    if format is not None:
+        for part in (part for parts in found.values() for part in parts):
+            looks = what_it_looks_like(part)
+            if looks not in (None, format):
+                warn(f"warning: {part.location}: looks like {looks}; read as {format} because of --format")
     return {split: found[split] for split in SPLITS if split in found}
 
 
 def _by_name(source: str, format: str | None, cache_dir: Path | None) -> dict[str, list[Source]]:
     """Splits of one SOURCE argument."""
     if source == CONVAI2:
-        files = fetch_convai2(cache_dir)
-        return {split: [Source(str(file), "parlai", split)] for split, file in files.items()}
+        fetched = fetch_convai2(cache_dir)
+        return {split: [Source(str(file), "parlai", split)] for split, file in fetched.items()}
     path = Path(source)
     if path.is_dir():
-        splits: dict[str, list[Source]] = {}
+        names: dict[str, list[str]] = {}
         for file in sorted(path.iterdir()):
-            split = _split_of_name(file.stem)
+            split = _split_of_file(file)
             if split is not None and file.is_file():
-                splits.setdefault(split, []).append(_of_split(str(file), split, format))
-        if not splits:
+                names.setdefault(split, []).append(str(file))
+        if not names:
             raise UserError(
                 f"{source}: no file in the folder is named train*, valid* (or val*, dev*) or test*"
             )
-        return splits
+        return {split: _paired(split, files, format) for split, files in names.items()}
     kind = _format_of(source, format)
     own_splits = FORMATS[kind].splits
-    split = None if kind == HUB else _split_of_name(path.stem)
+    split = None if kind == HUB else _split_of_file(path)
     if split is not None:
         return {split: [_of_split(source, split, format)]}
-    if own_splits is not None:
-        return _sort_splits(source, kind, own_splits(source))
+    if own_splits is not None and (found := own_splits(source)) is not None:
+        return _sort_splits(source, kind, found)
     raise UserError(f"{source}: the name does not tell the split; give it with --train, --valid or --test")
 
 
@@ -121,28 +134,88 @@ def _sort_splits(source: str, kind: str, names: Sequence[str]) -> dict[str, list
     return splits
 
 
+def _paired(split: str, files: Sequence[str], format: str | None) -> list[Source]:
+    """The parts of a split: files, or two of them that are contexts and replies line by line."""
+    if format == PARALLEL:
+        if len(files) % 2:
+            raise UserError(
+                f"--format {PARALLEL}: {len(files)} files for the split {split}; expected contexts, replies, "
+                "contexts, replies, ..."
+            )
+        return [_parallel(left, right, split) for left, right in zip(files[::2], files[1::2])]
+    partners = _partners(files) if format is None else {}
+    replies = set(partners.values())
+    return [
+        _parallel(file, partners[file], split) if file in partners else _of_split(file, split, format)
+        for file in files
+        if file not in replies
+    ]
+
+
+def _partners(files: Sequence[str]) -> dict[str, str]:
+    """Files of contexts -> their files of replies, by their names: ``train.src`` and ``train.tgt``."""
+    found: dict[str, str] = {}
+    for file in files:
+        parts = re.split(r"([._-])", Path(file).name)
+        for context, reply in _SIDES:
+            if context in parts:
+                at = parts.index(context)
+                partner = Path(file).with_name("".join([*parts[:at], reply, *parts[at + 1 :]]))
+                other = next((name for name in files if Path(name) == partner), None)
+                if other is not None:
+                    found[file] = other
+                    break
+    return found
+
+
+def _parallel(contexts: str, replies: str, split: str) -> Source:
+    for file in (contexts, replies):
+        _check_file(file)
+    return replace(Source(contexts, PARALLEL, split), partner=replies)
+
+
 def _of_split(source: str, split: str, format: str | None) -> Source:
     """A file that is said, by its own name or by the user, to be of one split."""
     kind = _format_of(source, format)
     own_splits = FORMATS[kind].splits
-    if own_splits is None:
+    names = own_splits(source) if own_splits is not None else None
+    if names is None:
         return Source(source, kind, split)
-    names = own_splits(source)
     own = [name for name in names if _split_of_name(name) == split]
+    if not own and len(names) == 1 and _split_of_name(names[0]) is None:
+        own = names  # {"data": [...]}: one array, whatever its name
     if not own:
         raise UserError(f"{source}: has no split {split}; its splits are {', '.join(names)}")
     return Source(source, kind, own[0])
 
 
 def _format_of(source: str, format: str | None) -> str:
-    path = Path(source)
-    if path.is_file():
-        return format or detect_format(path)
-    if path.exists():
-        raise UserError(f"{source}: is no regular file; expected a file of dialogues")
-    if path.suffix.lower() in _DATA_SUFFIXES or not _HUB_NAME.fullmatch(source):
-        raise UserError(f"{source}: no such file or folder")
-    return HUB
+    if Path(source).is_file():
+        return format or detect_format(Path(source))
+    if (
+        not Path(source).exists()
+        and plain_name(source).suffix.lower() not in _DATA_SUFFIXES
+        and _HUB_NAME.fullmatch(source)
+    ):
+        return HUB
+    _check_file(source)
+    raise AssertionError("no regular file passes the check")
+
+
+def _check_file(file: str) -> None:
+    if not Path(file).exists():
+        raise UserError(f"{file}: no such file or folder")
+    if not Path(file).is_file():
+        raise UserError(f"{file}: is no regular file; expected a file of dialogues")
+
+
+def _split_of_file(file: Path) -> str | None:
+    """The split that the name of a file tells: its beginning, or what stands behind ``src-`` or ``tgt-``."""
+    name = plain_name(file).stem
+    side, _, rest = name.replace("_", "-").partition("-")
+    if rest and any(side in sides for sides in _SIDES):
+        return _split_of_name(rest)
+    return _split_of_name(name)
 
 
 def _split_of_name(name: str) -> str | None:

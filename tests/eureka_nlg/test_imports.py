@@ -21,12 +21,12 @@ OPTIONAL = [
     "datasets",
     "fairseq",
     "fairseq_cli",
-    "ijson",
     "jinja2",
     "matplotlib",
     "nltk",
     "omegaconf",
     "pooch",
+    "pyarrow",
     "pycocotools",
     "rouge_score",
     "sacrebleu",
@@ -43,7 +43,7 @@ OPTIONAL = [
 CORE = {"torch", "numpy", "typing_extensions"}  # the last comes with torch
 
 # The ground floor: single files that import nothing of the package but one another; all may import them.
-GROUND = {"errors", "files", "text_files", "bundled", "option_files", "options", None, "__version__"}
+GROUND = {"errors", "files", "text_files", "compressed", "units", "bundled", "option_files", "options", None, "__version__"}
 # Above it: cli -> report -> (dialogue | vision) -> analysis -> metrics, losses -> frequency.
 MAY_IMPORT = {
     "frequency": set(),

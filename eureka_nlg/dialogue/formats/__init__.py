@@ -2,74 +2,78 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
-from eureka_nlg.dialogue.formats.base import Dialogue, numbered_lines
+from eureka_nlg.dialogue.formats.base import BadEntry, Dialogue, Findings, Format, Source
+from eureka_nlg.dialogue.formats.detection import detect, looks_like
 from eureka_nlg.dialogue.formats.hub import hub_splits, read_hub
-from eureka_nlg.dialogue.formats.parlai import read_parlai
-from eureka_nlg.dialogue.formats.personachat_json import json_splits, read_personachat_json
+from eureka_nlg.dialogue.formats.json_rows import json_splits, read_json, read_json_lines
+from eureka_nlg.dialogue.formats.lines import read_dialogpt, read_eou, read_parallel
+from eureka_nlg.dialogue.formats.parlai import read_parlai, read_parlai_fields
+from eureka_nlg.dialogue.formats.parquet import read_parquet
 from eureka_nlg.dialogue.formats.tables import read_csv, read_tsv
 from eureka_nlg.errors import UserError
 
-__all__ = ["FORMATS", "FILE_FORMATS", "HUB", "Dialogue", "Format", "detect_format"]
+__all__ = [
+    "FORMATS",
+    "FILE_FORMATS",
+    "HUB",
+    "PARALLEL",
+    "BadEntry",
+    "Dialogue",
+    "Findings",
+    "Format",
+    "Source",
+    "detect_format",
+    "format_named",
+    "what_it_looks_like",
+]
 
-HUB = "hub"
-_LOOKED_AT = 20  # lines
-_NUMBERED = re.compile(r"\d+ ")
+HUB, PARALLEL = "hub", "parallel"
 
-
-@dataclass(frozen=True)
-class Format:
-    """A way to write dialogues down.
-
-    Attributes:
-        description: for the help text.
-        read: dialogues of (file or hub name, split within it).
-        splits: names of the splits within one file or data set; None if a file is one split.
-    """
-
-    description: str
-    read: Callable[[str, str], Iterator[Dialogue]]
-    splits: Callable[[str], list[str]] | None = None
-
-
-# What `--format` offers. A new format is one reader and one line here.
+# What `--format` offers. A new format is one reader and one line here (and, to be recognised, one in
+# `detection`); a new kind of row in JSON, CSV, TSV, parquet and on the hub is one entry of `rows.SHAPES`.
 FORMATS = {
-    "parlai": Format("ParlAI text", lambda path, split: read_parlai(Path(path))),
-    "personachat-json": Format(
-        "JSON of personality and utterances",
-        lambda path, split: read_personachat_json(Path(path), split),
-        lambda path: json_splits(Path(path)),
-    ),
-    "csv": Format("CSV with the columns persona and chat", lambda path, split: read_csv(Path(path))),
-    "tsv": Format("lines of context<TAB>reply", lambda path, split: read_tsv(Path(path))),
+    "parlai": Format("ParlAI's numbered lines", read_parlai),
+    "parlai-fields": Format("ParlAI's lines of text: and labels:", read_parlai_fields),
+    "dailydialog": Format("a dialogue a line, with __eou__ after each utterance", read_eou),
+    "dialogpt": Format("DialoGPT's turns with weights", read_dialogpt),
+    "tsv": Format("lines of context<TAB>reply, or a table with tabs", read_tsv),
+    "csv": Format("a table with the names of its columns", read_csv),
+    "json": Format("an array of rows, or an object of splits", read_json, json_splits),
+    "jsonl": Format("a JSON object a line", read_json_lines),
+    "parquet": Format("a parquet file of rows", read_parquet),
+    PARALLEL: Format("two files, contexts and replies line by line", read_parallel),
     HUB: Format("a data set of the Hugging Face hub", read_hub, hub_splits),
 }
 
 FILE_FORMATS = tuple(name for name in FORMATS if name != HUB)
+_OLD_NAMES = {"personachat-json": "json"}
+
+
+def format_named(name: str) -> str:
+    """The format that a user names.
+
+    Raises:
+        UserError: there is none of this name.
+    """
+    name = _OLD_NAMES.get(name, name)
+    if name not in FILE_FORMATS:
+        raise UserError(f"--format {name}: expected one of {', '.join(FILE_FORMATS)}")
+    return name
 
 
 def detect_format(path: Path) -> str:
-    """Name of the format of a file, by its extension and its first lines.
+    """Name of the format of a file, by what is in it.
 
     Raises:
-        UserError: they do not tell, or contradict each other.
+        UserError: it does not tell, or looks like two formats.
     """
-    suffix = path.suffix.lower()
-    if suffix in (".csv", ".json"):
-        return {".csv": "csv", ".json": "personachat-json"}[suffix]
-    lines = [line for _, line in islice(numbered_lines(path), _LOOKED_AT) if line.strip()]
-    starts_at_one = bool(lines) and lines[0].startswith("1 ")
-    if starts_at_one and suffix != ".tsv":
-        return "parlai"
-    pairs = all(line.count("\t") == 1 for line in lines) and not any(map(_NUMBERED.match, lines))
-    if lines and (pairs or (suffix == ".tsv" and not starts_at_one)):
-        return "tsv"
-    raise UserError(
-        f"{path}: neither its extension nor its first lines tell the format; "
-        f"give --format, one of {', '.join(FILE_FORMATS)}"
-    )
+    return detect(Path(path), FILE_FORMATS)
+
+
+def what_it_looks_like(source: Source) -> str | None:
+    """The format that the content of a file suggests; None if it suggests none, or for two files."""
+    if source.format in (HUB, PARALLEL):
+        return None
+    return looks_like(Path(source.location))[0]

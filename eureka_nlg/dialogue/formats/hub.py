@@ -6,8 +6,8 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
-from eureka_nlg.dialogue.formats.base import Dialogue
-from eureka_nlg.dialogue.formats.rows import row_reader
+from eureka_nlg.dialogue.formats.base import Dialogue, Findings, Source
+from eureka_nlg.dialogue.formats.rows import Row, dialogues_of_rows
 from eureka_nlg.errors import UserError, require
 
 __all__ = ["hub_splits", "read_hub"]
@@ -22,24 +22,28 @@ def hub_splits(name: str) -> list[str]:
     return list(_load(name))
 
 
-def read_hub(name: str, split: str) -> Iterator[Dialogue]:
+def read_hub(source: Source, findings: Findings) -> Iterator[Dialogue]:
     """Dialogues of one split of a data set of the hub, in order.
 
     Raises:
-        UserError: the columns are none that are known, or the network failed.
+        UserError: the network failed.
+        BadEntry: a row of no known shape, or one whose values are not as its shape wants them.
     """
+    return dialogues_of_rows(_rows(source.location, source.split), findings)
+
+
+def _rows(name: str, split: str) -> Iterator[Row]:
     rows = iter(_load(name)[split])
     number = 0
     while True:
         number += 1
-        where = f"{name}: {split} row {number}"
         try:
             row = next(rows, None)
         except Exception as error:
             raise _unreadable(name, error) from error
         if row is None:
             return
-        yield row_reader(list(row), where)(row, where)
+        yield f"{name}: {split} row {number}", row
 
 
 def _load(name: str) -> Any:

@@ -1,55 +1,163 @@
 """The shapes a row of a corpus can have, each turned into a dialogue.
 
-Shared by the files that hold such rows (JSON, CSV, TSV) and by data sets on the Hugging Face hub.
+Shared by the files that hold such rows (JSON, CSV, TSV, parquet) and by data sets on the Hugging Face hub.
+Which shape a row has is told by the names of its columns: ``SHAPES``, one entry each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
-from eureka_nlg.dialogue.formats.base import Dialogue, clean
-from eureka_nlg.errors import UserError
+from eureka_nlg.dialogue.formats.base import BadEntry, Dialogue, Findings, clean, said, turns_of_context
 
-__all__ = ["utterances_dialogue", "chat_dialogue", "pair_dialogue", "row_reader"]
+__all__ = ["SHAPES", "Row", "Shape", "context_dialogue", "dialogues_of_rows", "shape_of"]
+
+Row = tuple[str, Mapping[str, Any]]  # file and place; values by column
+
+_USERS = frozenset({"user", "human", "prompter", "customer", "speaker", "0"})
+_ASSISTANTS = frozenset(
+    {"assistant", "gpt", "chatgpt", "bot", "model", "ai", "bing", "agent", "listener", "1"}
+)
+_SYSTEMS = frozenset({"system", "developer"})
+_SPEAKER = re.compile(r"\s*(user|speaker|person)\s*([12])\s*:(.*)", re.IGNORECASE | re.DOTALL)
 
 
-def utterances_dialogue(personality: Any, utterances: Any, where: str) -> Dialogue:
-    """PersonaChat as Hugging Face publishes it: every reply with its whole history and its candidates.
+@dataclass(frozen=True)
+class Shape:
+    """Columns that tell what a row holds.
+
+    Attributes:
+        columns: the columns that must be there, each by any of its names.
+        make: the dialogue of the values of these columns and of the optional ones, None where there are none.
+            Where ``grouped``, of a list of such values, one for each row of the dialogue.
+        optional: columns that are used if they are there.
+        grouped: the first column names the dialogue, and rows that follow one another belong to it together.
+    """
+
+    columns: tuple[tuple[str, ...], ...]
+    make: Callable[..., Dialogue]
+    optional: tuple[tuple[str, ...], ...] = ()
+    grouped: bool = False
+
+    def find(self, names: Mapping[str, str]) -> list[str | None] | None:
+        """The columns of this shape among those given, lower case -> as written; None if it is another."""
+        wanted = [next((names[name] for name in some if name in names), None) for some in self.columns]
+        if None in wanted:
+            return None
+        return wanted + [
+            next((names[name] for name in some if name in names), None) for some in self.optional
+        ]
+
+
+def dialogues_of_rows(rows: Iterable[Row], findings: Findings) -> Iterator[Dialogue]:
+    """The dialogues that rows hold, in order.
+
+    Raises:
+        BadEntry: a row of no known shape, or one whose values are not as its shape wants them.
+    """
+    known: dict[tuple[str, ...], tuple[Shape, list[str | None]] | None] = {}
+
+    def shaped() -> Iterator[tuple[Any, Shape, str, list[Any]]]:
+        for number, (where, row) in enumerate(rows):
+            columns = tuple(row)
+            try:
+                if columns not in known:
+                    known[columns] = shape_of(columns, where)
+                found = known[columns]
+                assert found is not None
+                shape, names = found
+                values = [row[name] if name is not None else None for name in names]
+                key = ("of", repr(values[0])) if shape.grouped else number
+            except BadEntry as error:
+                findings.refuse(error)
+                continue
+            yield key, shape, where, values
+
+    for _, group in groupby(shaped(), key=lambda entry: entry[0]):
+        entries = list(group)
+        _, shape, where, values = entries[0]
+        try:
+            if shape.grouped:
+                yield shape.make([entry[3] for entry in entries], where)
+            else:
+                yield shape.make(*values, where)
+        except BadEntry as error:
+            findings.refuse(error)
+
+
+def shape_of(columns: Sequence[str], where: str) -> tuple[Shape, list[str | None]]:
+    """The shape of rows with these columns, and the columns it takes.
 
     Args:
-        personality: sentences about who replies.
-        utterances: mappings of ``history``, all turns so far, and ``candidates``, of which the last was said.
+        columns: the names, in any case; more than are needed do no harm.
         where: file and place, for errors.
 
     Raises:
-        UserError: another shape, or a history that does not continue the one before it.
+        BadEntry: no known shape has these columns.
+    """
+    names = {str(column).strip().lower(): column for column in columns}
+    for shape in SHAPES.values():
+        found = shape.find(names)
+        if found is not None:
+            return shape, found
+    expected = ", or ".join(" and ".join(some[0] for some in shape.columns) for shape in SHAPES.values())
+    given = ", ".join(map(str, columns)) or "none"
+    raise BadEntry(f"{where}: the columns are {given[:300]}; expected {expected}")
+
+
+def utterances_dialogue(personality: Any, utterances: Any, where: str) -> Dialogue:
+    """PersonaChat as Hugging Face publishes it: every reply with its history and its candidates.
+
+    Args:
+        personality: sentences about who replies.
+        utterances: mappings of ``history``, all turns so far or the last of them, and ``candidates``, of
+            which the last was said.
+        where: file and place, for errors.
+
+    Raises:
+        BadEntry: another shape, or a history that does not continue the one before it.
     """
     expected = (
         '"personality": [text, ...], "utterances": [{"history": [text, ...], "candidates": [text, ...]}, ...]'
     )
+    personality = [] if personality is None else personality
     if isinstance(utterances, Mapping):  # a list of structs can arrive as a struct of lists
-        utterances = [dict(zip(utterances, values)) for values in zip(*utterances.values())]
+        utterances = _transposed(utterances, f"{where}: expected {expected}")
     if not _is_texts(personality) or not isinstance(utterances, Sequence) or isinstance(utterances, str):
-        raise UserError(f"{where}: expected {expected}")
+        raise BadEntry(f"{where}: expected {expected}")
     turns: list[str] = []
     for number, utterance in enumerate(utterances, start=1):
         history = utterance.get("history") if isinstance(utterance, Mapping) else None
         candidates = utterance.get("candidates") if isinstance(utterance, Mapping) else None
         if not history or not candidates or not _is_texts(history) or not _is_texts(candidates):
-            raise UserError(f"{where}, utterance {number}: no history or no candidates; expected {expected}")
+            raise BadEntry(f"{where}, utterance {number}: no history or no candidates; expected {expected}")
         place = f"{where}, utterance {number}"
         history = [clean(turn, place) for turn in history]
-        if len(history) != len(turns) + 1 or history[:-1] != turns:
-            raise UserError(
+        before = history[:-1]
+        if not turns:
+            turns = history if len(history) % 2 else ["", *history]
+        elif len(before) <= len(turns) and turns[len(turns) - len(before) :] == before:
+            turns.append(history[-1])
+        else:
+            raise BadEntry(
                 f"{place}: its history of {len(history)} turns does not continue the {len(turns)} turns "
-                "before it; expected the whole history in each utterance"
+                "before it; expected the turns so far, or the last of them, in each utterance"
             )
         reply = clean(candidates[-1], place)
         if not reply:
-            raise UserError(f"{place}: the last candidate, which is the reply, is empty")
-        turns = [*history, reply]
+            raise BadEntry(f"{place}: the last candidate, which is the reply, is empty")
+        turns.append(reply)
     return {"persona": _sentences(personality, where), "partner_persona": [], "turns": turns}
+
+
+def utterance_rows_dialogue(rows: Sequence[Sequence[Any]], where: str) -> Dialogue:
+    """PersonaChat with a row for each reply: dialogue, history, candidates, personality."""
+    utterances = [{"history": history, "candidates": candidates} for _, history, candidates, _ in rows]
+    return utterances_dialogue(rows[0][3], utterances, where)
 
 
 def chat_dialogue(persona: Any, chat: Any, where: str) -> Dialogue:
@@ -62,54 +170,204 @@ def chat_dialogue(persona: Any, chat: Any, where: str) -> Dialogue:
     """
     turns = [clean(turn, where) for turn in chat.split("\n") if turn.strip()] if isinstance(chat, str) else []
     if not turns:
-        raise UserError(f"{where}: the chat is empty; expected utterances, one per line of the cell")
-    sentences = persona.split("\n") if isinstance(persona, str) else persona or []
-    return {"persona": _sentences(sentences, where), "partner_persona": [], "turns": turns}
+        raise BadEntry(f"{where}: the chat is empty; expected utterances, one per line of the cell")
+    return {"persona": _persona(persona, where), "partner_persona": [], "turns": turns}
 
 
-def pair_dialogue(context: Any, reply: Any, where: str) -> Dialogue:
-    """A context and its reply; an empty context is silence.
+def two_personas_dialogue(first: Any, second: Any, conversation: Any, where: str) -> Dialogue:
+    """Synthetic-Persona-Chat: cells of many lines; in the last they begin with ``User 1:``."""
+    spoken: list[tuple[int, str]] = []
+    for line in conversation.split("\n") if isinstance(conversation, str) else []:
+        named = _SPEAKER.match(line)
+        if named is not None:
+            spoken.append((int(named[2]) - 1, named[3]))
+        elif line.strip():
+            if not spoken:
+                raise BadEntry(f"{where}: {line.strip()!r:.40} has no speaker; expected `User 1: text` lines")
+            spoken[-1] = (spoken[-1][0], f"{spoken[-1][1]}\n{line}")  # an utterance of several lines
+    if not spoken:
+        raise BadEntry(f"{where}: the conversation is empty; expected `User 1: text` lines")
+    dialogue = _alternating([(speaker, clean(text, where)) for speaker, text in spoken])
+    return {**dialogue, "persona": _persona(second, where), "partner_persona": _persona(first, where)}
+
+
+def messages_dialogue(messages: Any, system: Any, where: str) -> Dialogue:
+    """A chat as ``{"role": ..., "content": ...}`` or, as ShareGPT has it, ``{"from": ..., "value": ...}``.
+
+    The system's words are the persona of the assistant, who is the second speaker; several messages of one
+    role in a row are one turn. A weight of 0 keeps a message of the assistant from being learnt.
+    """
+    expected = '[{"role": "user", "content": text}, {"role": "assistant", "content": text}, ...]'
+    if isinstance(messages, Mapping):
+        messages = _transposed(messages, f"{where}: expected {expected}")
+    if not isinstance(messages, Sequence) or isinstance(messages, str) or not messages:
+        raise BadEntry(f"{where}: no messages; expected {expected}")
+    persona = _persona(system, where)
+    spoken, silenced = [], set()
+    for number, message in enumerate(messages, start=1):
+        place = f"{where}, message {number}"
+        if not isinstance(message, Mapping):
+            raise BadEntry(f"{place}: expected {expected}")
+        role = str(message.get("role", message.get("from", message.get("speaker", "")))).strip().lower()
+        text = said(_content(message.get("content", message.get("value", message.get("text"))), place), place)
+        if role in _SYSTEMS:
+            persona += [sentence for line in text.split("\n") if (sentence := line.strip())]
+        elif role in _USERS or role in _ASSISTANTS:
+            spoken.append((int(role in _ASSISTANTS), text))
+            if message.get("weight") == 0:
+                silenced.add(len(spoken) - 1)
+        else:
+            raise BadEntry(f"{place}: its role is {role!r:.40}; expected system, user or assistant")
+    dialogue = _alternating(spoken, frozenset(silenced))
+    return {**dialogue, "persona": persona}
+
+
+def utterances_by_row_dialogue(rows: Sequence[Sequence[Any]], where: str) -> Dialogue:
+    """A row for each utterance: dialogue, text, and perhaps its number and who says it.
+
+    As in EmpatheticDialogues, whose ``_comma_`` is a comma. The first to speak is the first speaker.
+    """
+    spoken: list[tuple[int, str]] = []
+    speakers: list[str] = []
+    last = None
+    for _, text, number, speaker in rows:
+        if not isinstance(text, str):
+            raise BadEntry(f"{where}: the utterance {text!r:.40} is no text")
+        if number is not None:
+            place = _whole_number(number, where)
+            if place <= last if last is not None else place > 1:
+                raise BadEntry(
+                    f"{where}: utterance {place} comes after {'none' if last is None else last}; expected "
+                    "the rows of a dialogue one after the other, numbered from 0 or 1"
+                )
+            last = place
+        name = str(speaker).strip().lower() if speaker is not None else str(len(spoken) % 2)
+        if name not in speakers:
+            speakers.append(name)
+        spoken.append((speakers.index(name), clean(text.replace("_comma_", ","), where)))
+    if len(speakers) > 2:
+        raise BadEntry(f"{where}: {len(speakers)} speakers ({', '.join(speakers)[:80]}); expected two")
+    if set(speakers) <= _USERS | _ASSISTANTS and speakers[0] in _ASSISTANTS and not speakers[0].isdigit():
+        spoken = [(1 - speaker, text) for speaker, text in spoken]  # roles say more than who was first
+    return _alternating(spoken)
+
+
+def turns_dialogue(turns: Any, where: str) -> Dialogue:
+    """A list of utterances, in turn; or of messages."""
+    if isinstance(turns, Sequence) and not isinstance(turns, str) and turns and _is_texts(turns):
+        return {"persona": [], "partner_persona": [], "turns": [clean(turn, where) for turn in turns]}
+    return messages_dialogue(turns, None, where)
+
+
+def prompt_dialogue(prompt: Any, completion: Any, system: Any, where: str) -> Dialogue:
+    """A prompt and its completion, as texts or as messages; of the latter only the completion is learnt."""
+    if not isinstance(prompt, str) and isinstance(prompt, Sequence):
+        before = messages_dialogue(prompt, system, where)
+        if isinstance(completion, str):
+            completion = [{"role": "assistant", "content": completion}]
+        whole = messages_dialogue([*prompt, *(completion or ())], system, where)
+        learnt = range(len(before["turns"]), len(whole["turns"]))
+        return {**whole, "replies": [place for place in learnt if place % 2]}
+    if isinstance(prompt, str) and isinstance(completion, Sequence) and not isinstance(completion, str):
+        answered = messages_dialogue(completion, system, where)
+        if answered["turns"][0]:  # the prompt is the first of the messages
+            return answered
+        return messages_dialogue([{"role": "user", "content": prompt}, *completion], system, where)
+    dialogue = _pair(prompt, completion, where)
+    return {**dialogue, "persona": _persona(system, where)}
+
+
+def instruction_dialogue(instruction: Any, output: Any, input: Any, system: Any, where: str) -> Dialogue:
+    """An instruction, perhaps with an input under it, and what is to come out."""
+    if isinstance(instruction, str) and isinstance(input, str) and input.strip():
+        instruction = f"{instruction}\n{input}"
+    return prompt_dialogue(instruction, output, system, where)
+
+
+def context_dialogue(context: Any, reply: Any, where: str) -> Dialogue:
+    r"""A context and its reply; an empty context is silence.
 
     Args:
-        context: text, may be empty.
-        reply: text.
+        context: the turns so far: a list, or text in which ``__eou__``, ``__eot__`` or line breaks part them.
+        reply: text, the only turn that is learnt.
         where: file and place, for errors.
     """
-    if not isinstance(context, str) or not isinstance(reply, str) or not reply.strip():
-        raise UserError(f"{where}: the reply is empty; expected a context and a reply")
-    return {"persona": [], "partner_persona": [], "turns": [clean(context, where), clean(reply, where)]}
+    if isinstance(context, str):
+        turns = turns_of_context(context)
+    elif context is None:
+        turns = [""]
+    elif _is_texts(context):
+        turns = list(context) or [""]
+    else:
+        raise BadEntry(f"{where}: the context is {type(context).__name__}; expected text, or a list of texts")
+    if not isinstance(reply, str) or (
+        not (answer := clean(reply.replace("__eou__", " "), where)) and not reply.strip()
+    ):
+        raise BadEntry(f"{where}: the reply is empty; expected a context and a reply")
+    return _replied([clean(turn, where) for turn in turns], answer)
 
 
-# The columns that tell the shape, and the function that takes their values in this order.
-_SHAPES = (
-    (("personality", "utterances"), utterances_dialogue),
-    (("persona", "chat"), chat_dialogue),
-    (("context", "reply"), pair_dialogue),
-)
+def _pair(prompt: Any, completion: Any, where: str) -> Dialogue:
+    if not isinstance(prompt, str) or not isinstance(completion, str) or not completion.strip():
+        raise BadEntry(f"{where}: the reply is empty; expected a context and a reply")
+    return _replied([said(prompt, where)], said(completion, where))
 
 
-def row_reader(columns: Sequence[str], where: str) -> Any:
-    """The function that makes a dialogue of a row with these columns.
+def _replied(turns: list[str], reply: str) -> Dialogue:
+    """Turns and the reply to them; if these are more than a pair, only the reply is learnt."""
+    if len(turns) == 1:
+        return {"persona": [], "partner_persona": [], "turns": [*turns, reply]}
+    turns = turns if len(turns) % 2 else ["", *turns]  # who replies has the odd places
+    return {"persona": [], "partner_persona": [], "turns": [*turns, reply], "replies": [len(turns)]}
+
+
+def _alternating(spoken: Sequence[tuple[int, str]], silenced: frozenset[int] = frozenset()) -> Dialogue:
+    """Turns that alternate: several utterances of one speaker in a row are joined.
 
     Args:
-        columns: the names, in any case; more than are needed do no harm.
-        where: file and place, for errors.
-
-    Returns:
-        A function of a row, as a mapping, and of its place.
-
-    Raises:
-        UserError: no known shape has these columns.
+        spoken: speaker, 0 or 1, and text.
+        silenced: places in ``spoken`` that are not to be learnt.
     """
-    names = {column.strip().lower(): column for column in columns}
-    for wanted, make in _SHAPES:
-        if all(name in names for name in wanted):
-            first, second = (names[name] for name in wanted)
-            return lambda row, place, make=make: make(row[first], row[second], place)
-    raise UserError(
-        f"{where}: the columns are {', '.join(columns) or 'none'}; expected "
-        + ", or ".join(" and ".join(wanted) for wanted, _ in _SHAPES)
-    )
+    turns: list[str] = []
+    untaught = set()
+    for place, (speaker, text) in enumerate(spoken):
+        if len(turns) % 2 == speaker:
+            turns.append(text)
+        elif turns:
+            turns[-1] = f"{turns[-1]}\n{text}".strip()
+        else:
+            turns += ["", text]
+        if place in silenced:
+            untaught.add(len(turns) - 1)
+    dialogue: Dialogue = {"persona": [], "partner_persona": [], "turns": turns}
+    if untaught:
+        dialogue["replies"] = [place for place in range(1, len(turns), 2) if place not in untaught]
+    return dialogue
+
+
+def _content(content: Any, where: str) -> str:
+    """The text of a message: text, or a list of parts that are text."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, Sequence) and all(
+        isinstance(part, Mapping) and isinstance(part.get("text"), str) for part in content
+    ):
+        return "\n".join(part["text"] for part in content)
+    raise BadEntry(f"{where}: its content is no text; expected a message of text")
+
+
+def _transposed(columns: Mapping[str, Any], problem: str) -> list[dict[str, Any]]:
+    if not all(isinstance(values, Sequence) for values in columns.values()):
+        raise BadEntry(problem)
+    return [dict(zip(columns, values)) for values in zip(*columns.values())]
+
+
+def _whole_number(value: Any, where: str) -> int:
+    try:
+        number = int(value)
+    except (TypeError, ValueError, OverflowError):
+        raise BadEntry(f"{where}: {value!r:.40} is no number of an utterance") from None
+    return number
 
 
 def _is_texts(value: Any) -> bool:
@@ -118,5 +376,58 @@ def _is_texts(value: Any) -> bool:
     )
 
 
+def _persona(persona: Any, where: str) -> list[str]:
+    """Sentences of a cell of lines, of a list, or of nothing."""
+    if persona is None:
+        return []
+    if isinstance(persona, str):
+        return _sentences(persona.split("\n"), where)
+    if not _is_texts(persona):
+        raise BadEntry(f"{where}: the persona is {type(persona).__name__}; expected text, or a list of texts")
+    return _sentences(persona, where)
+
+
 def _sentences(lines: Sequence[str], where: str) -> list[str]:
     return [sentence for line in lines if (sentence := clean(line, where))]
+
+
+_IDS = ("conv_id", "conversation_id", "dialogue_id", "dialog_id", "conv", "episode_id")
+_SYSTEM = (("system", "system_prompt"),)
+
+# The columns that tell a shape; the first that fits counts. A new shape is one function and one entry here.
+SHAPES = {
+    "personachat": Shape((("personality",), ("utterances",)), utterances_dialogue),
+    "personachat, a row a reply": Shape(
+        (_IDS, ("history",), ("candidates",)),
+        utterance_rows_dialogue,
+        optional=(("personality", "persona"),),
+        grouped=True,
+    ),
+    "messages": Shape((("messages",),), messages_dialogue, optional=_SYSTEM),
+    "sharegpt": Shape((("conversations", "conversation"),), messages_dialogue, optional=_SYSTEM),
+    "synthetic-persona-chat": Shape(
+        (("user 1 personas",), ("user 2 personas",), ("best generated conversation",)), two_personas_dialogue
+    ),
+    "persona and chat": Shape((("persona",), ("chat",)), chat_dialogue),
+    "an utterance a row": Shape(
+        (_IDS, ("utterance", "text", "message", "content")),
+        utterances_by_row_dialogue,
+        optional=(("utterance_idx", "turn_idx", "turn_id"), ("speaker_idx", "speaker", "role", "from")),
+        grouped=True,
+    ),
+    "turns": Shape((("dialog", "dialogue", "turns"),), turns_dialogue),
+    "instruction": Shape(
+        (("instruction",), ("output", "response")),
+        instruction_dialogue,
+        optional=(("input", "context"), *_SYSTEM),
+    ),
+    "prompt": Shape((("prompt",), ("completion", "response", "chosen")), prompt_dialogue, optional=_SYSTEM),
+    "context and reply": Shape(
+        (
+            ("context", "history", "question", "source", "query", "post", "input"),
+            ("reply", "response", "answer", "target", "output"),
+        ),
+        context_dialogue,
+    ),
+    "preferred messages": Shape((("chosen",),), messages_dialogue, optional=_SYSTEM),
+}

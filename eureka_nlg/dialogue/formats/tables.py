@@ -1,62 +1,190 @@
-"""Corpora as tables: CSV with the columns persona and chat, and plain ``context<TAB>reply`` lines."""
+"""Corpora as tables: CSV and TSV with named columns, and plain ``context<TAB>reply`` lines."""
 
 from __future__ import annotations
 
 import csv
+import math
+import re
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import suppress
+from itertools import islice
+from typing import NamedTuple
 
-from eureka_nlg.dialogue.formats.base import Dialogue, numbered_lines
-from eureka_nlg.dialogue.formats.rows import pair_dialogue, row_reader
+from eureka_nlg.compressed import open_input
+from eureka_nlg.dialogue.formats.base import BadEntry, Dialogue, Findings, Source, numbered_lines
+from eureka_nlg.dialogue.formats.rows import Row, context_dialogue, dialogues_of_rows, shape_of
 from eureka_nlg.errors import UserError
+from eureka_nlg.text_files import LONGEST_LINE
 
-__all__ = ["read_csv", "read_tsv"]
+__all__ = ["header_of", "read_csv", "read_tsv"]
 
-_LONGEST_CELL = 1 << 24  # characters; csv's own limit of 131072 is short for a long chat
+_DELIMITERS = ",\t;"
+_WRAPPED = re.compile(r'\s*"(?:[^"]|"")*"\s*')  # a cell in quotation marks, with doubled ones inside
 
 
-def read_csv(path: Path) -> Iterator[Dialogue]:
-    """Dialogues of a CSV file, one a row; the first row names the columns, others than these are ignored.
+class Header(NamedTuple):
+    """The first row of a table: names of columns, and what parts them."""
+
+    columns: list[str]
+    delimiter: str
+
+
+def header_of(line: str) -> Header | None:
+    """The names of columns that a line holds, if a corpus can have a row of such columns."""
+    for delimiter in _DELIMITERS:
+        with suppress(csv.Error, BadEntry):
+            columns = next(csv.reader([line], delimiter=delimiter, strict=True), [])
+            if len(columns) > 1:
+                shape_of(columns, "")
+                return Header(columns, delimiter)
+    return None
+
+
+def read_csv(source: Source, findings: Findings) -> Iterator[Dialogue]:
+    """Dialogues of a table; the first row names the columns, others than are needed are ignored.
 
     Raises:
-        UserError: missing columns, a row of another width, broken quoting, an empty chat.
+        UserError: columns of no known shape, or a quoted cell that does not end.
+        BadEntry: a row of another width, or one whose values are not as its shape wants them.
     """
-    csv.field_size_limit(_LONGEST_CELL)
-    rows = csv.reader((f"{line}\n" for _, line in numbered_lines(path)), strict=True)
-    columns: list[str] = []
+    return dialogues_of_rows(_rows(source.location, findings), findings)
+
+
+def read_tsv(source: Source, findings: Findings) -> Iterator[Dialogue]:
+    """Dialogues of one context and one reply, one a line, a tab between them; or of a table with tabs.
+
+    Raises:
+        BadEntry: not exactly one tab, or an empty reply.
+    """
+    path = source.location
+    first = next((line for _, line in numbered_lines(path) if line.strip()), "")
+    if header_of(first) is not None and "\t" in first:
+        yield from read_csv(source, findings)
+        return
+    if _is_quoted(path, "\t", 2):
+        rows = (
+            (where, dict(zip(("context", "reply"), row))) for where, row in _quoted(path, "\t", findings, 2)
+        )
+        yield from dialogues_of_rows(rows, findings)
+        return
+    for number, line in numbered_lines(path, findings):
+        if not line.strip(" "):
+            continue
+        where, fields = f"{path}:{number}", line.split("\t")
+        try:
+            if len(fields) != 2:
+                raise BadEntry(
+                    f"{where}: {len(fields) - 1} tabs in the line; expected one, `context<TAB>reply`"
+                )
+            yield context_dialogue(fields[0], fields[1], where)
+        except BadEntry as error:
+            findings.refuse(error)
+
+
+def _rows(path: str, findings: Findings) -> Iterator[Row]:
+    number, first = next((numbered for numbered in numbered_lines(path) if numbered[1].strip()), (1, ""))
+    header = header_of(first)
+    if header is None:
+        columns = next(csv.reader([first]), [])
+        try:
+            shape_of(columns, f"{path}:{number}")
+        except BadEntry as error:
+            raise UserError(str(error)) from None  # nothing of the file can be read
+        header = Header(columns, ",")
+    columns, delimiter = header
+    cells = _quoted if _is_quoted(path, delimiter, len(columns)) else _plain
+    for where, row in islice(cells(path, delimiter, findings, len(columns)), 1, None):
+        yield where, dict(zip(columns, row))
+
+
+def _is_quoted(path: str, delimiter: str, width: int) -> bool:
+    """Whether quotation marks around cells are the table's, not the text's: which way the rows come out even.
+
+    Where both ways do, those of a CSV file are the table's; among tabs, where many write text as it is, they
+    are if there are doubled marks in such a cell, or if every cell has them.
+
+    Args:
+        path: the file.
+        delimiter: what parts the cells.
+        width: number of cells in a row.
+    """
+    if not _has_marks(path):
+        return False
+    csv.field_size_limit(LONGEST_LINE)
+    odd_plain, odd_quoted = 0.0, 0.0
+    doubled, all_wrapped = False, True
+    line_number, first_line = 0, 1
+
+    def lines() -> Iterator[str]:
+        nonlocal odd_plain, doubled, all_wrapped, line_number
+        for line_number, line in numbered_lines(path, Findings(skip_bad=True)):  # noqa: B007
+            if line.strip():
+                odd_plain += line.count(delimiter) != width - 1
+                wrapped = [bool(_WRAPPED.fullmatch(cell)) for cell in line.split(delimiter)]
+                all_wrapped = all_wrapped and all(wrapped)
+                doubled = doubled or any(
+                    '""' in cell.strip()[1:-1]
+                    for cell, is_wrapped in zip(line.split(delimiter), wrapped)
+                    if is_wrapped
+                )
+            yield f"{line}\n"
+
+    passed_on = lines()
+    try:
+        for row in csv.reader(passed_on, delimiter=delimiter, strict=True):
+            odd_quoted += bool(row) and len(row) != width
+            first_line = line_number + 1
+    except csv.Error:
+        odd_quoted = math.inf
+        for _ in passed_on:  # count on
+            pass
+    if delimiter != "\t":
+        cut_off = odd_quoted == math.inf and first_line == line_number
+        return odd_quoted <= odd_plain or cut_off
+    return odd_quoted < odd_plain or (odd_quoted == odd_plain and (doubled or all_wrapped))
+
+
+def _has_marks(path: str) -> bool:
+    with open_input(path) as file:
+        return any(b'"' in block for block in iter(lambda: file.read(1 << 20), b""))
+
+
+def _quoted(path: str, delimiter: str, findings: Findings, width: int) -> Iterator[tuple[str, list[str]]]:
+    """Rows of a table whose cells may be quoted, and then hold line breaks and delimiters."""
+    csv.field_size_limit(LONGEST_LINE)
+    lines = numbered_lines(path, findings)
+    current = [0]
+
+    def passed_on() -> Iterator[str]:
+        for current[0], line in lines:
+            yield f"{line}\n"
+
     first_line = 1
     try:
-        for row in rows:
-            where, first_line = f"{path}:{first_line}", rows.line_num + 1
-            if not row:  # a blank line
-                continue
-            if not columns:
-                columns = row
-                read = row_reader(columns, where)
-                continue
-            if len(row) != len(columns):
-                raise UserError(
-                    f"{where}: {len(row)} cells in the row; expected {len(columns)}, as in the first row"
-                )
-            yield read(dict(zip(columns, row)), where)
+        for row in csv.reader(passed_on(), delimiter=delimiter, strict=True):
+            where, first_line = f"{path}:{first_line}", current[0] + 1
+            if row:  # else a blank line
+                if len(row) == width:
+                    yield where, row
+                else:
+                    findings.refuse(_wrong_width(where, len(row), width))
     except csv.Error as error:
         raise UserError(
-            f"{path}:{first_line}: broken CSV ({error}); expected rows of {', '.join(columns)}"
+            f"{path}:{first_line}: broken CSV ({error}); expected rows of {width} cells, with quotation "
+            "marks around a whole cell or not at all"
         ) from error
 
 
-def read_tsv(path: Path) -> Iterator[Dialogue]:
-    """Dialogues of one context and one reply, one a line, a tab between them.
+def _plain(path: str, delimiter: str, findings: Findings, width: int) -> Iterator[tuple[str, list[str]]]:
+    """Rows of a table without quoted cells."""
+    for number, line in numbered_lines(path, findings):
+        if line.strip():
+            where, row = f"{path}:{number}", line.split(delimiter)
+            if len(row) == width:
+                yield where, row
+            else:
+                findings.refuse(_wrong_width(where, len(row), width))
 
-    Raises:
-        UserError: not exactly one tab, or an empty reply.
-    """
-    for number, line in numbered_lines(path):
-        if not line.strip(" "):
-            continue
-        fields = line.split("\t")
-        if len(fields) != 2:
-            raise UserError(
-                f"{path}:{number}: {len(fields) - 1} tabs in the line; expected one, `context<TAB>reply`"
-            )
-        yield pair_dialogue(fields[0], fields[1], f"{path}:{number}")
+
+def _wrong_width(where: str, found: int, expected: int) -> BadEntry:
+    return BadEntry(f"{where}: {found} cells in the row; expected {expected}, as in the first row")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import signal
@@ -34,9 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_summary_and_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "v.txt").write_text("hi 1 2 3\nso 3 4 5\n? 2 2 1\n")
     assert main(["prepare", "corpus", "--out", "out", "--vectors", "v.txt", "--vector-dim", "2"]) == 0
-    output, errors = capsys.readouterr()
-    assert errors == ""
-    lines = output.splitlines()
+    lines = capsys.readouterr().out.splitlines()
     assert lines[1].split() == ["train", "1", "2", "16", "0.00", "4", "0.00"]
     assert "note: no test split was given" in lines
     assert any(line.startswith("vectors: reduced from 3 numbers") for line in lines)
@@ -73,6 +72,29 @@ def test_the_next_command_builds_a_model(
     assert built.stdout.splitlines()[-1].startswith(expected)
 
 
+def test_bad_lines_are_left_out_and_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with open(folder / "corpus" / "train.txt", "a") as file:
+        file.write(GOOD * 2 + "".join(f"bad {number}\n" for number in range(7)))
+    assert main(["prepare", "corpus", "--out", "out"]) == 2
+    assert "(train.txt: 7 of its entries are bad; --skip-bad leaves out what is)" in capsys.readouterr().err
+    assert main(["prepare", "corpus", "--out", "out", "--skip-bad"]) == 0
+    errors = capsys.readouterr().err
+    assert "note: 7 bad entries were left out:" in errors
+    assert "corpus/train.txt:10: the line starts with 'bad'" in errors
+    assert "corpus/train.txt:14:" in errors
+    assert "corpus/train.txt:15:" not in errors
+    manifest = json.loads((folder / "out" / "manifest.json").read_text())
+    assert [manifest["splits"][split]["skipped"] for split in ("train", "valid")] == [7, 0]
+
+
+def test_a_format_that_the_file_does_not_look_like(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for split in ("train", "valid"):
+        (folder / "corpus" / f"{split}.txt").write_text("text:hi\tlabels:yo\n")
+    assert main(["prepare", "corpus", "--out", "out", "--format", "tsv"]) == 0
+    warning = "warning: corpus/train.txt: looks like parlai-fields; read as tsv because of --format"
+    assert warning in capsys.readouterr().err
+
+
 def test_overwrite(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["prepare", "corpus", "--out", "out"]
     assert main(command) == 0
@@ -90,7 +112,7 @@ def test_overwrite(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 BAD_FILES = {
     "empty file": (".txt", b"", "the file is empty"),
-    "no tab": (".txt", b"1 a\tb\n2 nothing here\n", ":2: no tab in the line"),
+    "no number": (".txt", b"1 a\tb\nnothing here\n", ":2: the line starts with 'nothing'"),
     "turn before any number": (".txt", b"1 a\tb\nhi\thello\n", ":2: the line starts with 'hi'"),
     "no number at all": (".txt --format parlai", b"hi\thello\n", ":1: the line starts with 'hi'"),
     "invalid UTF-8": (
@@ -98,10 +120,8 @@ BAD_FILES = {
         b"1 a\tb\n2 caf\xe9\tb\n",
         ":2: byte 6 of the line is 0xe9, which is not UTF-8",
     ),
-    "empty reply": (".txt", b"1 a\t \n", ":1: the reply after the tab is empty"),
+    "no reply": (".txt", b"1 a\t \n2 b\n", "no exchange for the split train"),
     "too many fields": (".txt", b"1 a\tb\tc\td\te\n", ":1: 4 tabs"),
-    "persona without colon": (".txt", b"1 your persona i run\n2 a\tb\n", ":1: no tab"),
-    "persona without text": (".txt", b"1 your persona: \n2 a\tb\n", ":1: persona line with no text"),
     "persona with tab": (".txt", b"1 your persona: x\ty\n", ":1: persona line with a tab"),
     "persona after a turn": (".txt", b"1 a\tb\n2 your persona: x\n", ":2: persona line with a turn"),
     "no reply in the split": (".txt", b"1 a\t__SILENCE__\n", "no exchange for the split train"),
@@ -109,12 +129,12 @@ BAD_FILES = {
     "unknown format": (".txt --format xml", b"1 a\tb\n", "--format xml: expected one of parlai"),
     "JSON broken": (".json", b'{"train": [\n{]}', ":2: broken JSON"),
     "JSON cut off": (".json", b'{"train": [\n\n{"personality": [],', ":3: broken JSON"),
-    "JSON not an object": (".json", b"[1, 2]", ":1: no splits in the JSON"),
+    "JSON not an object": (".json", b"[1, 2]", "row 1: '1' is no object"),
     "JSON without the split": (".json", b'{"valid": []}', "has no split train; its splits are valid"),
     "JSON without dialogues": (".json", b'{"train": []}', "no exchange for the split train"),
     "JSON of another shape": (".json", b'{"train": [{"a": 1}]}', "train dialogue 1: the columns are a"),
-    "JSON with numbers": (".json", b'{"train": [3]}', "train dialogue 1: expected an object"),
-    "JSON in Latin-1": (".json", b'{"train": [\n"\xe9"]}', ":2: broken JSON"),
+    "JSON with numbers": (".json", b'{"train": [3]}', "train dialogue 1: '3' is no object"),
+    "JSON in Latin-1": (".json", b'{"train": [\n"\xe9"]}', ":2: byte 0xe9 is not UTF-8"),
     "CSV lacking columns": (".csv", b"persona,text\na,b\n", ":1: the columns are persona, text; expected"),
     "CSV row too short": (".csv", b"persona,chat\na,b\nc\n", ":3: 1 cells in the row; expected 2"),
     "CSV without chat": (".csv", b"persona,chat\na,\n", ":2: the chat is empty"),
@@ -148,9 +168,10 @@ def fails(arguments: str, message: str, folder: Path, capsys: pytest.CaptureFixt
     assert main(["prepare", "--out", "out", *arguments.split()]) == 2
     output, errors = capsys.readouterr()
     assert output == ""
-    assert errors.startswith("eureka prepare: error: ")
-    assert errors.count("\n") == 1
-    assert message in errors
+    *progress, error = errors.splitlines()
+    assert error.startswith("eureka prepare: error: ")
+    assert all(line.startswith("eureka prepare: ") for line in progress)
+    assert message in error
     assert sorted(folder.rglob("*")) == before
 
 
@@ -228,9 +249,10 @@ fairseq.binarizer.VocabularyDatasetBinarizer.binarize_line = wait
     assert sorted(path.name for path in folder.iterdir()) == ["corpus", "started"]
 
 
-def test_a_process_of_its_own_is_quiet(folder: Path) -> None:
+def test_a_process_of_its_own_says_nothing_that_is_not_ours(folder: Path) -> None:
     process = start("", "corpus", "--out", "out")
     output, errors = process.communicate(timeout=120)
-    assert (process.returncode, errors) == (0, "")
+    assert process.returncode == 0
+    assert all(line.startswith("eureka prepare: ") for line in errors.splitlines()), errors
     assert output.startswith("split ")
     assert not list((folder / "out").glob("*.log"))

@@ -1,4 +1,4 @@
-"""Corpora as streamed data sets."""
+"""Corpora as streams of dialogues."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from eureka_nlg.dialogue.corpus import stream_dialogues
+from eureka_nlg.dialogue.corpus import Dialogues
 from eureka_nlg.dialogue.formats import detect_format
 from eureka_nlg.dialogue.sources import Source, find_sources
 from eureka_nlg.errors import UserError
@@ -17,19 +17,17 @@ from eureka_nlg.errors import UserError
 datasets = pytest.importorskip("datasets")
 
 
-def load_dialogues(*sources: object, **explicit: Any) -> Any:
-    return stream_dialogues(find_sources(sources, explicit))
+def load(*sources: object, **explicit: Any) -> dict[str, Dialogues]:
+    return {split: Dialogues(parts) for split, parts in find_sources(sources, explicit).items()}
 
 
-def test_splits_are_iterable_data_sets(tmp_path: Path) -> None:
+def test_a_split_can_be_read_again(tmp_path: Path) -> None:
     (tmp_path / "train.txt").write_text("1 a\tb\n2 c\td\n1 e\tf\n")
     (tmp_path / "valid.tsv").write_text("g\th\n")
-    corpus = load_dialogues(tmp_path)
-    assert isinstance(corpus, datasets.IterableDatasetDict)
+    corpus = load(tmp_path)
     assert list(corpus) == ["train", "valid"]
-    counted = corpus["train"].map(lambda row: {"count": len(row["turns"])}, remove_columns=["turns"])
-    assert [row["count"] for row in counted] == [4, 2]
-    assert [row["turns"] for row in corpus["train"]] == [["a", "b", "c", "d"], ["e", "f"]]  # again
+    for _ in range(2):
+        assert [row["turns"] for row in corpus["train"]] == [["a", "b", "c", "d"], ["e", "f"]]
     assert list(corpus["valid"]) == [{"persona": [], "partner_persona": [], "turns": ["g", "h"]}]
 
 
@@ -38,16 +36,16 @@ def test_files_are_read_in_the_order_given(tmp_path: Path) -> None:
     for number in (3, 1, 2):
         files.append(tmp_path / f"{number}.txt")
         files[-1].write_text(f"1 {number}\tx\n")
-    corpus = load_dialogues(train=files, valid=files[:1])
+    corpus = load(train=files, valid=files[:1])
     assert [row["turns"][0] for row in corpus["train"]] == ["3", "1", "2"]
 
 
 def test_reading_is_lazy_and_says_where_it_failed(tmp_path: Path) -> None:
     path = tmp_path / "train.txt"
-    path.write_text("1 a\tb\n1 c\td\n1 broken\n")
-    rows = iter(load_dialogues(train=[path], valid=[path])["train"])
+    path.write_text("1 a\tb\n1 c\td\nbroken\n")
+    rows = iter(load(train=[path], valid=[path])["train"])
     assert next(rows)["turns"] == ["a", "b"]
-    with pytest.raises(UserError, match=r"train\.txt:3: no tab"):
+    with pytest.raises(UserError, match=r"train\.txt:3: the line starts with 'broken'"):
         list(rows)
 
 
@@ -56,11 +54,20 @@ def personachat(dialogues: int) -> str:
     return f'{{"train": [{", ".join([row] * dialogues)}]}}'
 
 
+def messages(dialogues: int) -> str:
+    return (
+        '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n'
+        * dialogues
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
         ("a.txt", lambda dialogues: "1 your persona: i run.\n2 a b c\td e f\n" * dialogues),
         ("a.json", personachat),
+        ("a.jsonl", messages),
+        ("b.txt", lambda dialogues: "a b c __eou__ d e f __eou__\n" * dialogues),
         ("a.csv", lambda dialogues: "persona,chat\n" + '"i run.","a b c\nd e f"\n' * dialogues),
         ("a.tsv", lambda dialogues: "a b c\td e f\n" * dialogues),
     ],
@@ -69,7 +76,7 @@ def test_memory_does_not_grow(tmp_path: Path, name: str, content: Callable[[int]
     def peak(dialogues: int) -> int:
         (tmp_path / name).write_text(content(dialogues))
         source = Source(str(tmp_path / name), detect_format(tmp_path / name), "train")
-        corpus = stream_dialogues({"train": [source]})["train"]
+        corpus = Dialogues([source])
         tracemalloc.start()
         assert sum(1 for _ in corpus) == dialogues
         size = tracemalloc.get_traced_memory()[1]
@@ -105,15 +112,15 @@ def hub(rows: list[dict[str, Any]]) -> Any:
 )
 def test_rows_of_the_hub(monkeypatch: pytest.MonkeyPatch, row: dict[str, Any]) -> None:
     monkeypatch.setattr(datasets, "load_dataset", hub([row]))
-    corpus = load_dialogues("someone/chats")
+    corpus = load("someone/chats")
     expected = {"persona": ["i run."], "partner_persona": [], "turns": ["a", "b", "c", "d"]}
     assert list(corpus["train"]) == list(corpus["valid"]) == [expected]
 
 
 def test_columns_of_the_hub_that_are_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datasets, "load_dataset", hub([{"question": "a", "answer": "b"}]))
-    with pytest.raises(UserError, match="someone/chats: train row 1: the columns are question, answer"):
-        list(load_dialogues("someone/chats")["train"])
+    monkeypatch.setattr(datasets, "load_dataset", hub([{"q": "a", "a": "b"}]))
+    with pytest.raises(UserError, match="someone/chats: train row 1: the columns are q, a;"):
+        list(load("someone/chats")["train"])
 
 
 def test_hub_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,4 +129,4 @@ def test_hub_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     with pytest.raises(UserError, match=r"someone/chats: .*\(cannot reach the hub\)$"):
-        load_dialogues("someone/chats")
+        load("someone/chats")

@@ -134,7 +134,7 @@ def test_manifest_counts(corpus: Path, tmp_path: Path) -> None:
             "bytes": len(raw),
         }
     ]
-    assert set(manifest["versions"]) == {"eureka_nlg", "fairseq", "datasets"}
+    assert set(manifest["versions"]) == {"eureka_nlg", "fairseq"}
     assert manifest["options"]["history_turns"] == 2
 
 

@@ -57,12 +57,68 @@ def test_json_holds_its_splits(tmp_path: Path) -> None:
     path = tmp_path / "personachat.json"
     path.write_text(json.dumps({"train": [], "validation": []}))
     assert find_sources([path]) == {
-        "train": [Source(str(path), "personachat-json", "train")],
-        "valid": [Source(str(path), "personachat-json", "validation")],
+        "train": [Source(str(path), "json", "train")],
+        "valid": [Source(str(path), "json", "validation")],
     }
     assert find_sources(explicit={"train": [path], "valid": [path]}) == find_sources([path])
     with pytest.raises(UserError, match="has no split test; its splits are train, validation"):
         find_sources([path], {"test": [path]})
+
+
+def test_old_name_of_a_format(tmp_path: Path) -> None:
+    (tmp_path / "x.data").write_text('{"train": [], "valid": []}')
+    explicit = {split: [tmp_path / "x.data"] for split in ("train", "valid")}
+    found = find_sources(explicit=explicit, format="personachat-json")
+    assert {source.format for sources in found.values() for source in sources} == {"json"}
+
+
+def test_one_array_of_any_name_is_any_split(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('{"data": []}')
+    found = find_sources(explicit={"train": [path], "valid": [path]})
+    assert found["train"] == [Source(str(path), "json", "data")]
+
+
+@pytest.mark.parametrize(
+    ("contexts", "replies"),
+    [
+        ("train.src", "train.tgt"),
+        ("src-train.txt", "tgt-train.txt"),
+        ("train_source.txt.gz", "train_target.txt.gz"),
+        ("train.context", "train.reply"),
+        ("train.post", "train.resp"),
+    ],
+)
+def test_two_files_side_by_side(tmp_path: Path, contexts: str, replies: str) -> None:
+    for name in (contexts, replies):
+        (tmp_path / name).write_text("a\n")
+        (tmp_path / name.replace("train", "valid")).write_text("a\n")
+    found = find_sources([tmp_path])
+    assert found["train"] == [Source(str(tmp_path / contexts), "parallel", "train", str(tmp_path / replies))]
+    assert found["valid"][0].partner == str(tmp_path / replies.replace("train", "valid"))
+    explicit = {
+        split: [path for name in (replies, contexts) for path in (tmp_path / name,)] for split in found
+    }
+    assert find_sources(explicit=explicit)["train"] == found["train"]
+
+
+def test_two_files_side_by_side_by_order(tmp_path: Path) -> None:
+    for name in ("x", "y"):
+        (tmp_path / name).write_text("a\n")
+    explicit = {split: [tmp_path / "x", tmp_path / "y"] for split in ("train", "valid")}
+    found = find_sources(explicit=explicit, format="parallel")
+    assert found["train"] == [Source(str(tmp_path / "x"), "parallel", "train", str(tmp_path / "y"))]
+    with pytest.raises(UserError, match="--format parallel: 1 files for the split train"):
+        find_sources(explicit={split: [tmp_path / "x"] for split in ("train", "valid")}, format="parallel")
+
+
+def test_compressed_files_keep_their_names(tmp_path: Path) -> None:
+    import gzip
+
+    for split in ("train", "valid"):
+        (tmp_path / f"{split}.jsonl.gz").write_bytes(gzip.compress(b'{"prompt": "a", "completion": "b"}\n'))
+    found = find_sources([tmp_path])
+    assert [found[split][0].format for split in found] == ["jsonl", "jsonl"]
 
 
 def test_data_set_of_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,147 @@
+"""Input files that may be compressed: gzip, bzip2, xz, Zstandard, or a zip archive of one file."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import PurePath
+from typing import Any, BinaryIO
+
+from eureka_nlg.errors import UserError, require
+
+__all__ = ["open_input", "plain_name"]
+
+# What a file begins with -> what it is.
+_MAGIC = (
+    (b"\x1f\x8b", "gzip"),
+    (b"BZh", "bzip2"),
+    (b"\xfd7zXZ\x00", "xz"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"PK\x03\x04", "zip"),
+    (b"PK\x05\x06", "zip"),  # without a file in it
+)
+_SUFFIXES = (".gz", ".bz2", ".xz", ".zst", ".zip")
+# Text packs 3 to 10 times, one line again and again some 300 times; gzip can reach 1,030, the others more.
+_GREATEST_RATIO = 300
+_ALWAYS_ALLOWED = 1 << 28  # bytes
+_TAR = slice(257, 262)
+
+
+def plain_name(path: str | os.PathLike[str]) -> PurePath:
+    """The name of a file without the ending of its compression: ``train.txt`` for ``train.txt.gz``."""
+    name = PurePath(path)
+    return name.with_suffix("") if name.suffix.lower() in _SUFFIXES else name
+
+
+@contextmanager
+def open_input(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a file for reading bytes; a compressed one, as its first bytes tell, gives what is in it.
+
+    Raises:
+        UserError: a broken or encrypted file, a tar or zip archive of several files, or (while reading) one
+            that grows to more than 300 times its size.
+    """
+    with ExitStack() as stack:
+        file = stack.enter_context(open(path, "rb"))
+        head = file.peek(512)
+        kind = next((kind for magic, kind in _MAGIC if head.startswith(magic)), None)
+        if kind is None:
+            _refuse_tar(head, path)
+            yield file
+            return
+        with _errors(path, kind):
+            content = _opened(file, kind, path, stack)
+        yield stack.enter_context(io.BufferedReader(_Decompressed(content, path, kind, _limit(file))))
+
+
+def _opened(file: Any, kind: str, path: Any, stack: ExitStack) -> Any:
+    if kind == "gzip":
+        return stack.enter_context(gzip.GzipFile(fileobj=file))
+    if kind == "bzip2":
+        return stack.enter_context(bz2.BZ2File(file))
+    if kind == "xz":
+        return stack.enter_context(lzma.LZMAFile(file))
+    if kind == "zstd":
+        arrow = require("pyarrow", extra="data")
+        return stack.enter_context(arrow.CompressedInputStream(arrow.PythonFile(file, "r"), "zstd"))
+    archive = stack.enter_context(zipfile.ZipFile(file))
+    members = [
+        member
+        for member in archive.infolist()
+        if not member.is_dir()
+        and not PurePath(member.filename).name.startswith(".")
+        and not member.filename.startswith("__MACOSX/")
+    ]
+    if len(members) != 1:
+        names = ", ".join(member.filename for member in members[:5]) or "none"
+        raise UserError(
+            f"{path}: the zip archive holds {len(members)} files ({names}); expected one: unpack the archive "
+            "and give the folder or the files"
+        )
+    return stack.enter_context(archive.open(members[0]))
+
+
+def _limit(file: BinaryIO) -> int | None:
+    """How many bytes may come out; None where the size is not known."""
+    status = os.fstat(file.fileno())
+    return max(_ALWAYS_ALLOWED, _GREATEST_RATIO * status.st_size) if stat.S_ISREG(status.st_mode) else None
+
+
+def _refuse_tar(head: bytes, path: Any) -> None:
+    if head[_TAR] == b"ustar":
+        raise UserError(f"{path}: is a tar archive: unpack it and give the folder or the files")
+
+
+@contextmanager
+def _errors(path: Any, kind: str) -> Iterator[None]:
+    try:
+        yield
+    except UserError:
+        raise
+    # RuntimeError: an encrypted member of a zip archive; NotImplementedError: a method that zipfile lacks
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        RuntimeError,
+        zlib.error,
+        lzma.LZMAError,
+        zipfile.BadZipFile,
+    ) as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise UserError(
+            f"{path}: cannot be unpacked as {kind} ({reason}); fetch or make the file again"
+        ) from error
+
+
+class _Decompressed(io.RawIOBase):
+    """What comes out of a compressed file, with errors that name it and a bound on its size."""
+
+    def __init__(self, file: Any, path: Any, kind: str, limit: int | None) -> None:
+        self._file, self._path, self._kind, self._limit = file, path, kind, limit
+        self._bytes = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        with _errors(self._path, self._kind):
+            data = self._file.read(len(buffer))
+        if not self._bytes:
+            _refuse_tar(data, self._path)
+        self._bytes += len(data)
+        if self._limit is not None and self._bytes > self._limit:
+            raise UserError(
+                f"{self._path}: unpacks to more than {_GREATEST_RATIO} times its size ({self._limit:,} bytes)"
+                ", which no text does; if the file is right, unpack it yourself"
+            )
+        buffer[: len(data)] = data
+        return len(data)
