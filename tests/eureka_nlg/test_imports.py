@@ -43,7 +43,8 @@ OPTIONAL = [
 CORE = {"torch", "numpy", "typing_extensions"}  # the last comes with torch
 
 # The ground floor: single files that import nothing of the package but one another; all may import them.
-GROUND = {"errors", "files", "text_files", "compressed", "units", "bundled", "option_files", "options", None, "__version__"}
+GROUND = {"errors", "files", "text_files", "compressed", "units", "bundled", "option_files", "options"}
+GROUND |= {None, "__version__"}
 # Above it: cli -> report -> (dialogue | vision) -> analysis -> metrics, losses -> frequency.
 MAY_IMPORT = {
     "frequency": set(),
