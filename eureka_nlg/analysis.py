@@ -171,6 +171,7 @@ def encouragement_label(options: EncouragementOptions) -> str:
     'beta 0.999, mean_measure, times 16'
     """
     measure = f"beta {options.beta:g}" if options.measure == "effective_number" else options.measure
+    measure += "" if options.exponent == 1.0 else f" to the {options.exponent:g}"
     times = "" if options.scale == 1.0 else f", times {options.scale:g}"
     return f"{measure}, {options.normalization}{times}"
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from eureka_nlg.options import Options, option
+from eureka_nlg.options import BadOption, Options, option
 
 __all__ = [
     "Measure",
@@ -33,7 +33,8 @@ __all__ = [
 
 ClassCounts = Sequence[int] | Tensor | Any  # Any: numpy arrays, without importing numpy for its type
 Measure = Literal["effective_number", "count", "one"]
-Normalization = Literal["mean_measure", "mean_weight"]
+Normalization = Literal["mean_measure", "mean_weight", "max_weight"]
+MeanOver = Literal["classes", "examples"]
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,16 @@ class EncouragementOptions(ClassBalancedOptions):
     )
     normalization: Normalization = option(
         "mean_measure",
-        "of the encouragement: the paper's mean measure over measure, or inverse measure with mean one",
+        "mean measure over measure, which is the paper's, or inverse measure with a mean or maximum of one",
         choices=Normalization,
         name="encouragement_normalization",
+    )
+    exponent: float = option(
+        1.0,
+        "power of the measure: 0 is one for every class, 1 is the paper's",
+        at_least=0,
+        at_most=1,
+        name="encouragement_exponent",
     )
     scale: float = option(
         1.0, "factor on every encouragement; the paper has none", at_least=0, name="encouragement_scale"
@@ -81,6 +89,7 @@ class EncouragementOptions(ClassBalancedOptions):
             size = check_class_counts(class_counts)
             if self.measure == "one":
                 size = (size > 0).to(torch.float64)
+        size = torch.where(size > 0, size**self.exponent, 0.0)
         weights = _inverse(size, self.normalization) * self.scale
         return weights.to(dtype or torch.get_default_dtype())
 
@@ -137,6 +146,7 @@ def encouragement(
     *,
     measure: Measure = "effective_number",
     normalization: Normalization = "mean_measure",
+    exponent: float = 1.0,
     scale: float = 1.0,
     dtype: torch.dtype | None = None,
 ) -> Tensor:
@@ -149,7 +159,10 @@ def encouragement(
             below.
         normalization: ``"mean_measure"`` is the paper's ``mean(E) / E``;
             ``"mean_weight"`` is ``(1 / E) / mean(1 / E)``, which has mean one over the classes that occur.
-            They differ by a factor that is constant within a data set, and large on a long tail.
+            ``"max_weight"`` is ``(1 / E) / max(1 / E)``: one for the rarest class. They differ by factors
+            that are constant within a data set, and large on a long tail.
+        exponent: ``E ** exponent`` takes the place of ``E``, in [0, 1]: 0 is one for every class, 1 is
+            Eq. 9, and between them the classes of middle frequency are not left out.
         scale: factor on all of them, finite and not negative.
         dtype: of the result; default ``torch.get_default_dtype()``.
 
@@ -162,26 +175,37 @@ def encouragement(
     >>> encouragement([1, 3], measure="count")
     tensor([2.0000, 0.6667])
     """
-    return EncouragementOptions(beta, measure, normalization, scale).of(class_counts, dtype)
+    return EncouragementOptions(beta, measure, normalization, exponent, scale).of(class_counts, dtype)
 
 
 def class_balanced_weight(
-    class_counts: ClassCounts, beta: float = 0.999, *, dtype: torch.dtype | None = None
+    class_counts: ClassCounts,
+    beta: float = 0.999,
+    *,
+    mean_over: MeanOver = "classes",
+    dtype: torch.dtype | None = None,
 ) -> Tensor:
     """Class-balanced weight ``1 / E`` with mean one over the classes that occur (Cui et al. 2019).
 
     Args:
         class_counts: number of training examples of each class, ``[C]`` non-negative integers.
         beta: of the effective number, in [0, 1).
+        mean_over: ``"classes"``; ``"examples"`` for mean one over the training examples, which is what a loss
+            needs that is summed and divided by their number instead of their weights.
         dtype: of the result; default ``torch.get_default_dtype()``.
 
     Returns:
         Tensor ``[C]``, 0 where the count is 0: the ``weight`` of a loss.
 
     Raises:
-        ValueError: as :func:`effective_number`.
+        ValueError: as :func:`effective_number`, or an unknown ``mean_over``.
     """
     weight = _inverse(effective_number(class_counts, beta), "mean_weight")
+    if mean_over == "examples":
+        counts = check_class_counts(class_counts)
+        weight = weight * counts.sum() / (weight * counts).sum()
+    elif mean_over != "classes":
+        raise BadOption("mean_over", "'classes' or 'examples'", mean_over)
     return weight.to(dtype or torch.get_default_dtype())
 
 
@@ -270,4 +294,6 @@ def _inverse(size: Tensor, normalization: str) -> Tensor:
     inverse = torch.where(occurring, 1.0 / torch.where(occurring, size, 1.0), 0.0)
     if normalization == "mean_measure":
         return inverse * size[occurring].mean()
+    if normalization == "max_weight":
+        return inverse / inverse.max()
     return inverse / inverse[occurring].mean()

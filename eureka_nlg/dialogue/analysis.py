@@ -21,7 +21,7 @@ from eureka_nlg.dialogue.likelihoods import ReferenceModel
 from eureka_nlg.errors import UserError, require
 from eureka_nlg.files import sha256
 from eureka_nlg.frequency import EncouragementOptions
-from eureka_nlg.losses.options import options_of
+from eureka_nlg.losses.objectives import eureka_options
 from eureka_nlg.metrics.classes.bands import FrequencyBands
 from eureka_nlg.metrics.classes.likelihood import ALL, GroupLikelihood, LikelihoodStatistics
 
@@ -87,7 +87,7 @@ class DialogueAnalysis:
         provenance = {"checkpoint": str(run.checkpoint), "sha256": sha256(run.checkpoint)}
         self._systems[name] = system_block(self.groups[name], **provenance)
         if "encouragement_normalization" in model.criterion:
-            options = options_of(model.criterion, EncouragementOptions)
+            options, _ = eureka_options(model.criterion)
             self._encouragements[encouragement_label(options)] = options
 
     def document(self) -> Document:

@@ -67,10 +67,11 @@ def eureka_loss(
             size (see :mod:`eureka_nlg.losses.kernels`); ``"reference"`` is plain autograd, for double
             backward, forward-mode and ``torch.func`` transforms, and ``torch.compile``. ``"auto"`` takes the
             fused path wherever none of these is visible. The numbers are the same.
-        weight: ``[C]``, multiplies the cross-entropy term of a row by that of its target, not the bonus;
-            ``reduction="mean"`` divides by the sum of the rows' weights, as in ``cross_entropy``.
+        weight: ``[C]``, multiplies the cross-entropy term of a row by that of its target, not the bonus.
         ignore_index: rows with this target count for nothing.
-        reduction: ``"none"``, ``"mean"`` or ``"sum"``.
+        reduction: ``"none"``, ``"sum"``, or ``"mean"``: of the cross-entropy term the mean that
+            ``cross_entropy`` takes, which divides by the sum of the rows' weights, plus the plain mean of
+            encouragement times bonus over the rows that count (notes, section 8).
         label_smoothing: in [0, 1], torch's definition; acts on the cross-entropy term alone.
 
     Returns:

@@ -17,6 +17,7 @@ from eureka_nlg.losses import functional, sigmoid
 from eureka_nlg.losses.checks import Encouragement, check_encouragement
 from eureka_nlg.losses.checks import Options as Shared
 from eureka_nlg.losses.objectives import (
+    PRESETS,
     Bonus,
     BonusKind,
     Factor,
@@ -24,13 +25,15 @@ from eureka_nlg.losses.objectives import (
     HaltedFocal,
     Margins,
     Objective,
+    Preset,
+    PresetName,
     ScalarLoss,
     eureka_objective,
 )
 from eureka_nlg.losses.options import Impl, Reduction, SharedArguments, SigmoidArguments, check_shared
 from eureka_nlg.losses.projection import loss_of_projection
 from eureka_nlg.losses.rows import loss_of_logits
-from eureka_nlg.options import BadOption, Options
+from eureka_nlg.options import BadOption, Options, option_fields
 
 __all__ = [
     "EurekaLoss",
@@ -224,21 +227,45 @@ class EurekaLoss(LogitsLoss):
         *,
         measure: Measure = "effective_number",
         normalization: Normalization = "mean_measure",
+        exponent: float = 1.0,
         scale: float = 1.0,
         **options: Unpack[EurekaArguments],
     ) -> Self:
         """Build the loss from the training counts of the classes.
 
         Args:
-            class_counts, beta, measure, normalization, scale: as
+            class_counts, beta, measure, normalization, exponent, scale: as
                 :func:`eureka_nlg.frequency.encouragement`.
             **options: as the constructor.
 
         Raises:
             ValueError: bad counts, beta or options.
         """
-        weights = EncouragementOptions(beta, measure, normalization, scale)
+        weights = EncouragementOptions(beta, measure, normalization, exponent, scale)
         return cls(weights.of(class_counts, torch.float32), **options)
+
+    @classmethod
+    def preset(cls, name: PresetName, class_counts: ClassCounts, **options: Any) -> Self:
+        """Build one of the forms that the authors use, from the training counts of the classes.
+
+        Args:
+            name: of the form, one of :data:`~.objectives.PRESETS`: ``"printed"``, ``"released"``,
+                ``"encouraging"`` or ``"encouraging_low"``.
+            class_counts: as :func:`eureka_nlg.frequency.encouragement`.
+            **options: as :meth:`from_counts`; they win over the preset.
+
+        Raises:
+            ValueError: another name, bad counts or options.
+
+        >>> EurekaLoss.preset("encouraging", [900, 90, 9]).likelihood_cap
+        0.75
+        """
+        values = PRESETS[Preset(name).preset]
+        for kind in (EncouragementOptions, Bonus):
+            for flat, declared in option_fields(kind).items():
+                if flat in values:
+                    options.setdefault(declared.name, values[flat])
+        return cls.from_counts(class_counts, **options)
 
     def objective(self, num_classes: int) -> Objective:
         """See :class:`LogitsLoss`."""

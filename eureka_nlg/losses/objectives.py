@@ -15,16 +15,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eureka_nlg.frequency import MarginOptions
+from eureka_nlg.frequency import EncouragementOptions, MarginOptions
+from eureka_nlg.losses.options import options_of
 from eureka_nlg.options import BadOption, Options, option
 
 __all__ = [
+    "PRESETS",
     "SCALAR_LOSSES",
     "Bonus",
     "BonusKind",
@@ -34,8 +36,11 @@ __all__ = [
     "HaltedFocal",
     "Margins",
     "Objective",
+    "Preset",
+    "PresetName",
     "ScalarLoss",
     "eureka_objective",
+    "eureka_options",
 ]
 
 BonusKind = Literal["likelihood", "power"]
@@ -158,6 +163,49 @@ class Margins(MarginOptions):
     """Options of LDAM."""
 
     scale: float = option(30.0, "ldam: factor of the cosines", above=0)
+
+
+PresetName = Literal["printed", "released", "encouraging", "encouraging_low"]
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "printed": {},
+    "released": {"encouragement_normalization": "mean_weight", "likelihood_clamp": 0.99999},
+    "encouraging": {"encouragement_measure": "one", "likelihood_cap": 0.75},
+    "encouraging_low": {"encouragement_measure": "one", "likelihood_cap": 0.5},
+}
+"""The forms that the authors use, by the options in which they differ from the paper as it is printed.
+
+``"released"`` is that of their code for images. ``"encouraging"`` is the encouraging loss of their follow-up
+paper (Zhao et al. 2022), linear from 0.75 on, or from 0.5, "for all settings tested" (notes, section 8).
+"""
+
+
+@dataclass(frozen=True)
+class Preset(Options):
+    """One of the :data:`PRESETS`."""
+
+    preset: PresetName = option(
+        "printed",
+        "form of the Eureka loss; an option that is not at its default wins over it",
+        choices=PresetName,
+    )
+
+
+def eureka_options(config: Any) -> tuple[EncouragementOptions, Bonus]:
+    """How the reward is weighted and what it is, from a config with the options and perhaps a preset.
+
+    Args:
+        config: see :func:`eureka_nlg.losses.options.options_of`. An option that has its default there takes
+            the value of the preset.
+
+    Raises:
+        BadOption: a value that an option cannot have.
+    """
+    preset = PRESETS[options_of(config, Preset).preset]
+    return (
+        options_of(config, EncouragementOptions, defaults=preset),
+        options_of(config, Bonus, defaults=preset),
+    )
 
 
 def eureka_objective(encouragement: Tensor | float | None, bonus: Bonus) -> Objective:

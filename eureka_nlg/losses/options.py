@@ -131,24 +131,28 @@ def with_options_of(
     return give
 
 
-def options_of(config: Any, cls: type[T], **names: str) -> T:
+def options_of(config: Any, cls: type[T], *, defaults: Mapping[str, Any] | None = None, **names: str) -> T:
     """The options of a class, from a config that has them under the names that :func:`with_options_of` gives.
 
     Args:
         config: an object with an attribute for each option, or a mapping; options that it lacks keep their
             default.
         cls: where the options are declared.
+        defaults: values by the names in the config, for options that have their declared default there.
         names: fields of the class that have another name in the config.
 
     Raises:
         BadOption: a value that the option cannot have, by the name in the config.
     """
-    where = {declared.name: name for name, declared in option_fields(cls).items()} | names
+    declared = {one.name: one.default for one in option_fields(cls).values()}
+    where = {one.name: name for name, one in option_fields(cls).items()} | names
     given = {}
     for field, name in where.items():
         value = config.get(name, _MISSING) if isinstance(config, Mapping) else getattr(config, name, _MISSING)
         if value is not _MISSING:
             given[field] = value.value if isinstance(value, Enum) else value
+        if defaults and name in defaults and given.get(field, declared[field]) == declared[field]:
+            given[field] = defaults[name]
     try:
         return cls(**given)
     except BadOption as error:

@@ -60,6 +60,8 @@ def loss_and_log_odds_of_projection(
     kept = None if rows.kept is None else rows.kept.nonzero().squeeze(-1)
     if kept is not None:
         hidden, rows = hidden[kept], rows.select(kept)._replace(kept=None)
+    if options.reduction == "mean" and objective.reward is not None:
+        rows = rows.balanced()
     denominator = rows.denominator(compute_dtype) if options.reduction == "mean" else None
     # the mean of nothing is NaN, its gradient zero
     scale = None if denominator is None else torch.where(denominator == 0.0, 0.0, 1.0 / denominator)

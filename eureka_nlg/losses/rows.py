@@ -63,6 +63,19 @@ class Rows(NamedTuple):
             return self.kept.sum(dtype=dtype)
         return torch.full((), len(self.target), dtype=dtype, device=self.target.device)
 
+    def balanced(self) -> Rows:
+        """With weights of mean one over the rows that count, nothing else changed.
+
+        The mean of such losses is the weighted mean of the term plus the plain mean of the reward.
+        """
+        if self.weight is None or self.class_weight is None:
+            return self
+        total = self.denominator(self.weight.dtype)
+        count = total.new_full((), len(self.target)) if self.kept is None else self.kept.sum()
+        # rows without any weight have no mean, as in cross_entropy; no rows at all are the caller's case
+        factor = torch.where(count == 0, 1.0, count / total)
+        return self._replace(weight=self.weight * factor, class_weight=self.class_weight * factor)
+
     def loss(self, objective: Objective, log_odds: Tensor, uniform: Tensor | None) -> Tensor:
         """Loss of each row, ``[N]``, 0 where ignored."""
         # Cut off before the arithmetic too: not even NaN in an ignored row may reach a gradient.
@@ -111,6 +124,8 @@ def loss_and_log_odds(
     logits = input.movedim(class_dim, -1).reshape(-1, num_classes)
     compute_dtype = torch.float64 if input.dtype == torch.float64 else torch.float32
     rows = Rows.of(target.reshape(-1), num_classes, options, compute_dtype)
+    if options.reduction == "mean" and objective.reward is not None:
+        rows = rows.balanced()
 
     impl = options.impl
     needs_uniform = options.label_smoothing > 0.0
@@ -138,7 +153,10 @@ def loss_and_log_odds(
 
 
 def reduced(loss: Tensor, rows: Rows, reduction: str) -> Tensor:
-    """The rows' losses, their sum, or their mean as ``cross_entropy`` weights it."""
+    """The rows' losses, their sum, or their mean as ``cross_entropy`` weights it.
+
+    Where there is a reward, the rows are :meth:`Rows.balanced`.
+    """
     if reduction == "none":
         return loss
     if reduction == "sum":

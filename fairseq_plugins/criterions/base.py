@@ -16,6 +16,7 @@ from omegaconf import II
 from torch import Tensor
 
 from eureka_nlg.errors import UserError
+from eureka_nlg.frequency import class_balanced_weight
 from eureka_nlg.losses.checks import Options
 from eureka_nlg.losses.objectives import CrossEntropy, Objective
 from eureka_nlg.losses.options import LabelSmoothing
@@ -139,6 +140,18 @@ class LogitsCriterion(FairseqCriterion):
             self._of_classes[name] = compute(self._counts)
         self._of_classes[name] = self._of_classes[name].to(device)
         return self._of_classes[name]
+
+    def class_balanced(self, beta: float, device: torch.device) -> Tensor:
+        """Class-balanced weights, ``[C]``, of mean one over the training tokens.
+
+        Losses are summed here and divided by the number of tokens: with mean one over the classes, which are
+        rare mostly, the frequent tokens' cross-entropy would all but vanish beside what is not weighted.
+        """
+        return self.from_counts(
+            "class weight",
+            lambda counts: class_balanced_weight(counts, beta, mean_over="examples", dtype=torch.float32),
+            device,
+        )
 
     def forward(
         self, model: Any, sample: dict[str, Any], reduce: bool = True

@@ -7,7 +7,7 @@ import torch
 from fairseq.criterions import register_criterion
 from torch import Tensor
 
-from eureka_nlg.frequency import ClassBalancedOptions, RarestOptions, class_balanced_weight, rarest_classes
+from eureka_nlg.frequency import ClassBalancedOptions, RarestOptions, rarest_classes
 from eureka_nlg.losses.objectives import SCALAR_LOSSES, Focal, HaltedFocal, Objective
 from fairseq_plugins.criterions.base import LogitsCriterion, LogitsCriterionConfig
 from fairseq_plugins.criterions.options import with_options_of
@@ -107,8 +107,4 @@ class ClassBalancedCriterion(ScalarCriterion):
 
     def class_weight(self, device: torch.device) -> Tensor:
         """See :class:`LogitsCriterion`."""
-        return self.from_counts(
-            "class weight",
-            lambda counts: class_balanced_weight(counts, self.beta, dtype=torch.float32),
-            device,
-        )
+        return self.class_balanced(self.beta, device)

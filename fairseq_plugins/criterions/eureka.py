@@ -7,17 +7,17 @@ import torch
 from fairseq.criterions import register_criterion
 from torch import Tensor
 
-from eureka_nlg.frequency import ClassBalancedOptions, EncouragementOptions, class_balanced_weight
-from eureka_nlg.losses.objectives import Bonus, Objective, eureka_objective
+from eureka_nlg.frequency import ClassBalancedOptions, EncouragementOptions
+from eureka_nlg.losses.objectives import Bonus, Objective, Preset, eureka_objective
 from fairseq_plugins.criterions.base import LogitsCriterion, LogitsCriterionConfig
-from fairseq_plugins.criterions.options import same_as, with_options_of
+from fairseq_plugins.criterions.options import eureka_options_of, same_as, with_options_of
 
 __all__ = ["EurekaCriterion", "EurekaCriterionConfig"]
 
 
 # fairseq reads the types of the fields at run time: no postponed annotations here.
 @dataclass
-@with_options_of(EncouragementOptions, Bonus)
+@with_options_of(Preset, EncouragementOptions, Bonus)
 class EurekaCriterionConfig(LogitsCriterionConfig):
     """Options of ``--criterion eureka``."""
 
@@ -46,8 +46,7 @@ class EurekaCriterion(LogitsCriterion):
 
     def __init__(self, cfg: EurekaCriterionConfig, task: Any) -> None:
         super().__init__(cfg, task)
-        self.bonus = self.options(Bonus)
-        self.encouragement_options = self.options(EncouragementOptions)
+        self.encouragement_options, self.bonus = eureka_options_of(cfg)
         self.balance = None
         if cfg.class_balanced_beta is not None:
             self.balance = self.options(ClassBalancedOptions, beta="class_balanced_beta")
@@ -60,10 +59,7 @@ class EurekaCriterion(LogitsCriterion):
         """See :class:`LogitsCriterion`."""
         if self.balance is None:
             return None
-        beta = self.balance.beta
-        return self.from_counts(
-            "class weight", lambda counts: class_balanced_weight(counts, beta, dtype=torch.float32), device
-        )
+        return self.class_balanced(self.balance.beta, device)
 
     def encouragement(self, device: torch.device) -> Tensor:
         """Weight of the bonus for each word, float32 ``[C]``."""

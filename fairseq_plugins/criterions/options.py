@@ -1,17 +1,30 @@
 """The options of the losses as fields of fairseq's dataclasses, and back."""
 
 import types
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Literal, Optional, TypeVar, Union, get_args, get_origin
 
 from fairseq.dataclass import ChoiceEnum
 
 from eureka_nlg.errors import UserError
+from eureka_nlg.frequency import EncouragementOptions
 from eureka_nlg.losses import options as losses
+from eureka_nlg.losses.objectives import Bonus, eureka_options
 from eureka_nlg.losses.options import same_as
 from eureka_nlg.options import BadOption, Options
 
-__all__ = ["option_name", "options_of", "same_as", "with_options_of"]
+__all__ = ["eureka_options_of", "option_name", "options_of", "same_as", "with_options_of"]
+
+
+@contextmanager
+def _by_command_line_name() -> Iterator[None]:
+    try:
+        yield
+    except BadOption as error:
+        raise UserError(str(error.spelled(option_name(error.name)))) from error
+
 
 T = TypeVar("T", bound=Options)
 
@@ -36,10 +49,18 @@ def options_of(cfg: Any, cls: type[T], **names: str) -> T:
     Raises:
         UserError: a value that the option cannot have, by its name on the command line.
     """
-    try:
+    with _by_command_line_name():
         return losses.options_of(cfg, cls, **names)
-    except BadOption as error:
-        raise UserError(str(error.spelled(option_name(error.name)))) from error
+
+
+def eureka_options_of(cfg: Any) -> tuple[EncouragementOptions, Bonus]:
+    """What the preset and the options of a criterion's config say together.
+
+    Raises:
+        UserError: a value that an option cannot have, by its name on the command line.
+    """
+    with _by_command_line_name():
+        return eureka_options(cfg)
 
 
 def option_name(field_name: str) -> str:

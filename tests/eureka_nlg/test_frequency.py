@@ -77,6 +77,33 @@ def test_encouragement_by_hand() -> None:
     assert weights.tolist() == pytest.approx([72 / 35, 24 / 35, 9 / 35])
 
 
+def test_other_encouragements_by_hand() -> None:
+    # 1/E = 1, 2/3, 4/7, of which the largest is one already
+    weights = encouragement([1, 2, 3, 0], beta=0.5, normalization="max_weight")
+    assert weights.tolist() == pytest.approx([1, 2 / 3, 4 / 7, 0])
+    # roots of the counts: 1, 2, 3; their mean is 2
+    weights = encouragement([1, 4, 9, 0], measure="count", exponent=0.5)
+    assert weights.tolist() == pytest.approx([2, 1, 2 / 3, 0])
+    for exponent, measure in ((0.0, "count"), (1.0, "one")):
+        same = encouragement([1, 4, 0], measure=measure, exponent=exponent, scale=3.0)
+        assert same.tolist() == [3, 3, 0]
+
+
+@pytest.mark.parametrize("option", [{"exponent": 1.5}, {"exponent": -0.1}, {"scale": -1.0}], ids=str)
+def test_options_out_of_bounds(option: dict[str, float]) -> None:
+    name, value = next(iter(option.items()))
+    with pytest.raises(ValueError, match=f"{name} must be .*{value}"):
+        encouragement([1, 2], **option)
+
+
+def test_class_balanced_weight_over_the_examples() -> None:
+    # weights 1, 2/3, 4/7 of 1, 2 and 3 examples: 1 + 4/3 + 12/7 = 85/21 in all, 85/126 in the mean
+    weights = class_balanced_weight([1, 2, 3, 0], beta=0.5, mean_over="examples")
+    assert weights.tolist() == pytest.approx([126 / 85, 84 / 85, 72 / 85, 0])
+    with pytest.raises(ValueError, match="mean_over must be 'classes' or 'examples', got 'words'"):
+        class_balanced_weight([1], mean_over="words")
+
+
 def test_default_beta_is_the_papers() -> None:
     assert encouragement([5, 7]).equal(encouragement([5, 7], 0.999))
     assert class_balanced_weight([5, 7]).equal(class_balanced_weight([5, 7], 0.999))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from eureka_nlg.errors import UserError
 from eureka_nlg.frequency import IMAGE_BETA, EncouragementOptions, RarestOptions
-from eureka_nlg.losses.objectives import SCALAR_LOSSES, Bonus, Margins
+from eureka_nlg.losses.objectives import SCALAR_LOSSES, Bonus, Margins, Preset, eureka_options
 from eureka_nlg.losses.options import LabelSmoothing, options_of, with_options_of
 from eureka_nlg.options import Options
 from eureka_nlg.vision.config_file import RenamedOptions
@@ -29,6 +29,7 @@ LOSS_NAMES = (*SCALAR_LOSSES, "eureka", "ldam")
 LOSS_OPTIONS: tuple[type[Options], ...] = (
     *SCALAR_LOSSES.values(),
     RarestOptions,
+    Preset,
     Bonus,
     EncouragementOptions,
     Margins,
@@ -134,6 +135,7 @@ class LossConfig:
     def __post_init__(self) -> None:
         for options in LOSS_OPTIONS:
             options_of(self, options)
+        eureka_options(self)
 
 
 @dataclass

@@ -8,14 +8,13 @@ from torch import Tensor, nn
 from eureka_nlg.errors import UserError
 from eureka_nlg.frequency import (
     ClassBalancedOptions,
-    EncouragementOptions,
     RarestOptions,
     class_balanced_weight,
     rarest_classes,
 )
 from eureka_nlg.losses import Deferred, EurekaLoss, HaltedFocalLoss, LDAMLoss
 from eureka_nlg.losses.modules import LogitsLoss
-from eureka_nlg.losses.objectives import SCALAR_LOSSES, Bonus, HaltedFocal, Margins
+from eureka_nlg.losses.objectives import SCALAR_LOSSES, HaltedFocal, Margins, eureka_options
 from eureka_nlg.losses.options import LabelSmoothing, Reduction, SharedArguments, options_of
 from eureka_nlg.vision.classification.config import Config, LossConfig
 
@@ -58,8 +57,8 @@ def _module(config: LossConfig, class_counts: Tensor, reduction: Reduction) -> n
     if config.name == "ldam":
         return LDAMLoss(class_counts, **options_of(config, Margins).values(), **shared)
     if config.name == "eureka":
-        weights = options_of(config, EncouragementOptions).of(class_counts, torch.float32)
-        return EurekaLoss(weights, **options_of(config, Bonus).values(), **shared)
+        encouragement, bonus = eureka_options(config)
+        return EurekaLoss(encouragement.of(class_counts, torch.float32), **bonus.values(), **shared)
     return LogitsLoss(options_of(config, SCALAR_LOSSES[config.name]), **shared)
 
 

@@ -16,8 +16,7 @@ from eureka_nlg.analysis import (
     system_block,
 )
 from eureka_nlg.errors import UserError
-from eureka_nlg.frequency import EncouragementOptions
-from eureka_nlg.losses.options import options_of
+from eureka_nlg.losses.objectives import eureka_options
 from eureka_nlg.metrics.classes.bands import FrequencyBands
 from eureka_nlg.metrics.classes.likelihood import GroupLikelihood
 from eureka_nlg.vision.classification.config import Config
@@ -172,7 +171,7 @@ def _analysis(
     block = system_block(groups, checkpoint=str(Path(config.save_dir) / CHECKPOINT))
     encouragements = {}
     loss = config.loss
-    options = options_of(loss, EncouragementOptions)
+    options, _ = eureka_options(loss)
     if loss.name == "eureka" and options.measure != "one":
         encouragements[encouragement_label(options)] = encouragement_block(class_counts, options)
     return analysis_document(

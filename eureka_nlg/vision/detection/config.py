@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from eureka_nlg.errors import UserError
 from eureka_nlg.frequency import IMAGE_BETA, EncouragementOptions
-from eureka_nlg.losses.objectives import SCALAR_LOSSES, Bonus
+from eureka_nlg.losses.objectives import SCALAR_LOSSES, Bonus, Preset, eureka_options
 from eureka_nlg.losses.options import options_of, with_options_of
 from eureka_nlg.losses.sigmoid import Balance, HaltedSide
 from eureka_nlg.options import Options
@@ -33,6 +33,7 @@ LOSS_OPTIONS: tuple[type[Options], ...] = (
     Balance,
     *SCALAR_LOSSES.values(),
     HaltedSide,
+    Preset,
     Bonus,
     EncouragementOptions,
 )
@@ -179,6 +180,7 @@ class DetectionLossConfig:
     def __post_init__(self) -> None:
         for options in LOSS_OPTIONS:
             options_of(self, options)
+        eureka_options(self)
 
 
 @dataclass

@@ -6,10 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from eureka_nlg.errors import UserError
-from eureka_nlg.frequency import EncouragementOptions
 from eureka_nlg.losses import SigmoidEurekaLoss, SigmoidHaltedFocalLoss
 from eureka_nlg.losses.modules import SigmoidLoss
-from eureka_nlg.losses.objectives import SCALAR_LOSSES, Bonus, Focal, HaltedFocal
+from eureka_nlg.losses.objectives import SCALAR_LOSSES, Focal, HaltedFocal, eureka_options
 from eureka_nlg.losses.options import SigmoidArguments, options_of
 from eureka_nlg.losses.sigmoid import Balance, HaltedSide
 from eureka_nlg.vision.detection.config import DetectionLossConfig
@@ -32,19 +31,17 @@ def build_loss(config: DetectionLossConfig, class_counts: Tensor) -> nn.Module:
         side = options_of(config, HaltedSide).halted
         return SigmoidHaltedFocalLoss(**options_of(config, HaltedFocal).values(), halted=side, **shared)
     if config.name == "eureka":
-        bonus = options_of(config, Bonus).values()
+        encouragement, bonus = eureka_options(config)
+        try:
+            weights = encouragement.of(class_counts, torch.float32)
+        except ValueError as error:
+            raise UserError(f"loss {config.name}: {error}") from error
+        values = bonus.values()
         return SigmoidEurekaLoss(
-            _encouragement(config, class_counts),
+            weights,
             gamma=options_of(config, Focal).gamma,
-            bonus_gamma=bonus.pop("gamma"),
-            **bonus,
+            bonus_gamma=values.pop("gamma"),
+            **values,
             **shared,
         )
     return SigmoidLoss(options_of(config, SCALAR_LOSSES[config.name]), **shared)
-
-
-def _encouragement(config: DetectionLossConfig, class_counts: Tensor) -> Tensor:
-    try:
-        return options_of(config, EncouragementOptions).of(class_counts, torch.float32)
-    except ValueError as error:
-        raise UserError(f"loss {config.name}: {error}") from error

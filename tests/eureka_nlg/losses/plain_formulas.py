@@ -50,7 +50,7 @@ def plain_loss(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """Weighted term, smoothed with the mean cost of all classes, plus reward."""
+    """Weighted term, smoothed with the mean cost of all classes, plus reward; the mean is the sum of two."""
     logits = input.double().movedim(1 if input.dim() > 1 else 0, -1)
     num_classes = logits.shape[-1]
     kept = target != ignore_index
@@ -62,15 +62,14 @@ def plain_loss(
     rows = (1 - label_smoothing) * class_weight[label] * term(p, label)
     if label_smoothing > 0:
         rows = rows - label_smoothing * (class_weight * likelihoods.log()).sum(-1) / num_classes
-    if reward is not None:
-        rows = rows + reward(p, label)
     rows = torch.where(kept, rows, 0.0)
+    rewards = torch.zeros_like(rows) if reward is None else torch.where(kept, reward(p, label), 0.0)
 
     if reduction == "none":
-        return rows
+        return rows + rewards
     if reduction == "sum":
-        return rows.sum()
-    return rows.sum() / (class_weight[label] * kept).sum()
+        return (rows + rewards).sum()
+    return rows.sum() / (class_weight[label] * kept).sum() + rewards.sum() / kept.sum()
 
 
 def plain_eureka_loss(

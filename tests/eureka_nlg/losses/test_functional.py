@@ -107,12 +107,44 @@ def test_label_smoothing_and_weight_leave_the_bonus_alone(impl: str, dtype: torc
     assert_same(added, expected, input)
 
 
-def test_mean_divides_by_the_weights_of_the_rows(impl: str, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.2])
+def test_mean_is_the_weighted_mean_of_the_term_plus_the_plain_mean_of_the_reward(
+    impl: str, dtype: torch.dtype, label_smoothing: float
+) -> None:
+    """The authors' code divides cross-entropy by the class weights of a batch, and the reward by its rows."""
     input, target = random_logits((6, C), dtype), random_target((6, C), ignore_index=-100)
     weight = torch.tensor([0.5, 2.0, 1.0, 3.0, 0.1], dtype=torch.float64)
-    total = eureka_loss(input, target, weight=weight, reduction="sum", impl=impl)
-    denominator = sum(weight[label].item() for label in target.tolist() if label != -100)
-    assert_same(eureka_loss(input, target, weight=weight, impl=impl), total / denominator, input)
+    options: Any = {"weight": weight, "label_smoothing": label_smoothing}
+    mean = eureka_loss(input, target, impl=impl, **options)
+    labels = [label for label in target.tolist() if label != -100]
+    rewards = [
+        math.log(1 - input.detach()[row].softmax(0)[label].item())
+        for row, label in enumerate(target.tolist())
+        if label != -100
+    ]
+    cross_entropy = F.cross_entropy(input, target, weight=weight.to(dtype), label_smoothing=label_smoothing)
+    assert mean.item() == pytest.approx(cross_entropy.item() + sum(rewards) / len(labels), rel=1e-5)
+    # and the gradient is that of its two sums
+    term = eureka_loss(input, target, 0.0, reduction="sum", impl=impl, **options)
+    both = eureka_loss(input, target, reduction="sum", impl=impl, **options)
+    denominator = sum(weight[label].item() for label in labels)
+    assert_same(mean, term / denominator + (both - term) / len(labels), input)
+
+
+def test_the_reward_of_a_class_without_weight_counts(impl: str, dtype: torch.dtype) -> None:
+    input, target = random_logits((3, C), dtype), torch.tensor([0, 1, 1])
+    weight = torch.tensor([1.0, 0.0, 1.0, 1.0, 1.0])
+    p = input.detach().softmax(1)[[0, 1, 2], target]
+    expected = -p[0].log() + (1 - p).log().mean()
+    assert eureka_loss(input, target, weight=weight, impl=impl).item() == pytest.approx(
+        expected.item(), rel=1e-5
+    )
+    hidden_is_logits = linear_eureka_loss(input, torch.eye(C, dtype=dtype), target, weight=weight)
+    assert hidden_is_logits.item() == pytest.approx(expected.item(), rel=1e-5)
+    # with no weight at all there is no mean of the cross-entropy, as torch has it
+    nothing = torch.zeros(C)
+    assert F.cross_entropy(input, target, weight=nothing.to(dtype)).isnan()
+    assert eureka_loss(input, target, weight=nothing, impl=impl).isnan()
 
 
 def log_odds(p: float) -> float:

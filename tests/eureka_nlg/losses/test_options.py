@@ -9,11 +9,12 @@ from typing import Any, get_type_hints
 
 import numpy as np
 import pytest
+import torch
 
 from eureka_nlg.errors import UserError
 from eureka_nlg.frequency import IMAGE_BETA, ClassBalancedOptions, EncouragementOptions
 from eureka_nlg.losses.modules import EurekaLoss
-from eureka_nlg.losses.objectives import SCALAR_LOSSES, Bonus, Focal
+from eureka_nlg.losses.objectives import SCALAR_LOSSES, Bonus, Focal, eureka_options
 from eureka_nlg.losses.options import LabelSmoothing, options_of, same_as, with_options_of
 from eureka_nlg.losses.sigmoid import Balance
 from eureka_nlg.options import BadOption, Options, option_fields
@@ -78,7 +79,8 @@ def test_a_config_has_the_options_under_names_of_their_own() -> None:
     config: Any = Config(likelihood_cap=0.9, focal_gamma=3.0)  # type: ignore[call-arg]
     assert {field.name for field in fields(Config)} == {
         *("name", "focal_gamma", "bonus", "bonus_gamma", "bonus_threshold", "likelihood_cap", "beta"),
-        *("encouragement_measure", "encouragement_normalization", "encouragement_scale"),
+        *("encouragement_measure", "encouragement_normalization", "encouragement_exponent"),
+        "encouragement_scale",
     }
     assert options_of(config, Bonus) == Bonus(gamma=4.0, likelihood_cap=0.9)
     assert options_of(config, Focal) == Focal(3.0)
@@ -106,8 +108,6 @@ def test_one_default_of_beta_and_one_exception() -> None:
 
 
 def test_a_module_that_is_changed_checks_again_and_a_weight_that_comes_later_moves_along() -> None:
-    import torch
-
     module = EurekaLoss(threshold=0.5)
     module.threshold = 1.5
     with pytest.raises(BadOption, match="threshold"):
@@ -117,6 +117,36 @@ def test_a_module_that_is_changed_checks_again_and_a_weight_that_comes_later_mov
     assert "weight" in dict(module.named_buffers())
     assert "weight" in module.state_dict()
     assert module.to("meta").weight.device.type == "meta"
+
+
+def test_presets_are_what_their_authors_compute() -> None:
+    counts, p = [9, 3, 0, 1], torch.tensor([0.2, 0.9, 0.999999], dtype=torch.float64)
+    log_odds = p.logit()
+    released = EurekaLoss.preset("released", counts, beta=0.9)
+    inverse = [1 / sum(0.9**power for power in range(count)) if count else 0.0 for count in counts]
+    mean = sum(inverse) / 3
+    assert released.encouragement.tolist() == pytest.approx([weight / mean for weight in inverse])
+    bonus = released.made(Bonus)(log_odds)
+    torch.testing.assert_close(bonus, (1 - p).clamp(min=1e-5).log())
+    for name, end in (("encouraging", 0.75), ("encouraging_low", 0.5)):
+        module = EurekaLoss.preset(name, counts, reduction="sum")
+        assert module.encouragement.tolist() == [1, 1, 0, 1]
+        assert module.reduction == "sum"
+        linear = math.log(1 - end) - (p - end) / (1 - end)
+        torch.testing.assert_close(module.made(Bonus)(log_odds), torch.where(p > end, linear, (1 - p).log()))
+    assert EurekaLoss.preset("printed", counts).encouragement.equal(
+        EurekaLoss.from_counts(counts).encouragement
+    )
+    assert EurekaLoss.preset("released", counts, likelihood_clamp=0.9).likelihood_clamp == 0.9
+    with pytest.raises(BadOption, match="preset must be 'printed', "):
+        EurekaLoss.preset("paper", counts)
+
+
+def test_an_option_that_is_given_wins_over_the_preset() -> None:
+    encouragement, bonus = eureka_options({"preset": "released", "beta": 0.5, "likelihood_clamp": 0.9})
+    assert encouragement == EncouragementOptions(0.5, normalization="mean_weight")
+    assert bonus == Bonus(likelihood_clamp=0.9)
+    assert eureka_options({}) == (EncouragementOptions(), Bonus())
 
 
 def test_an_unknown_argument_is_named() -> None:

@@ -39,10 +39,10 @@ def tokens(model: Any, sample: Any) -> tuple[Tensor, Tensor]:
 
 
 def balanced(counts: Tensor, beta: float) -> Tensor:
-    """Cui et al.: inverse effective number, mean one over the classes that occur."""
+    """Cui et al.: inverse effective number, with mean one over the training tokens."""
     size = (1 - beta ** counts.double()) / (1 - beta)
     weight = torch.where(counts > 0, 1 / size.clamp(min=1e-9), 0.0)
-    return weight / weight[counts > 0].mean()
+    return weight * counts.sum() / (weight * counts).sum()
 
 
 def halted(p: Tensor, gamma: float, phi: float) -> Tensor:

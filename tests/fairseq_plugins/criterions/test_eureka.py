@@ -126,6 +126,14 @@ def test_encouragement_options(task: Any, target_counts: Any) -> None:
     torch.testing.assert_close(
         mean_one.encouragement(torch.device("cpu")).double(), expected, rtol=1e-6, atol=0
     )
+    released = criterion_of(task, preset="released", encouragement_measure="count")
+    torch.testing.assert_close(
+        released.encouragement(torch.device("cpu")).double(), expected, rtol=1e-6, atol=0
+    )
+    assert released.bonus.likelihood_clamp == 0.99999
+    root = criterion_of(task, encouragement_measure="count", encouragement_exponent=0.5)
+    expected = torch.where(occurring, counts[occurring].sqrt().mean() / counts.clamp(min=1).sqrt(), 0.0)
+    torch.testing.assert_close(root.encouragement(torch.device("cpu")).double(), expected, rtol=1e-6, atol=0)
     from_dictionary = criterion_of(task, class_counts="dictionary").encouragement(torch.device("cpu"))
     assert not from_dictionary[:4].any()
     assert from_dictionary[4:9].all()

@@ -58,6 +58,28 @@ EXPECTED = {
         LossConfig(name="eureka", encouragement_normalization="mean_weight"),
         (-P.log() + BALANCED[LABELS] * torch.log1p(-P)).mean(),
     ),
+    "EL released": (
+        LossConfig(name="eureka", preset="released"),
+        (-P.log() + BALANCED[LABELS] * torch.log1p(-P.clamp(max=0.99999))).mean(),
+    ),
+    "EL released, of another clamp": (
+        LossConfig(name="eureka", preset="released", likelihood_clamp=0.6),
+        (-P.log() + BALANCED[LABELS] * torch.log1p(-P.clamp(max=0.6))).mean(),
+    ),
+    "EL encouraging": (
+        LossConfig(name="eureka", preset="encouraging"),
+        (-P.log() + torch.where(P > 0.75, np.log(0.25) - (P - 0.75) / 0.25, torch.log1p(-P))).mean(),
+    ),
+    "EL root of the count, scaled": (
+        LossConfig(
+            name="eureka",
+            encouragement_measure="count",
+            encouragement_exponent=0.5,
+            encouragement_normalization="max_weight",
+            encouragement_scale=3.0,
+        ),
+        (-P.log() + 3 * (9 / COUNTS.double()).sqrt()[LABELS] * torch.log1p(-P)).mean(),
+    ),
     "simplified EL": (
         LossConfig(name="eureka", encouragement_measure="one", bonus_threshold=0.5),
         (-P.log() + torch.where(P > 0.5, torch.log1p(-P) - np.log(0.5), 0.0)).mean(),
@@ -68,8 +90,7 @@ EXPECTED = {
     ),
     "EL+CB": (
         LossConfig(name="eureka", class_balanced=True),
-        (BALANCED[LABELS] * -P.log() + ENCOURAGEMENT[LABELS] * torch.log1p(-P)).sum()
-        / BALANCED[LABELS].sum(),
+        weighted(-P.log()) + (ENCOURAGEMENT[LABELS] * torch.log1p(-P)).mean(),
     ),
 }
 
