@@ -1,0 +1,321 @@
+"""The loss of a batch of tokens, as every stack needs it: a sum over the items of an accumulated batch."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from eureka_nlg.errors import UserError
+from eureka_nlg.frequency import ClassCounts
+from eureka_nlg.frequency import encouragement as encouragement_of
+from eureka_nlg.losses.checks import Encouragement, Options, check_encouragement
+from eureka_nlg.losses.objectives import Bonus, CrossEntropy, Objective, eureka_objective
+from eureka_nlg.losses.projection import loss_and_log_odds_of_projection
+from eureka_nlg.losses.rows import loss_and_log_odds
+
+__all__ = ["FORMS", "IGNORED", "Sums", "TokenLoss", "per_class"]
+
+IGNORED = -100
+FORMS = ("capped", "paper")
+
+
+class Sums:
+    """Sums over the tokens of training steps since they were last taken: what goes into a log.
+
+    They stay on the device, so that no step waits for one.
+    """
+
+    NAMES = ("nll", "likelihood", "bonus", "reward")
+
+    def __init__(self) -> None:
+        self._sums: Tensor | None = None
+
+    def add(self, nll: Tensor, likelihood: Tensor, bonus: Tensor, reward: Tensor, kept: Tensor) -> None:
+        """Add tokens: four values of each and whether it counts, all of one shape."""
+        values = [torch.where(kept, value.detach(), 0.0).sum() for value in (nll, likelihood, bonus, reward)]
+        sums = torch.stack([*values, kept.sum()]).to(torch.float32)
+        self._sums = sums if self._sums is None else self._sums.to(sums.device) + sums
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self._sums = None
+
+    def take(self) -> dict[str, float]:
+        """Means over the tokens of all processes, and begin anew; empty where there was no token.
+
+        All processes of a ``torch.distributed`` group have to call it together.
+        """
+        sums, self._sums = self._sums, None
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            if sums is None:
+                sums = torch.zeros(len(self.NAMES) + 1, device=_communication_device())
+            torch.distributed.all_reduce(sums)
+        if sums is None:
+            return {}
+        *totals, count = sums.tolist()
+        return {name: total / count for name, total in zip(self.NAMES, totals)} if count else {}
+
+
+class TokenLoss:
+    """The Eureka loss of a batch, divided by the number of items that its trainer counted.
+
+    Training steps are told from evaluation by whether gradients are recorded: without them the loss is plain
+    cross-entropy, so that an ``eval_loss`` stays comparable and cannot choose a model that runs away.
+
+    Args:
+        encouragement: weight of the bonus: None for one, a number, or a tensor ``[C]``; see
+            :meth:`from_counts`. One that is shorter than a model's vocabulary, which is often padded, is made
+            up with zeros.
+        form: ``"capped"``, the safe one: above ``likelihood_cap`` the bonus goes on linearly; ``"paper"``:
+            the exact loss of the paper, which falls without bound as likelihoods go to one.
+        likelihood_cap: of the capped form, in (0, 1).
+        bonus, gamma, threshold: as :func:`eureka_nlg.losses.eureka_loss`.
+        label_smoothing: torch's definition, in training.
+        start_epoch, start_step: the first epoch (from 1) or optimiser step (from 1) with the reward; plain
+            cross-entropy before. Someone has to tell the progress then: :meth:`set_progress`.
+
+    Raises:
+        ValueError, TypeError: an option that is none.
+    """
+
+    def __init__(
+        self,
+        encouragement: Encouragement = None,
+        *,
+        form: str = "capped",
+        likelihood_cap: float = 0.75,
+        bonus: str = "likelihood",
+        gamma: float = 1.0,
+        threshold: float | None = None,
+        label_smoothing: float = 0.0,
+        start_epoch: int | None = None,
+        start_step: int | None = None,
+    ) -> None:
+        if form not in FORMS:
+            raise ValueError(f"form must be one of {', '.join(FORMS)}, got {form!r}")
+        self.form = form
+        self.bonus = Bonus(bonus, gamma, threshold, likelihood_cap if form == "capped" else None)
+        encouragement = check_encouragement(encouragement)
+        if isinstance(encouragement, Tensor):
+            encouragement = encouragement.detach().to("cpu", torch.float32)
+        self.encouragement = encouragement
+        Options(label_smoothing=label_smoothing).check()
+        self.label_smoothing = label_smoothing
+        if start_epoch is not None and start_step is not None:
+            raise ValueError("give start_epoch or start_step, not both")
+        for name, value in (("start_epoch", start_epoch), ("start_step", start_step)):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise ValueError(f"{name} must be a whole number from 1 on, got {value!r}")
+        self.start_epoch, self.start_step = start_epoch, start_step
+        self.progress: tuple[int, int] | None = None
+        self.sums = Sums()
+        self.num_training_calls = 0
+        self._per_class: Tensor | None = None
+
+    @classmethod
+    def from_counts(
+        cls,
+        class_counts: ClassCounts,
+        beta: float = 0.999,
+        *,
+        measure: str = "effective_number",
+        normalization: str = "mean_weight",
+        encouragement_scale: float = 1.0,
+        **options: Any,
+    ) -> Any:
+        """Build the loss from the training counts of the classes.
+
+        Args:
+            class_counts, beta, measure, normalization: as :func:`eureka_nlg.frequency.encouragement`. The
+                default here is mean weight one: with the paper's ``"mean_measure"`` the rarest of 50,000
+                tokens weigh hundreds of times as much as their cross-entropy.
+            encouragement_scale: factor on every encouragement.
+            **options: as the constructor.
+
+        Raises:
+            ValueError: bad counts, beta, scale or options.
+        """
+        if not 0.0 <= encouragement_scale < math.inf:
+            raise ValueError(f"encouragement_scale must be zero or positive, got {encouragement_scale!r}")
+        weights = encouragement_of(
+            class_counts, beta, measure=measure, normalization=normalization, dtype=torch.float32
+        )
+        return cls(weights * encouragement_scale, **options)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_per_class": None, "sums": Sums()}
+
+    def __repr__(self) -> str:
+        weights = self.encouragement
+        shown = f"[{len(weights)}]" if isinstance(weights, Tensor) else repr(weights)
+        return f"{type(self).__name__}(encouragement={shown}, form={self.form!r}, bonus={self.bonus})"
+
+    def set_progress(self, epoch: int, step: int) -> None:
+        """Say which epoch and which optimiser step it is, both from 1 on."""
+        self.progress = (epoch, step)
+
+    @property
+    def has_started(self) -> bool:
+        """Whether the reward holds now.
+
+        Raises:
+            RuntimeError: it depends on the progress, and nobody told it.
+        """
+        if self.start_epoch is None and self.start_step is None:
+            return True
+        if self.progress is None:
+            raise RuntimeError(
+                "a loss with start_epoch or start_step must be told the progress: add loss.callback to the "
+                "trainer's callbacks, or call loss.set_progress(epoch, step)"
+            )
+        epoch, step = self.progress
+        return epoch >= self.start_epoch if self.start_epoch is not None else step >= (self.start_step or 1)
+
+    def of_logits(
+        self, logits: Tensor, target: Tensor, num_items: Tensor | int | None = None, training: bool = True
+    ) -> Tensor:
+        """Loss of logits.
+
+        Args:
+            logits: ``[N, C]``, floating; read in their own dtype, no float32 copy is made.
+            target: ``[N]``, class indices or -100.
+            num_items: what the sum of the rows is divided by; None: the number of rows that count. A batch
+                without any has loss zero.
+            training: False for plain cross-entropy; it is that as well where no gradients are recorded.
+
+        Returns:
+            float32 scalar (float64 for float64 logits).
+        """
+        num_classes = logits.shape[-1]
+        target = target.to(logits.device)
+        objective, options, training = self._terms(num_classes, logits.device, training)
+        loss, log_odds = loss_and_log_odds(logits, target, objective, options)
+        if training:
+            self._record(log_odds, target, num_classes)
+        return loss / _denominator(num_items, target != IGNORED)
+
+    def of_projection(
+        self,
+        hidden: Tensor,
+        linear_weight: Tensor,
+        linear_bias: Tensor | None,
+        target: Tensor,
+        num_items: Tensor | int | None = None,
+        training: bool = True,
+    ) -> Tensor:
+        """The same of ``F.linear(hidden, linear_weight, linear_bias)``, whose values are never held at once.
+
+        Args:
+            hidden: ``[N, H]``, floating.
+            linear_weight: ``[C, H]``.
+            linear_bias: ``[C]``, or None.
+            target, num_items, training: as :meth:`of_logits`.
+        """
+        num_classes = len(linear_weight)
+        target = target.to(hidden.device)
+        objective, options, training = self._terms(num_classes, hidden.device, training)
+        loss, log_odds = loss_and_log_odds_of_projection(
+            hidden, linear_weight, linear_bias, target, objective, options
+        )
+        if training:
+            self._record(log_odds, target, num_classes)
+        return loss / _denominator(num_items, target != IGNORED)
+
+    def reward_of_log_probs(
+        self, log_probs: Tensor, target: Tensor, num_classes: int, num_items: Tensor | int | None = None
+    ) -> Tensor:
+        """What the reward adds to the cross-entropy of a training step, from ``log p`` of the targets alone.
+
+        Args:
+            log_probs: ``[...]``, log-likelihood of each target.
+            target: ``[...]``, class indices or -100.
+            num_classes: of the model's output.
+            num_items: as :meth:`of_logits`.
+
+        Raises:
+            UserError: the form is the paper's: once p rounds to one, log(1 - p) cannot be had from it.
+        """
+        if self.form != "capped":
+            raise UserError(
+                "the paper's form needs the logits: log(1 - p) of a log-probability that rounds to zero is "
+                "-inf; give form='capped', or use the fused layer of eureka_nlg.integrations.transformers"
+            )
+        kept = target != IGNORED
+        log_probs = torch.where(kept, log_probs, -1.0).float()
+        # Where p rounds to one the log-odds would be infinite; up there the capped bonus is linear in p, and
+        # log-odds of 16 are p = 1 to float32.
+        below = log_probs.clamp(max=-1e-7)
+        log_odds = below - torch.log(-torch.expm1(below))
+        bonus = self.bonus(log_odds)
+        classes = torch.where(kept, target, 0)
+        factor = self._reward_factor(num_classes, classes)
+        reward = factor * bonus
+        self.num_training_calls += 1
+        with torch.no_grad():
+            self.sums.add(-log_probs, log_probs.exp(), bonus, reward, kept)
+        return torch.where(kept, reward, 0.0).sum() / _denominator(num_items, kept)
+
+    def _terms(
+        self, num_classes: int, device: torch.device, training: bool
+    ) -> tuple[Objective, Options, bool]:
+        training = training and torch.is_grad_enabled()
+        if not training:
+            return CrossEntropy().objective(), Options(ignore_index=IGNORED, reduction="sum"), False
+        options = Options(ignore_index=IGNORED, reduction="sum", label_smoothing=self.label_smoothing)
+        if not self.has_started:
+            return CrossEntropy().objective(), options, True
+        return eureka_objective(self._weights(num_classes, device), self.bonus), options, True
+
+    @torch.no_grad()
+    def _record(self, log_odds: Tensor, target: Tensor, num_classes: int) -> None:
+        self.num_training_calls += 1
+        kept = target != IGNORED
+        bonus = self.bonus(log_odds)
+        factor = self._reward_factor(num_classes, torch.where(kept, target, 0))
+        self.sums.add(-F.logsigmoid(log_odds), log_odds.sigmoid(), bonus, factor * bonus, kept)
+
+    def _reward_factor(self, num_classes: int, classes: Tensor) -> Tensor | float:
+        """Encouragement of each of these classes; 0 before the reward has started."""
+        if not self.has_started:
+            return 0.0
+        weights = self._weights(num_classes, classes.device)
+        if isinstance(weights, Tensor):
+            return weights[classes]
+        return 1.0 if weights is None else weights
+
+    def _weights(self, num_classes: int, device: torch.device) -> Encouragement:
+        if not isinstance(self.encouragement, Tensor):
+            return self.encouragement
+        known = self._per_class
+        if known is None or known.device != device or len(known) != num_classes:
+            known = per_class(self.encouragement, num_classes).to(device)
+            self._per_class = known
+        return known
+
+
+def per_class(values: Tensor, num_classes: int) -> Tensor:
+    """Values ``[C']`` of classes for a model with ``num_classes`` outputs, which may be padded beyond them.
+
+    Raises:
+        UserError: values other than zero for classes that the model does not have.
+    """
+    if len(values) > num_classes and bool(values[num_classes:].any()):
+        raise UserError(
+            f"encouragement has {len(values)} classes and the model {num_classes}: "
+            f"class {int(values.nonzero()[-1])} has a weight; count with the vocabulary of this model"
+        )
+    return F.pad(values[:num_classes], (0, max(0, num_classes - len(values))))
+
+
+def _denominator(num_items: Tensor | int | None, kept: Tensor) -> Tensor:
+    items = kept.sum() if num_items is None else torch.as_tensor(num_items).to(kept.device).flatten()[0]
+    return items.clamp(min=1)
+
+
+def _communication_device() -> torch.device:
+    backend = torch.distributed.get_backend()
+    return torch.device("cuda", torch.cuda.current_device()) if backend == "nccl" else torch.device("cpu")
