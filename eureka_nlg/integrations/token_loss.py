@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -10,10 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from eureka_nlg.errors import UserError
-from eureka_nlg.frequency import ClassCounts
+from eureka_nlg.frequency import ClassCounts, Measure, Normalization
 from eureka_nlg.frequency import encouragement as encouragement_of
 from eureka_nlg.losses.checks import Encouragement, Options, check_encouragement
-from eureka_nlg.losses.objectives import Bonus, CrossEntropy, Objective, eureka_objective
+from eureka_nlg.losses.objectives import Bonus, BonusKind, CrossEntropy, Objective, eureka_objective
 from eureka_nlg.losses.projection import loss_and_log_odds_of_projection
 from eureka_nlg.losses.rows import loss_and_log_odds
 
@@ -88,7 +87,7 @@ class TokenLoss:
         *,
         form: str = "capped",
         likelihood_cap: float = 0.75,
-        bonus: str = "likelihood",
+        bonus: BonusKind = "likelihood",
         gamma: float = 1.0,
         threshold: float | None = None,
         label_smoothing: float = 0.0,
@@ -122,29 +121,32 @@ class TokenLoss:
         class_counts: ClassCounts,
         beta: float = 0.999,
         *,
-        measure: str = "effective_number",
-        normalization: str = "mean_weight",
-        encouragement_scale: float = 1.0,
+        measure: Measure = "effective_number",
+        normalization: Normalization = "mean_weight",
+        scale: float = 1.0,
         **options: Any,
     ) -> Any:
         """Build the loss from the training counts of the classes.
 
         Args:
-            class_counts, beta, measure, normalization: as :func:`eureka_nlg.frequency.encouragement`. The
-                default here is mean weight one: with the paper's ``"mean_measure"`` the rarest of 50,000
-                tokens weigh hundreds of times as much as their cross-entropy.
-            encouragement_scale: factor on every encouragement.
+            class_counts, beta, measure, normalization, scale: as
+                :func:`eureka_nlg.frequency.encouragement`. The default here is mean weight one: with the
+                paper's ``"mean_measure"`` the rarest of 50,000 tokens weigh hundreds of times as much as
+                their cross-entropy.
             **options: as the constructor.
 
         Raises:
-            ValueError: bad counts, beta, scale or options.
+            ValueError: bad counts or options.
         """
-        if not 0.0 <= encouragement_scale < math.inf:
-            raise ValueError(f"encouragement_scale must be zero or positive, got {encouragement_scale!r}")
         weights = encouragement_of(
-            class_counts, beta, measure=measure, normalization=normalization, dtype=torch.float32
+            class_counts,
+            beta,
+            measure=measure,
+            normalization=normalization,
+            scale=scale,
+            dtype=torch.float32,
         )
-        return cls(weights * encouragement_scale, **options)
+        return cls(weights, **options)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_per_class": None, "sums": Sums()}

@@ -60,9 +60,8 @@ MAY_IMPORT = {
     "dialogue": {"analysis", "metrics", "losses", "frequency"},
     "vision": {"analysis", "metrics", "losses", "frequency"},
     "integrations": {"metrics", "losses", "frequency"},
-    "finetune": {"integrations"},
     "report": {"metrics"},
-    "cli": {"dialogue", "vision", "integrations", "finetune", "report", "analysis", "metrics"},
+    "cli": {"dialogue", "vision", "report", "analysis", "metrics"},
 }
 
 
