@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import re
+import runpy
 import shlex
 from pathlib import Path
 
@@ -55,3 +56,26 @@ def test_fairseq_takes_the_command(
     monkeypatch.chdir(ROOT)
     (tmp_path / "dict.reply.txt").write_text("word 1\n")
     check_arguments([str(tmp_path), *shlex.split(line)[2:], "--save-dir", str(tmp_path)])
+
+
+@pytest.mark.parametrize("document", ["docs/architecture.md", "CONTRIBUTING.md"])
+def test_every_path_that_is_named_is_there(document: str) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    paths = {
+        path
+        for path in re.findall(r"`([\w./-]+/[\w./-]*)`", text)
+        if path.partition("/")[0]
+        in {"eureka_nlg", "fairseq_plugins", "tests", "configs", "scripts", "benchmarks", "docs"}
+    }
+    assert len(paths) > 4
+    assert not {path for path in paths if not (ROOT / path).exists()}
+
+
+def test_every_layer_is_drawn() -> None:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    drawing = text.partition("## Imports point one way")[2].partition("## Where")[0]
+    rules = runpy.run_path(str(ROOT / "tests/eureka_nlg/test_imports.py"))["MAY_IMPORT"]
+    height = {layer: drawing.index(layer) for layer in rules}
+    for layer, lower in rules.items():
+        for other in lower:
+            assert height[layer] < height[other], f"the drawing has {layer} below {other}"
