@@ -38,9 +38,9 @@ from eureka_nlg.metrics import (
     score_table,
     significance_table,
 )
-from eureka_nlg.metrics.replies.catalogue import GROUPS, all_metrics
+from eureka_nlg.metrics.replies.catalogue import GROUPS, all_metrics, canonical
 from eureka_nlg.metrics.replies.scores import ScoredSystems
-from eureka_nlg.metrics.replies.totals import Setting, Types
+from eureka_nlg.metrics.replies.totals import BleuTokenizer, Setting, Types, Unit
 from eureka_nlg.metrics.significance.comparison import check_options, compare_scored
 from eureka_nlg.text_files import TextFile
 
@@ -77,8 +77,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--references",
+        nargs="+",
         metavar="FILE",
-        help="references, one per line, in the order of the replies; with --generated they replace its own",
+        help="references, one per line, in the order of the replies; with --generated they replace its own. "
+        "Further files hold further references of the same replies, an empty line where there is none",
+    )
+    parser.add_argument(
+        "--unit",
+        choices=get_args(Unit),
+        default="word",
+        help="what scores of words compare: what stands between spaces, or each character of Chinese, "
+        "Japanese, Thai and other scripts without spaces (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--bleu-tokenize",
+        choices=get_args(BleuTokenizer),
+        default="none",
+        help="sacrebleu's tokeniser, for BLEU as others report it; none for the units as they are "
+        "(default: %(default)s)",
     )
     parser.add_argument(
         "--metrics",
@@ -142,7 +158,7 @@ def run(args: argparse.Namespace) -> int:
         inputs["vocabulary"] = TextFile(args.vocabulary, holds="one word")
         words = read_vocabulary(inputs["vocabulary"])
         vocabulary = [word.lower() for word in words] if args.lowercase else words
-    training = read_training_data(args, _novelty_n(args.metrics), args.lowercase)
+    training = read_training_data(args, _novelty_n(args.metrics), args.lowercase, args.unit)
     scores, comparison = _score(args, training, vocabulary, inputs)
     _print(args, scores, training, comparison)
     if json_path is not None:
@@ -161,9 +177,13 @@ def _print(
     comparison: Comparison | None,
 ) -> None:
     first, *others = systems.values()
-    # one system needs no name above its column
-    columns = {name: scores.scores for name, scores in systems.items()} if others else {"score": first.scores}
-    print(score_table(columns, list(first.signature["metrics"])))
+    if comparison is not None:
+        print(significance_table(comparison, "holm" if args.holm else None))
+    else:
+        # one system needs no name above its column
+        names = systems if others else {"score": first}
+        columns = {name: scores.scores for name, scores in names.items()}
+        print(score_table(columns, list(first.signature["metrics"])))
     notes = [f"{first.num_pairs:,} pairs", f"macro F over {first.num_types:,} {args.types} types"]
     if "sacrebleu" in first.signature:
         notes.append(f"BLEU {first.signature['sacrebleu']}")
@@ -173,13 +193,11 @@ def _print(
     if training.bands is not None:
         sizes = ", ".join(f"{name} {band['num_types']:,}" for name, band in first.bands.items())
         print(f"bands: {training.bands.rule}; {args.types} types in each: {sizes}")
-    if comparison is not None:
-        print("\n" + significance_table(comparison, "holm" if args.holm else None))
 
 
 def _novelty_n(metrics: list[str] | None) -> int:
     """Words per n-gram of the training targets, which are read before anything is scored."""
-    found = filter(None, map(find_metric, metrics or ()))
+    found = filter(None, map(find_metric, map(canonical, metrics or ())))
     return next((metric.n for metric in found if metric.family == "novelty" and metric.n), 4)
 
 
@@ -190,7 +208,8 @@ def _score(
     inputs: dict[str, TextFile],
 ) -> tuple[dict[str, ReplyScores], Comparison | None]:
     """The scores of each system, and their comparison if it is asked for. Every file is read once."""
-    references = TextFile(args.references, holds="one reference") if args.references else None
+    files = [TextFile(path, holds="one reference") for path in args.references or ()]
+    references = files[0] if files else None
     named = _named_paths(args.hypotheses or args.generated)
     sources = [_open(name, path, bool(args.generated), references) for name, path in named.items()]
     options: Any = {
@@ -199,7 +218,10 @@ def _score(
         "lowercase": args.lowercase,
         "bands": training.bands,
         "seen": training.seen,
+        "unit": args.unit,
+        "bleu_tokenize": args.bleu_tokenize,
     }
+    inputs |= {f"references_{number}": file for number, file in enumerate(files[1:], 2)}
     for source in sources:
         if source.generated_references != sources[0].generated_references:
             raise UserError(
@@ -212,7 +234,8 @@ def _score(
                 f"a system is named {_SIGNIFICANCE}, as its key in the JSON: give it another, NAME=FILE"
             )
         texts = {source.name: list(source.replies) for source in sources}
-        scored = ScoredSystems(texts, list(sources[0].references), args.metrics, Setting(**options))
+        texts_of = [list(file) for file in files[1:]]
+        scored = ScoredSystems(texts, list(sources[0].references), args.metrics, Setting(**options), texts_of)
         scores = scored.scores()
     else:
         scores = {
@@ -220,16 +243,17 @@ def _score(
                 source.replies,
                 source.references,
                 metrics=args.metrics,
-                names=(source.path, args.references or source.path),
+                names=(source.path, *(args.references or [source.path])),
+                more_references=files[1:],
                 **options,
             )
             for source in sources
         }
     for source in sources:
         _check(scores[source.name], source, args)
-        files = {role: _digest(file) for role, file in (inputs | source.inputs).items()}
+        digests = {role: _digest(file) for role, file in (inputs | source.inputs).items()}
         signature = scores[source.name].signature
-        signature = {**signature, "inputs": dict(sorted({**files, **training.inputs}.items()))}
+        signature = {**signature, "inputs": dict(sorted({**digests, **training.inputs}.items()))}
         scores[source.name] = replace(scores[source.name], signature=signature)
     if args.significance:
         comparison = compare_scored(
@@ -241,9 +265,13 @@ def _score(
 def _check(scores: ReplyScores, source: _Source, args: argparse.Namespace) -> None:
     """Refuse references without words; warn of what makes scores meaningless."""
     if not scores.num_reference_words:
-        raise UserError(f"{args.references or source.path}: every reference is empty, expected words in them")
+        path = args.references[0] if args.references else source.path
+        raise UserError(f"{path}: every reference is empty, expected words in them")
     if not scores.num_hypothesis_words:
         print(f"eureka evaluate: warning: {source.path}: every reply is empty", file=sys.stderr)
+    else:
+        for sentence in scores.warnings:
+            print(f"eureka evaluate: warning: {source.path}: {sentence}", file=sys.stderr)
 
 
 def _digest(file: TextFile) -> dict[str, str]:

@@ -15,6 +15,7 @@ from eureka_nlg.dialogue.targets import training_targets
 from eureka_nlg.errors import UserError
 from eureka_nlg.files import sha256
 from eureka_nlg.metrics import NgramCounts, WordBands, parse_band_rule, read_word_counts
+from eureka_nlg.metrics.replies.totals import SPLITS, Unit
 from eureka_nlg.metrics.text.lines import Reply, chunks
 from eureka_nlg.metrics.text.tokens import Tokeniser
 from eureka_nlg.text_files import TextFile
@@ -67,13 +68,16 @@ def add_bands_argument(parser: Any) -> None:
     )
 
 
-def read_training_data(args: argparse.Namespace, n: int, lowercase: bool) -> TrainingData:
+def read_training_data(
+    args: argparse.Namespace, n: int, lowercase: bool, unit: Unit = "word"
+) -> TrainingData:
     """Read what the options name.
 
     Args:
         args: parsed options of :func:`add_training_arguments`.
         n: words per n-gram of the targets.
         lowercase: lower the case.
+        unit: of the scores, in which the targets are counted.
 
     Raises:
         UserError: bad input, by file and line.
@@ -81,9 +85,13 @@ def read_training_data(args: argparse.Namespace, n: int, lowercase: bool) -> Tra
     data, rule = TrainingData(), parse_band_rule(args.bands)
     counts: Counter[str] | None = None
     if args.train_targets:
-        counts, data.seen = _count(args.train_targets, "train_targets", n, lowercase, data)
+        counts, data.seen = _count(
+            args.train_targets, "train_targets", n, Tokeniser(lowercase, split=SPLITS[unit]), data
+        )
     if args.train_counts and Path(args.train_counts).is_dir():
-        counts, _ = _count(args.train_counts, "train_counts", None, lowercase, data)
+        counts, _ = _count(
+            args.train_counts, "train_counts", None, Tokeniser(lowercase, split=SPLITS[unit]), data
+        )
     elif args.train_counts:
         file = TextFile(args.train_counts, holds="`word count`")
         counts = Counter()
@@ -98,13 +106,12 @@ def read_training_data(args: argparse.Namespace, n: int, lowercase: bool) -> Tra
 
 
 def _count(
-    source: str, option: str, n: int | None, lowercase: bool, data: TrainingData
+    source: str, option: str, n: int | None, tokenise: Tokeniser, data: TrainingData
 ) -> tuple[Counter[str], NgramCounts | None]:
     """Words of the targets and their counts, and their n-grams."""
     path = Path(source)
     targets: Iterable[Reply]
     path, targets = training_targets(path) if path.is_dir() else (path, TextFile(path, holds="one reply"))
-    tokenise = Tokeniser(lowercase)
     counts = np.zeros(0, dtype=np.int64)
     seen = None if n is None else NgramCounts(n, tokenise.words)
     for chunk in chunks(targets, source):

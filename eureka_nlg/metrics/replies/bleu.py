@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eureka_nlg.errors import require
+from eureka_nlg.errors import UserError, require
 from eureka_nlg.metrics.replies.totals import Entries, Metric, Setting, Totals, Values, by_pair, score_stream
 from eureka_nlg.metrics.text.lines import Reply
 from eureka_nlg.metrics.text.pairs import Pairs
@@ -22,26 +22,28 @@ _ORDER = 4  # BLEU's longest n-gram, also sacrebleu's default
 class Bleu(Totals):
     """``bleu``: the lengths of both sides, and matches and n-grams of the hypotheses for each order.
 
-    Replies are tokenised already, so sacrebleu's own tokeniser is off (``tok:none``). Smoothing is
-    exponential, sacrebleu's default. The numbers compare with others of the same signature only.
+    Replies are tokenised already, so sacrebleu's own tokeniser is off (``tok:none``) unless one is named.
+    Smoothing is exponential, sacrebleu's default. The numbers compare with others of the same signature only.
     """
 
     num_rows = 2 + 2 * _ORDER
 
     def __init__(self, metrics: Sequence[Metric], setting: Setting) -> None:
         super().__init__(metrics, setting)
-        require("sacrebleu", extra="metrics")  # for the signature, and to say so before the work
         self._num_references = 1
+        self._bleu = _sacrebleu(setting)
 
     def note(self, pairs: Pairs) -> None:
         self._num_references = len(pairs.words.references)
 
     def entries(self, pairs: Pairs, system: int) -> Entries:
-        view = pairs.words
+        view = pairs.words if self.setting.bleu_tokenize == "none" else pairs.by(self._split)
         hypothesis = view.hypotheses[system]
         wanted = np.stack([reference.lengths for reference in view.references])
-        # the closest length, the shorter of two that are equally close
-        closest = np.lexsort((wanted, np.abs(wanted - hypothesis.lengths)), axis=0)[:1]
+        # the closest length, the shorter of two that are equally close; an empty one is no further reference
+        absent = (wanted == 0) & (wanted.max(axis=0) > 0)
+        distance = np.where(absent, np.iinfo(np.int64).max, np.abs(wanted - hypothesis.lengths))
+        closest = np.lexsort((wanted, distance), axis=0)[:1]
         rows = [hypothesis.lengths, np.take_along_axis(wanted, closest, axis=0)[0]]
         for order, (owners, counts) in enumerate(overlaps([hypothesis, *view.references], _ORDER)):
             clipped = np.minimum(counts[0], counts[1:].max(axis=0))
@@ -60,10 +62,23 @@ class Bleu(Totals):
         return {self.key: np.where(defined, 100 * np.exp(logarithm + brevity), 0.0)}
 
     def signature(self) -> dict[str, Any]:
-        bleu = require("sacrebleu.metrics", extra="metrics").BLEU(
-            lowercase=self.setting.lowercase, force=True, tokenize="none", max_ngram_order=_ORDER
-        )
-        return {"sacrebleu": signature_of(bleu, self._num_references)}
+        return {"sacrebleu": signature_of(self._bleu, self._num_references)}
+
+    def _split(self, text: str) -> list[str]:
+        tokens: list[str] = self._bleu.tokenizer(text.rstrip()).split()
+        return tokens
+
+
+def _sacrebleu(setting: Setting) -> Any:
+    """sacrebleu's BLEU, for its tokeniser and its signature."""
+    metrics = require("sacrebleu.metrics", extra="metrics")
+    try:
+        return metrics.BLEU(setting.lowercase, True, setting.bleu_tokenize, max_ngram_order=_ORDER)
+    except (RuntimeError, ImportError):  # MeCab is a package of its own
+        name = setting.bleu_tokenize
+        raise UserError(
+            f"sacrebleu's tokeniser {name} needs MeCab: pip install 'sacrebleu[{name.partition('-')[0]}]'"
+        ) from None
 
 
 def signature_of(metric: Any, num_references: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Literal
 
 from eureka_nlg.errors import UserError
@@ -21,7 +22,15 @@ from eureka_nlg.metrics.replies.reply_diversity import ReplyDiversity
 from eureka_nlg.metrics.replies.rouge_l import RougeL
 from eureka_nlg.metrics.replies.totals import Metric, Setting, Totals
 
-__all__ = ["GROUPS", "all_metrics", "default_metrics", "find_metric", "select_metrics", "totals_of"]
+__all__ = [
+    "GROUPS",
+    "all_metrics",
+    "canonical",
+    "default_metrics",
+    "find_metric",
+    "select_metrics",
+    "totals_of",
+]
 
 
 @dataclass(frozen=True)
@@ -79,6 +88,19 @@ _BANDS = {
 }
 _NGRAM_KEY = re.compile(rf"({'|'.join(_NGRAMS)})_([1-9]\d*)", re.ASCII)
 _BAND_KEY = re.compile(rf"({'|'.join(_BANDS)})_(.+)")
+_ALIASES = {
+    "distinct": "diversity",
+    "dist": "diversity",
+    "inter_dist": "diversity",
+    "intra_dist": "reply_diversity",
+    "ent": "entropy",
+    "chrf2": "chrf",
+    "rouge": "rouge_l",
+    "rougel": "rouge_l",
+    "length": "mean_length",
+    "macro_f1": "macro_f",
+    "micro_f1": "micro_f",
+}
 GROUPS = ("all", "bands", *_NGRAMS)
 """Names that stand for several metrics; those of n-grams for n = 1 to 4."""
 
@@ -92,6 +114,18 @@ def find_metric(key: str) -> Metric | None:
     if match := _BAND_KEY.fullmatch(key):
         return _metric(_BANDS[match[1]], key, match[1], band=match[2])
     return None
+
+
+def canonical(name: str) -> str:
+    """The key or group that a name of the field stands for; other names as they are.
+
+    >>> [canonical(name) for name in ("distinct-2", "Dist-1", "ROUGE-L", "BLEU", "micro_f_head")]
+    ['diversity_2', 'diversity_1', 'rouge_l', 'bleu', 'micro_f_head']
+    """
+    key = name.lower().replace("-", "_")
+    family, n = re.fullmatch(r"(.*?)((?:_\d+)?)", key, re.DOTALL).groups()  # type: ignore[union-attr]
+    key = _ALIASES.get(family, family) + n
+    return key if name not in GROUPS and (key in GROUPS or find_metric(key)) and not _is_band(name) else name
 
 
 def totals_of(keys: Sequence[str], setting: Setting) -> tuple[list[Totals], dict[str, str]]:
@@ -150,7 +184,7 @@ def select_metrics(names: Sequence[str], bands: Sequence[str] = (), novelty: int
     """Keys of the named metrics and groups of metrics, each once, in the order of the names.
 
     Args:
-        names: keys, or names of :data:`GROUPS`.
+        names: keys, or names of :data:`GROUPS`, or other names of the field: ``distinct-2``, ``rouge-l``.
         bands, novelty: what is known of the training data, as for :func:`default_metrics`.
 
     Raises:
@@ -161,12 +195,17 @@ def select_metrics(names: Sequence[str], bands: Sequence[str] = (), novelty: int
     groups["bands"] = _band_metrics(bands)
     groups["all"] = all_metrics(bands, novelty)
     keys: list[str] = []
-    for name in names:
+    for name in map(canonical, names):
         metric = find_metric(name)
         unknown = name not in groups if metric is None else metric.band and bands and not _has(bands, metric)
         if unknown:
-            expected = ", ".join(dict.fromkeys([*groups["all"], *GROUPS]))
-            raise UserError(f"there is no metric {name!r}, expected some of: {expected}")
+            expected = list(dict.fromkeys([*groups["all"], *GROUPS]))
+            if "self" in name.lower() and "bleu" in name.lower():
+                hint = " (replies that repeat one another are what copies and diversity_4 measure)"
+            else:
+                close = get_close_matches(name, expected, 1)
+                hint = f" (did you mean {close[0]}?)" if close else ""
+            raise UserError(f"there is no metric {name!r}{hint}, expected some of: {', '.join(expected)}")
         if name == "bands" or (metric and metric.band):
             _need(bands, name, "training counts")
         if name == "novelty" or (metric and metric.family == "novelty"):
@@ -189,6 +228,11 @@ def _band_metrics(bands: Sequence[str]) -> list[str]:
 def _need(known: object, name: str, what: str) -> None:
     if not known:
         raise UserError(f"the metric {name!r} needs {what}, which are not given")
+
+
+def _is_band(name: str) -> bool:
+    metric = find_metric(name)
+    return metric is not None and metric.band is not None
 
 
 def _metric(family: _Family, key: str, name: str, n: int | None = None, band: str | None = None) -> Metric:

@@ -40,8 +40,9 @@ class Chrf(Totals):
 
     def __init__(self, metrics: Sequence[Metric], setting: Setting) -> None:
         super().__init__(metrics, setting)
-        require("sacrebleu", extra="metrics")  # for the signature, and to say so before the work
         self._num_references = 1
+        # for the signature, and to say before the work that it is missing
+        self._chrf = require("sacrebleu.metrics", extra="metrics").CHRF(_ORDER, lowercase=setting.lowercase)
 
     def note(self, pairs: Pairs) -> None:
         self._num_references = len(pairs.words.references)
@@ -72,9 +73,7 @@ class Chrf(Totals):
         return {self.key: ratio((1 + weight) * precision * recalled, weight * precision + recalled)}
 
     def signature(self) -> dict[str, Any]:
-        metrics = require("sacrebleu.metrics", extra="metrics")
-        chrf = metrics.CHRF(lowercase=self.setting.lowercase, char_order=_ORDER)
-        return {"chrf": signature_of(chrf, self._num_references)}
+        return {"chrf": signature_of(self._chrf, self._num_references)}
 
 
 def corpus_chrf(hypotheses: Sequence[Reply], references: Sequence[Reply]) -> tuple[float, str]:

@@ -20,8 +20,10 @@ from eureka_nlg.metrics.replies.totals import (
     ratio,
     score_stream,
 )
+from eureka_nlg.metrics.replies.wordnet import find_wordnet
 from eureka_nlg.metrics.text.lines import Reply
 from eureka_nlg.metrics.text.pairs import Pairs
+from eureka_nlg.metrics.text.tokens import Split
 
 __all__ = ["Meteor", "meteor"]
 
@@ -32,14 +34,14 @@ class Meteor(Totals):
     """``meteor``: the mean score of a pair, to 52 binary digits.
 
     Raises:
-        UserError: nltk's WordNet data is not installed.
+        UserError: the data of WordNet are not installed.
     """
 
     num_rows = 3
 
     def __init__(self, metrics: Sequence[Metric], setting: Setting) -> None:
         super().__init__(metrics, setting)
-        self._score = pair_scorer()
+        self._score = pair_scorer(setting.split)
 
     def entries(self, pairs: Pairs, system: int) -> Entries:
         hypotheses, references = pairs.texts[0][system], zip(*pairs.texts[1])
@@ -53,21 +55,25 @@ class Meteor(Totals):
         return {self.key: ratio(totals[1] + totals[2] * 2.0**-_BITS, totals[0], 100 * 2.0**-_BITS)}
 
     def signature(self) -> dict[str, Any]:
-        settings = "mean, white space tokens in lower case, alpha 0.9, beta 3, gamma 0.5"
+        tokens = "white space tokens" if self.setting.unit == "word" else "characters"
+        settings = f"mean, {tokens} in lower case, alpha 0.9, beta 3, gamma 0.5"
         return {"meteor": f"{settings}|nltk {version('nltk')}"}
 
 
-def pair_scorer() -> Callable[[str, str], float]:
+def pair_scorer(split: Split = str.split) -> Callable[[str, str], float]:
     """A function from hypothesis and reference to their score, from 0 to 1."""
     wordnet = require("nltk.corpus", extra="metrics").wordnet
     score = require("nltk.translate.meteor_score", extra="metrics").single_meteor_score
     try:
         wordnet.synsets("word")
     except LookupError:
+        wordnet = find_wordnet()
+    if wordnet is None:
         raise UserError(
-            "METEOR needs the WordNet data of nltk, which is not installed: python -m nltk.downloader wordnet"
-        ) from None
-    return lambda hypothesis, reference: score(reference.split(), hypothesis.split(), wordnet=wordnet)
+            "METEOR needs the data of WordNet, which are not installed: python -m nltk.downloader wordnet, "
+            "or apt install wordnet-base (or set WNSEARCHDIR to the folder with index.noun)"
+        )
+    return lambda hypothesis, reference: score(split(reference), split(hypothesis), wordnet=wordnet)
 
 
 def meteor(hypotheses: Sequence[Reply], references: Sequence[Reply]) -> float:
@@ -83,7 +89,7 @@ def meteor(hypotheses: Sequence[Reply], references: Sequence[Reply]) -> float:
         A percentage from 0 to 100; 0 without pairs.
 
     Raises:
-        UserError: unequal lengths, or nltk's WordNet data is not installed.
+        UserError: unequal lengths, or the data of WordNet are not installed.
         MissingExtraError: nltk is not installed.
     """
     return score_stream(Meteor([Metric("meteor")], Setting()), hypotheses, references)["meteor"]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from eureka_nlg.metrics.replies.totals import MeanFraction, Metric, Setting, score_stream
 from eureka_nlg.metrics.text.lines import Reply
 from eureka_nlg.metrics.text.pairs import Pairs
+from eureka_nlg.units import split_characters
 
 __all__ = ["ParlaiF1", "normalise", "parlai_f1"]
 
@@ -36,12 +37,16 @@ class ParlaiF1(MeanFraction):
     """``parlai_f1``: 2 * overlap / (words of the hypothesis + words of the reference), of each pair."""
 
     def fractions(self, pairs: Pairs, system: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        view = pairs.by(normalise)
+        view = pairs.by(normalise if self.setting.unit == "word" else _normalised_characters)
         reference, found = view.matched(system)
         return 2 * found.by_pair(len(pairs)), view.hypotheses[system].lengths + reference.lengths
 
     def signature(self) -> dict[str, Any]:
         return {"parlai_f1": "lower case, no punctuation, no a/an/the"}
+
+
+def _normalised_characters(text: str) -> list[str]:
+    return split_characters(" ".join(normalise(text)))
 
 
 def parlai_f1(hypotheses: Sequence[Reply], references: Sequence[Reply]) -> float:

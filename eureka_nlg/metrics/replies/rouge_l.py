@@ -13,6 +13,7 @@ from eureka_nlg.metrics.replies.totals import MeanFraction, Metric, Setting, sco
 from eureka_nlg.metrics.text.lines import Reply
 from eureka_nlg.metrics.text.pairs import Pairs
 from eureka_nlg.metrics.text.tokens import Tokens
+from eureka_nlg.units import split_characters
 
 __all__ = ["RougeL", "rouge_l"]
 
@@ -28,11 +29,20 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 
 
+def units(text: str) -> list[str]:
+    """The same with characters of scripts without spaces, in any script: units with a letter or a digit.
+
+    >>> units("我喜欢 iPhone。")
+    ['我', '喜', '欢', 'iphone']
+    """
+    return [unit for unit in split_characters(text.lower()) if any(map(str.isalnum, unit))]
+
+
 class RougeL(MeanFraction):
     """``rouge_l``: 2 * length of the subsequence / (words of hypothesis + of reference), of each pair."""
 
     def fractions(self, pairs: Pairs, system: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        view = pairs.by(words)
+        view = pairs.by(words if self.setting.unit == "word" else units)
         hypothesis = view.hypotheses[system]
         common = np.stack([_common(hypothesis, reference) for reference in view.references])
         sizes = np.stack([hypothesis.lengths + reference.lengths for reference in view.references])
@@ -41,7 +51,10 @@ class RougeL(MeanFraction):
         return 2 * numerators, denominators
 
     def signature(self) -> dict[str, Any]:
-        return {"rouge_l": "mean F1, letters a-z and digits in lower case, no stemmer, as rouge-score 0.1.2"}
+        kept = (
+            "letters a-z and digits" if self.setting.unit == "word" else "characters, or words, with a letter"
+        )
+        return {"rouge_l": f"mean F1, {kept} in lower case, no stemmer, as rouge-score 0.1.2"}
 
 
 def rouge_l(hypotheses: Sequence[Reply], references: Sequence[Reply]) -> float:

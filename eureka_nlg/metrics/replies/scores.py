@@ -9,10 +9,11 @@ from typing import Any
 from eureka_nlg import __version__
 from eureka_nlg.errors import UserError
 from eureka_nlg.metrics.classes.bands import UNSEEN, WordBands
+from eureka_nlg.metrics.replies.advice import Advice
 from eureka_nlg.metrics.replies.catalogue import default_metrics, find_metric, select_metrics, totals_of
 from eureka_nlg.metrics.replies.f_score import MacroF, check_types
 from eureka_nlg.metrics.replies.length import Length
-from eureka_nlg.metrics.replies.totals import Metric, NgramCounts, Setting, Stream, Types
+from eureka_nlg.metrics.replies.totals import BleuTokenizer, Metric, NgramCounts, Setting, Stream, Types, Unit
 from eureka_nlg.metrics.text.lines import Reply, check_sequence
 from eureka_nlg.metrics.text.pairs import Pairs, paired
 
@@ -32,6 +33,7 @@ class ReplyScores:
         unavailable: key of a metric that was asked for and cannot be had -> why.
         bands: band of training frequency -> its ``num_types`` that macro F averages over and its
             ``num_reference_words``, where bands are given.
+        warnings: sentences about what makes scores meaningless in these texts.
     """
 
     scores: dict[str, float]
@@ -42,11 +44,12 @@ class ReplyScores:
     signature: dict[str, Any] = field(default_factory=dict)
     unavailable: dict[str, str] = field(default_factory=dict)
     bands: dict[str, dict[str, int]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """What goes into JSON."""
         document = {"scores": self.scores, "num_pairs": self.num_pairs, "num_types": self.num_types}
-        optional = {"bands": self.bands, "unavailable": self.unavailable}
+        optional = {"bands": self.bands, "unavailable": self.unavailable, "warnings": self.warnings}
         document |= {name: value for name, value in optional.items() if value}
         return document | {"signature": self.signature}
 
@@ -79,6 +82,8 @@ class Scorer:
         bands = () if setting.bands is None else (*setting.bands.names, UNSEEN)
         self._words = MacroF([Metric("", band=band) for band in (None, *bands)], setting)
         self._length = Length([Metric("")], setting)
+        self._advice = Advice(setting.unit, setting.lowercase, num_systems)
+        self._num_references = 1
         self._streams = [
             [Stream(totals) for totals in (self._words, self._length, *self.totals)]
             for _ in range(num_systems)
@@ -86,6 +91,8 @@ class Scorer:
 
     def update(self, pairs: Pairs) -> None:
         """Add pairs."""
+        self._advice.update(pairs)
+        self._num_references = len(pairs.words.references)
         for totals in self.totals:
             totals.note(pairs)
         for system, streams in enumerate(self._streams):
@@ -102,6 +109,12 @@ class Scorer:
         num_types = self._words.num_types(sums)[:, 0].astype(int).tolist()
         num_words = self._words.num_words(sums).tolist()
         bands = [metric.band for metric in self._words.metrics[1:]]
+        warnings = self._advice.of(system)
+        if bands and 2 * num_words[-1][2] > num_words[0][2]:
+            warnings.append(
+                f"{100 * num_words[-1][2] / num_words[0][2]:.0f} % of the references' words do not occur in "
+                "the training data: are both written in the same way?"
+            )
         return ReplyScores(
             scores={key: found[key] for key in self.keys if key not in self.unavailable},
             num_pairs=int(length.sums()[1, 0]),
@@ -114,6 +127,7 @@ class Scorer:
                 str(band): {"num_types": types, "num_reference_words": counts[2]}
                 for band, types, counts in zip(bands, num_types[1:], num_words[1:])
             },
+            warnings=warnings,
         )
 
     def signature(self) -> dict[str, Any]:
@@ -121,12 +135,14 @@ class Scorer:
         signature: dict[str, Any] = {
             "types": self.setting.types,
             "n": self._n,
-            "tokenisation": "whitespace",
+            "tokenisation": {"word": "whitespace", "character": "characters"}[self.setting.unit],
             "lowercase": self.setting.lowercase,
         }
         for totals in self.totals:
             for name, value in totals.signature().items():
                 signature[name] = {**signature.get(name, {}), **value} if isinstance(value, dict) else value
+        if self._num_references > 1:
+            signature["references"] = self._num_references
         if self.setting.bands is not None:
             signature["bands"] = self.setting.bands.rule
         described = {key: metric.meaning for key in self.keys if (metric := find_metric(key))}
@@ -141,6 +157,7 @@ class ScoredSystems:
         references: N references in the same order.
         metrics: keys or groups, or None for the default ones.
         setting: what the scores depend on besides the texts.
+        more_references: further sets of N references.
 
     Attributes:
         names: of the systems.
@@ -157,10 +174,17 @@ class ScoredSystems:
         references: Sequence[Reply],
         metrics: Sequence[str] | None,
         setting: Setting,
+        more_references: Sequence[Sequence[Reply]] = (),
     ) -> None:
         if not systems:
             raise UserError("there is no system to compare: give the replies of one or more")
         check_sequence("references", references)
+        for number, more in enumerate(more_references, 2):
+            check_sequence(f"references {number}", more)
+            if len(more) != len(references):
+                raise UserError(
+                    f"references {number}: {len(more)}, expected {len(references)} as in the first set"
+                )
         for name, replies in systems.items():
             check_sequence(name, replies)
             if len(replies) != len(references):
@@ -170,7 +194,7 @@ class ScoredSystems:
                 )
         self.names = tuple(systems)
         self.scorer = Scorer(metrics, setting, num_systems=len(systems))
-        self.pairs = Pairs(list(systems.values()), [references], setting.tokenise)
+        self.pairs = Pairs(list(systems.values()), [references, *more_references], setting.tokenise)
         self.scorer.update(self.pairs)
 
     def scores(self) -> dict[str, ReplyScores]:
@@ -194,7 +218,10 @@ def score_replies(
     n: int = 4,
     bands: WordBands | None = None,
     seen: NgramCounts | None = None,
-    names: tuple[str, str] = ("hypotheses", "references"),
+    names: Sequence[str] = ("hypotheses", "references"),
+    more_references: Sequence[Iterable[Reply]] = (),
+    unit: Unit = "word",
+    bleu_tokenize: BleuTokenizer = "none",
 ) -> ReplyScores:
     """Score the replies of one system, streaming: memory grows with distinct words and n-grams only.
 
@@ -210,6 +237,11 @@ def score_replies(
         bands: bands of training frequency, for the scores of each band; lowered already with ``lowercase``.
         seen: n-grams of the training targets, for ``novelty_<n>``; lowered already with ``lowercase``.
         names: of the two sides in error messages, for example the names of their files.
+        more_references: further sets of references. Each reply is compared with the one that suits it best,
+            as each metric defines it; an empty line stands for no further reference.
+        unit: ``"word"``, or ``"character"``: each character of a script that is written without spaces and
+            the words of all others.
+        bleu_tokenize: a tokeniser of sacrebleu for BLEU.
 
     Raises:
         UserError: unequal lengths, an unknown ``types`` or metric, or a vocabulary, bands or training targets
@@ -217,8 +249,9 @@ def score_replies(
         MissingExtraError: sacrebleu or rouge-score is needed and not installed.
     """
     check_types(types, vocabulary)
-    setting = Setting(lowercase, types, vocabulary, bands, seen)
+    setting = Setting(lowercase, types, vocabulary, bands, seen, unit, bleu_tokenize)
     scorer = Scorer(metrics, setting, n)
-    for pairs in paired(hypotheses, references, tokenise=setting.tokenise, names=names):
+    names = [*names, *(f"references {number}" for number in range(2, 2 + len(more_references)))]
+    for pairs in paired(hypotheses, references, *more_references, tokenise=setting.tokenise, names=names):
         scorer.update(pairs)
     return scorer.scores()

@@ -10,16 +10,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eureka_nlg.errors import UserError
 from eureka_nlg.metrics.classes.bands import WordBands
 from eureka_nlg.metrics.text.lines import Reply
 from eureka_nlg.metrics.text.ngram_table import NgramTable
 from eureka_nlg.metrics.text.pairs import Pairs, paired
 from eureka_nlg.metrics.text.tokens import Split, Tokeniser, Tokens, Words
+from eureka_nlg.units import split_characters
 
 __all__ = [
     "Entries",
@@ -27,11 +29,14 @@ __all__ = [
     "Metric",
     "NgramCounts",
     "Occurrences",
+    "SPLITS",
+    "BleuTokenizer",
     "Resampling",
     "Setting",
     "Stream",
     "Totals",
     "Types",
+    "Unit",
     "Values",
     "by_pair",
     "ratio",
@@ -43,6 +48,15 @@ Resampling = Literal["bootstrap", "jackknife"]
 
 Types = Literal["reference", "union", "vocabulary"]
 """Which word types macro F averages over; every report must name it."""
+
+Unit = Literal["word", "character"]
+"""What scores of words compare."""
+
+SPLITS: dict[str, Split] = {"word": str.split, "character": split_characters}
+"""From a text to its units."""
+
+BleuTokenizer = Literal["none", "13a", "intl", "char", "zh", "ja-mecab", "ko-mecab"]
+"""Tokenisers of sacrebleu that need no download."""
 
 Values = NDArray[np.float64]
 """[B]: one value for each of B resamples."""
@@ -105,7 +119,13 @@ class Setting:
         vocabulary: word types, for ``types="vocabulary"``.
         bands: bands of training frequency; lowered already with ``lowercase``.
         seen: n-grams of the training targets; lowered already with ``lowercase``.
+        unit: what scores of words compare: ``"word"``, what stands between spaces, or ``"character"``, each
+            character of a script that is written without spaces and the words of all others.
+        bleu_tokenize: the tokeniser of sacrebleu for BLEU; ``"none"`` for the units as they are.
         tokenise: makes words of replies; all pairs that are scored together share it.
+
+    Raises:
+        UserError: an unknown unit or tokeniser.
     """
 
     lowercase: bool = False
@@ -113,10 +133,17 @@ class Setting:
     vocabulary: Iterable[str] | None = None
     bands: WordBands | None = None
     seen: NgramCounts | None = None
-    split: Split = str.split
+    unit: Unit = "word"
+    bleu_tokenize: BleuTokenizer = "none"
     tokenise: Tokeniser = field(init=False)
 
     def __post_init__(self) -> None:
+        for name, value, known in (
+            ("unit", self.unit, SPLITS),
+            ("bleu_tokenize", self.bleu_tokenize, get_args(BleuTokenizer)),
+        ):
+            if value not in known:
+                raise UserError(f"{name} is {value!r}, expected one of: {', '.join(known)}")
         self.tokenise = Tokeniser(self.lowercase, split=self.split)
         if self.types != "vocabulary" or self.vocabulary is None:
             self.vocabulary = None
@@ -128,6 +155,11 @@ class Setting:
     def words(self) -> Words:
         """The ids of all words."""
         return self.tokenise.words
+
+    @property
+    def split(self) -> Split:
+        """From a text to its units."""
+        return SPLITS[self.unit]
 
     @property
     def known(self) -> tuple[tuple[str, ...], int | None]:

@@ -15,7 +15,7 @@ from eureka_nlg.metrics.classes.bands import WordBands
 from eureka_nlg.metrics.replies.catalogue import find_metric
 from eureka_nlg.metrics.replies.f_score import check_types
 from eureka_nlg.metrics.replies.scores import ScoredSystems
-from eureka_nlg.metrics.replies.totals import NgramCounts, Resampling, Setting, Types
+from eureka_nlg.metrics.replies.totals import BleuTokenizer, NgramCounts, Resampling, Setting, Types, Unit
 from eureka_nlg.metrics.significance.inference import Inference, p_value
 from eureka_nlg.metrics.significance.matrices import Matrices
 from eureka_nlg.metrics.significance.resampling import RESAMPLERS
@@ -44,6 +44,9 @@ def compare(
     lowercase: bool = False,
     bands: WordBands | None = None,
     seen: NgramCounts | None = None,
+    more_references: Sequence[Sequence[Reply]] = (),
+    unit: Unit = "word",
+    bleu_tokenize: BleuTokenizer = "none",
 ) -> Comparison:
     """Score systems on the same test set, with confidence intervals and tests of their differences.
 
@@ -68,6 +71,7 @@ def compare(
         bands: frequency bands of the training words, for ``macro_f_<band>``, ``micro_f_<band>`` and
             ``recall_<band>``; lowered already with ``lowercase``.
         seen: n-grams of the training targets, for ``novelty_<n>``; lowered already with ``lowercase``.
+        more_references, unit, bleu_tokenize: as in :func:`eureka_nlg.metrics.score_replies`.
 
     Raises:
         UserError: systems of unequal lengths, fewer than two pairs, an unknown metric, system or option.
@@ -75,9 +79,9 @@ def compare(
     """
     check_types(types, vocabulary)  # all before the work
     check_options(num_resamples, confidence, resampling)
-    setting = Setting(lowercase, types, vocabulary, bands, seen)
+    setting = Setting(lowercase, types, vocabulary, bands, seen, unit, bleu_tokenize)
     return compare_scored(
-        ScoredSystems(systems, references, metrics, setting),
+        ScoredSystems(systems, references, metrics, setting, more_references),
         num_resamples=num_resamples,
         seed=seed,
         confidence=confidence,
@@ -134,7 +138,8 @@ def compare_scored(
 
     scores: dict[str, dict[str, Estimate]] = {}
     differences: dict[str, dict[str, Difference]] = {}
-    values = [found.scores for found in scored.scores().values()]
+    results = scored.scores()
+    values = [found.scores for found in results.values()]
     for metric in (key for key in scorer.keys if key not in scorer.unavailable):
         value, sample = [found[metric] for found in values], samples[metric]
         known = find_metric(metric)
@@ -166,5 +171,13 @@ def compare_scored(
     }
     resampled_by = {metric: methods[metric] for metric in scores}
     return Comparison(
-        scores, differences, names, baseline, resampled_by, num_pairs, signature, scorer.unavailable
+        scores,
+        differences,
+        names,
+        baseline,
+        resampled_by,
+        num_pairs,
+        signature,
+        scorer.unavailable,
+        {name: found.warnings for name, found in results.items() if found.warnings},
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -52,6 +52,7 @@ class Comparison:
         num_pairs: N.
         signature: what else defines the numbers.
         unavailable: a metric that was asked for and cannot be had -> why.
+        warnings: system -> what makes its scores meaningless.
     """
 
     scores: dict[str, dict[str, Estimate]]
@@ -62,6 +63,7 @@ class Comparison:
     num_pairs: int
     signature: dict[str, Any]
     unavailable: dict[str, str]
+    warnings: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def confidence(self) -> float:
@@ -109,6 +111,7 @@ class Comparison:
             "resampling": self.resampling,
             "num_pairs": self.num_pairs,
             "unavailable": self.unavailable,
+            "warnings": self.warnings,
             "signature": self.signature,
         }
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import math
+
 from eureka_nlg.errors import require
 from eureka_nlg.metrics.replies.catalogue import find_metric
-from eureka_nlg.metrics.significance.results import Comparison, Correction
+from eureka_nlg.metrics.significance.results import Comparison, Correction, Estimate
 
 __all__ = ["significance_table"]
 
+_MOST_DIGITS = 5
+
 
 def significance_table(comparison: Comparison, correction: Correction | None = None) -> str:
-    """Lay out values and intervals: a row per metric, a column per system, a mark on what is significant.
+    """Lay out values, differences and intervals: a row per metric, marks on what is significant.
 
     Args:
         comparison: from :func:`eureka_nlg.metrics.significance.compare`.
         correction: ``"holm"`` corrects the p-values for all comparisons in the table; None for none.
 
     Returns:
-        The table and a line that explains it.
+        The table and lines that explain it. Each row has as many decimals as its intervals need. A
+        significant difference is marked ▲ where the system is better than the baseline, ▼ where it is worse,
+        and * where neither direction is better.
 
     Raises:
         MissingExtraError: tabulate is not installed.
@@ -26,31 +32,53 @@ def significance_table(comparison: Comparison, correction: Correction | None = N
     p_values = comparison.p_values(correction)
     level = 1 - comparison.confidence / 100
     num_resamples = comparison.signature["num_resamples"]
-    digits = len(str(num_resamples))
     rows = []
     for key, scores in comparison.scores.items():
         metric = find_metric(key)
-        row = [key if metric is None else metric.label]
+        differences = comparison.differences[key]
+        digits = _digits([*scores.values(), *differences.values()])
+        row = [key if metric is None else f"{metric.label} ({metric.unit})"]
         for system, score in scores.items():
-            row.append(f"{score.value:.2f} [{score.low:.2f}, {score.high:.2f}]")
-            if system in p_values[key]:
-                p_value = p_values[key][system]
-                row.append(f"{p_value:.{digits}f} {'*' if p_value < level else ''}")
+            row.append(f"{score.value:.{digits}f} [{score.low:.{digits}f}, {score.high:.{digits}f}]")
+            if system in differences:
+                difference, p_value = differences[system], p_values[key][system]
+                mark = _mark(difference.value, metric.better if metric else None) if p_value < level else ""
+                interval = f"[{difference.low:+.{digits}f}, {difference.high:+.{digits}f}]"
+                row.append(f"{difference.value:+.{digits}f} {interval}")
+                row.append(f"{p_value:.{len(str(num_resamples))}f} {mark}")
         rows.append(row)
     headers, alignment = ["metric"], ["left"]
     for system in comparison.systems:
-        headers += [system] if system == comparison.baseline else [system, "p"]
-        alignment += ["right"] if system == comparison.baseline else ["right", "left"]
+        headers += [system] if system == comparison.baseline else [system, "difference", "p"]
+        alignment += ["right"] if system == comparison.baseline else ["right", "right", "left"]
     table = tabulate(rows, headers=headers, colalign=alignment, disable_numparse=True)
     legend = [f"{comparison.num_pairs} pairs, {comparison.confidence:g} % confidence intervals"]
     if len(comparison.systems) > 1:
-        test = (
-            "approximate randomisation"
-            if comparison.signature["p_randomisation"]
-            else "the paired resampling test"
-        )
+        randomised = comparison.signature["p_randomisation"]
+        test = "approximate randomisation" if randomised else "the paired resampling test"
         corrected = " and Holm's correction" if correction == "holm" else ""
-        legend.append(f"* differs from {comparison.baseline} with p < {level:.3g} by {test}{corrected}")
+        marks = f"▲ better, ▼ worse, * different from {comparison.baseline}"
+        legend.append(f"{marks} with p < {level:.3g} by {test}{corrected}")
     legend.append(f"{num_resamples} resamples, seed {comparison.signature['seed']}")
-    unavailable = [f"{key}: {reason}" for key, reason in comparison.unavailable.items()]
-    return "\n".join([str(table), "; ".join(legend), *unavailable])
+    lines = [str(table), "; ".join(legend)]
+    num_comparisons = sum(map(len, comparison.differences.values()))
+    if num_comparisons > 1 and correction is None:
+        lines.append(
+            f"not corrected for {num_comparisons} comparisons: of so many without any true difference "
+            f"{level * num_comparisons:.1f} would be marked (Holm's correction: --holm)"
+        )
+    lines += [f"{key}: {reason}" for key, reason in comparison.unavailable.items()]
+    return "\n".join(lines)
+
+
+def _digits(estimates: list[Estimate]) -> int:
+    """Decimals that show two digits of the narrowest interval, from 2 to 5."""
+    widths = [estimate.high - estimate.low for estimate in estimates if estimate.high > estimate.low]
+    needed = 1 - math.floor(math.log10(min(widths))) if widths else 0
+    return min(max(needed, 2), _MOST_DIGITS)
+
+
+def _mark(difference: float, better: str | None) -> str:
+    if better is None or difference == 0:
+        return "*"
+    return "▲" if (difference > 0) == (better == "more") else "▼"

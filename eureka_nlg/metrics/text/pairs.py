@@ -74,15 +74,21 @@ class Pairs:
         return len(self._systems[0])
 
     @property
+    def raw_texts(self) -> tuple[list[list[str]], list[list[str]]]:
+        """The replies of each system and each set of references as strings, as they were given."""
+        systems = [[as_text(reply) for reply in side] for side in self._systems]
+        return systems, [[as_text(reply) for reply in side] for side in self._references]
+
+    @property
     def texts(self) -> tuple[list[list[str]], list[list[str]]]:
         """The replies of each system and each set of references as strings, in lower case if asked for."""
         if self._texts is None:
-            lower = str.lower if self._lowercase else str
-            hypotheses, references = (
-                [[lower(as_text(reply)) for reply in side] for side in sides]
-                for sides in (self._systems, self._references)
-            )
-            self._texts = hypotheses, references
+            self._texts = self.raw_texts
+            if self._lowercase:
+                hypotheses, references = (
+                    [[*map(str.lower, side)] for side in sides] for sides in self._texts
+                )
+                self._texts = hypotheses, references
         return self._texts
 
     def by(self, split: Split) -> View:

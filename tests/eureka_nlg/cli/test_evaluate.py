@@ -237,6 +237,36 @@ def test_what_is_unavailable_is_told(
     assert output.err == ""
 
 
+def test_text_without_spaces(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
+    files("h.txt", ["我喜欢蜜蜂。", "早上好啊"])
+    files("r.txt", ["我喜欢蜜蜂。", "早上好"])
+    pair = ["--hypotheses", "h.txt", "--references", "r.txt"]
+    evaluate(*pair)
+    assert "h.txt: 100 % of the references is written without spaces" in capsys.readouterr().err
+    files("train.txt", ["我喜欢茶", "早上好"])
+    options = ["--unit", "character", "--bleu-tokenize", "zh", "--train-targets", "train.txt"]
+    document = evaluate(*pair, *options)
+    assert capsys.readouterr().err == ""
+    assert document["scores"]["micro_f"] == pytest.approx(100 * 2 * 9 / 19)
+    # no 4-gram of the replies is in the targets; three characters of the references are not either: 蜜蜂。
+    assert document["scores"]["novelty_4"] == 100
+    assert document["bands"]["unseen"]["num_reference_words"] == 3
+    assert document["signature"]["tokenisation"] == "characters"
+    assert "tok:zh" in document["signature"]["sacrebleu"]
+
+
+def test_several_references(files: Files) -> None:
+    files("more.txt", HYPOTHESES)
+    document = evaluate(*PAIR, "more.txt")
+    assert document["scores"]["micro_f"] == document["scores"]["rouge_l"] == 100
+    assert document["signature"]["inputs"]["references_2"] == digest("more.txt")
+    again = evaluate(*PAIR, "more.txt", "--significance", "--resamples", "5")
+    assert again["scores"] == document["scores"]
+    assert again["signature"] == document["signature"]
+    files("short.txt", HYPOTHESES[:2])
+    assert main(["evaluate", *PAIR, "short.txt"]) == 2
+
+
 def test_significance(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
     replies, references = HYPOTHESES * 10, REFERENCES * 10
     files("a.txt", replies)
@@ -266,7 +296,7 @@ def test_significance(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
     assert "200 resamples, seed 3" in output
     assert "Holm" in output
 
-    # every score by the resampling code, which has its own definitions, and by the statistics
+    # the same numbers whether they are compared or not
     files("train.txt", TARGETS)
     files("dict.txt", "tea\nHello\nzebra\n")
     options = [*options[:-2], "all", "--train-targets", "train.txt", "--lowercase"]

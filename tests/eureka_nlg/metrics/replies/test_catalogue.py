@@ -55,6 +55,51 @@ def test_selection(names: list[str], expected: list[str]) -> None:
     assert select_metrics(names, **KNOWN) == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("distinct-2", "diversity_2"),
+        ("dist-1", "diversity_1"),
+        ("Dist_3", "diversity_3"),
+        ("intra-dist-2", "reply_diversity_2"),
+        ("ent-4", "entropy_4"),
+        ("ROUGE-L", "rouge_l"),
+        ("rougeL", "rouge_l"),
+        ("BLEU", "bleu"),
+        ("chrF2", "chrf"),
+        ("macro-F", "macro_f"),
+        ("macro_f_head", "macro_f_head"),
+    ],
+)
+def test_names_of_the_field(name: str, key: str) -> None:
+    assert select_metrics([name, key], **KNOWN) == [key]
+
+
+def test_names_of_the_field_for_groups() -> None:
+    assert select_metrics(["distinct"]) == select_metrics(["diversity"])
+
+
+def test_a_band_may_have_any_name() -> None:
+    assert select_metrics(["macro_f_Top-10"], bands=("Top-10", "rest")) == ["macro_f_Top-10"]
+
+
+def test_facts() -> None:
+    facts = {key: find_metric(key) for key in ("copies", "mean_length", "entropy_2", "novelty_3", "macro_f")}
+    assert {
+        key: (metric.unit, metric.better, metric.resampling) for key, metric in facts.items() if metric
+    } == {
+        "copies": ("%", "less", "jackknife"),
+        "mean_length": ("words", None, "bootstrap"),
+        "entropy_2": ("nats", "more", "jackknife"),
+        "novelty_3": ("%", None, "bootstrap"),
+        "macro_f": ("%", "more", "jackknife"),
+    }
+    assert {key for key in all_metrics() if find_metric(key).most > 100} == {  # type: ignore[union-attr]
+        "mean_length",
+        *(f"{family}_{n}" for family in ("ead", "entropy") for n in range(1, 5)),
+    }
+
+
 def test_all() -> None:
     assert select_metrics(["all"], **KNOWN) == all_metrics(**KNOWN)
     for group in GROUPS:
@@ -65,8 +110,9 @@ def test_all() -> None:
 @pytest.mark.parametrize(
     ("names", "known", "message"),
     [
-        (["macro"], {}, "there is no metric 'macro', expected some of: macro_f, micro_f"),
-        (["macro_f_torso"], KNOWN, "no metric 'macro_f_torso', expected some of: .*macro_f_head"),
+        (["macro"], {}, "no metric 'macro' .did you mean macro_f.., expected some of: macro_f, micro_f"),
+        (["self-bleu"], {}, "no metric 'self-bleu' .replies that repeat one another are what copies"),
+        (["macro_f_torso"], KNOWN, "no metric 'macro_f_torso' .*expected some of: .*macro_f_head"),
         (["macro_f_head"], {}, "'macro_f_head' needs training counts"),
         (["bands"], {}, "'bands' needs training counts"),
         (["novelty_4"], {}, "'novelty_4' needs the training targets"),

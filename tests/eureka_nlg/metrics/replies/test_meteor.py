@@ -11,6 +11,7 @@ from metric_cases import check_metric
 
 from eureka_nlg.errors import UserError
 from eureka_nlg.metrics import meteor, score_replies
+from eureka_nlg.metrics.replies import meteor as meteor_file
 
 
 class SmallWordNet:
@@ -31,7 +32,8 @@ def wordnet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def no_wordnet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """nltk's own reader, which finds no data."""
+    """nltk's own reader, which finds no data, and no other database."""
+    monkeypatch.setattr(meteor_file, "find_wordnet", lambda: None)
     monkeypatch.setattr(nltk.data, "path", [])
     reader = nltk.corpus.util.LazyCorpusLoader("wordnet", nltk.corpus.reader.WordNetCorpusReader, None)
     monkeypatch.setattr(nltk.corpus, "wordnet", reader)
@@ -73,7 +75,7 @@ def test_by_hand(hypothesis: str, reference: str, expected: float) -> None:
 @pytest.mark.usefixtures("no_wordnet")
 def test_without_its_data_says_so_and_does_not_fail_the_rest() -> None:
     with pytest.raises(
-        UserError, match=r"needs the WordNet data of nltk.*nltk\.downloader wordnet"
+        UserError, match=r"needs the data of WordNet.*nltk\.downloader wordnet.*wordnet-base"
     ) as raised:
         meteor(["a"], ["b"])
     assert "\n" not in str(raised.value)

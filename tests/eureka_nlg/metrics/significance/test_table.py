@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from eureka_nlg.metrics.significance import Comparison, Difference, Estimate, significance_table
 
 SIGNATURE = {"num_resamples": 999, "seed": 3, "confidence": 95, "p_randomisation": "said"}
@@ -22,28 +26,53 @@ def made_up(p_values: tuple[float, float], signature: dict[str, object] = SIGNAT
     return Comparison(scores, differences, ("CE", "Eureka"), "CE", resampling, 500, signature, unavailable)
 
 
-def test_marks_what_is_significant() -> None:
+def test_marks_what_is_significant_and_says_which_way() -> None:
     lines = significance_table(made_up((0.001, 0.3))).splitlines()
-    assert [cell.strip() for cell in lines[0].split("  ") if cell] == ["metric", "CE", "Eureka", "p"]
-    assert lines[2].split("  ")[0] == "macro F"
+    assert [cell.strip() for cell in lines[0].split("  ") if cell] == [
+        *("metric", "CE", "Eureka", "difference", "p")
+    ]
+    assert lines[2].split("  ")[0] == "macro F (%)"
     assert "1.23 [1.10, 1.30]" in lines[2]
-    assert lines[2].endswith("2.50 [2.25, 2.75]  0.001 *")
-    assert lines[3].startswith("4-gram diversity")
-    assert lines[3].rstrip().endswith("11.00 [10.00, 12.00]  0.300")
+    assert lines[2].endswith("2.50 [2.25, 2.75]  +1.00 [+0.50, +1.50]  0.001 ▲")
+    assert lines[3].startswith("4-gram diversity (%)")
+    assert lines[3].rstrip().endswith("11.00 [10.00, 12.00]  +1.00 [+0.50, +1.50]  0.300")
     assert "500 pairs" in lines[4]
-    assert "* differs from CE with p < 0.05 by approximate randomisation" in lines[4]
+    assert "▲ better, ▼ worse, * different from CE with p < 0.05 by approximate randomisation" in lines[4]
     assert "999 resamples, seed 3" in lines[4]
-    assert lines[5] == "meteor: METEOR needs WordNet"
-    assert len(lines) == 6
+    assert lines[5].startswith("not corrected for 2 comparisons: ")
+    assert lines[6] == "meteor: METEOR needs WordNet"
+    assert len(lines) == 7
+
+
+@pytest.mark.parametrize(
+    ("metric", "difference", "mark"),
+    [("macro_f", -1, "▼"), ("copies", 1, "▼"), ("copies", -1, "▲"), ("mean_length", 1, "*")],
+)
+def test_direction(metric: str, difference: float, mark: str) -> None:
+    comparison = made_up((0.001, 0.3))
+    scores = {metric: comparison.scores["macro_f"]}
+    found = Difference(difference, difference - 0.5, difference + 0.5, 0.5, p_randomisation=0.001)
+    lines = significance_table(replace(comparison, scores=scores, differences={metric: {"Eureka": found}}))
+    assert lines.splitlines()[2].endswith(f"0.001 {mark}")
+
+
+def test_narrow_intervals_have_more_digits() -> None:
+    comparison = made_up((0.001, 0.3))
+    scores = {"macro_f": {"CE": Estimate(0.1416, 0.1391, 0.1432), "Eureka": Estimate(0.1422, 0.1412, 0.1451)}}
+    found = Difference(0.0006, -0.0004, 0.0016, 0.5, p_randomisation=0.2)
+    table = significance_table(replace(comparison, scores=scores, differences={"macro_f": {"Eureka": found}}))
+    assert "0.1416 [0.1391, 0.1432]" in table
+    assert "+0.0006 [-0.0004, +0.0016]" in table
 
 
 def test_holm_takes_marks_away() -> None:
     comparison = made_up((0.04, 0.03))
-    assert significance_table(comparison).count("*") == 3  # the legend has one
+    assert significance_table(comparison).count("▲") == 3  # the legend has one
     corrected = significance_table(comparison, "holm")
-    assert corrected.count("*") == 1
+    assert corrected.count("▲") == 1
     assert corrected.count("  0.060") == 2
     assert "Holm's correction" in corrected
+    assert "not corrected" not in corrected
 
 
 def test_without_randomisation_the_resampling_test_marks() -> None:
@@ -64,5 +93,5 @@ def test_one_system() -> None:
         *(("CE",), "CE", comparison.resampling, 500, SIGNATURE, {}),
     )
     table = significance_table(alone)
-    assert "differs" not in table
+    assert "better" not in table
     assert table.splitlines()[0].split() == ["metric", "CE"]

@@ -1,0 +1,132 @@
+"""What makes scores meaningless though they can be computed: noticed in the texts, told in a sentence."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from eureka_nlg.metrics.text.pairs import Pairs
+from eureka_nlg.units import unspaced_share
+
+__all__ = ["Advice"]
+
+_ENOUGH = 20_000  # pairs that are looked at
+_ENOUGH_LETTERS = 100  # of either side, to speak of its case
+_MANY = 20  # replies, so that one text among them is no accident
+_MARK = re.compile(r"(?:(?<=\s)|^)[.,!?](?=\s|$)|(?<=\w)[.,!?](?=\s|$)")
+
+
+class _Side:
+    """Signs of how the texts of one side were written."""
+
+    def __init__(self) -> None:
+        self.attached = self.detached = self.capitals = self.letters = 0
+        self.unspaced = self.size = 0.0
+
+    def update(self, texts: Sequence[str]) -> None:
+        joined = "\n".join(texts)
+        for mark in _MARK.finditer(joined):
+            before = joined[mark.start() - 1 : mark.start()]
+            if before and not before.isspace():
+                self.attached += 1
+            else:
+                self.detached += 1
+        self.letters += sum(map(str.isalpha, joined))
+        self.capitals += sum(map(str.isupper, joined))
+        self.unspaced += unspaced_share(joined) * len(joined)
+        self.size += len(joined)
+
+    @property
+    def tokenised(self) -> bool | None:
+        """Whether marks stand by themselves, as tokenisers put them; None where it cannot be told."""
+        marks = self.attached + self.detached
+        if marks < 2 or 0.1 < self.detached / marks < 0.9:
+            return None
+        return self.detached > self.attached
+
+
+class Advice:
+    """Looks at the first pairs and says what is wrong with them.
+
+    Args:
+        unit: of the scores, ``"word"`` or ``"character"``.
+        lowercase: whether the case is lowered before scoring.
+        num_systems: how many systems the pairs are of.
+    """
+
+    def __init__(self, unit: str, lowercase: bool, num_systems: int = 1) -> None:
+        self._unit, self._lowercase = unit, lowercase
+        self._replies = [_Side() for _ in range(num_systems)]
+        self._references = _Side()
+        self._texts = [Counter[str]() for _ in range(num_systems)]
+        self._num_pairs = 0
+
+    def update(self, pairs: Pairs) -> None:
+        """Look at pairs."""
+        if self._num_pairs >= _ENOUGH:
+            return
+        self._num_pairs += len(pairs)
+        systems, references = pairs.raw_texts
+        for side, counts, texts in zip(self._replies, self._texts, systems):
+            side.update(texts)
+            counts.update(texts)
+        for texts in references[:1]:
+            self._references.update(texts)
+
+    def of(self, system: int = 0) -> list[str]:
+        """Sentences about the texts of a system; none if there is nothing to say."""
+        return [
+            sentence
+            for sentence in (
+                self._unspaced(),
+                self._tokenised(self._replies[system]),
+                self._case(self._replies[system]),
+                self._same_text(self._texts[system]),
+            )
+            if sentence
+        ]
+
+    def _unspaced(self) -> str | None:
+        share = self._references.unspaced / (self._references.size or 1)
+        if self._unit != "word" or share < 0.3:
+            return None
+        return (
+            f"{100 * share:.0f} % of the references is written without spaces, so that a word is a whole "
+            "sentence and scores of words say nothing: score characters (--unit character; for BLEU of "
+            "Chinese or Japanese as others report it --bleu-tokenize zh or ja-mecab)"
+        )
+
+    def _tokenised(self, replies: _Side) -> str | None:
+        if None in (replies.tokenised, self._references.tokenised):
+            return None
+        if replies.tokenised == self._references.tokenised:
+            return None
+        first, second = ("tokenised", "raw") if replies.tokenised else ("raw", "tokenised")
+        return (
+            f"the replies look {first} and the references {second} (marks such as . and ? stand alone "
+            "on one side only), so that words next to a mark cannot match: write both sides the same way"
+        )
+
+    def _case(self, replies: _Side) -> str | None:
+        shares = [side.capitals / (side.letters or 1) for side in (replies, self._references)]
+        if self._lowercase or min(replies.letters, self._references.letters) < _ENOUGH_LETTERS:
+            return None
+        if min(shares) > 0 or max(shares) < 0.01:
+            return None
+        side = "references" if shares[0] < shares[1] else "replies"
+        return f"capital letters occur in the {side} only: lower the case of both (--lowercase)"
+
+    def _same_text(self, texts: Counter[str]) -> str | None:
+        number = sum(texts.values())
+        if number < _MANY:
+            return None
+        ((text, count),) = texts.most_common(1)
+        if 2 * count < number:
+            return None
+        text = " ".join(text.split())
+        said = f'the same text, "{text if len(text) <= 60 else text[:57] + "..."}"' if text else "empty"
+        return (
+            f"{100 * count / number:.0f} % of the replies are {said}: the scores are those of that reply, "
+            "and neither intervals nor p-values know it"
+        )
