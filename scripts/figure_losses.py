@@ -1,6 +1,6 @@
 """Draw loss and likelihood gradient over the target's likelihood (paper, Figures 1 and 2, left).
 
-python scripts/figure_losses.py            # docs/figures/losses.png and .svg, in seconds
+python scripts/figure_losses.py            # docs/figures/{losses,rivals}.{png,svg}, in seconds
 """
 
 from __future__ import annotations
@@ -11,25 +11,28 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from eureka_nlg.losses.objectives import (
-    Bonus,
-    CrossEntropy,
-    Focal,
-    HaltedFocal,
-    Objective,
-    eureka_objective,
-)
+from eureka_nlg.losses.objectives import SCALAR_LOSSES, Bonus, Objective, eureka_objective
 from eureka_nlg.report.figures import loss_curves
 from eureka_nlg.report.theme import write_figure
 
-OBJECTIVES = {
-    "cross-entropy": CrossEntropy().objective(),
-    "focal, gamma 2": Focal(2.0).objective(),
-    "halted focal, gamma 2": HaltedFocal(2.0, 0.5).objective(),
+PAPER = {
+    "cross-entropy": SCALAR_LOSSES["cross_entropy"]().objective(),
+    "focal, gamma 2": SCALAR_LOSSES["focal"]().objective(),
+    "halted focal, gamma 2": SCALAR_LOSSES["halted_focal"]().objective(),
     "Eureka": eureka_objective(1.0, Bonus()),
     "simplified Eureka": eureka_objective(1.0, Bonus(threshold=0.5)),
     "power bonus, gamma 2": eureka_objective(1.0, Bonus("power", 2.0)),
     "conservative, cap 0.75": eureka_objective(1.0, Bonus(likelihood_cap=0.75)),
+}
+# with their default options
+RIVALS = {
+    "cross-entropy": PAPER["cross-entropy"],
+    "Eureka": PAPER["Eureka"],
+    **{
+        name.replace("_", " "): loss().objective()
+        for name, loss in SCALAR_LOSSES.items()
+        if name not in ("cross_entropy", "focal", "halted_focal")
+    },
 }
 
 
@@ -40,9 +43,10 @@ def main() -> None:
     )
     parser.add_argument("--out", default="docs/figures", help="folder")
     args = parser.parse_args()
-    figure = loss_curves({name: as_function(objective) for name, objective in OBJECTIVES.items()})
-    for path in write_figure(figure, args.out, "losses"):
-        print(f"wrote {path}")
+    for name, objectives in (("losses", PAPER), ("rivals", RIVALS)):
+        figure = loss_curves({label: as_function(objective) for label, objective in objectives.items()})
+        for path in write_figure(figure, args.out, name):
+            print(f"wrote {path}")
 
 
 def as_function(objective: Objective) -> Callable[[Tensor], Tensor]:

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 
 import eureka_nlg
+from eureka_nlg.cli.intermixed import IntermixedParser
 from eureka_nlg.errors import UserError
 
 __all__ = ["main"]
@@ -26,7 +27,7 @@ COMMANDS = {
     "evaluate": ("evaluate", "score replies against references"),
     "analyse": ("analyse", "likelihood of the right word by its frequency in training"),
     "report": ("report", "one HTML page about one or more runs"),
-    "vision": ("vision", "long-tailed images: train, evaluate, sweep over seeds"),
+    "vision": ("vision", "long-tailed images: train classifiers and detectors, evaluate, sweep over seeds"),
     "demo": ("demo", "cross-entropy and Eureka on the bundled corpus, in four minutes"),
     "configs": ("configs", "list the configs that come with the package, or copy them"),
     "plugin-dir": ("plugin_dir", "print the folder to give to fairseq's --user-dir"),
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = arguments[0]
     try:
         command = importlib.import_module(f"eureka_nlg.cli.{COMMANDS[name][0]}")
-        subparser = argparse.ArgumentParser(
+        subparser = IntermixedParser(
             prog=f"eureka {name}",
             description=command.__doc__,
             formatter_class=argparse.RawDescriptionHelpFormatter,

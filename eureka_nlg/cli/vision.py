@@ -3,7 +3,7 @@
     eureka vision train configs/vision/cifar10_lt/ce.yaml data.source=FOLDER training.schedule_scale=0.3
     eureka vision detect configs/vision/coco_shapes/el.yaml
     eureka vision evaluate runs/cifar10_lt/ce
-    eureka vision sweep configs/vision/cifar10_lt/ce.yaml configs/vision/cifar10_lt/el.yaml seeds=1,2,3
+    eureka vision sweep configs/vision/cifar10_lt/ce.yaml configs/vision/cifar10_lt/el.yaml seeds=1,2
     eureka vision options
     eureka vision options detection
 
@@ -14,11 +14,13 @@ An interrupted run goes on when the same command is given again. For several pro
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from eureka_nlg.cli.intermixed import IntermixedParser
 from eureka_nlg.errors import UserError, require
 
 __all__ = ["add_arguments", "run"]
@@ -26,27 +28,33 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the subcommands."""
-    commands = parser.add_subparsers(dest="vision_command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(
+        dest="vision_command", required=True, metavar="COMMAND", parser_class=IntermixedParser
+    )
     overrides = {"nargs": "*", "metavar": "key=value", "help": "options on top of the file's"}
 
-    train = commands.add_parser("train", help="train the run of a config, or go on with it")
+    train = _command(commands, "train", "train the run of a config, or go on with it", _TRAIN)
     train.add_argument("config", type=Path, metavar="CONFIG", help="YAML file, see configs/vision")
     train.add_argument("overrides", **overrides)  # type: ignore[arg-type]
     train.set_defaults(function=_train)
 
-    detect = commands.add_parser("detect", help="train the detection run of a config, or go on with it")
+    detect = _command(commands, "detect", "train the detection run of a config, or go on with it", _DETECT)
     detect.add_argument("config", type=Path, metavar="CONFIG", help="YAML file, see configs/vision/coco")
     detect.add_argument("overrides", **overrides)  # type: ignore[arg-type]
     detect.set_defaults(function=_detect)
 
-    evaluate = commands.add_parser("evaluate", help="score a trained run, of classification or detection")
+    evaluate = _command(
+        commands, "evaluate", "score a trained run, of classification or detection", _EVALUATE
+    )
     evaluate.add_argument("folder", type=Path, metavar="RUN", help="folder of the run")
     evaluate.add_argument("overrides", **overrides)  # type: ignore[arg-type]
     evaluate.add_argument("--checkpoint", type=Path, metavar="FILE", help="default: the run's last")
     evaluate.add_argument("--json", type=Path, metavar="OUT", help="write all scores there")
     evaluate.set_defaults(function=_evaluate)
 
-    sweep = commands.add_parser("sweep", help="train configs with several seeds; mean and standard deviation")
+    sweep = _command(
+        commands, "sweep", "train configs with several seeds; mean and standard deviation", _SWEEP
+    )
     sweep.add_argument(
         "items",
         nargs="+",
@@ -57,9 +65,51 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sweep.add_argument("--json", type=Path, metavar="OUT", help="write the summary there")
     sweep.set_defaults(function=_sweep)
 
-    options = commands.add_parser("options", help="list every option of a config")
+    options = _command(commands, "options", "list every option of a config", _OPTIONS)
     options.add_argument("task", nargs="?", choices=["classification", "detection"], default="classification")
     options.set_defaults(function=_options)
+
+
+_TRAIN = """Train the classifier of a config in its save_dir. The same command goes on with an interrupted
+run, and shows the scores of a finished one.
+
+    eureka vision train configs/vision/cifar10_lt/ce.yaml
+    eureka vision train configs/vision/cifar10_lt/el.yaml training.schedule_scale=0.15
+    eureka vision train configs/vision/imagenet_lt/ce.yaml data.source=IMAGES
+
+`eureka vision options` lists every option."""
+
+_DETECT = """Train the RetinaNet of a config on images with boxes in COCO's format. The same command goes on
+with an interrupted run.
+
+    python scripts/draw_coco_shapes.py --out data/shapes
+    eureka vision detect configs/vision/coco_shapes/el.yaml
+    eureka vision detect configs/vision/coco/fl_hfl.yaml training.schedule_scale=0.1
+
+`eureka vision options detection` lists every option."""
+
+_EVALUATE = """Score a checkpoint of a run on its images to evaluate on, or on others.
+
+    eureka vision evaluate runs/cifar10_lt/ce
+    eureka vision evaluate runs/cifar10_lt/ce --checkpoint runs/cifar10_lt/ce/epoch160.pt --json s.json"""
+
+_SWEEP = """Train configs with several seeds, what is finished excepted; deferred methods branch off the run
+whose epochs they share.
+
+    eureka vision sweep configs/vision/cifar10_lt/ce.yaml configs/vision/cifar10_lt/el.yaml seeds=1,2
+    eureka vision sweep configs/vision/cifar10_lt/*.yaml --jobs 2 --json summary.json save_dir=runs/all"""
+
+_OPTIONS = """Every option of a config with its default, as it is written on a command line.
+
+    eureka vision options
+    eureka vision options detection"""
+
+
+def _command(commands: Any, name: str, line: str, description: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=line, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    return parser
 
 
 def run(args: argparse.Namespace) -> int:
@@ -71,7 +121,7 @@ def _train(args: argparse.Namespace) -> int:
     from eureka_nlg.vision.classification.config import Config
     from eureka_nlg.vision.classification.runs import train_run
 
-    return _trained(args, Config, train_run, _show)
+    return _trained(args, Config, train_run, _show, "eureka analyse {folder} --figures figures")
 
 
 def _detect(args: argparse.Namespace) -> int:
@@ -80,7 +130,9 @@ def _detect(args: argparse.Namespace) -> int:
     from eureka_nlg.vision.detection.runs import train_detection_run
 
     train = partial(train_detection_run, draw=draw_detections)
-    return _trained(args, DetectionConfig, train, _show_detection)
+    return _trained(
+        args, DetectionConfig, train, _show_detection, "eureka vision evaluate {folder} --json scores.json"
+    )
 
 
 def _trained(
@@ -88,6 +140,7 @@ def _trained(
     config_class: type[Any],
     train: Callable[[Any], dict[str, Any]],
     show: Callable[[dict[str, Any], Path], None],
+    following: str,
 ) -> int:
     from eureka_nlg.vision.config_file import read_config
     from eureka_nlg.vision.training import Interrupted
@@ -100,13 +153,15 @@ def _trained(
         return 128 + interruption.signal_number
     if _is_first_process():
         show(result, Path(config.save_dir))
+        print(f"next: {following.format(folder=shlex.quote(config.save_dir))}")
     return 0
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    from eureka_nlg.vision.run_folder import task_of_run
-    from eureka_nlg.vision.training.checkpoint import write_json
+    from eureka_nlg.files import write_json
+    from eureka_nlg.vision.run_folder import own_output, task_of_run
 
+    own_output(args.json, args.folder)
     show = _show
     if task_of_run(args.folder) == "detection":
         from eureka_nlg.vision.detection.runs import evaluate_detection_run as evaluate_run
@@ -123,8 +178,8 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 
 def _sweep(args: argparse.Namespace) -> int:
+    from eureka_nlg.files import output_file, write_json
     from eureka_nlg.vision.classification.sweep import plan, run_all, summary, summary_table
-    from eureka_nlg.vision.training.checkpoint import write_json
 
     configs = [Path(item) for item in args.items if "=" not in item]
     options = [item for item in args.items if "=" in item]
@@ -137,6 +192,8 @@ def _sweep(args: argparse.Namespace) -> int:
         numbers = [int(seed) for seed in seeds[-1].split(",")]
     except ValueError:
         raise UserError(f"seeds={seeds[-1]}: expected whole numbers, as in seeds=1,2,3") from None
+    if args.json:
+        output_file(args.json, "--json", "JSON", holds=("seeds",))
     runs = plan(configs, numbers, [item for item in options if not item.startswith("seeds=")])
     failed = run_all(runs, args.jobs)
     summed = summary(runs)
@@ -145,6 +202,9 @@ def _sweep(args: argparse.Namespace) -> int:
     print(summary_table(summed))
     if failed:
         raise UserError(f"{len(failed)} runs failed: {', '.join(str(run.folder) for run in failed)}")
+    folders = shlex.join(str(run.folder) for run in runs)
+    names = shlex.join(f"{run.name}-{run.config.seed}" for run in runs)
+    print(f"next: eureka analyse {folders} --names {names} --figures figures")
     return 0
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +31,7 @@ __all__ = [
     "Bonus",
     "BonusKind",
     "CrossEntropy",
+    "DynamicFineTuning",
     "Factor",
     "Focal",
     "HaltedFocal",
@@ -68,7 +69,15 @@ class Objective(NamedTuple):
 
 
 class ScalarLoss(Options):
-    """A loss of a row that is a function of the target's log-odds and of options alone."""
+    """A loss of a row that is a function of the target's log-odds and of options alone.
+
+    Attributes:
+        gradient_is_of_the_value: False where a factor is held fixed (detached), so that the gradient is not
+            the derivative of the value: such a loss cannot be minimised by its value, and has no meaningful
+            second derivative.
+    """
+
+    gradient_is_of_the_value: ClassVar[bool] = True
 
     def __call__(self, log_odds: Tensor) -> Tensor:
         """Loss for each log-odds, same shape."""
@@ -144,6 +153,21 @@ class HaltedFocal(Focal):
 
 
 @dataclass(frozen=True)
+class DynamicFineTuning(ScalarLoss):
+    """``-p log p`` with the factor p held fixed, so that its gradient is that of ``-p``.
+
+    Source: Wu et al. 2026, "On the Generalization of SFT: A Reinforcement Learning Perspective with Reward
+    Rectification" (DFT).
+    """
+
+    gradient_is_of_the_value = False
+
+    def __call__(self, log_odds: Tensor) -> Tensor:
+        """See :class:`ScalarLoss`."""
+        return _weighted_cross_entropy(torch.sigmoid(log_odds), log_odds)
+
+
+@dataclass(frozen=True)
 class Factor(Options):
     """A factor of focal losses."""
 
@@ -154,6 +178,7 @@ SCALAR_LOSSES: dict[str, type[ScalarLoss]] = {
     "cross_entropy": CrossEntropy,
     "focal": Focal,
     "halted_focal": HaltedFocal,
+    "dft": DynamicFineTuning,
 }
 """Name in configs -> loss. The others, Eureka and LDAM, need more than their options."""
 
@@ -307,6 +332,12 @@ class Bonus(Options):
         if self.bonus == "likelihood":
             return -1.0 / (1.0 - likelihood)
         return -self.gamma * likelihood ** (self.gamma - 1.0)
+
+
+def _weighted_cross_entropy(factor: Tensor, log_odds: Tensor) -> Tensor:
+    """``-factor * log p`` with the factor held fixed; 0 where the factor is, even at p = 0."""
+    factor = factor.detach()
+    return torch.where(factor == 0.0, 0.0, factor * -F.logsigmoid(log_odds))
 
 
 def _logit(likelihood: float) -> float:

@@ -52,6 +52,14 @@ class LoopConfig:
         metadata=described("epochs (after scaling) whose checkpoint is kept as epochNNN.pt"),
     )
 
+    trackers: list[str] = field(
+        default_factory=lambda: ["tensorboard"],
+        metadata=described(
+            "where the log goes besides log.jsonl: tensorboard (a folder in the run's), and what accelerate "
+            "knows: wandb, trackio, comet_ml, mlflow, aim, clearml, dvclive, swanlab"
+        ),
+    )
+
     def __post_init__(self) -> None:
         for name in ("batch_size", "accumulate", "evaluate_every", "checkpoint_every"):
             check_at_least(f"training.{name}", getattr(self, name), 1)

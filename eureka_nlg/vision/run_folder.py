@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Sequence, Set
+import os
+from collections.abc import Iterator, Sequence, Set
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -13,9 +14,12 @@ from torch import nn
 
 import eureka_nlg
 from eureka_nlg.errors import UserError, require
+from eureka_nlg.files import exclusive, output_file, read_json, write_text
+from eureka_nlg.option_files import read_options
 from eureka_nlg.vision.config_file import flat, read_config, to_yaml
 from eureka_nlg.vision.loop_config import LoopConfig
-from eureka_nlg.vision.training.checkpoint import load_checkpoint, write_whole
+from eureka_nlg.vision.shapes_of_json import misfit
+from eureka_nlg.vision.training.checkpoint import load_checkpoint
 from eureka_nlg.vision.training.log import read_log
 
 __all__ = [
@@ -30,6 +34,8 @@ __all__ = [
     "write_config",
     "read_run_config",
     "read_result",
+    "own_output",
+    "running",
     "task_of_run",
     "load_network",
     "run_record",
@@ -48,6 +54,7 @@ FREE_OPTIONS = frozenset(
         "training.evaluate_every",
         "training.checkpoint_every",
         "training.keep_epochs",
+        "training.trackers",
         "save_dir",
     }
 )
@@ -65,10 +72,68 @@ AnyConfig = TypeVar("AnyConfig", bound=_Config)
 
 
 def make_accelerator(training: LoopConfig) -> Any:
-    """Hugging Face's accelerator for a run, for one process or several."""
+    """Hugging Face's accelerator for a run, for one process or several.
+
+    Raises:
+        UserError: a tracker that accelerate does not know or whose package is not installed.
+    """
     accelerate = require("accelerate", extra="vision")
+    trackers = [name for name in training.trackers if name != "tensorboard"]
+    tracking = require("accelerate.tracking", extra="vision")
+    known = sorted({*tracking.LOGGER_TYPE_TO_CLASS, "tensorboard"})
+    for name in trackers:
+        if name not in known:
+            raise UserError(f"training.trackers: {name}, expected some of {', '.join(known)}")
+        if name not in map(str, tracking.get_available_trackers()):
+            raise UserError(f"training.trackers: {name} is not installed: pip install {name}")
     # Autocast is the loop's, so that evaluation stays in float32 and the config alone decides.
-    return accelerate.Accelerator(cpu=training.device == "cpu", mixed_precision="no")
+    return accelerate.Accelerator(
+        cpu=training.device == "cpu", mixed_precision="no", log_with=trackers or None
+    )
+
+
+@contextmanager
+def running(folder: Path, config: Any, accelerator: Any) -> Iterator[None]:
+    """Hold the folder of a run for this command alone, and tell the trackers where the run begins and ends.
+
+    Raises:
+        UserError: another process trains in it, or a tracker cannot be reached.
+    """
+    with ExitStack() as stack:
+        if accelerator.is_main_process:
+            descriptor = stack.enter_context(exclusive(folder))
+            stack.callback(_remove_if_empty, folder)
+            _HELD.add(descriptor)
+            stack.callback(_HELD.discard, descriptor)
+        if accelerator.log_with:
+            try:
+                accelerator.init_trackers("eureka-nlg", config=flat(config))
+            except Exception as error:  # of the tracker, whichever it is
+                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+                raise UserError(
+                    f"training.trackers: {', '.join(config.training.trackers)}: {reason}"
+                ) from error
+            stack.callback(accelerator.end_training)
+        yield
+
+
+_HELD: set[int] = set()
+
+
+def _close_held() -> None:
+    # Processes that read images would hold the folder on for a while where this one was killed.
+    for descriptor in _HELD:
+        with suppress(OSError):
+            os.close(descriptor)
+    _HELD.clear()
+
+
+os.register_at_fork(after_in_child=_close_held)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def with_precision(config: AnyConfig, device: torch.device) -> AnyConfig:
@@ -112,8 +177,7 @@ def check_keep_epochs(config: _Config) -> None:
 
 def write_config(folder: Path, config: Any) -> None:
     """Write down what the run is made of."""
-    text = to_yaml(config)
-    write_whole(folder / CONFIG, lambda file: file.write(text.encode()))
+    write_text(folder / CONFIG, to_yaml(config))
 
 
 def read_run_config(
@@ -132,16 +196,53 @@ def read_run_config(
 
 
 def task_of_run(folder: Path) -> str:
-    """``classification`` or ``detection``, as the run's config says; the former if there is no run."""
+    """``classification`` or ``detection``, as the run's config says; the former if there is no run.
+
+    Raises:
+        UserError: a config that cannot be read.
+    """
     if not (folder / CONFIG).is_file():
         return "classification"
-    tree = require("yaml", extra="vision").safe_load((folder / CONFIG).read_text(encoding="utf-8"))
-    return str(tree.get("task", "classification")) if isinstance(tree, dict) else "classification"
+    given = read_options(
+        folder / CONFIG, extra="vision", examples="configs/vision", override_example="training.epochs=60"
+    )
+    return str(given["task"].value) if "task" in given else "classification"
 
 
-def read_result(folder: Path) -> dict[str, Any]:
-    """``evaluation.json`` of a finished run."""
-    return dict(json.loads((folder / RESULT).read_text(encoding="utf-8")))
+def read_result(folder: Path, shape: Any) -> dict[str, Any]:
+    """``evaluation.json`` of a finished run.
+
+    Args:
+        folder: of the run.
+        shape: of the document, for :func:`eureka_nlg.vision.shapes_of_json.misfit`.
+
+    Raises:
+        UserError: it is not what this program writes.
+    """
+    path = folder / RESULT
+    result = read_json(path)
+    wrong = misfit(result, shape)
+    if wrong:
+        raise UserError(
+            f"{path}: {wrong}; `eureka vision` writes it otherwise: remove it, and give the command again"
+        )
+    return dict(result)
+
+
+def own_output(path: Path | None, folder: Path) -> None:
+    """Notice before the work that ``--json`` names no place for scores.
+
+    Raises:
+        UserError: a file of another kind, one of the run's own, or a place that cannot be written to.
+    """
+    if path is None:
+        return
+    if path.name in _OWN_FILES and path.resolve().parent == folder.resolve():
+        raise UserError(f"--json {path}: is a file of the run itself, expected another name")
+    output_file(path, "--json", "JSON", holds=("epoch", "config"))
+
+
+_OWN_FILES = {CHECKPOINT, CONFIG, RESULT, "analysis.json", "detections.json", "log.jsonl"}
 
 
 def load_network(network: nn.Module, checkpoint: Path, device: torch.device) -> int:

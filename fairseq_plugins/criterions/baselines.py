@@ -15,6 +15,8 @@ from fairseq_plugins.criterions.options import with_options_of
 __all__ = [
     "ClassBalancedCriterion",
     "ClassBalancedCriterionConfig",
+    "DFTCriterion",
+    "DFTCriterionConfig",
     "FocalCriterion",
     "FocalCriterionConfig",
     "HaltedFocalCriterion",
@@ -87,6 +89,18 @@ class HaltedFocalCriterion(ScalarCriterion):
             return self.loss.objective()
         halted = self.from_counts("halted", lambda counts: rarest_classes(counts, self.fraction), device)
         return self.loss.objective(halted)
+
+
+@dataclass
+class DFTCriterionConfig(ScalarCriterionConfig):
+    """Options of ``--criterion dft``."""
+
+
+@register_criterion("dft", dataclass=DFTCriterionConfig)
+class DFTCriterion(ScalarCriterion):
+    """Dynamic fine-tuning. Source: Wu et al. 2026."""
+
+    loss_name = "dft"
 
 
 @dataclass

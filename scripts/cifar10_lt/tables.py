@@ -13,8 +13,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from eureka_nlg.files import write_json
 from eureka_nlg.report.theme import DASHES, INK, MARKERS, MUTED, PALETTE, themed, write_figure
-from eureka_nlg.vision.training.checkpoint import write_json
 from eureka_nlg.vision.training.log import read_log
 
 # Folder -> what the paper calls it, and its accuracy there (Tables 8 and 10, section 5.3).

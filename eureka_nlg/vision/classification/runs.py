@@ -16,9 +16,11 @@ from eureka_nlg.analysis import (
     system_block,
 )
 from eureka_nlg.errors import UserError
+from eureka_nlg.files import write_json
 from eureka_nlg.losses.objectives import eureka_options
 from eureka_nlg.metrics.classes.bands import FrequencyBands
 from eureka_nlg.metrics.classes.likelihood import GroupLikelihood
+from eureka_nlg.vision import run_folder
 from eureka_nlg.vision.classification.config import Config
 from eureka_nlg.vision.classification.data import load_data
 from eureka_nlg.vision.classification.evaluation import evaluate, gold_likelihood
@@ -32,19 +34,29 @@ from eureka_nlg.vision.run_folder import (
     check_keep_epochs,
     load_network,
     make_accelerator,
-    read_result,
     read_run_config,
     run_record,
+    running,
     with_precision,
     write_config,
 )
+from eureka_nlg.vision.shapes_of_json import SCORE, WHOLE, each
 from eureka_nlg.vision.training import fit
-from eureka_nlg.vision.training.checkpoint import load_checkpoint, write_json
+from eureka_nlg.vision.training.checkpoint import load_checkpoint
+from eureka_nlg.vision.training.progress import doing
 
 __all__ = ["train_run", "evaluate_run", "read_result", "agrees_until", "CHECKPOINT", "RESULT"]
 
 ANALYSIS = "analysis.json"
 """Likelihood by group, in the layout that `eureka report` draws."""
+
+_RESULT_SHAPE = {
+    "epoch": WHOLE,
+    "accuracy": dict.fromkeys(("all", "many", "medium", "few", "natural"), SCORE),
+    "calibration_error": each(SCORE),
+    "likelihood": each(SCORE),
+    "waiting_for_data": SCORE,
+}
 
 # Options that do not change what a run computes, or only where its files lie.
 _FREE = FREE_OPTIONS | {
@@ -76,14 +88,18 @@ def train_run(config: Config) -> dict[str, Any]:
     if (folder / RESULT).is_file():
         return read_result(folder)
     check_keep_epochs(config)
-    with accelerator.main_process_first():  # the images are decoded and checked once
-        data = load_data(config.data, tell=accelerator.is_main_process)
-    state = _state(config, folder)
-    task = classification(config, data, accelerator, resumed=state is not None)
-    if accelerator.is_main_process:
-        write_config(folder, config)
-    fit(task, config, folder, accelerator, state)
-    return _write_result(task, config, folder)
+    with running(folder, config, accelerator):
+        tell = doing if accelerator.is_main_process else lambda what: None
+        tell(f"reading and checking the images of {config.data.source}")
+        with accelerator.main_process_first():  # the images are decoded and checked once
+            data = load_data(config.data, tell=accelerator.is_main_process)
+        state = _state(config, folder)
+        task = classification(config, data, accelerator, resumed=state is not None)
+        if accelerator.is_main_process:
+            write_config(folder, config)
+        fit(task, config, folder, accelerator, state)
+        tell("scoring the images to evaluate on")
+        return _write_result(task, config, folder)
 
 
 def evaluate_run(
@@ -107,6 +123,15 @@ def evaluate_run(
     epoch = load_network(task.network, checkpoint or folder / CHECKPOINT, accelerator.device)
     scores = evaluate(task.predict(), task.data.class_counts)
     return {**scores, **run_record(config, folder, accelerator, epoch)}
+
+
+def read_result(folder: Path) -> dict[str, Any]:
+    """``evaluation.json`` of a finished run.
+
+    Raises:
+        UserError: it is not what this program writes.
+    """
+    return run_folder.read_result(folder, _RESULT_SHAPE)
 
 
 def agrees_until(config: Config, other: Config, epoch: int) -> str | None:

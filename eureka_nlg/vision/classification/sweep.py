@@ -91,6 +91,8 @@ class SweepRun:
 def plan(configs: Sequence[Path], seeds: Sequence[int], overrides: Sequence[str] = ()) -> list[SweepRun]:
     """The runs of a sweep: each config with each seed, in ``save_dir/seedN``.
 
+    With ``save_dir`` among the overrides of several configs, in ``save_dir/NAME/seedN``.
+
     A deferred run whose plain epochs are those of another run of the sweep branches off that one's
     checkpoint, which is the same as having run them. A second stage whose ``init_from`` is the last
     checkpoint of another config of the sweep takes that of the same seed.
@@ -104,16 +106,20 @@ def plan(configs: Sequence[Path], seeds: Sequence[int], overrides: Sequence[str]
         UserError: a bad config, or two with the same folder.
     """
     runs = []
+    # save_dir=FOLDER on top of several configs is the folder of all of them
+    shared = len(configs) > 1 and any(override.startswith("save_dir=") for override in overrides)
     for path in configs:
         base = read_config(Config, path, overrides)
+        folder = f"{base.save_dir}/{path.stem}" if shared else base.save_dir
         for seed in seeds:
-            own = [*overrides, f"seed={seed}", f"save_dir={base.save_dir}/seed{seed}"]
+            own = [*overrides, f"seed={seed}", f"save_dir={folder}/seed{seed}"]
             runs.append(SweepRun(path.stem, read_config(Config, path, own), [str(path), *own]))
     folders = [run.folder for run in runs]
     twice = {str(folder) for folder in folders if folders.count(folder) > 1}
     if twice:
         raise UserError(
-            f"two runs of the sweep have the folder {', '.join(sorted(twice))}: give other save_dirs"
+            f"two runs of the sweep have the folder {', '.join(sorted(twice))}: give each config, "
+            "and each seed, once, and each config a save_dir of its own"
         )
     for run in runs:
         if run.config.method in ("crt", "lws"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
@@ -14,6 +13,8 @@ import torch
 from torch import Tensor
 
 from eureka_nlg.errors import MissingExtraError
+from eureka_nlg.files import write_json
+from eureka_nlg.vision import run_folder
 from eureka_nlg.vision.detection.config import DetectionConfig
 from eureka_nlg.vision.detection.data import DetectionData, load_detection_data
 from eureka_nlg.vision.detection.evaluation import DetectionScores
@@ -26,14 +27,16 @@ from eureka_nlg.vision.run_folder import (
     check_keep_epochs,
     load_network,
     make_accelerator,
-    read_result,
     read_run_config,
     run_record,
+    running,
     with_precision,
     write_config,
 )
+from eureka_nlg.vision.shapes_of_json import SCORE, TEXT, WHOLE, each
 from eureka_nlg.vision.training import fit
-from eureka_nlg.vision.training.checkpoint import load_checkpoint, write_json, write_whole
+from eureka_nlg.vision.training.checkpoint import load_checkpoint
+from eureka_nlg.vision.training.progress import doing
 
 __all__ = ["train_detection_run", "evaluate_detection_run", "DETECTIONS", "FIGURE"]
 
@@ -42,6 +45,15 @@ DETECTIONS = "detections.json"
 FIGURE = "detections.png"
 
 _FIGURE_IMAGES = 6
+_RESULT_SHAPE = {
+    "updates": WHOLE,
+    "overall": each(SCORE),
+    "classes": [
+        {"name": TEXT, "AP": SCORE, "AP50": SCORE, "training_boxes": WHOLE, "evaluation_boxes": WHOLE}
+    ],
+    "groups": each({"AP": SCORE, "classes": WHOLE}),
+    "waiting_for_data": SCORE,
+}
 _FREE = FREE_OPTIONS | {
     "data.train_images",
     "data.train_annotations",
@@ -76,23 +88,35 @@ def train_detection_run(config: DetectionConfig, draw: Draw | None = None) -> di
     if (folder / RESULT).is_file():
         return read_result(folder)
     check_keep_epochs(config)
-    checkpoint = folder / CHECKPOINT
-    state = load_checkpoint(checkpoint) if checkpoint.is_file() else None
-    with accelerator.main_process_first():  # files are checked, and weights downloaded, once
-        data = load_detection_data(config.data, tell=accelerator.is_main_process)
-        task = Detection(config, data, accelerator, resumed=state is not None)
-    if accelerator.is_main_process:
-        write_config(folder, config)
-    fit(task, config, folder, accelerator, state)
-    detections = task.detections()
-    result = _result(task, task.score(detections), folder, config.epochs)
-    if accelerator.is_main_process:
-        text = json.dumps(detections)
-        write_whole(folder / DETECTIONS, lambda file: file.write(text.encode()))
-        if draw is not None:
-            _draw(detections, data, folder / FIGURE, draw)
-        write_json(folder / RESULT, result)
-    return result
+    with running(folder, config, accelerator):
+        tell = doing if accelerator.is_main_process else lambda what: None
+        checkpoint = folder / CHECKPOINT
+        state = load_checkpoint(checkpoint) if checkpoint.is_file() else None
+        tell(f"reading and checking {config.data.train_annotations} and the images")
+        with accelerator.main_process_first():  # files are checked, and weights downloaded, once
+            data = load_detection_data(config.data, tell=accelerator.is_main_process)
+            task = Detection(config, data, accelerator, resumed=state is not None)
+        if accelerator.is_main_process:
+            write_config(folder, config)
+        fit(task, config, folder, accelerator, state)
+        tell("detecting in the images to evaluate on")
+        detections = task.detections()
+        result = _result(task, task.score(detections), folder, config.epochs)
+        if accelerator.is_main_process:
+            write_json(folder / DETECTIONS, detections, indent=None)
+            if draw is not None:
+                _draw(detections, data, folder / FIGURE, draw)
+            write_json(folder / RESULT, result)
+        return result
+
+
+def read_result(folder: Path) -> dict[str, Any]:
+    """``evaluation.json`` of a finished run.
+
+    Raises:
+        UserError: it is not what this program writes.
+    """
+    return run_folder.read_result(folder, _RESULT_SHAPE)
 
 
 def evaluate_detection_run(

@@ -1,28 +1,20 @@
-"""Checkpoints that ``torch.load(..., weights_only=True)`` reads, and files that are whole or not there."""
+"""Checkpoints that ``torch.load(..., weights_only=True)`` reads."""
 
 from __future__ import annotations
 
-import json
-import os
 import pickle
-import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from eureka_nlg.errors import UserError
+from eureka_nlg.files import write_whole
 
-__all__ = [
-    "save_checkpoint",
-    "load_checkpoint",
-    "write_whole",
-    "write_json",
-    "random_state",
-    "set_random_state",
-]
+__all__ = ["save_checkpoint", "load_checkpoint", "random_state", "set_random_state"]
 
 FORMAT = 1
 """Of the checkpoint's layout; a reader that does not know it says so."""
@@ -34,8 +26,12 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     Args:
         path: where to.
         content: tensors, numbers, strings, and lists and dictionaries of these.
+
+    Raises:
+        UserError: it cannot be written; what was there is as it was.
     """
-    write_whole(path, lambda file: torch.save({"format": FORMAT, **content}, file))
+    with write_whole(path) as file:
+        torch.save({"format": FORMAT, **content}, file)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -48,33 +44,58 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"checkpoint {path}: no such file") from None
-    except (RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        raise UserError(f"checkpoint {path}: cannot be read: {error}") from error
+    except OSError as error:
+        raise UserError(f"checkpoint {path}: cannot be read: {error.strerror or error}") from error
+    except (
+        *(RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile, ValueError, TypeError),
+        *(KeyError, IndexError, AttributeError, AssertionError, OverflowError, MemoryError),
+    ) as error:  # what torch's reader makes of bytes that are cut or changed
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"checkpoint {path}: cannot be read: {reason}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UserError(f"checkpoint {path}: is not one of `eureka vision train`")
+    for key, (is_good, expected) in _FIELDS.items():
+        if not is_good(content.get(key)):
+            found = type(content[key]).__name__ if key in content else "none"
+            raise UserError(
+                f"checkpoint {path}: is not whole: {key}: {found}, expected {expected}; take another one"
+            )
     return content
 
 
-def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write to a neighbour, then take its name: readers see the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())  # mkstemp's are for the owner only
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+def _names_to_tensors(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(k, str) and isinstance(v, Tensor) for k, v in value.items()
+    )
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON in one piece."""
-    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
-    write_whole(path, lambda file: file.write(text.encode()))
+def _random(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(state, Tensor) and state.dtype == torch.uint8
+        for state in (value.get("cpu"), *_listed(value.get("cuda")))
+    )
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _whole(least: int) -> Callable[[Any], bool]:
+    return lambda value: type(value) is int and value >= least
+
+
+_FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "network": (_names_to_tensors, "tensors by name"),
+    "optimizer": (lambda value: isinstance(value, dict), "the state of an optimizer"),
+    "step": (_whole(0), "steps done"),
+    "epoch": (_whole(1), "an epoch from 1 on"),
+    "steps_per_epoch": (_whole(1), "a number from 1 on"),
+    "signature": (lambda value: isinstance(value, str), "text"),
+    "loss_sum": (lambda value: isinstance(value, Tensor) and value.numel() == 1, "a number"),
+    "random": (_random, "states of generators"),
+    "config": (lambda value: isinstance(value, dict), "options by name"),
+}
+"""What the loop wrote into a checkpoint, and is to be found in one."""
 
 
 def random_state() -> dict[str, Any]:
@@ -88,9 +109,3 @@ def set_random_state(state: dict[str, Any]) -> None:
     torch.set_rng_state(state["cpu"])
     if len(state["cuda"]) == (torch.cuda.device_count() if torch.cuda.is_available() else 0):
         torch.cuda.set_rng_state_all(state["cuda"])
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

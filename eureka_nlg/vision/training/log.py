@@ -1,15 +1,17 @@
-"""What a run writes down while it trains: JSON lines, TensorBoard, a progress bar."""
+"""What a run writes down while it trains: JSON lines, and the same numbers for TensorBoard."""
 
 from __future__ import annotations
 
 import json
-import sys
+import math
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from eureka_nlg.errors import require
-from eureka_nlg.vision.training.checkpoint import write_whole
+from eureka_nlg.errors import UserError, require
+from eureka_nlg.files import write_text
+from eureka_nlg.vision.training.progress import Progress
 
 __all__ = ["TrainingLog", "read_log"]
 
@@ -22,25 +24,25 @@ class TrainingLog:
     Args:
         folder: of the run: ``log.jsonl``, and ``tensorboard/``.
         step: of the checkpoint that the run goes on from.
-        total_steps: of the whole run, for the progress bar.
+        total_steps: of the whole run, for the progress.
         enabled: false in all processes but the first.
+        tensorboard: write for TensorBoard too.
+
+    Raises:
+        UserError: the log cannot be written, here and in :meth:`epoch`; or an old one cannot be read.
     """
 
-    def __init__(self, folder: Path, step: int, total_steps: int, enabled: bool = True) -> None:
+    def __init__(
+        self, folder: Path, step: int, total_steps: int, enabled: bool = True, tensorboard: bool = True
+    ) -> None:
         self.enabled = enabled
         if not enabled:
             return
         self.path = folder / "log.jsonl"
         kept = [entry for entry in read_log(self.path) if entry["step"] <= step]
-        text = "".join(json.dumps(entry) + "\n" for entry in kept)
-        write_whole(self.path, lambda file: file.write(text.encode()))
-        self._file = open(self.path, "a", encoding="utf-8")  # noqa: SIM115, closed in __exit__
-        self._board = require("tensorboardX", extra="vision").SummaryWriter(
-            str(folder / "tensorboard"), purge_step=step + 1 if step else None
-        )
-        self._bar = require("tqdm", extra="vision").tqdm(
-            total=total_steps, initial=step, unit="step", dynamic_ncols=True, disable=None, file=sys.stderr
-        )
+        write_text(self.path, "".join(json.dumps(entry) + "\n" for entry in kept))
+        self._board = _Board(folder / "tensorboard", step) if tensorboard else None
+        self._progress = Progress(step, total_steps)
 
     def __enter__(self) -> TrainingLog:
         return self
@@ -49,37 +51,100 @@ class TrainingLog:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self.enabled:
-            self._bar.close()
-            self._board.close()
-            self._file.close()
+            self._progress.close()
 
     def step(self) -> None:
         """A training step is done."""
         if self.enabled:
-            self._bar.update()
+            self._progress.step()
+
+    def doing(self, what: str) -> None:
+        """Tell what takes its time besides steps, such as an evaluation."""
+        if self.enabled:
+            self._progress.doing(what)
 
     def epoch(self, entry: dict[str, Any]) -> None:
         """Write down an epoch: a flat entry with ``step`` and ``epoch``, numbers or None."""
         if not self.enabled:
             return
-        self._file.write(json.dumps(entry) + "\n")
-        self._file.flush()
+        try:
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(entry) + "\n")
+            if self._board is not None:
+                self._board.write(entry)
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot be written: {error.strerror or error}") from error
+        shown = {key: f"{entry[key]:.4g}" for key in _SHOWN if entry.get(key) is not None}
+        self._progress.epoch(entry["epoch"], shown)
+
+
+class _Board:
+    """TensorBoard's file of events, written in this thread.
+
+    The writer of tensorboardX writes in one of its own, which a full disk ends with a traceback of its own.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        self._event = require("tensorboardX.proto.event_pb2", extra="vision")
+        self._scalar = require("tensorboardX.summary", extra="vision").scalar
+        self._folder, self._purged = folder, step + 1 if step else None
+        self._file: Any = None
+
+    def write(self, entry: dict[str, Any]) -> None:
+        if self._file is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            writer = require("tensorboardX.event_file_writer", extra="vision").EventsWriter
+            self._file = writer(str(self._folder / "events"))
+            if self._purged is not None:  # of a run that goes on: what was written after its checkpoint
+                start = self._event.SessionLog(status=self._event.SessionLog.START)
+                self._file.write_event(self._event.Event(step=self._purged, session_log=start))
         for key, value in entry.items():
             if isinstance(value, (int, float)) and key not in ("step", "epoch"):
-                self._board.add_scalar(key.replace(".", "/"), value, entry["step"])
-        shown = {key: f"{entry[key]:.4g}" for key in _SHOWN if entry.get(key) is not None}
-        self._bar.set_postfix(epoch=entry["epoch"], **shown)
-        if self._bar.disable:
-            print(f"epoch {entry['epoch']}: " + ", ".join(f"{k} {v}" for k, v in shown.items()), flush=True)
+                summary = self._scalar(key.replace(".", "/"), value)
+                event = self._event.Event(step=entry["step"], wall_time=time.time(), summary=summary)
+                self._file.write_event(event)
+        self._file.flush()
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """Entries of a log; a last line that was cut off is left out."""
+    """Entries of a log; a last line that was cut off is left out.
+
+    Raises:
+        UserError: a line that is no entry; with its number.
+    """
+    if not path.is_file():
+        return []
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not valid UTF-8"
+        raise UserError(f"{path}: cannot be read: {reason}") from error
     entries = []
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                entries.append(json.loads(line))
-            except json.JSONDecodeError:
-                break
+    for number, line in enumerate(lines, start=1):
+        if number == len(lines):
+            break  # empty, or cut off: an entry ends with its line
+        try:
+            entry = json.loads(line)
+            wrong = _wrong(entry)
+        except (ValueError, RecursionError):
+            wrong = "no JSON"
+        if wrong:
+            raise UserError(
+                f"{path}: line {number}: {wrong}, expected the entry of an epoch as `eureka vision` writes "
+                "it; remove the line"
+            )
+        entries.append(entry)
     return entries
+
+
+def _wrong(entry: Any) -> str:
+    """What is wrong with an entry; empty if nothing is."""
+    if not isinstance(entry, dict):
+        return "no object"
+    for key in ("step", "epoch"):
+        if type(entry.get(key)) is not int or entry[key] < 0:
+            return f"{key} is {entry.get(key)!r}"
+    for key, value in entry.items():
+        if value is not None and not (type(value) in (int, float) and math.isfinite(value)):
+            return f"{key} is {repr(value)[:40]}"
+    return ""

@@ -145,7 +145,8 @@ class _Run:
         main = self.accelerator.is_main_process
         # A process of several cannot stop at a step of its own choice while the others wait for it.
         signals = _Signals(self.accelerator.num_processes == 1)
-        with TrainingLog(self.folder, self.step, total, main) as log, signals:
+        board = "tensorboard" in self.config.training.trackers
+        with TrainingLog(self.folder, self.step, total, main, board) as log, signals:
             while self.epoch <= self.config.epochs:
                 self._epoch(log, signals)
 
@@ -181,8 +182,10 @@ class _Run:
         }
         training, last = self.config.training, epoch == self.config.epochs
         if last or epoch % training.evaluate_every == 0:
+            log.doing("evaluating")
             entry |= self.task.evaluate()
         log.epoch(entry)
+        self.accelerator.log({k: v for k, v in entry.items() if v is not None}, step=self.step)
         self.epoch += 1
         if last or epoch % training.checkpoint_every == 0:
             self._save("checkpoint.pt")
@@ -256,11 +259,14 @@ class _Run:
                 f"{self.folder}: the checkpoint is of other training images, or of another number of "
                 f"processes ({state['steps_per_epoch']} steps an epoch there, {self.steps_per_epoch} now)"
             )
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        try:
+            self.network.load_state_dict(state["network"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            set_random_state(state["random"])
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            raise UserError(f"{self.folder}: the checkpoint does not fit its config: {error}") from error
         self.step, self.epoch = state["step"], state["epoch"]
         self.loss_sum += state["loss_sum"].to(self.loss_sum.device)
-        set_random_state(state["random"])
 
 
 class _Signals:

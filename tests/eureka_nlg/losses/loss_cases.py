@@ -15,11 +15,12 @@ from plain_formulas import (
     plain_focal_loss,
     plain_halted_focal_loss,
     plain_ldam_loss,
+    plain_loss,
 )
 from torch import Tensor
 
 from eureka_nlg.frequency import class_balanced_weight, encouragement, rarest_classes
-from eureka_nlg.losses import eureka_loss, focal_loss, halted_focal_loss, ldam_loss
+from eureka_nlg.losses import dft_loss, eureka_loss, focal_loss, halted_focal_loss, ldam_loss
 
 BETA = 0.99
 
@@ -58,6 +59,13 @@ def _eureka(encouragement: Any = None, **options: Any) -> Callable[[list[int]], 
 
 def _focal(**options: Any) -> Callable[[list[int]], Loss]:
     return lambda counts: Loss(partial(focal_loss, **options), partial(plain_focal_loss, **options))
+
+
+def _scalar(call: Callable[..., Tensor], term: Callable[[Tensor], Tensor], **options: Any) -> Any:
+    return lambda counts: Loss(
+        partial(call, **options),
+        lambda input, target, **shared: plain_loss(input, target, lambda p, label: term(p), **shared),
+    )
 
 
 def _halted(**options: Any) -> Callable[[list[int]], Loss]:
@@ -129,12 +137,15 @@ _LOSSES: dict[str, Callable[[list[int]], Loss]] = {
     "EL conservative, simplified, clamped": _eureka(likelihood_cap=0.25, threshold=0.2, likelihood_clamp=0.5),
     "EL power, threshold past cap": _eureka(bonus="power", gamma=0.5, threshold=0.4, likelihood_cap=0.2),
     "EL + CB": _class_balanced(_per_class("effective_number", "mean_measure")),
+    "DFT": _scalar(dft_loss, lambda p: -p.detach() * p.log()),
     "LDAM": lambda counts: Loss(
         partial(ldam_loss, class_counts=counts, scale=5.0),
         partial(plain_ldam_loss, class_counts=counts, scale=5.0),
     ),
 }
 LOSSES = list(_LOSSES)
+# with a factor that is held fixed: their gradient is not the derivative of their value
+HELD_FIXED = {"DFT"}
 
 # -- numbers, and how to compare them ------------------------------------------------------------------------
 

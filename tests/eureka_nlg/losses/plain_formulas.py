@@ -271,6 +271,11 @@ def halted_focal_at(
     return Point((-alpha * log_p, -alpha * b), -alpha * math.exp(log_not_p))
 
 
+def dft_at(log_p: float, log_not_p: float) -> Point:
+    """Value of ``-p log p``; the slope is that of ``-p``."""
+    return Point((-math.exp(log_p) * log_p,), -math.exp(log_p + log_not_p))
+
+
 def closed_form_gradient(logits: Tensor, target: int, slope: Tensor | float) -> Tensor:
     """Gradient of one row ``[C]``: ``slope`` at the target, ``-slope * q`` elsewhere (notes, section 2)."""
     others = logits.double().clone()

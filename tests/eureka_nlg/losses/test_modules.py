@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from eureka_nlg.frequency import encouragement
 from eureka_nlg.losses import (
+    DFTLoss,
     EurekaLoss,
     FocalLoss,
     HaltedFocalLoss,
@@ -25,6 +26,7 @@ from eureka_nlg.losses import (
     SigmoidEurekaLoss,
     SigmoidFocalLoss,
     SigmoidHaltedFocalLoss,
+    dft_loss,
     eureka_loss,
     focal_loss,
     halted_focal_loss,
@@ -210,6 +212,8 @@ CASES: list[Case] = [
         lambda *pair: halted_focal_loss(*pair, gamma=1.0, threshold=0.2, halted=HALTED, alpha=0.3, **SHARED),
         TARGET,
     ),
+    (DFTLoss(), dft_loss, TARGET),
+    (DFTLoss(**SHARED), lambda *pair: dft_loss(*pair, **SHARED), TARGET),
     (LDAMLoss(COUNTS), lambda *pair: ldam_loss(*pair, COUNTS), TARGET),
     (
         LDAMLoss(COUNTS, max_margin=0.3, scale=4.0, **SHARED),

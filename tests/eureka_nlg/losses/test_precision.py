@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from plain_formulas import (
     Point,
     closed_form_gradient,
+    dft_at,
     eureka_at,
     exact_log_likelihoods,
     focal_at,
@@ -20,7 +21,7 @@ from plain_formulas import (
 )
 from torch import Tensor
 
-from eureka_nlg.losses import eureka_loss, focal_loss, halted_focal_loss, ldam_loss
+from eureka_nlg.losses import dft_loss, eureka_loss, focal_loss, halted_focal_loss, ldam_loss
 from eureka_nlg.losses.checks import Options
 from eureka_nlg.losses.objectives import CrossEntropy
 from eureka_nlg.losses.rows import loss_and_log_odds
@@ -43,6 +44,7 @@ FORMULAS: list[tuple[Callable[..., Tensor], Callable[..., Point], dict[str, Any]
     (focal_loss, focal_at, {"gamma": 5.0}),
     (halted_focal_loss, halted_focal_at, {}),
     (halted_focal_loss, halted_focal_at, {"gamma": 1.0, "threshold": 0.9, "alpha": 0.25}),
+    (dft_loss, dft_at, {}),
 ]
 
 

@@ -18,6 +18,7 @@ CONFIGS = {
     "focal": (criterions.FocalCriterion, criterions.FocalCriterionConfig),
     "halted_focal": (criterions.HaltedFocalCriterion, criterions.HaltedFocalCriterionConfig),
     "class_balanced": (criterions.ClassBalancedCriterion, criterions.ClassBalancedCriterionConfig),
+    "dft": (criterions.DFTCriterion, criterions.DFTCriterionConfig),
     "eureka": (criterions.EurekaCriterion, criterions.EurekaCriterionConfig),
 }
 
@@ -68,6 +69,11 @@ def test_focal(task: Any, model: Any, sample: Any, gamma: float) -> None:
     p, _ = tokens(model, sample)
     criterion = criterion_of("focal", task, focal_gamma=gamma)
     assert_loss(criterion, model, sample, -((1 - p) ** gamma) * p.log())
+
+
+def test_dft(task: Any, model: Any, sample: Any) -> None:
+    p, _ = tokens(model, sample)
+    assert_loss(criterion_of("dft", task), model, sample, -p.detach() * p.log())
 
 
 def test_halted_focal(task: Any, model: Any, sample: Any) -> None:

@@ -38,6 +38,8 @@ EXPECTED = {
     "FL": (LossConfig(name="focal", focal_gamma=1), ((1 - P) * -P.log()).mean()),
     "FL gamma 2": (LossConfig(name="focal", focal_gamma=2), ((1 - P) ** 2 * -P.log()).mean()),
     "FL+CB": (LossConfig(name="focal", focal_gamma=1, class_balanced=True), weighted((1 - P) * -P.log())),
+    "DFT": (LossConfig(name="dft"), (-P * P.log()).mean()),
+    "DFT+CB": (LossConfig(name="dft", class_balanced=True), weighted(-P * P.log())),
     "HFL": (LossConfig(name="halted_focal", focal_gamma=2), halted(P, 2).mean()),
     "HFL(1/3)": (
         LossConfig(name="halted_focal", focal_gamma=2, halted_fraction=1 / 3),

@@ -61,7 +61,8 @@ def test_drawn_shapes_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert main(["vision", "evaluate", str(tmp_path / "run"), "--json", str(tmp_path / "again.json")]) == 0
     again = capsys.readouterr().out
     assert again.startswith(str(tmp_path / "run"))
-    assert shown.endswith(again)  # but for the progress
+    following = f"next: eureka vision evaluate {tmp_path / 'run'} --json scores.json\n"
+    assert shown.endswith(again + following)  # but for the progress
     assert json.loads((tmp_path / "again.json").read_text())["overall"] == result["overall"]
 
 

@@ -1,0 +1,55 @@
+"""Whether a JSON document that is read back has the shape of what was written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["SCORE", "WHOLE", "TEXT", "each", "misfit"]
+
+SCORE = "a number or null"
+WHOLE = "a whole number from 0 on"
+TEXT = "text"
+_ANY_KEY = "*"
+
+
+def each(shape: Any) -> dict[str, Any]:
+    """Of an object with any keys, whose values have this shape."""
+    return {_ANY_KEY: shape}
+
+
+def misfit(value: Any, shape: Any, name: str = "the document") -> str:
+    """The first place that is of another shape, in words; empty if there is none.
+
+    Args:
+        value: as read.
+        shape: one of the constants above; a dictionary for an object that has these keys, and perhaps others;
+            a list with one shape for a list of such.
+        name: of the value.
+    """
+    if isinstance(shape, Mapping):
+        if not isinstance(value, dict):
+            return f"{name} is {_shown(value)}, expected an object"
+        if _ANY_KEY in shape:
+            shape = dict.fromkeys(value, shape[_ANY_KEY])
+        lacking = next((key for key in shape if key not in value), None)
+        if lacking is not None:
+            return f"{name} has no {lacking}"
+        found = (misfit(value[key], inner, f"{key}") for key, inner in shape.items())
+    elif isinstance(shape, list):
+        if not isinstance(value, list):
+            return f"{name} is {_shown(value)}, expected a list"
+        found = (misfit(item, shape[0], f"{name}, item {i},") for i, item in enumerate(value, start=1))
+    else:
+        good = {
+            SCORE: value is None or (type(value) in (int, float) and math.isfinite(value)),
+            WHOLE: type(value) is int and value >= 0,
+            TEXT: isinstance(value, str),
+        }[shape]
+        return "" if good else f"{name} is {_shown(value)}, expected {shape}"
+    return next((wrong for wrong in found if wrong), "")
+
+
+def _shown(value: Any) -> str:
+    return repr(value)[:40]
