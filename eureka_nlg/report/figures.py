@@ -27,6 +27,7 @@ from eureka_nlg.report.panels import (
 from eureka_nlg.report.theme import INK, MUTED, themed
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = [
@@ -72,9 +73,28 @@ def scores_with_intervals(
         axes.set(title=metric, yticks=range(len(systems)), ylim=(len(systems) - 0.4, -0.6))
         axes.set_yticklabels(systems)
         axes.margins(x=0.12)
+        _bound_percent(axes, metric, [edge for interval in values.values() for edge in interval])
         axes.grid(False, axis="y")
         axes.locator_params(axis="x", nbins=5)
     return figure
+
+
+def _bound_percent(axes: Axes, metric: str, edges: Sequence[float]) -> None:
+    """Axes of percentages end at 0 and 100, and are no narrower than a tenth of a point."""
+    if "(%)" not in metric:
+        return
+    low, high = axes.get_xlim()
+    if max(edges) - min(edges) < 0.1:
+        low, high = min(edges) - 0.05, max(edges) + 0.05
+    # half a mark is left beside an end that is reached
+    margin = 0.03 * (high - low)
+    low = -margin if min(edges) >= 0 > low else low
+    high = 100 + margin if max(edges) <= 100 < high else high
+    axes.set_xlim(low, high)
+    ticker = require("matplotlib.ticker", extra="report")
+    axes.xaxis.set_major_formatter(
+        ticker.FuncFormatter(lambda value, _: f"{value:g}" if 0 <= round(value, 9) <= 100 else "")
+    )
 
 
 @themed
@@ -187,12 +207,22 @@ def likelihood_by_group(
                 width=0.92 * width,
                 color=color_of(index),
             )
-            if len(groups) * len(systems) <= _MOST_BAR_LABELS:
-                axes.bar_label(bars[system], fmt=short, fontsize=7.5, color=MUTED, padding=1)
+            number = len(groups) * len(systems)
+            if number <= (_MOST_BAR_LABELS if narrow else 2 * _MOST_BAR_LABELS):
+                # side by side they would run into each other where bars are narrow
+                stands = number > (_MOST_BAR_LABELS // 3 if narrow else _MOST_BAR_LABELS // 2)
+                axes.bar_label(
+                    bars[system],
+                    fmt=short,
+                    fontsize=7.5,
+                    color=MUTED,
+                    padding=2 if stands else 1,
+                    rotation=90 if stands else 0,
+                )
         axes.set(xticks=range(len(groups)), ylabel=label)
         axes.set_xticklabels(groups)
         axes.grid(False, axis="x")
-        axes.margins(y=0.12)
+        axes.margins(y=0.24 if len(groups) * len(systems) > _MOST_BAR_LABELS // 3 else 0.12)
         if label in log_scaled:
             set_log_axis(axes, "y", f"{label}, log scale")
             axes.set_ylim(bottom=1.0)

@@ -9,7 +9,17 @@ from typing import Any
 from eureka_nlg.errors import UserError
 from eureka_nlg.report.training_log import TrainingLog
 
-__all__ = ["Score", "Metric", "ScoreTable", "System", "Report", "RareWords"]
+__all__ = ["Score", "ScoreRow", "ScoreTable", "System", "Report", "RareWords"]
+
+
+# title of a group of scores -> how the keys of its metrics begin, the first that fits
+_GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("The scores of the paper", ("macro_f\0", "micro_f\0", "diversity_4\0")),
+    ("By training frequency of the words", ("macro_f_", "micro_f_", "recall_")),
+    ("Likeness to the reference", ("parlai_f1", "bleu", "chrf", "rouge_l", "meteor", "perplexity")),
+    ("Variety", ("diversity_", "reply_diversity_", "ead_", "entropy_", "novelty_", "copies")),
+    ("Other", ("",)),
+)
 
 
 @dataclass(frozen=True)
@@ -31,7 +41,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Metric:
+class ScoreRow:
     """A row of the table of scores.
 
     Attributes:
@@ -39,12 +49,14 @@ class Metric:
         description: what it is, in a few words.
         scores: system -> score; a system may be missing.
         higher_is_better: which direction is good; None if neither is.
+        key: the metric's, such as ``"macro_f"``; decides its group in the table.
     """
 
     label: str
     description: str
     scores: Mapping[str, Score]
     higher_is_better: bool | None = True
+    key: str = ""
 
     @property
     def digits(self) -> int:
@@ -79,10 +91,17 @@ class ScoreTable:
         signature: everything else that defines the numbers, in values that JSON can hold.
     """
 
-    metrics: Sequence[Metric]
+    metrics: Sequence[ScoreRow]
     baseline: str | None = None
     method: str = ""
     signature: Mapping[str, Any] = field(default_factory=dict)
+
+    def groups(self) -> list[tuple[str, list[ScoreRow]]]:
+        """Title and rows of each group, those of the paper's Table 4 first; no group is empty."""
+        groups: dict[str, list[ScoreRow]] = {title: [] for title, _ in _GROUPS}
+        for row in self.metrics:
+            groups[next(title for title, start in _GROUPS if f"{row.key}\0".startswith(start))].append(row)
+        return [(title, rows) for title, rows in groups.items() if rows]
 
 
 @dataclass(frozen=True)

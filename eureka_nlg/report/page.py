@@ -6,16 +6,21 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import eureka_nlg
 from eureka_nlg.errors import require
 from eureka_nlg.files import write_text
-from eureka_nlg.metrics import parlai_f1
+from eureka_nlg.metrics.replies.parlai_f1 import ParlaiF1
+from eureka_nlg.metrics.replies.totals import Metric, Setting
+from eureka_nlg.metrics.text.pairs import Pairs
 from eureka_nlg.report.model import Report
+from eureka_nlg.report.outcome import outcome
 from eureka_nlg.report.sections import Drawing, drawings, group_table, training_table
 from eureka_nlg.report.theme import inline_svg, write_figure
 
@@ -66,6 +71,7 @@ def render(report: Report) -> str:
         groups=group_table(report),
         options=_options(report),
         replies=replies_data(report),
+        outcome=outcome(report),
     )
     return page
 
@@ -102,14 +108,19 @@ def replies_data(report: Report) -> dict[str, Any]:
     return {
         "names": [system.name for system in report.systems],
         "rows": [list(row) for row in zip(report.contexts, report.references, *replies)],
-        "f1": [
-            [round(parlai_f1([reply], [reference])) for reply in row]
-            for reference, *row in zip(report.references, *replies)
-        ],
+        "f1": _f1_by_pair(replies, report.references),
         "copies": [[count[text] for count, text in zip(copies, row)] for row in zip(*replies)],
         "rare": rare,
         "unseen": unseen,
     }
+
+
+def _f1_by_pair(replies: Sequence[Sequence[str]], references: Sequence[str]) -> list[list[int]]:
+    """ParlAI F1 in whole percent, ``[pair][system]``."""
+    metric, pairs = ParlaiF1([Metric("parlai_f1")], Setting()), Pairs(replies, [references])
+    fractions = [metric.fractions(pairs, system) for system in range(len(replies))]
+    columns = [np.rint(100 * above / np.maximum(below, 1)).astype(int).tolist() for above, below in fractions]
+    return [list(row) for row in zip(*columns)]
 
 
 def _inline(drawing: Drawing) -> _Figure:

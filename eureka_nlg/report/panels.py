@@ -25,6 +25,7 @@ __all__ = [
     "dash_of",
 ]
 
+_MOST_TICKS = 8  # of a logarithmic axis
 _WIDE, _NARROW = 9.0, 3.7  # inches; the page shows them about 1100 and 350 CSS pixels wide
 
 
@@ -63,8 +64,12 @@ def set_log_axis(axes: Axes, which: str, label: str) -> None:
     axes.set(**{f"{which}scale": "log", f"{which}label": label})
     axis = getattr(axes, f"{which}axis")
     low, high = axis.get_view_interval()
+    decades = math.log10(high / low) if 0 < low < high < math.inf else 1.0
     # less than a decade has no other tick to label than 2, 3, 5 ...
-    axis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0) if high < 30 * low else (1.0,)))
+    subs = (1.0, 2.0, 5.0) if high < 30 * low else (1.0,)
+    axis.set_major_locator(
+        ticker.LogLocator(subs=subs, numticks=_MOST_TICKS if decades > _MOST_TICKS else None)
+    )
     axis.set_major_formatter(
         ticker.FuncFormatter(lambda value, _: short(value) if value >= 1 else f"{value:g}")
     )
@@ -81,9 +86,11 @@ def log_thinned(points: Sequence[tuple[int, int]], most: int = 300) -> list[tupl
 def short(value: float) -> str:
     """Two or three digits, for a label on a bar or a tick.
 
-    >>> [short(value) for value in (0, 1e-8, 0.0188, 0.5, 28.64, 955, 24_093_000)]
-    ['0', '0', '0.019', '0.5', '28.6', '955', '24M']
+    >>> [short(value) for value in (0, 1e-8, 0.0188, 0.5, 28.64, 955, 24_093_000, 1e46)]
+    ['0', '0', '0.019', '0.5', '28.6', '955', '24M', '1e46']
     """
+    if value >= 1e12:  # the perplexity of a model that has run away
+        return f"{value:.0e}".replace("e+", "e")
     for start, size, letter in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):
         if value >= start:
             return f"{value / size:.0f}{letter}" if value >= 10 * size else f"{value / size:.2g}{letter}"

@@ -7,7 +7,7 @@ from typing import Any
 
 from eureka_nlg.metrics.replies.catalogue import find_metric
 from eureka_nlg.metrics.significance import Comparison
-from eureka_nlg.report.model import Metric, Score, ScoreTable
+from eureka_nlg.report.model import Score, ScoreRow, ScoreTable
 
 __all__ = ["score_table_of", "perplexity_row"]
 
@@ -27,7 +27,7 @@ def score_table_of(comparison: Comparison) -> ScoreTable:
     return ScoreTable(metrics, comparison.baseline, _method(comparison, level), comparison.signature)
 
 
-def perplexity_row(analysis: Mapping[str, Any], split: str) -> Metric | None:
+def perplexity_row(analysis: Mapping[str, Any], split: str) -> ScoreRow | None:
     """Perplexity of the references from the document of ``eureka analyse``, if it has the split."""
     groups = {
         name: system["splits"].get(split, {}).get("all") for name, system in analysis["systems"].items()
@@ -39,15 +39,15 @@ def perplexity_row(analysis: Mapping[str, Any], split: str) -> Metric | None:
     }
     if not scores:
         return None
-    return Metric("perplexity", "per token of the references", scores, higher_is_better=False)
+    return ScoreRow("perplexity", "per token of the references", scores, False, "perplexity")
 
 
-def _metric(key: str, scores: Mapping[str, Score]) -> Metric:
+def _metric(key: str, scores: Mapping[str, Score]) -> ScoreRow:
     known = find_metric(key)
     if known is None:
-        return Metric(key, "", scores, None)
+        return ScoreRow(key, "", scores, None, key)
     higher_is_better = None if known.better is None else known.better == "more"
-    return Metric(f"{known.label} ({known.unit})", known.description, scores, higher_is_better)
+    return ScoreRow(f"{known.label} ({known.unit})", known.description, scores, higher_is_better, key)
 
 
 def _method(comparison: Comparison, level: float) -> str:

@@ -172,6 +172,14 @@ def _training(report: Report) -> list[Drawing]:
     if not measures:
         return []
     caption = "Solid with marks: validation data. Dotted: training data, averaged over the epoch."
+    begins = {
+        name: min(epoch for splits in curves.values() for points in splits.values() for epoch, _ in points)
+        for name, curves in runs.items()
+        if any(points for splits in curves.values() for points in splits.values())
+    }
+    if len(set(begins.values())) > 1:
+        late = ", ".join(f"{name} from epoch {epoch}" for name, epoch in begins.items() if epoch > 1)
+        caption += f" The log has {late} on, as a run has that began with the epochs of another."
     draw = partial(figures.training_curves, runs, measures)
     return [Drawing("training", "training_curves", "Training curves", caption, draw)]
 

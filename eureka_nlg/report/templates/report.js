@@ -25,6 +25,7 @@
 
 // ---- the table of replies --------------------------------------------------------------------------------
 {
+  const FIRST = 10;  // rows in the page before more are asked for
   const PIECE = 40;  // rows that are put into the page at a time
   const FEW = 20;  // training occurrences below which a word is marked more strongly
   const data = JSON.parse(document.getElementById("data").textContent);
@@ -139,7 +140,8 @@
     ...data.names.map((name, system) => cell(name, replyCell(row, system))));
 
   const showMore = () => {
-    const next = found.slice(shown, shown + PIECE).map(rowElement);
+    // a few at first: the sections below are to be reached too
+    const next = found.slice(shown, shown + (shown ? PIECE : FIRST)).map(rowElement);
     body.append(...next);
     shown += next.length;
     more.hidden = shown >= found.length;
@@ -195,9 +197,6 @@
     header.querySelector("button").addEventListener("click", () => sortBy(header.dataset.sort));
   }
   more.addEventListener("click", showMore);
-  new IntersectionObserver((entries) => {
-    if (entries.some((entry) => entry.isIntersecting)) showMore();
-  }, { rootMargin: "600px" }).observe(more);
 
   document.getElementById("controls").hidden = false;
   table.hidden = false;

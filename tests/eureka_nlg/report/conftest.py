@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")
 
-from eureka_nlg.report.model import Metric, RareWords, Report, Score, ScoreTable, System
+from eureka_nlg.report.model import RareWords, Report, Score, ScoreRow, ScoreTable, System
 from eureka_nlg.report.page import render
 from eureka_nlg.report.training_log import parse_log
 
@@ -112,8 +112,8 @@ def make_report(analysis: dict[str, Any]) -> Callable[..., Report]:
             "systems": systems,
             "scores": ScoreTable(
                 [
-                    Metric("macro F (%)", "mean", scores),
-                    Metric("length (words)", "of a reply", lengths, None),
+                    ScoreRow("macro F (%)", "mean", scores),
+                    ScoreRow("length (words)", "of a reply", lengths, None),
                 ],
                 "CE",
                 "By hand.",

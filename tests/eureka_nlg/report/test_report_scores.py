@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from eureka_nlg.metrics.significance import compare
-from eureka_nlg.report.model import Metric, Score
+from eureka_nlg.report.model import Score, ScoreRow
 from eureka_nlg.report.scores import perplexity_row, score_table_of
 
 REFERENCES = [f"the answer is {index} of {index + 1}" for index in range(40)]
@@ -36,9 +36,9 @@ def test_values_intervals_and_marks() -> None:
 
 
 def test_best_needs_a_difference() -> None:
-    assert Metric("m", "", {"a": Score(1.0), "b": Score(1.0)}).best is None
-    assert Metric("m", "", {"a": Score(1.0)}).best is None
-    assert Metric("m", "", {"a": Score(1.0), "b": Score(2.0)}, higher_is_better=False).best == "a"
+    assert ScoreRow("m", "", {"a": Score(1.0), "b": Score(1.0)}).best is None
+    assert ScoreRow("m", "", {"a": Score(1.0)}).best is None
+    assert ScoreRow("m", "", {"a": Score(1.0), "b": Score(2.0)}, higher_is_better=False).best == "a"
 
 
 def test_perplexity_from_the_analysis(analysis: dict) -> None:
