@@ -51,7 +51,7 @@ def run(eureka: Command, data: Path) -> Path:
     """A small Eureka run of two epochs, the second with the bonus."""
     folder = data.parent / "run"
     done = eureka(
-        "train",
+        *("train", "--verbose"),
         "configs/dialogue/sample/el.yaml",
         *(f"data={data}", f"save_dir={folder}", "max_epoch=2", "encouragement_start_epoch=2", *SMALL),
     )
@@ -113,7 +113,7 @@ def test_sampling_gives_one_reply_a_line_and_follows_the_seed(
 
 def test_an_interrupted_run_goes_on(eureka: Command, run: Path, data: Path) -> None:
     done = eureka(
-        "train",
+        *("train", "--verbose"),
         "configs/dialogue/sample/el.yaml",
         *(f"data={data}", f"save_dir={run}", "max_epoch=3", "encouragement_start_epoch=2", *SMALL),
     )

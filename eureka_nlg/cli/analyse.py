@@ -14,17 +14,18 @@ and the encouragement by frequency: what `eureka report --analysis` draws.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from eureka_nlg.analysis import Document, merged_analysis, read_analysis
-from eureka_nlg.cli.training_data import add_bands_argument
+from eureka_nlg.cli.arguments import add_bands_argument, add_run_arguments
 from eureka_nlg.dialogue.analysis import DialogueAnalysis
 from eureka_nlg.dialogue.generation import Run
 from eureka_nlg.errors import UserError, require
 from eureka_nlg.files import output_file, write_json
 from eureka_nlg.metrics.classes.bands import parse_band_rule
+from eureka_nlg.report.names import run_names
 from eureka_nlg.report.sections import analysis_drawings
 from eureka_nlg.report.theme import write_figure
 
@@ -32,7 +33,7 @@ __all__ = ["add_arguments", "run"]
 
 # what `eureka vision train` leaves in the folder of a finished run
 _IMAGE_ANALYSIS = "analysis.json"
-_OF_IMAGES = (_IMAGE_ANALYSIS, "evaluation.json")
+_OF_IMAGES = ("evaluation.json", "checkpoint.pt")
 
 # field of GroupLikelihood -> (name in the table, its format)
 _MEASURES = {
@@ -45,11 +46,12 @@ _MEASURES = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``eureka analyse``."""
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="folder of a training run, or a checkpoint")
-    parser.add_argument("--names", nargs="+", metavar="NAME", help="one for each run (default: the folder's)")
-    parser.add_argument("--data", metavar="DIR", help="data folder (default: that of each training)")
+    add_run_arguments(parser, "folder of a training run, or a checkpoint")
     parser.add_argument(
-        "--splits", nargs="+", default=["test", "train"], metavar="SPLIT", help="default: test train"
+        "--splits",
+        nargs="+",
+        metavar="SPLIT",
+        help="default: test, or the only one besides the training data, and train",
     )
     parser.add_argument(
         "--train-sample",
@@ -59,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="replies to draw from the split train; 0 for all (default: %(default)s)",
     )
     parser.add_argument("--seed", type=int, default=1, help="of the draw (default: %(default)s)")
-    parser.add_argument("--cpu", action="store_true", help="leave a GPU alone")
+    parser.add_argument("--cpu", action="store_true", help="run on the CPU even if there is a GPU")
     parser.add_argument("--out", metavar="FILE", help="also write everything to this JSON file")
     parser.add_argument("--figures", metavar="DIR", help="also draw it there, as SVG and PNG")
     add_bands_argument(parser)
@@ -67,12 +69,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Score the references with each model, print the tables, write the JSON and the figures."""
-    _check(args)
-    are_images = all((Path(path) / name).is_file() for path in args.runs for name in _OF_IMAGES)
+    if args.out:
+        output_file(args.out, "--out", "JSON", holds=("groups", "systems"))
+    if args.train_sample < 0:
+        raise UserError(f"--train-sample {args.train_sample}: expected a number, or 0 for all")
+    are_images = _are_image_runs(args.runs)
     document = _of_image_runs(args) if are_images else _of_dialogue_runs(args)
     print("\n\n".join(_tables(document)))
     if args.out:
         write_json(args.out, document)
+        print(f"wrote {args.out}")
     if args.figures:
         nouns = ("class", "images") if are_images else ("word", "references")
         for drawing in analysis_drawings(document, _splits(document)[0], nouns):
@@ -81,48 +87,52 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _are_image_runs(paths: Sequence[str]) -> bool:
+    """Whether the runs are of images; all must be of one kind.
+
+    Raises:
+        UserError: some are and some are not, or one has no analysis.
+    """
+    of_images = {
+        path: any((Path(path) / name).is_file() for name in _OF_IMAGES)
+        and not any(Path(path).glob("checkpoint_*.pt"))
+        for path in paths
+    }
+    if not any(of_images.values()):
+        return False
+    for path, is_one in of_images.items():
+        if not is_one:
+            other = next(other for other, is_one in of_images.items() if is_one)
+            raise UserError(f"run {path}: is none of images, as {other} is: analyse them apart")
+        if not (Path(path) / _IMAGE_ANALYSIS).is_file():
+            raise UserError(
+                f"run {path}: a run of images without {_IMAGE_ANALYSIS}, which `eureka vision train` writes "
+                "at its end: it is not finished, or is one of detection, which is not analysed by frequency"
+            )
+    return True
+
+
 def _of_dialogue_runs(args: argparse.Namespace) -> Document:
     bands = parse_band_rule(args.bands)
-    analysis = DialogueAnalysis(bands, args.splits, args.train_sample or None, args.seed, args.cpu)
-    for name, model in _runs(args).items():
+    runs = {
+        name: Run.load(path, args.data) for name, path in zip(run_names(args.runs, args.names), args.runs)
+    }
+    splits = args.splits or [next(iter(runs.values())).folders.default_split(), "train"]
+    for model in runs.values():  # all of them before the first is scored
+        for split in splits:
+            model.check_split(split)
+    analysis = DialogueAnalysis(bands, splits, args.train_sample or None, args.seed, args.cpu)
+    for name, model in runs.items():
         analysis.add(name, model)
     return analysis.document()
 
 
 def _of_image_runs(args: argparse.Namespace) -> Document:
     """What `eureka vision train` left in each folder, put together."""
-    paths = dict(zip(_names(args), args.runs))
+    paths = dict(zip(run_names(args.runs, args.names), args.runs))
     return merged_analysis(
         {name: read_analysis(Path(path) / _IMAGE_ANALYSIS) for name, path in paths.items()}
     )
-
-
-def _check(args: argparse.Namespace) -> None:
-    if args.out:
-        output_file(args.out, "--out", "JSON", holds=("groups", "systems"))
-    if args.train_sample < 0:
-        raise UserError(f"--train-sample {args.train_sample}: expected a number, or 0 for all")
-
-
-def _runs(args: argparse.Namespace) -> dict[str, Run]:
-    """Name -> run. All of them are looked at before the first is scored."""
-    runs = {name: Run.load(path, args.data) for name, path in zip(_names(args), args.runs)}
-    for model in runs.values():
-        for split in args.splits:
-            model.check_split(split)
-    return runs
-
-
-def _names(args: argparse.Namespace) -> list[str]:
-    names = args.names or [_default_name(Path(path)) for path in args.runs]
-    if len(set(names)) != len(names) or len(names) != len(args.runs):
-        raise UserError(f"--names: expected one for each run, all different, got {', '.join(names)}")
-    return list(names)
-
-
-def _default_name(path: Path) -> str:
-    path = path.resolve()
-    return f"{path.parent.name}/{path.stem}" if path.is_file() else path.name
 
 
 def _tables(document: Document) -> Iterator[str]:

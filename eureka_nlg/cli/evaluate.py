@@ -24,7 +24,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
-from eureka_nlg.cli.training_data import TrainingData, add_training_arguments, read_training_data
+from eureka_nlg.cli.arguments import add_training_arguments
+from eureka_nlg.dialogue.training_statistics import TrainingStatistics, read_training_statistics
 from eureka_nlg.errors import UserError
 from eureka_nlg.files import output_file, write_json
 from eureka_nlg.metrics import (
@@ -158,7 +159,14 @@ def run(args: argparse.Namespace) -> int:
         inputs["vocabulary"] = TextFile(args.vocabulary, holds="one word")
         words = read_vocabulary(inputs["vocabulary"])
         vocabulary = [word.lower() for word in words] if args.lowercase else words
-    training = read_training_data(args, _novelty_n(args.metrics), args.lowercase, args.unit)
+    training = read_training_statistics(
+        args.train_targets,
+        args.train_counts,
+        args.bands,
+        _novelty_n(args.metrics),
+        args.lowercase,
+        args.unit,
+    )
     scores, comparison = _score(args, training, vocabulary, inputs)
     _print(args, scores, training, comparison)
     if json_path is not None:
@@ -173,7 +181,7 @@ def run(args: argparse.Namespace) -> int:
 def _print(
     args: argparse.Namespace,
     systems: dict[str, ReplyScores],
-    training: TrainingData,
+    training: TrainingStatistics,
     comparison: Comparison | None,
 ) -> None:
     first, *others = systems.values()
@@ -203,7 +211,7 @@ def _novelty_n(metrics: list[str] | None) -> int:
 
 def _score(
     args: argparse.Namespace,
-    training: TrainingData,
+    training: TrainingStatistics,
     vocabulary: list[str] | None,
     inputs: dict[str, TextFile],
 ) -> tuple[dict[str, ReplyScores], Comparison | None]:
@@ -217,7 +225,7 @@ def _score(
         "vocabulary": vocabulary,
         "lowercase": args.lowercase,
         "bands": training.bands,
-        "seen": training.seen,
+        "seen": training.training_ngrams,
         "unit": args.unit,
         "bleu_tokenize": args.bleu_tokenize,
     }

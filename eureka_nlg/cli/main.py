@@ -26,7 +26,7 @@ COMMANDS = {
     "generate": ("generate", "decode a split with a trained model, one reply per line"),
     "evaluate": ("evaluate", "score replies against references"),
     "analyse": ("analyse", "likelihood of the right word by its frequency in training"),
-    "report": ("report", "one HTML page about one or more runs"),
+    "report": ("report", "one HTML page about one or more dialogue models"),
     "vision": ("vision", "long-tailed images: train classifiers and detectors, evaluate, sweep over seeds"),
     "demo": ("demo", "cross-entropy and Eureka on the bundled corpus, in four minutes"),
     "configs": ("configs", "list the configs that come with the package, or copy them"),
@@ -34,9 +34,21 @@ COMMANDS = {
 }
 
 
+_FIRST_STEPS = """first steps:
+  eureka demo                                   both losses on a small corpus, in minutes
+  eureka prepare data/sample --out data-bin/sample --history-turns 1
+  eureka train configs/dialogue/sample/el.yaml
+  eureka generate runs/sample/el
+  eureka report runs/sample/el --out report.html"""
+_ALSO = {"analyze": "analyse"}  # other spellings
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``eureka`` with the given arguments (default: those of the process); return the exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments and arguments[0] == "help":
+        arguments = [*arguments[1:2], "--help"]
+    arguments[:1] = [_ALSO.get(name, name) for name in arguments[:1]]
     parser = _top_level_parser()
     if not arguments or arguments[0] not in COMMANDS:
         parser.parse_args(arguments)  # --help, --version, or an error that lists the subcommands
@@ -54,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         own, passed_on = arguments[1:], []
         if getattr(command, "PASSES_ON", False) and "--" in own:
             own, passed_on = own[: own.index("--")], own[own.index("--") + 1 :]
-        args = subparser.parse_args(own)
+        args = _parse(subparser, own)
         args.passed_on = passed_on
         return command.run(args) or 0
     except UserError as error:
@@ -68,13 +80,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(name, "interrupted", status=130)
 
 
+def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
+    """Parse arguments in any order: ``key=value`` may stand after a flag."""
+    if any(action.nargs == argparse.PARSER for action in parser._actions):
+        return parser.parse_args(arguments)  # with subcommands of its own, which argparse cannot do
+    return parser.parse_intermixed_args(arguments)
+
+
 def _top_level_parser() -> argparse.ArgumentParser:
     width = max(map(len, COMMANDS)) + 2
     listing = "\n".join(f"  {name:<{width}}{line}" for name, (_, line) in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog="eureka",
-        description="Dialogue models that dare to use rare words: prepare, train, generate, evaluate.",
-        epilog=f"commands:\n{listing}\n\n`eureka COMMAND --help` describes a command.",
+        description="Dialogue models that dare to use rare words, and long-tailed images.",
+        epilog=f"commands:\n{listing}\n\n{_FIRST_STEPS}\n\n`eureka COMMAND --help` describes a command.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="eureka COMMAND [options]",
     )

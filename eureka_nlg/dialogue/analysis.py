@@ -38,7 +38,7 @@ class DialogueAnalysis:
         splits: names of the splits to score.
         train_sample: replies to draw from the split ``train``; None for all.
         seed: of the draw.
-        cpu: leave a GPU alone.
+        cpu: run on the CPU even if there is a GPU.
 
     Attributes:
         groups: name of the model -> split -> group -> likelihoods.

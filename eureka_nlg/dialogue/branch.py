@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from eureka_nlg.dialogue.checkpoint import read_checkpoint
 from eureka_nlg.errors import UserError, require
 from eureka_nlg.files import write_whole
 
@@ -65,20 +65,30 @@ def branch_off(source: str | os.PathLike[str], args: argparse.Namespace) -> bool
     sections = require("omegaconf", extra="fairseq").OmegaConf.to_container(config, resolve=True)
     source = Path(source)
     if source.is_dir():
-        source /= f"checkpoint{plain_epochs(_mapping(sections['criterion']))}.pt"
-    state = _load(source)
-    position = state["extra_state"]["train_iterator"]
-    if position.get("iterations_in_epoch"):
+        plain = plain_epochs(_mapping(sections["criterion"]))
+        if plain == float("inf"):
+            raise UserError(
+                f"--branch-from {source}: the new run is plain cross-entropy for ever, so nothing says after "
+                f"which epoch it begins: give a checkpoint, such as {source / 'checkpoint5.pt'}"
+            )
+        source /= f"checkpoint{plain}.pt"
+    checkpoint = read_checkpoint(source, needs=("last_optimizer_state", "optimizer_history", "extra_state"))
+    state, num_epochs = checkpoint.state, checkpoint.num_epochs
+    if checkpoint.in_epoch:
         raise UserError(f"{source}: is from the middle of an epoch; branch off a checkpointN.pt")
-    num_epochs = position["epoch"] - 1  # at the end of an epoch fairseq notes the next one
-    for criterion, where in ((state["cfg"]["criterion"], source), (sections["criterion"], "the new run")):
+    before = checkpoint.sections
+    if not before.get("criterion") or not before.get("model") or not state["optimizer_history"]:
+        raise UserError(
+            f"{source}: not a checkpoint of fairseq-train with its criterion, model and optimiser"
+        )
+    for criterion, where in ((before["criterion"], source), (sections["criterion"], "the new run")):
         plain = plain_epochs(_mapping(criterion))
         if plain < num_epochs:
             raise UserError(
                 f"{where}: its loss is plain cross-entropy for {plain} epochs, but the checkpoint {source} "
                 f"has {num_epochs}: branch off an earlier one"
             )
-    differing = sorted(_differences(state["cfg"], sections))
+    differing = sorted(_differences(before, sections))
     if differing:
         shown = ", ".join(f"{name} ({old!r} there, {new!r} here)" for name, old, new in differing[:10])
         raise UserError(
@@ -103,23 +113,6 @@ def plain_epochs(criterion: Mapping[str, Any]) -> float:
         return float("inf")
     starts = [int(criterion[option]) for option in _START_EPOCHS if option in criterion]
     return starts[0] - 1 if starts else 0
-
-
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        for key in ("cfg", "extra_state", "optimizer_history", "last_optimizer_state"):
-            state[key]
-        return dict(state)
-    except OSError as error:
-        raise UserError(
-            f"{path}: {error.strerror or error}; expected a checkpoint of fairseq-train"
-        ) from error
-    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{path}: not a checkpoint of fairseq-train with its optimiser ({type(error).__name__})"
-        ) from error
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> set[tuple[str, Any, Any]]:

@@ -11,39 +11,70 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import importlib.metadata
 import json
 import logging
+import logging.handlers
 import os
 import platform
 import shlex
 import sys
+import warnings
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import eureka_nlg
+from eureka_nlg.dialogue.no_code import forbid_code, no_code
+from eureka_nlg.dialogue.training_display import SHOWN, Progress
+from eureka_nlg.errors import UserError
 
 __all__ = ["main", "train_with_log"]
 
 LOG = "fairseq.log"
 
 _LOGGER = logging.getLogger("eureka_nlg.dialogue.fairseq_train")  # not __name__, which is __main__ here
+_WARNINGS = logging.getLogger("py.warnings")
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
-def main() -> None:
-    """Run fairseq-train with the arguments of the process."""
+def main() -> int:
+    """Run fairseq-train with the arguments of the process; return its exit status."""
+    _WARNINGS.setLevel(logging.DEBUG)
+    _WARNINGS.propagate = False
+    never = logging.CRITICAL + 1
+    early = logging.handlers.MemoryHandler(capacity=10_000, flushLevel=never, flushOnClose=False)
+    shows_progress = bool(os.environ.get(SHOWN))
+    if shows_progress:
+        logging.captureWarnings(True)  # those of the imports too go into the log, which is not open yet
+        warnings.simplefilter("default")
+        _WARNINGS.addHandler(early)
     from fairseq_cli import train
 
+    forbid_code()
     parse = train.options.parse_args_and_arch
 
     def parse_without_tpu(*args: Any, **kwargs: Any) -> argparse.Namespace:
         namespace = parse(*args, **kwargs)
+        forbid_code()  # for the plug-in too, which is there now
         namespace.tpu = "--tpu" in sys.argv
         return namespace
 
     train.options.parse_args_and_arch = parse_without_tpu
     call = train.distributed_utils.call_main
     train.distributed_utils.call_main = lambda config, _, **kwargs: call(config, train_with_log, **kwargs)
-    train.cli_main()
+    try:
+        train.cli_main()
+    except UserError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return _fail("interrupted; the same command goes on from the last checkpoint", status=130)
+    except Exception as error:
+        full = _full_disk(error)
+        if full is None:
+            raise
+        return _fail(f"{full}; the last whole checkpoint is what the same command goes on from")
+    return 0
 
 
 def train_with_log(config: Any, **kwargs: Any) -> None:
@@ -51,7 +82,8 @@ def train_with_log(config: Any, **kwargs: Any) -> None:
     from fairseq_cli import train
 
     if config.checkpoint.no_save or not train.distributed_utils.is_master(config.distributed_training):
-        train.main(config, **kwargs)
+        with no_code():  # a process that fairseq has spawned begins anew
+            train.main(config, **kwargs)
         return
     os.makedirs(config.checkpoint.save_dir, exist_ok=True)
     handler = logging.FileHandler(os.path.join(config.checkpoint.save_dir, LOG), encoding="utf-8")
@@ -60,17 +92,80 @@ def train_with_log(config: Any, **kwargs: Any) -> None:
     )
     _LOGGER.setLevel(logging.INFO)
     _LOGGER.propagate = False  # the terminal has seen the command
-    loggers = (logging.getLogger(), _LOGGER)
+    loggers = (logging.getLogger(), _LOGGER, _WARNINGS)
     for logger in loggers:
         logger.addHandler(handler)
     try:
         _LOGGER.info(shlex.join(["fairseq-train", *sys.argv[1:]]))
         _LOGGER.info("versions %s", json.dumps(_versions()))
-        train.main(config, **kwargs)
+        for early in _WARNINGS.handlers:
+            if isinstance(early, logging.handlers.MemoryHandler):
+                early.setTarget(handler)
+                early.flush()
+        with no_code(), _progress(config) if os.environ.get(SHOWN) else contextlib.nullcontext():
+            train.main(config, **kwargs)
     finally:
         for logger in loggers:
             logger.removeHandler(handler)
         handler.close()
+
+
+@contextlib.contextmanager
+def _progress(config: Any) -> Iterator[None]:
+    """Show how far the training is in place of fairseq's log."""
+    from fairseq.logging import metrics, progress_bar
+
+    progress = Progress(
+        config.optimization.max_epoch or 0,
+        config.optimization.max_update or 0,
+        config.checkpoint.best_checkpoint_metric,
+        config.checkpoint.maximize_best_checkpoint_metric,
+    )
+    make = progress_bar.progress_bar
+
+    def statistics() -> Mapping[str, Any]:
+        try:
+            return metrics.get_smoothed_values("train")
+        except KeyError:  # nothing was trained yet
+            return {}
+
+    def make_wrapped(*args: Any, **kwargs: Any) -> Any:
+        if kwargs.get("log_format") is None:
+            kwargs["log_format"] = "simple"  # a bar of fairseq's own would be a second one
+        return progress.wrap(make(*args, **kwargs), kwargs.get("epoch") or 1, "prefix" in kwargs, statistics)
+
+    consoles = [
+        handler
+        for handler in logging.getLogger().handlers
+        if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler)
+    ]
+    levels = [handler.level for handler in consoles]
+    progress_bar.progress_bar = make_wrapped
+    try:
+        for handler in consoles:
+            handler.setLevel(logging.ERROR)
+        yield
+        progress.end()
+    finally:
+        progress_bar.progress_bar = make
+        for handler, level in zip(consoles, levels):
+            handler.setLevel(level)
+
+
+def _full_disk(error: BaseException | None) -> str | None:
+    """What the system said of a file that could not be written, where torch has said something else."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return f"{error.filename or 'a checkpoint'}: cannot be written: {error.strerror}"
+        if "PytorchStreamWriter failed" in str(error) or "unexpected pos" in str(error):
+            return "a checkpoint cannot be written; is the disk full?"
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _fail(message: str, status: int = 2) -> int:
+    print(f"eureka train: error: {' '.join(message.split())}", file=sys.stderr)
+    return status
 
 
 def _versions() -> dict[str, str]:
@@ -82,4 +177,4 @@ def _versions() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

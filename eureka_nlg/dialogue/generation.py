@@ -2,41 +2,31 @@
 
 from __future__ import annotations
 
-import argparse
 import os
-import pickle
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
-
+from eureka_nlg.dialogue.checkpoint import read_checkpoint
+from eureka_nlg.dialogue.fairseq_options import parse_options
+from eureka_nlg.dialogue.no_code import check_options, no_code
 from eureka_nlg.dialogue.plugin import plugin_dir
 from eureka_nlg.dialogue.quiet import quiet
+from eureka_nlg.dialogue.run_data import RunData
 from eureka_nlg.errors import UserError, require
 from eureka_nlg.metrics.text.generated import Generated, read_generated
 
-__all__ = ["Run", "find_checkpoint", "generate"]
-
-# The progress bar stays; fairseq's log goes, which is at DEBUG if nobody sets up the logging before it.
-_FAIRSEQ_GENERATE = """
-import logging, runpy
-logging.basicConfig(level=logging.WARNING)
-runpy.run_module("fairseq_cli.generate", run_name="__main__")
-"""
+__all__ = ["Run", "find_checkpoint", "generate", "other_data_error"]
 
 
 @dataclass(frozen=True)
 class Run:
-    """A trained model: its checkpoint, and the data folder and task it was trained on.
+    """A trained model: its checkpoint, and the data and task it was trained on.
 
     Attributes:
         checkpoint: path of the checkpoint.
-        data: fairseq data folder.
+        data: fairseq's data folder, or several with ``:`` between them.
         task: arguments that choose fairseq's task and languages.
     """
 
@@ -56,21 +46,27 @@ class Run:
             UserError: no checkpoint, a file that is none, or a data folder that is not there.
         """
         checkpoint = find_checkpoint(run)
-        task = _task_config(checkpoint)
-        folder = data or str(task.get("data") or "")
-        if not os.path.isdir(folder.split(os.pathsep)[0]):
-            raise UserError(f"data folder {folder or 'of the training'}: not there; give --data DIR")
+        sections = read_checkpoint(checkpoint).sections
+        for options in sections.values():
+            check_options(options, f"{checkpoint}: option ")
+        task = sections.get("task")
+        if not task:
+            raise UserError(f"{checkpoint}: not a checkpoint of fairseq-train: it has no 'task'")
+        folders = RunData.find(data or str(task.get("data") or ""))
         arguments = ["--task", str(task.get("_name") or "translation")]
         for option in ("source_lang", "target_lang"):
             if task.get(option):
                 arguments += ["--" + option.replace("_", "-"), str(task[option])]
-        return cls(checkpoint, folder, tuple(arguments))
+        return cls(checkpoint, str(folders), tuple(arguments))
+
+    @property
+    def folders(self) -> RunData:
+        """The data folders."""
+        return RunData.find(self.data)
 
     def check_split(self, split: str) -> None:
-        """Raise UserError if the data folder has no such split."""
-        folder = self.data.split(os.pathsep)[0]
-        if not any(name.startswith(f"{split}.") and name.endswith(".idx") for name in os.listdir(folder)):
-            raise UserError(f"split {split}: not in the data folder {folder}")
+        """Raise UserError if the data have no such split."""
+        self.folders.check_split(split)
 
 
 def find_checkpoint(run: str | os.PathLike[str]) -> Path:
@@ -87,6 +83,8 @@ def find_checkpoint(run: str | os.PathLike[str]) -> Path:
     for name in ("checkpoint_best.pt", "checkpoint_last.pt"):
         if (path / name).is_file():
             return path / name
+    if (path / "checkpoint.pt").is_file() or (path / "evaluation.json").is_file():
+        raise UserError(f"run {path}: is a run of `eureka vision`, expected one of fairseq-train")
     raise UserError(
         f"run {path}: no checkpoint_best.pt or checkpoint_last.pt in it; was the training interrupted?"
     )
@@ -97,50 +95,68 @@ def generate(run: Run, split: str, options: Sequence[str] = ()) -> Generated:
 
     Args:
         run: the model.
-        split: name of the split in the data folder, such as ``"test"``.
+        split: name of the split in the data folder, such as ``"test"``. The training split of several data
+            folders is decoded folder by folder.
         options: options of fairseq-generate (``--beam 5``, ``--sampling``, ``--no-repeat-ngram-size 3`` ...).
 
     Returns:
         One hypothesis for each example, in the order of the data.
 
     Raises:
-        UserError: no such split, or fairseq-generate failed.
+        UserError: no such split, or an option that fairseq-generate does not take.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        generated = read_generated(_fairseq_generate(run, split, options, folder))
-    if generated.ids != list(range(_num_examples(run, split))):
+    run.check_split(split)
+    parts = [_generate(run, folder, split, options) for folder in run.folders.of_split(split)]
+    hypotheses = [text for part in parts for text in part.hypotheses]
+    return Generated(
+        list(range(len(hypotheses))),
+        _joined([part.sources for part in parts]),
+        hypotheses,
+        _joined([part.references for part in parts]),
+    )
+
+
+def _joined(parts: Sequence[list[str] | None]) -> list[str] | None:
+    texts = [part for part in parts if part is not None]
+    return [text for part in texts for text in part] if len(texts) == len(parts) else None
+
+
+def other_data_error(run: Run, error: RuntimeError) -> UserError | None:
+    """What a model that does not fit its dictionaries means."""
+    if "size mismatch" not in str(error):
+        return None
+    return UserError(
+        f"{run.checkpoint}: its dictionaries are not those of the data folder {run.data}: "
+        "give the folder of the training, --data DIR"
+    )
+
+
+def _generate(run: Run, folder: Path, split: str, options: Sequence[str]) -> Generated:
+    arguments = [str(folder), "--path", str(run.checkpoint), "--user-dir", plugin_dir(), *run.task]
+    # fairseq's newer versions drop a last batch whose size is no multiple of this (8 unless told otherwise)
+    arguments += ["--gen-subset", split, "--required-batch-size-multiple", "1"]
+    if (run.folders.first / "sentencepiece.model").exists():
+        arguments += ["--post-process", "sentencepiece"]
+    with tempfile.TemporaryDirectory() as results:
+        arguments += ["--results-path", results, *options]
+        args = parse_options("generate", arguments, plugin_dir())
+        with quiet(), no_code():
+            main = require("fairseq_cli.generate", extra="fairseq").main
+            try:
+                main(args)
+            except (AssertionError, RuntimeError, ValueError) as error:
+                if isinstance(error, UserError):
+                    raise
+                known = other_data_error(run, error) if isinstance(error, RuntimeError) else None
+                raise known or UserError(f"fairseq-generate: {error}") from error
+        generated = read_generated(os.path.join(results, f"generate-{split}.txt"))
+    if generated.ids != list(range(_num_examples(folder, split))):
         raise UserError(f"split {split}: fairseq-generate left examples out; check its options")
     return generated
 
 
-def _fairseq_generate(run: Run, split: str, options: Sequence[str], folder: str) -> str:
-    with quiet():
-        require("fairseq", extra="fairseq")
-    run.check_split(split)
-    command = [sys.executable, "-c", _FAIRSEQ_GENERATE, run.data, "--path", str(run.checkpoint)]
-    command += ["--user-dir", plugin_dir(), *run.task, "--gen-subset", split, "--results-path", folder]
-    # fairseq's newer versions drop a last batch whose size is no multiple of this (8 unless told otherwise)
-    command += ["--required-batch-size-multiple", "1"]
-    if os.path.exists(os.path.join(run.data, "sentencepiece.model")):
-        command += ["--post-process", "sentencepiece"]
-    status = subprocess.call([*command, *options], env={**os.environ, "PYTHONWARNINGS": "ignore"})
-    if status != 0:
-        raise UserError(f"fairseq-generate failed with status {status}; what it said stands above")
-    return os.path.join(folder, f"generate-{split}.txt")
-
-
-def _num_examples(run: Run, split: str) -> int:
+def _num_examples(folder: Path, split: str) -> int:
     with quiet():
         data_utils = require("fairseq.data.data_utils", extra="fairseq")
-        index = min(Path(run.data).glob(f"{split}.*.idx"))
+        index = min(folder.glob(f"{split}.*.idx"))
         return len(data_utils.load_indexed_dataset(str(index.with_suffix(""))))
-
-
-def _task_config(checkpoint: Path) -> dict[str, Any]:
-    try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-        config = state["cfg"]["task"]
-        return dict(vars(config) if isinstance(config, argparse.Namespace) else config)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{checkpoint}: not a checkpoint of fairseq ({type(error).__name__})") from error

@@ -12,9 +12,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from eureka_nlg.dialogue.generation import Run
+from eureka_nlg.dialogue.generation import Run, other_data_error
+from eureka_nlg.dialogue.no_code import no_code
 from eureka_nlg.dialogue.plugin import plugin_dir
 from eureka_nlg.dialogue.quiet import quiet
+from eureka_nlg.dialogue.run_data import TRAIN, training_shards
 from eureka_nlg.errors import UserError, require
 
 __all__ = ["ReferenceModel", "TokenLikelihoods", "reference_perplexity"]
@@ -42,7 +44,7 @@ class ReferenceModel:
 
     Args:
         run: checkpoint and data folder.
-        cpu: leave a GPU alone.
+        cpu: run on the CPU even if there is a GPU.
 
     Attributes:
         symbols: the target dictionary, special symbols first.
@@ -62,17 +64,15 @@ class ReferenceModel:
 
             utils.import_user_module(argparse.Namespace(user_dir=plugin_dir()))
             try:
-                with torch.serialization.safe_globals([argparse.Namespace]):
+                with no_code():
                     (model,), config, self._task = load_model_ensemble_and_task(
                         [str(run.checkpoint)], overrides
                     )
             except RuntimeError as error:
-                if "size mismatch" not in str(error):
+                known = other_data_error(run, error)
+                if known is None:
                     raise
-                raise UserError(
-                    f"{run.checkpoint}: its dictionaries are not those of the data folder {run.data}: "
-                    "give the folder of the training, --data DIR"
-                ) from error
+                raise known from error
         self._device = torch.device("cuda" if torch.cuda.is_available() and not cpu else "cpu")
         self._model = model.float().eval().to(self._device)
         self.symbols: list[str] = self._task.target_dictionary.symbols
@@ -82,11 +82,13 @@ class ReferenceModel:
     @functools.cached_property
     def class_counts(self) -> NDArray[np.int64]:
         """How often each target word is a target in the training data, [C]; ``</s>`` ends each reply."""
-        targets = self._dataset(self._task.cfg.train_subset).tgt
         counts = np.zeros(len(self.symbols), dtype=np.int64)
-        for start in range(0, len(targets), 10_000):
-            tokens = torch.cat([targets[index] for index in range(start, min(start + 10_000, len(targets)))])
-            counts += np.bincount(tokens.numpy(), minlength=len(counts))
+        for dataset in self._datasets(self._task.cfg.train_subset):
+            targets = dataset.tgt
+            for start in range(0, len(targets), 10_000):
+                indices = range(start, min(start + 10_000, len(targets)))
+                tokens = torch.cat([targets[index] for index in indices])
+                counts += np.bincount(tokens.numpy(), minlength=len(counts))
         return counts
 
     def likelihoods(self, split: str, sample: int | None = None, seed: int = 1) -> Iterator[TokenLikelihoods]:
@@ -98,11 +100,19 @@ class ReferenceModel:
             seed: of the draw.
 
         Raises:
-                UserError: no such split, no references, or an example that is too long for the model.
+            UserError: no such split, no references, or an example that is too long for the model.
         """
-        dataset = self._dataset(split)
-        for indices in self._batches(dataset, split, sample, seed):
-            yield self._score(dataset.collater([dataset[index] for index in indices]))
+        drawn = None
+        if sample is not None:
+            sizes = [len(dataset) for dataset in self._datasets(split)]
+            if sample < sum(sizes):
+                drawn = np.random.default_rng(seed).choice(sum(sizes), size=sample, replace=False)
+        start = 0
+        for dataset in self._datasets(split):
+            kept = None if drawn is None else drawn - start
+            start += len(dataset)
+            for indices in self._batches(dataset, split, kept, seed):
+                yield self._score(dataset.collater([dataset[index] for index in indices]))
 
     @torch.no_grad()
     def _score(self, batch: dict[str, Any]) -> TokenLikelihoods:
@@ -120,18 +130,26 @@ class ReferenceModel:
             targets[kept].cpu().numpy(), found[kept].float().cpu().numpy(), correct[kept].cpu().numpy()
         )
 
-    def _dataset(self, split: str) -> Any:
+    def _datasets(self, split: str) -> Iterator[Any]:
+        """The data of a split; the training data may be in several folders, one after the other."""
         self.run.check_split(split)
-        if split not in self._task.datasets:
+        if split in (TRAIN, self._task.cfg.train_subset):
+            datasets = training_shards(self._task, split)
+        else:
             with quiet():
-                # as the trainer does: the training data may be in several files, train, train1, ...
-                self._task.load_dataset(split, combine=split == self._task.cfg.train_subset, epoch=1)
-        dataset = self._task.dataset(split)
-        if dataset.tgt is None or not len(dataset):
-            raise UserError(f"split {split}: no references to score in {self.run.data}")
-        return dataset
+                if split not in self._task.datasets:
+                    self._task.load_dataset(split)
+            datasets = iter([self._task.dataset(split)])
+        while True:
+            with quiet():
+                dataset = next(datasets, None)
+            if dataset is None:
+                return
+            if dataset.tgt is None or not len(dataset):
+                raise UserError(f"split {split}: no references to score in {self.run.data}")
+            yield dataset
 
-    def _batches(self, dataset: Any, split: str, sample: int | None, seed: int) -> list[Any]:
+    def _batches(self, dataset: Any, split: str, drawn: NDArray[np.int64] | None, seed: int) -> list[Any]:
         """Indices by length, so that there is little padding."""
         from fairseq import utils
         from fairseq.data.data_utils import numpy_seed
@@ -144,9 +162,10 @@ class ReferenceModel:
                 f"split {split}: example {too_long[0]} has more tokens than the model takes, {limits}: "
                 "prepare the data with --max-context-tokens"
             )
-        if sample is not None and sample < len(dataset):
-            drawn = np.random.default_rng(seed).choice(len(dataset), size=sample, replace=False)
+        if drawn is not None:
             indices = indices[np.isin(indices, drawn)]
+            if not len(indices):
+                return []
         return list(dataset.batch_by_size(indices, max_tokens=_TOKENS_AT_ONCE))
 
 

@@ -26,7 +26,7 @@ from eureka_nlg.dialogue.tokenizers import (
 from eureka_nlg.dialogue.vectors import check_vectors, write_vectors
 from eureka_nlg.errors import UserError, require
 
-__all__ = ["prepare"]
+__all__ = ["prepare", "tokenizer_of"]
 
 SENTENCEPIECE_MODEL = "sentencepiece.model"
 
@@ -80,7 +80,7 @@ def prepare(
             work,
             folder / SENTENCEPIECE_MODEL,
         )
-    tokenizer = _tokenizer(options, folder)
+    tokenizer = tokenizer_of(options, folder)
 
     texts = {split: SplitText(split, folder, tokenizer, work) for split in corpus}
     for split, text in texts.items():
@@ -135,7 +135,8 @@ def prepare(
     return manifest
 
 
-def _tokenizer(options: PrepareOptions, folder: Path) -> Tokenizer:
+def tokenizer_of(options: PrepareOptions, folder: Path) -> Tokenizer:
+    """The tokenizer of a prepared folder, which has the SentencePiece model if that is it."""
     if options.tokenizer == "sentencepiece":
         return SentencePieceTokenizer(folder / SENTENCEPIECE_MODEL)
     return nltk_tokenizer() if options.tokenizer == "nltk" else WordTokenizer()

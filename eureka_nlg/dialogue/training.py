@@ -3,25 +3,42 @@
 from __future__ import annotations
 
 import argparse
-import difflib
+import contextlib
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
-import zipfile
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import Any
 
+from eureka_nlg.dialogue.checkpoint import is_whole, read_checkpoint
 from eureka_nlg.dialogue.decay import with_total_num_update
+from eureka_nlg.dialogue.fairseq_options import parse_options
+from eureka_nlg.dialogue.no_code import check_options
 from eureka_nlg.dialogue.plugin import user_dir
-from eureka_nlg.dialogue.quiet import quiet
-from eureka_nlg.errors import UserError, require
+from eureka_nlg.dialogue.run_data import RunData
+from eureka_nlg.dialogue.training_display import SHOWN
+from eureka_nlg.errors import UserError
+from eureka_nlg.files import write_whole
 from eureka_nlg.option_files import read_options
 
-__all__ = ["read_config", "fairseq_arguments", "shown_command", "check_arguments", "train"]
+__all__ = [
+    "check_arguments",
+    "fairseq_arguments",
+    "mend_last_checkpoint",
+    "read_config",
+    "shown_command",
+    "train",
+]
 
 Config = dict[str, Any]
+
+# A run that is killed and goes on must be the run that was not. fairseq orders the examples of an epoch anew
+# only if it is told to, and several processes need each to read the checkpoint.
+_EXACT = {"update_epoch_batch_itr": "True", "load_checkpoint_on_all_dp_ranks": True}
 
 
 def read_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Config:
@@ -62,6 +79,7 @@ def fairseq_arguments(config: Mapping[str, Any]) -> list[str]:
     data = config.pop("data")
     arguments = [str(data)]
     config = {"user_dir": config.pop("user_dir", None) or user_dir(), **config}
+    config |= {key: value for key, value in _EXACT.items() if key not in config}
     for key, value in config.items():
         if value is None or value is False:
             continue
@@ -85,49 +103,67 @@ def check_arguments(arguments: Sequence[str]) -> argparse.Namespace:
         UserError: an unknown option, a bad value, a data folder or a checkpoint that is none, or a save
             folder that cannot be written to.
     """
-    with quiet():
-        require("fairseq", extra="fairseq")
-        from fairseq import options, utils
-
-        user_dir = arguments[arguments.index("--user-dir") + 1]
-        utils.import_user_module(argparse.Namespace(user_dir=user_dir))
-    # fairseq looks into sys.argv for some options while it builds its parser
-    saved_argv, sys.argv = sys.argv, ["fairseq-train", *arguments]
-    try:
-        parser = options.get_training_parser()
-        parser.error = _raise_user_error
-        args, unknown = options.parse_args_and_arch(parser, input_args=list(arguments), parse_known=True)
-    finally:
-        sys.argv = saved_argv
-    for option in unknown:
-        if option.startswith("--"):
-            known = [name for action in parser._actions for name in action.option_strings]
-            near = difflib.get_close_matches(option.partition("=")[0], known, n=1)
-            raise UserError(
-                f"fairseq-train has no option {option}" + (f"; did you mean {near[0]}?" if near else "")
-            )
-    if unknown:
-        raise UserError(f"fairseq-train takes no argument {unknown[0]!r}")
+    args = parse_options("train", arguments, arguments[arguments.index("--user-dir") + 1])
+    check_options(vars(args), "--")
     _check_data_folder(args.data)
     _check_save_folder(args.save_dir)
-    for checkpoint in {os.path.join(args.save_dir, "checkpoint_last.pt"), args.restore_file}:
-        if os.path.exists(checkpoint) and not zipfile.is_zipfile(checkpoint):
-            raise UserError(f"{checkpoint}: not a checkpoint of torch; remove it, or give another save_dir")
+    if os.path.exists(args.restore_file) and not is_whole(args.restore_file):
+        raise UserError(f"restore_file {args.restore_file}: not a checkpoint of torch, or cut short")
     return args
 
 
-def train(arguments: Sequence[str]) -> int:
-    """Run fairseq-train in a process of its own; return its exit status."""
-    return subprocess.call([sys.executable, "-m", "eureka_nlg.dialogue.fairseq_train", *arguments])
+def mend_last_checkpoint(save_dir: str | os.PathLike[str]) -> Path | None:
+    """Put the newest whole checkpoint in the place of a ``checkpoint_last.pt`` that was cut short.
+
+    fairseq does not write its checkpoints whole or not at all: a full disk or a kill leaves half of one.
+
+    Returns:
+        The checkpoint that took its place; None if nothing was to be mended.
+
+    Raises:
+        UserError: there is no whole one.
+    """
+    last = Path(save_dir) / "checkpoint_last.pt"
+    if not last.exists() or is_whole(last):
+        return None
+    found: list[tuple[int, float, Path]] = []
+    for path in Path(save_dir).glob("checkpoint*.pt"):
+        if is_whole(path):
+            with contextlib.suppress(UserError):  # zipped, but something else
+                checkpoint = read_checkpoint(path, needs=("last_optimizer_state", "model"))
+                found.append((checkpoint.num_updates, path.stat().st_mtime, path))
+    if not found:
+        raise UserError(
+            f"{last}: cut short, and no whole checkpoint stands beside it to go on from: remove it to begin "
+            "anew, or give another save_dir"
+        )
+    newest = max(found)[2]
+    with open(newest, "rb") as source, write_whole(last) as target:
+        shutil.copyfileobj(source, target)
+    return newest
+
+
+def train(arguments: Sequence[str], held: int | None = None, verbose: bool = False) -> int:
+    """Run fairseq-train in a process of its own.
+
+    Args:
+        arguments: of fairseq-train.
+        held: descriptor of :func:`eureka_nlg.files.exclusive`, for the process to hold on to.
+        verbose: show fairseq's own log, and not what :mod:`eureka_nlg.dialogue.training_display` makes of it.
+
+    Returns:
+        Its exit status.
+    """
+    environment = dict(os.environ)
+    if not verbose:
+        environment |= {SHOWN: "1", "PYTHONWARNINGS": os.environ.get("PYTHONWARNINGS", "ignore")}
+    command = [sys.executable, "-m", "eureka_nlg.dialogue.fairseq_train", *arguments]
+    return subprocess.call(command, env=environment, pass_fds=() if held is None else (held,))
 
 
 def _check_data_folder(data: str) -> None:
-    for folder in data.split(os.pathsep):
-        if not os.path.isdir(folder):
-            raise UserError(
-                f"data folder {folder}: not there; make it with `eureka prepare ... --out {folder}`"
-            )
-        if not any(name.startswith("dict.") for name in os.listdir(folder)):
+    for folder in RunData.find(data, "make it with `eureka prepare ... --out DIR`").folders:
+        if not any(folder.glob("dict.*")):
             raise UserError(
                 f"data folder {folder}: holds no dict.*.txt; make it with `eureka prepare ... --out DIR`"
             )
@@ -141,7 +177,3 @@ def _check_save_folder(save_dir: str) -> None:
         raise UserError(
             f"save_dir {save_dir}: cannot write there ({error.strerror}); give another save_dir"
         ) from error
-
-
-def _raise_user_error(message: str) -> NoReturn:
-    raise UserError(message)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from eureka_nlg.errors import UserError
+from eureka_nlg.dialogue.checkpoint import Checkpoint, read_checkpoint
 
 __all__ = ["Provenance", "provenance"]
 
@@ -45,54 +41,43 @@ def provenance(checkpoint: Path) -> Provenance:
     """Read the configuration and the state of the training, not the weights.
 
     Raises:
-        UserError: not a checkpoint of fairseq.
+        UserError: not a checkpoint of fairseq-train.
     """
-    try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-        options = _options(state["cfg"])
-        facts = _facts(checkpoint, state)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{checkpoint}: not a checkpoint of fairseq ({type(error).__name__})") from error
-    return Provenance(facts, options)
+    read = read_checkpoint(checkpoint, needs=("model",))
+    return Provenance(_facts(read), _options(read.sections))
 
 
-def _facts(checkpoint: Path, state: Mapping[str, Any]) -> dict[str, str]:
-    extra, config = state["extra_state"], state["cfg"]
-    iterator = extra["train_iterator"]
-    # at the end of an epoch fairseq stores the next one, of which nothing is done
-    epoch = iterator["epoch"] - (iterator.get("iterations_in_epoch", 0) == 0)
-    updates = state["optimizer_history"][-1]["num_updates"]
-    facts = {"checkpoint": f"{checkpoint.name}, epoch {epoch}, {updates:,} updates"}
-    if extra.get("best") is not None:
-        facts["best validation"] = f"{config['checkpoint']['best_checkpoint_metric']} {extra['best']:g}"
-    if "previous_training_time" in extra:
+def _facts(checkpoint: Checkpoint) -> dict[str, str]:
+    extra, sections = checkpoint.state.get("extra_state") or {}, checkpoint.sections
+    epoch = checkpoint.num_epochs
+    facts = {"checkpoint": f"{checkpoint.path.name}, epoch {epoch}, {checkpoint.num_updates:,} updates"}
+    if _is_number(extra.get("best")):
+        measure = sections.get("checkpoint", {}).get("best_checkpoint_metric", "")
+        facts["best validation"] = f"{measure} {extra['best']:g}"
+    if _is_number(extra.get("previous_training_time")):
         facts["training time"] = _duration(extra["previous_training_time"])
-    facts["parameters"] = f"{sum(tensor.numel() for tensor in state['model'].values()):,}"
-    facts["seed"] = str(config["common"]["seed"])
+    facts["parameters"] = f"{checkpoint.num_parameters:,}"
+    if "seed" in sections.get("common", {}):
+        facts["seed"] = str(sections["common"]["seed"])
     return facts
 
 
-def _options(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    sections = {name: _mapping(config.get(name)) for name in _SECTIONS}
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float))
+
+
+def _options(config: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    sections = {name: dict(config.get(name, {})) for name in _SECTIONS}
     # fairseq keeps the options of a model that has no dataclass together with all others
-    others = {key for name in config if name != "model" for key in (name, *_mapping(config[name]))} - {
-        "_name"
-    }
+    others = {key for name in config if name != "model" for key in (name, *config[name])} - {"_name"}
     sections["model"] = {key: value for key, value in sections["model"].items() if key not in others}
-    common = _mapping(config.get("common"))
+    common = config.get("common", {})
     sections["common"] = {key: common[key] for key in _COMMON if key in common}
     return {
         name: {"name" if key == "_name" else key: options[key] for key in sorted(options)}
         for name, options in sections.items()
         if options
     }
-
-
-def _mapping(section: Any) -> dict[str, Any]:
-    if isinstance(section, argparse.Namespace):
-        return vars(section)
-    return dict(section) if isinstance(section, Mapping) else {}
 
 
 def _duration(seconds: float) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from eureka_nlg.dialogue.run_data import training_shards
 from eureka_nlg.errors import UserError
 
 __all__ = ["class_counts", "count_targets"]
@@ -20,11 +21,12 @@ def class_counts(source: str, task: Any, train_subset: str) -> np.ndarray:
     """Counts of the classes, ``[len(dictionary)]`` int64, in the order of the target dictionary.
 
     Args:
-        source: ``"targets"`` counts the targets of the training data, so that ``</s>`` counts once a
-            sentence and ``<unk>`` as often as it occurs. ``"dictionary"`` takes fairseq's counts from
-            dict.txt; these lack the special symbols, which get no encouragement then (count 0), and
-            include the source side of a joined dictionary. Anything else is the path of a text file with one
-            count a line, special symbols included, or of a one-dimensional ``.npy`` array.
+        source: ``"targets"`` counts the targets of the training data, those of all data folders, so that
+            ``</s>`` counts once a sentence and ``<unk>`` as often as it occurs.
+            ``"dictionary"`` takes fairseq's counts from dict.txt; these lack the special symbols, which get
+            no encouragement then (count 0), and include the source side of a joined dictionary. Anything else
+            is the path of a text file with one count a line, special symbols included, or of a
+            one-dimensional ``.npy`` array.
         task: the fairseq task; its training data is loaded if it is not yet.
         train_subset: name of the training split.
 
@@ -37,9 +39,7 @@ def class_counts(source: str, task: Any, train_subset: str) -> np.ndarray:
             f"this criterion counts the words of a target dictionary; task {type(task).__name__} has none"
         )
     if source == "targets":
-        if train_subset not in task.datasets:
-            _load_training_data(task, train_subset)
-        counts = count_targets(task.dataset(train_subset), len(dictionary))
+        counts = _count_training_targets(task, train_subset, len(dictionary))
         if not counts.any():
             raise UserError(f"the training split {train_subset!r} has no target tokens to count")
     elif source == "dictionary":
@@ -81,10 +81,13 @@ def count_targets(dataset: Any, num_classes: int) -> np.ndarray:
     return counts
 
 
-def _load_training_data(task: Any, train_subset: str) -> None:
-    """Outside of training (fairseq-validate) the training data is not loaded yet."""
+def _count_training_targets(task: Any, train_subset: str, num_classes: int) -> np.ndarray:
+    """Count the targets of every data folder; fairseq holds those of one epoch, outside of training none."""
+    counts = np.zeros(num_classes, dtype=np.int64)
     try:
-        task.load_dataset(train_subset, combine=True, epoch=1)
+        for dataset in training_shards(task, train_subset):
+            counts += count_targets(dataset, num_classes)
+        return counts
     except FileNotFoundError as error:
         raise UserError(
             f"the training split {train_subset!r}, whose targets are to be counted, is not there ({error}): "

@@ -53,6 +53,7 @@ GROUND = {"errors", "files", "text_files", "compressed", "units", "bundled", "op
 GROUND |= {None, "__version__"}
 # Above it: cli -> report -> (dialogue | vision) -> analysis -> metrics, losses -> frequency.
 MAY_IMPORT = {
+    "__main__": {"cli"},
     "frequency": set(),
     "losses": {"frequency"},
     "metrics": set(),
@@ -60,7 +61,7 @@ MAY_IMPORT = {
     "dialogue": {"analysis", "metrics", "losses", "frequency"},
     "vision": {"analysis", "metrics", "losses", "frequency"},
     "integrations": {"metrics", "losses", "frequency"},
-    "report": {"metrics"},
+    "report": {"dialogue", "analysis", "metrics"},
     "cli": {"dialogue", "vision", "report", "analysis", "metrics"},
 }
 

@@ -398,7 +398,7 @@ def branch(checkpoint: Path, data: Path, save_dir: Path, python: Any, **options:
         lines.append(f"{key}: {value!r}" if value != "true" else f"{key}: true")
         position += 1
     config.write_text("\n".join(lines) + "\n")
-    return python("-m", "eureka_nlg.cli.main", "train", config, "--branch-from", checkpoint)
+    return python("-m", "eureka_nlg.cli.main", "train", config, "--verbose", "--branch-from", checkpoint)
 
 
 def test_a_branch_is_the_whole_run(

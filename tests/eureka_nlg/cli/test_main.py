@@ -30,6 +30,30 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
     assert f"usage: eureka {name}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("arguments", [["analyze", "--help"], ["help", "analyse"], ["help", "analyze"]])
+def test_other_ways_to_ask(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(arguments)
+    assert "usage: eureka analyse" in capsys.readouterr().out
+
+
+def test_options_may_stand_after_a_flag(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text("arch: lstm_convai2\n")
+    orders = (["--print-only", str(config), "data=d"], [str(config), "--print-only", "data=d"])
+    shown = []
+    for order in orders:
+        assert main(["train", *order, "lr=1"]) == 0
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1]
+    assert "--lr 1" in shown[0]
+    with pytest.raises(SystemExit, match="2"):
+        main(["train"])
+    assert "required: CONFIG\n" in capsys.readouterr().err  # and not the overrides
+
+
 def test_unknown_command_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["prepair"])

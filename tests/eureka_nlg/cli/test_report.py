@@ -17,7 +17,7 @@ pytest.importorskip("sacrebleu")
 pytest.importorskip("rouge_score")
 
 import eureka_nlg.cli.report
-import eureka_nlg.cli.report_data
+import eureka_nlg.report.dialogue
 from eureka_nlg.errors import UserError
 from eureka_nlg.metrics.text.generated import Generated
 
@@ -75,7 +75,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         replies = [f"the cat {run.checkpoint.parent.name} {index}" for index in range(4)]
         return Generated(list(range(4)), ["hello"] * 4, replies, ["a <<unk>>"] * 4)
 
-    monkeypatch.setattr(eureka_nlg.cli.report_data, "generate", generate)
+    monkeypatch.setattr(eureka_nlg.report.dialogue, "generate", generate)
     return calls
 
 
@@ -170,7 +170,7 @@ def test_likelihoods_are_computed_once_for_a_checkpoint(
         def document(self) -> dict[str, Any]:
             return analysis_of(model=10.0 + len(added))
 
-    monkeypatch.setattr(eureka_nlg.cli.report_data, "DialogueAnalysis", Analysis)
+    monkeypatch.setattr(eureka_nlg.report.dialogue, "DialogueAnalysis", Analysis)
     for _ in range(2):
         assert eureka_report(*runs, "--names", "CE", "EL", "--out", tmp_path / "report.html") == 0
     assert added == [("model", "ce"), ("model", "eureka")]
@@ -208,8 +208,8 @@ def test_an_analysis_is_checked(
     [
         (("--names", "one"), "names are one: expected one for each run, all different"),
         (("--names", "same", "same"), "names are same, same: expected one for each run"),
-        (("--out", "."), "--out .: expected the name of a file"),
-        (("--out", "no/such/folder/report.html"), "in a folder that is there"),
+        (("--out", "."), "--out .: is a folder, expected a file name"),
+        (("--out", "no/such/folder/report.html"), "there is no folder no/such/folder, make it first"),
         (("--split", "nowhere"), "split nowhere: not in the data folder"),
     ],
 )
@@ -259,7 +259,7 @@ def test_any_fairseq_data_will_do(
     def cannot(*_: Any) -> None:
         raise UserError("there is nothing to count")
 
-    monkeypatch.setattr(eureka_nlg.cli.report_data, "DialogueAnalysis", cannot)
+    monkeypatch.setattr(eureka_nlg.report.dialogue, "DialogueAnalysis", cannot)
     for path in (*data.rglob("*.txt"), data / "manifest.json"):
         path.unlink()
     assert eureka_report(*runs, "--out", tmp_path / "report.html") == 0

@@ -60,3 +60,18 @@ def test_no_checkpoint(tmp_path: Path, content: str) -> None:
     with pytest.raises(UserError, match=r"source\.pt: not a checkpoint of fairseq-train"):
         branch_off(source, args)
     assert not list((tmp_path / "run").iterdir())
+
+
+def test_a_run_that_is_plain_for_ever_needs_a_checkpoint_and_no_folder(tmp_path: Path) -> None:
+    from eureka_nlg.dialogue.training import check_arguments, fairseq_arguments
+
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "dict.reply.txt").write_text("word 1\n")
+    for criterion in (
+        {"criterion": "label_smoothed_cross_entropy"},
+        {"criterion": "focal", "focal_gamma": 0.0},
+    ):
+        config = {"data": str(tmp_path / "data"), "arch": "lstm_convai2", "optimizer": "adam", **criterion}
+        args = check_arguments(fairseq_arguments({**config, "save_dir": str(tmp_path / "run")}))
+        with pytest.raises(UserError, match=r"plain cross-entropy for ever.*: give a checkpoint, such as"):
+            branch_off(tmp_path, args)

@@ -52,3 +52,17 @@ def test_what_is_no_checkpoint_is_said(tmp_path: Path) -> None:
     torch.save({"weights": torch.ones(2)}, path)
     with pytest.raises(UserError, match="not a checkpoint of fairseq"):
         Run.load(tmp_path)
+
+
+def test_code_in_a_checkpoint_is_refused_by_the_name_of_its_option(tmp_path: Path) -> None:
+    model = argparse.Namespace(arch="lstm_convai2", encoder_residual="open('hacked', 'w')")
+    task = {"_name": "translation", "data": str(tmp_path)}
+    torch.save({"cfg": {"task": task, "model": model}}, tmp_path / "checkpoint_best.pt")
+    with pytest.raises(UserError, match=r"checkpoint_best\.pt: option encoder_residual: option value .*open"):
+        Run.load(tmp_path)
+
+
+def test_a_run_of_images_is_told_from_one_that_was_interrupted(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.pt").touch()
+    with pytest.raises(UserError, match="is a run of `eureka vision`, expected one of fairseq-train"):
+        find_checkpoint(tmp_path)

@@ -6,7 +6,9 @@ import argparse
 import itertools
 import json
 import math
+import os
 import re
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,10 +20,12 @@ import torch
 
 from eureka_nlg.analysis import read_analysis
 from eureka_nlg.cli import analyse
+from eureka_nlg.cli.main import main
 from eureka_nlg.dialogue import analysis
 from eureka_nlg.dialogue.analysis import DialogueAnalysis
-from eureka_nlg.dialogue.generation import Run
+from eureka_nlg.dialogue.generation import Run, generate
 from eureka_nlg.dialogue.likelihoods import ReferenceModel, TokenLikelihoods, reference_perplexity
+from eureka_nlg.dialogue.own_text import contexts_of
 from eureka_nlg.errors import UserError
 from eureka_nlg.metrics.classes.bands import FrequencyBands
 
@@ -41,7 +45,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory, python: Any) -> tuple[Path
     done = python(*eureka, "prepare", corpus, "--out", data, "--history-turns", 1, "--min-count", 2)
     assert done.returncode == 0, done.stderr
     done = python(
-        *(*eureka, "train", "configs/dialogue/sample/el.yaml", f"data={data}", f"save_dir={out / 'run'}"),
+        *(
+            *eureka,
+            "train",
+            "--verbose",
+            "configs/dialogue/sample/el.yaml",
+            f"data={data}",
+            f"save_dir={out / 'run'}",
+        ),
         *("encoder_embed_dim=16", "encoder_hidden_size=16", "max_epoch=2", "encouragement_start_epoch=2"),
         *("no_epoch_checkpoints=", "report_accuracy=true", "log_format=json"),
     )
@@ -245,3 +256,53 @@ def test_bad_input_is_told_before_the_work(arguments: list[str], message: str, t
     save_checkpoint(run / "checkpoint_best.pt", data)
     with pytest.raises(UserError, match=message):
         command(*(argument.format(run=run) for argument in arguments))
+
+
+@pytest.mark.slow
+def test_all_data_folders_of_a_run(model: ReferenceModel, tmp_path: Path) -> None:
+    """The training data of two folders are those of both, the validation data those of the first."""
+    second = shutil.copytree(model.run.data, tmp_path / "second")
+    run = Run.load(model.run.checkpoint, f"{model.run.data}{os.pathsep}{second}")
+    both = ReferenceModel(run, cpu=True)
+    assert np.array_equal(both.class_counts, 2 * model.class_counts)
+    one, two = joined(model.likelihoods("train")), joined(both.likelihoods("train"))
+    assert len(two.targets) == 2 * len(one.targets)
+    assert math.isclose(two.log_likelihoods.sum(), 2 * one.log_likelihoods.sum(), rel_tol=1e-4)
+    num_examples = int(model.class_counts[model.symbols.index("</s>")])
+    drawn = joined(both.likelihoods("train", sample=num_examples))
+    assert (drawn.targets == model.symbols.index("</s>")).sum() == num_examples
+    assert len(joined(both.likelihoods("valid")).targets) == len(joined(model.likelihoods("valid")).targets)
+    once = generate(model.run, "valid", ["--beam", "1", "--max-len-b", "3"])
+    assert generate(run, "valid", ["--beam", "1", "--max-len-b", "3"]) == once
+    for side in ("context", "reply"):
+        for ending in ("idx", "bin"):
+            name = f"context-reply.{side}.{ending}"
+            for folder in (tmp_path / "small", tmp_path / "other"):
+                folder.mkdir(exist_ok=True)
+                shutil.copy(second / f"valid.{name}", folder / f"train.{name}")
+                shutil.copy(second / f"dict.{side}.txt", folder)
+    small = Run.load(model.run.checkpoint, f"{tmp_path / 'small'}{os.pathsep}{tmp_path / 'other'}")
+    twice = generate(small, "train", ["--beam", "1", "--max-len-b", "3"])
+    assert twice.hypotheses == 2 * once.hypotheses
+    assert twice.ids == list(range(2 * len(once.ids)))
+
+
+@pytest.mark.slow
+def test_replies_to_own_text(
+    model: ReferenceModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The contexts of the validation data, typed by hand, get the replies of the validation data."""
+    generated = generate(model.run, "valid", ["--beam", "1", "--max-len-b", "5"])
+    contexts = [line.rpartition("<partner> ")[2] for line in generated.sources or []]
+    messages = tmp_path / "messages.txt"
+    messages.write_text("".join(f"Earlier!\t{context.upper()}\n" for context in contexts), encoding="utf-8")
+    checkpoint = str(model.run.checkpoint)
+    options = ["--input", str(messages), "--beam", "1", "--max-len-b", "5"]
+    assert main(["generate", checkpoint, "--data", model.run.data, *options]) == 0
+    persona = contexts_of(model.run.folders, ["hi"], ["I row."])
+    assert persona == ["<persona> i row. <partner> hi"]
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == len(generated.hypotheses)
+    assert contexts_of(model.run.folders, ["Earlier!\tHI  there"]) == [
+        "<partner> hi there"
+    ]  # one turn is read

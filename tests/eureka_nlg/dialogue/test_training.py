@@ -5,8 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
-from eureka_nlg.dialogue.training import check_arguments, fairseq_arguments, read_config, shown_command
+from eureka_nlg.dialogue.training import (
+    check_arguments,
+    fairseq_arguments,
+    mend_last_checkpoint,
+    read_config,
+    shown_command,
+)
 from eureka_nlg.errors import UserError
 
 
@@ -22,6 +29,7 @@ def test_entries_become_options_in_their_order(config: Path) -> None:
     assert arguments == [
         *("some/data", "--user-dir", "plugins", "--arch", "lstm_convai2"),
         *("--lr", "5e-4", "--no-save", "--list", "1,2"),
+        *("--update-epoch-batch-itr", "True", "--load-checkpoint-on-all-dp-ranks"),
     ]
 
 
@@ -30,9 +38,9 @@ def test_overrides_replace_add_and_remove(config: Path) -> None:
     arguments = fairseq_arguments({**read_config(config, overrides), "user_dir": "plugins"})
     assert arguments == [
         *["other", "--user-dir", "plugins", "--arch", "lstm_convai2", "--max-epoch", "3", "--adam-betas"],
-        "(0.9, 0.98)",
+        *("(0.9, 0.98)", "--update-epoch-batch-itr", "True", "--load-checkpoint-on-all-dp-ranks"),
     ]
-    assert shown_command(arguments).endswith("--adam-betas '(0.9, 0.98)'")
+    assert "--adam-betas '(0.9, 0.98)'" in shown_command(arguments)
 
 
 def test_a_config_builds_on_another(config: Path) -> None:
@@ -124,8 +132,52 @@ def test_bad_arguments_are_said_in_a_line(
 def test_checkpoint_that_is_none_is_said(usable: dict[str, object], tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "checkpoint_last.pt").write_text("no checkpoint")
-    with pytest.raises(UserError, match=r"checkpoint_last\.pt: not a checkpoint"):
-        check_arguments(fairseq_arguments(usable))
+    with pytest.raises(UserError, match=r"checkpoint_last\.pt: cut short, and no whole checkpoint"):
+        mend_last_checkpoint(tmp_path / "run")
+    with pytest.raises(UserError, match=r"restore_file .*checkpoint_last\.pt: not a checkpoint"):
+        check_arguments(
+            fairseq_arguments({**usable, "restore_file": tmp_path / "run" / "checkpoint_last.pt"})
+        )
+
+
+def test_a_checkpoint_that_was_cut_short_gives_way_to_the_newest_whole_one(tmp_path: Path) -> None:
+    last = tmp_path / "checkpoint_last.pt"
+    assert mend_last_checkpoint(tmp_path) is None
+    for updates, name in (
+        (9, "checkpoint1.pt"),
+        (20, "checkpoint2.pt"),
+        (20, "checkpoint_last.pt"),
+        (9, "z.pt"),
+    ):
+        state = {"cfg": {}, "extra_state": {"train_iterator": {"epoch": 2}}, "model": {}}
+        torch.save(
+            {**state, "optimizer_history": [{"num_updates": updates}], "last_optimizer_state": name},
+            tmp_path / name,
+        )
+    torch.save({"no": "training"}, tmp_path / "checkpoint9.pt")
+    assert mend_last_checkpoint(tmp_path) is None
+    last.write_bytes(last.read_bytes()[:500])
+    assert mend_last_checkpoint(tmp_path) == tmp_path / "checkpoint2.pt"
+    assert last.read_bytes() == (tmp_path / "checkpoint2.pt").read_bytes()
+
+
+def test_what_makes_a_resumed_run_exact_is_the_default(config: Path) -> None:
+    arguments = fairseq_arguments(read_config(config))
+    assert arguments[arguments.index("--update-epoch-batch-itr") + 1] == "True"
+    assert "--load-checkpoint-on-all-dp-ranks" in arguments
+    chosen = fairseq_arguments(read_config(config, ["update_epoch_batch_itr=false"]))
+    assert "--update-epoch-batch-itr" not in chosen
+
+
+def test_an_option_is_never_run(usable: dict[str, object], tmp_path: Path) -> None:
+    attack = f"open({str(tmp_path / 'hacked')!r}, 'w')"
+    with pytest.raises(UserError, match="argument --lr: invalid"):
+        check_arguments(fairseq_arguments({**usable, "lr": attack}))
+    for name in ("adam_betas", "encoder_residual"):
+        given = fairseq_arguments({**usable, "optimizer": "adam", name: attack})
+        with pytest.raises(UserError, match=rf"--{name.replace('_', '-')}: option value .*open"):
+            check_arguments(given)
+    assert not (tmp_path / "hacked").exists()
 
 
 def test_data_folder_without_dictionary_is_said(usable: dict[str, object], tmp_path: Path) -> None:

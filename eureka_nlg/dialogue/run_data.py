@@ -1,0 +1,199 @@
+"""The data of a run: its folders, their splits, and all of the training targets.
+
+fairseq takes several data folders, ``first:second``, and trains on one of them an epoch, in turns. They share
+their dictionaries; validation and test data are in the first. So whatever is said of *the training data* must
+be said of all folders, each of which may hold it in several files, ``train``, ``train1`` ...
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eureka_nlg.dialogue.quiet import quiet
+from eureka_nlg.errors import UserError, require
+from eureka_nlg.metrics.text.lines import Reply
+from eureka_nlg.text_files import TextFile
+
+__all__ = ["RunData", "TrainingTargets", "training_shards"]
+
+TRAIN = "train"
+
+
+@dataclass(frozen=True)
+class RunData:
+    """The data folders of a run.
+
+    Attributes:
+        folders: one or more; the first has the validation and test data.
+    """
+
+    folders: tuple[Path, ...]
+
+    @classmethod
+    def find(cls, data: str, remedy: str = "give --data DIR") -> RunData:
+        """The folders of fairseq's ``data``, several with ``:`` between them.
+
+        Raises:
+            UserError: one is not there.
+        """
+        folders = tuple(Path(folder) for folder in data.split(os.pathsep))
+        for folder in folders:
+            if not data or not folder.is_dir():
+                raise UserError(f"data folder {folder if data else 'of the training'}: not there; {remedy}")
+        return cls(folders)
+
+    @property
+    def first(self) -> Path:
+        """Where validation and test data, dictionaries and the SentencePiece model are."""
+        return self.folders[0]
+
+    def __str__(self) -> str:
+        return os.pathsep.join(map(str, self.folders))
+
+    def of_split(self, split: str) -> tuple[Path, ...]:
+        """The folders that hold a split: all for the training data, the first for any other."""
+        return self.folders if split == TRAIN else self.folders[:1]
+
+    def splits(self) -> list[str]:
+        """Names of the splits in the first folder."""
+        names = {
+            path.name.partition(".")[0]
+            for pattern in ("*.idx", "*.bin")
+            for path in self.first.glob(pattern)
+            if path.name.count(".") >= 3
+        }
+        return sorted(
+            names, key=lambda name: (not name.startswith(TRAIN), not name.startswith("valid"), name)
+        )
+
+    def check_split(self, split: str) -> None:
+        """Raise UserError if a split is not there; the message names those that are."""
+        for folder in self.of_split(split):
+            if not any(folder.glob(f"{split}.*.idx")):
+                known = ", ".join(self.splits()) or "none"
+                raise UserError(
+                    f"split {split}: not in the data folder {folder}, whose splits are {known}: give --split"
+                )
+
+    def default_split(self) -> str:
+        """``test``, or the only split besides the training data.
+
+        Raises:
+            UserError: there is none, or there are several and none is ``test``.
+        """
+        others = [name for name in self.splits() if not name.startswith(TRAIN)]
+        if "test" in others or len(others) != 1:
+            self.check_split("test")
+            return "test"
+        return others[0]
+
+    def texts(self, side: str, split: str) -> list[str] | None:
+        """What ``eureka prepare`` left as text, which also has the words that a model knows as ``<unk>``.
+
+        Args:
+            side: ``"contexts"`` or ``"references"``.
+            split: name of the split.
+
+        Returns:
+            One line for each example, or None if there is no such text.
+        """
+        paths = [folder / side / f"{split}.txt" for folder in self.of_split(split)]
+        if not all(path.is_file() for path in paths):
+            return None
+        return [line for path in paths for line in TextFile(path)]
+
+    def files(self, split: str) -> list[Path]:
+        """The binarised files of a split, and its further parts in the case of the training data."""
+        pattern = f"{split}*.*" if split == TRAIN else f"{split}.*"
+        return [path for folder in self.of_split(split) for path in sorted(folder.glob(pattern))]
+
+    def training_targets(self) -> TrainingTargets:
+        """All targets of the training data, streamed.
+
+        What ``eureka prepare`` wrote holds them as text, ``references/train.txt``, with the tokens of its
+        other references. In any other fairseq folder the binarised targets are read with their dictionary;
+        its unknown words are ``<unk>`` there.
+
+        Raises:
+            UserError: a folder has neither.
+        """
+        found = [_targets_of(folder) for folder in self.folders]
+        return TrainingTargets(
+            [path for targets in found for path in targets.files],
+            (reply for targets in found for reply in targets.replies),
+        )
+
+
+@dataclass(frozen=True)
+class TrainingTargets:
+    """The replies that a model was trained on.
+
+    Attributes:
+        files: that are read.
+        replies: can be read once.
+    """
+
+    files: list[Path]
+    replies: Iterable[Reply]
+
+
+def training_shards(task: Any, subset: str) -> Iterator[Any]:
+    """The training data of a fairseq task, one dataset for each of its data folders.
+
+    fairseq loads one of them an epoch; what was loaded before is there again when all have been seen.
+
+    Raises:
+        FileNotFoundError: a folder has no such split.
+    """
+    from fairseq.utils import split_paths
+
+    data = getattr(getattr(task, "cfg", None), "data", None)
+    number = len(split_paths(data)) if isinstance(data, str) and data else 1
+    if number == 1 and subset in task.datasets:
+        yield task.dataset(subset)
+        return
+    before = task.datasets.get(subset)
+    try:
+        for epoch in range(1, number + 1):
+            # as the trainer does: the data of an epoch may be in several files
+            task.load_dataset(subset, combine=True, epoch=epoch)
+            yield task.dataset(subset)
+    finally:
+        if before is not None:
+            task.datasets[subset] = before
+
+
+def _targets_of(folder: Path) -> TrainingTargets:
+    text = folder / "references" / "train.txt"
+    if text.is_file():
+        return TrainingTargets([text], TextFile(text, holds="one reply"))
+    for index in sorted(folder.glob(f"{TRAIN}.*-*.*.idx")):
+        _, pair, language = index.name.removesuffix(".idx").split(".", 2)
+        dictionary = folder / f"dict.{language}.txt"
+        if pair.endswith(f"-{language}") and dictionary.is_file():
+            parts = [index]
+            while (part := folder / f"{TRAIN}{len(parts)}.{pair}.{language}.idx").is_file():
+                parts.append(part)
+            prefixes = [part.with_suffix("") for part in parts]
+            return TrainingTargets(
+                [part.with_suffix(".bin") for part in parts], _decode(prefixes, dictionary)
+            )
+    raise UserError(
+        f"{folder}: no references/train.txt and no train.SOURCE-TARGET.TARGET.idx with its dictionary; "
+        "expected the folder that the model was trained on"
+    )
+
+
+def _decode(prefixes: Sequence[Path], dictionary: Path) -> Iterator[list[str]]:
+    with quiet():
+        words = require("fairseq.data", extra="fairseq").Dictionary.load(str(dictionary))
+        load = require("fairseq.data.data_utils", extra="fairseq").load_indexed_dataset
+    unspoken = {words.bos(), words.pad(), words.eos()}
+    for prefix in prefixes:
+        targets = load(str(prefix), words)
+        for position in range(len(targets)):
+            yield [words.symbols[number] for number in targets[position].tolist() if number not in unspoken]

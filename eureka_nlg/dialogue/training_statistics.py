@@ -1,0 +1,111 @@
+"""What the training data say about words: how often each occurs, its frequency band, the known n-grams."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from eureka_nlg.dialogue.run_data import RunData, TrainingTargets
+from eureka_nlg.errors import UserError
+from eureka_nlg.files import sha256
+from eureka_nlg.metrics import NgramCounts, WordBands, parse_band_rule, read_word_counts
+from eureka_nlg.metrics.replies.totals import SPLITS, Unit
+from eureka_nlg.metrics.text.lines import chunks
+from eureka_nlg.metrics.text.tokens import Tokeniser
+from eureka_nlg.text_files import TextFile
+
+__all__ = ["BANDS", "TrainingStatistics", "read_training_statistics"]
+
+BANDS = "mass:1/3,1/3,1/3"
+"""The rule of the frequency bands unless another one is given: a third of the training tokens in each."""
+
+
+@dataclass
+class TrainingStatistics:
+    """What is known of the training data.
+
+    Attributes:
+        bands: frequency bands of its words.
+        training_ngrams: n-grams of its targets.
+        inputs: argument -> name and sha256 of the file that was read, several with ``:`` between them.
+    """
+
+    bands: WordBands | None = None
+    training_ngrams: NgramCounts | None = None
+    inputs: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+def read_training_statistics(
+    targets: str | os.PathLike[str] | None = None,
+    counts: str | os.PathLike[str] | None = None,
+    bands: str = BANDS,
+    n: int = 4,
+    lowercase: bool = False,
+    unit: Unit = "word",
+) -> TrainingStatistics:
+    """Read the training targets, or counts of their words.
+
+    Args:
+        targets: the training targets, one a line, or data folders (``first:second``), whose n-grams are
+            counted; and their words, unless ``counts`` has them.
+        counts: lines of ``word count``, or data folders whose training targets are counted.
+        bands: see :func:`eureka_nlg.metrics.parse_band_rule`.
+        n: words per n-gram of the targets.
+        lowercase: lower the case.
+        unit: of the scores, in which the targets are counted.
+
+    Raises:
+        UserError: bad input, by file and line.
+    """
+
+    def tokeniser() -> Tokeniser:
+        return Tokeniser(lowercase, split=SPLITS[unit])
+
+    data, rule = TrainingStatistics(), parse_band_rule(bands)
+    words: Counter[str] | None = None
+    if targets:
+        words, data.training_ngrams = _count(os.fspath(targets), "train_targets", n, tokeniser(), data)
+    if counts and _are_folders(os.fspath(counts)):
+        words, _ = _count(os.fspath(counts), "train_counts", None, tokeniser(), data)
+    elif counts:
+        file = TextFile(counts, holds="`word count`")
+        words = Counter()
+        for word, count in read_word_counts(file).items():
+            words[word.lower() if lowercase else word] += count
+        data.inputs["train_counts"] = {"name": file.name, "sha256": file.sha256}
+    if words is not None:
+        if not any(words.values()):
+            raise UserError(f"{counts or targets}: not one word is counted there")
+        data.bands = WordBands.from_counts(words, rule)
+    return data
+
+
+def _are_folders(source: str) -> bool:
+    return not Path(source).is_file() and Path(source.split(os.pathsep)[0]).is_dir()
+
+
+def _count(
+    source: str, option: str, n: int | None, tokenise: Tokeniser, data: TrainingStatistics
+) -> tuple[Counter[str], NgramCounts | None]:
+    """Words of the targets and their counts, and their n-grams."""
+    if _are_folders(source):
+        targets = RunData.find(source).training_targets()
+    else:
+        targets = TrainingTargets([Path(source)], TextFile(source, holds="one reply"))
+    counts = np.zeros(0, dtype=np.int64)
+    ngrams = None if n is None else NgramCounts(n, tokenise.words)
+    for chunk in chunks(targets.replies, source):
+        tokens = tokenise(chunk)
+        before, counts = counts, np.bincount(tokens.ids, minlength=len(tokenise.words))
+        counts[: len(before)] += before
+        if ngrams is not None:
+            ngrams.update(tokens)
+    data.inputs[option] = {
+        "name": os.pathsep.join(path.name for path in targets.files),
+        "sha256": os.pathsep.join(sha256(path) for path in targets.files),
+    }
+    return Counter(dict(zip(tokenise.words, counts.tolist()))), ngrams

@@ -1,0 +1,41 @@
+"""What runs are called in tables and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from eureka_nlg.errors import UserError
+
+__all__ = ["run_names"]
+
+
+def run_names(paths: Sequence[str], names: Sequence[str] | None = None) -> list[str]:
+    """A name for each run: the given ones, else the ends of the paths that tell them apart.
+
+    >>> run_names(["runs/ce", "runs/el"]), run_names(["runs/ce/seed1", "runs/el/seed1"])
+    (['ce', 'el'], ['ce/seed1', 'el/seed1'])
+
+    Args:
+        paths: folders of runs, or checkpoints, which are named by their folder and their own name.
+        names: one for each, all different.
+
+    Raises:
+        UserError: another number of names, or two that are equal.
+    """
+    if names:
+        found = list(names)
+    else:
+        resolved = [Path(path).resolve() for path in paths]
+        ends = [path.parent / path.stem if path.is_file() else path for path in resolved]
+        for length in range(1, max(len(end.parts) for end in ends)):
+            found = [
+                "/".join(end.parts[-max(length, 1 + path.is_file()) :]) for end, path in zip(ends, resolved)
+            ]
+            if len(set(found)) == len(found):
+                break
+    if len(found) != len(paths) or len(set(found)) != len(found):
+        raise UserError(
+            f"names are {', '.join(found)}: expected one for each run, all different: give --names"
+        )
+    return found
