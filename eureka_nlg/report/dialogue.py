@@ -280,7 +280,7 @@ def _rare_words(training: WordBands) -> RareWords:
     counts = np.asarray(training.counts)
     levels, number = np.unique(counts[counts > 0], return_counts=True)
     share = np.cumsum(levels * number) / counts.sum()
-    most = int(levels[max(1, np.searchsorted(share, _RARE_SHARE, side="right")) - 1])
+    most = int(levels[max(1, int(np.searchsorted(share, _RARE_SHARE, side="right"))) - 1])
     words = {word: int(count) for word, count in zip(training.words, counts) if 0 < count <= most}
     rule = (
         f"they occur at most {most:,} {'time' if most == 1 else 'times'} in the training replies, "
