@@ -13,6 +13,9 @@ from eureka_nlg.errors import UserError, require
 __all__ = ["Given", "read_options"]
 
 
+_MOST_NODES, _DEEPEST = 10_000, 20
+
+
 class Given(NamedTuple):
     """The value of an option.
 
@@ -54,7 +57,7 @@ def read_options(
             raise UserError(f"override {override!r}: expected key=value, such as {override_example}")
         try:
             value = yaml.safe_load(text)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError, RecursionError):  # a date that is none, a number without end
             value = text
         values[_name(key)] = Given(value, f"override {override!r}")
     return values
@@ -74,12 +77,13 @@ def _read(yaml: Any, path: Path, seen: tuple[Path, ...], examples: str) -> dict[
         raise UserError(
             f"config {path}: {reason}; expected a YAML file such as those in {examples}"
         ) from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise UserError(f"config {path}: not valid YAML: {error}") from error
     values: dict[str, Given] = {}
     if node is not None:
         if not isinstance(node, yaml.MappingNode):
             raise UserError(f"config {path}: expected a mapping of options, such as `seed: 1`")
+        _check_size(yaml, node, path)
         _flatten(yaml, node, "", path, values)
     base = values.pop("base", None)
     if base is None:
@@ -91,11 +95,35 @@ def _read(yaml: Any, path: Path, seen: tuple[Path, ...], examples: str) -> dict[
 
 def _flatten(yaml: Any, node: Any, prefix: str, path: Path, values: dict[str, Given]) -> None:
     for key_node, value_node in node.value:
+        where = f"config {path}, line {key_node.start_mark.line + 1}"
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise UserError(f"{where}: expected the name of an option before the colon")
         key = f"{prefix}{_name(key_node.value)}"
         if isinstance(value_node, yaml.MappingNode):
             _flatten(yaml, value_node, f"{key}.", path, values)
             continue
-        where = f"config {path}, line {key_node.start_mark.line + 1}"
         if key in values:
             raise UserError(f"{where}: {key} is given twice")
-        values[key] = Given(yaml.SafeLoader("").construct_document(value_node), where)
+        try:
+            values[key] = Given(yaml.SafeLoader("").construct_document(value_node), where)
+        except (yaml.YAMLError, ValueError, OverflowError) as error:
+            reason = getattr(error, "problem", None) or str(error)
+            raise UserError(f"{where}: {key}: not a value: {reason}") from error
+
+
+def _check_size(yaml: Any, root: Any, path: Path) -> None:
+    """Refuse what aliases make endless, or larger than any file of options; each counts where it stands."""
+    left = _MOST_NODES
+    nodes = [(root, 0)]
+    while nodes:
+        node, depth = nodes.pop()
+        left -= 1
+        if left < 0 or depth > _DEEPEST:
+            raise UserError(
+                f"config {path}, line {node.start_mark.line + 1}: more than {_MOST_NODES} values, or more "
+                f"than {_DEEPEST} inside one another, aliases written out; that is no file of options"
+            )
+        if isinstance(node, yaml.MappingNode):
+            nodes += [(inner, depth + 1) for pair in node.value for inner in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            nodes += [(inner, depth + 1) for inner in node.value]

@@ -10,6 +10,9 @@ from eureka_nlg.errors import UserError
 from eureka_nlg.vision.classification.config import Config, LossConfig
 from eureka_nlg.vision.config_file import config_from_dict, described_options, flat, read_config, to_yaml
 
+# nine lines of nine aliases: 9 ** 9 values
+BOMB = "a0: &a0 [1]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10))
+
 
 def written(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,6 +81,15 @@ def test_a_config_survives_the_way_through_yaml(tmp_path: Path) -> None:
         ("loss:\n  name:\n", r"loss.name: None, expected cross_entropy"),
         ("- 1\n", "expected a mapping of options"),
         ("a: [\n", "not valid YAML"),
+        ("[" * 5000, "not valid YAML"),
+        ("seed: !!python/name:os.system\n", "line 1: seed: not a value: could not determine a constructor"),
+        ("seed: 1\nsave_dir: 2024-13-45\n", "line 2: save_dir: not a value: month must be in"),
+        (f"seed: {'9' * 5000}\n", "line 1: seed: not a value: Exceeds the limit"),
+        ("seed: {[a]: 1}\n", "line 1: expected the name of an option before the colon"),
+        ("? {a: b}\n: 1\n", "line 1: expected the name of an option before the colon"),
+        ("training: &a\n  more: *a\n", "line 1: more than 10000 values, or more than 20 inside one another"),
+        ("training:\n  milestones: &a [*a]\n", "more than 20 inside one another"),
+        (BOMB, "more than 10000 values"),
         ("seed: 1\nseed: 2\n", "line 2: seed is given twice"),
         ("base: a.yaml\n", "is its own base"),
         ("base: none.yaml\n", "none.yaml: No such file"),
@@ -98,6 +110,8 @@ def test_overrides_are_checked_too(tmp_path: Path) -> None:
     path = written(tmp_path / "a.yaml", "")
     with pytest.raises(UserError, match="override 'seed': expected key=value"):
         read_config(Config, path, ["seed"])
+    for text in ("2024-13-45", "9" * 5000, "[" * 5000):
+        assert read_config(Config, path, [f"save_dir={text}"]).save_dir == text
     with pytest.raises(UserError, match="override 'sead=1': unknown option sead; did you mean seed"):
         read_config(Config, path, ["sead=1"])
 
