@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from eureka_nlg.losses.kernels import operator, passes
 from eureka_nlg.losses.options import Impl, Reduction, check_shared
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "check_target",
     "have_all_targets",
     "is_transformed",
+    "needs_plain_operations",
 ]
 
 Encouragement = Tensor | float | None
@@ -66,7 +68,7 @@ def check_encouragement(
         raise ValueError(f"encouragement must have shape {expected}, got {list(encouragement.shape)}")
     if not encouragement.is_floating_point():
         raise TypeError(f"encouragement must be a floating tensor, got {encouragement.dtype}")
-    if values and encouragement.device.type == "cpu" and not is_transformed():
+    if values and encouragement.device.type == "cpu" and not is_transformed(encouragement):
         numbers = encouragement.detach().reshape(-1)
         low, high = (number.item() for number in numbers.aminmax()) if numbers.numel() else (0.0, 0.0)
         if not 0.0 <= low <= high < math.inf:  # NaN is caught too
@@ -78,7 +80,7 @@ def check_encouragement(
 
 def have_all_targets(target: Tensor, num_classes: int, ignore_index: int) -> bool:
     """Whether every row is known to have a class; False where looking would wait for a device."""
-    if target.device.type != "cpu" or is_transformed() or target.numel() == 0:
+    if target.device.type != "cpu" or is_transformed(target) or target.numel() == 0:
         return False
     low, high = (int(value) for value in target.aminmax())
     return low >= 0 and high < num_classes and not low <= ignore_index <= high
@@ -86,23 +88,18 @@ def have_all_targets(target: Tensor, num_classes: int, ignore_index: int) -> boo
 
 def check_target(target: Tensor, num_classes: int) -> None:
     """Raise IndexError if a target is no class. A GPU is not waited for: there an assertion fails later."""
-    if target.numel() == 0 or is_transformed():
-        return
-    if target.device.type == "cuda":
-        torch._assert_async(((target >= 0) & (target < num_classes)).all())
-    if target.device.type != "cpu":
-        return
-    low, high = (int(value) for value in target.aminmax())
-    if low < 0 or high >= num_classes:
-        raise IndexError(
-            f"target {low if low < 0 else high} is out of bounds for {num_classes} classes: expected 0 to "
-            f"{num_classes - 1}, or ignore_index"
-        )
+    if not is_transformed(target):
+        passes.check_target(target, num_classes)
 
 
-def is_transformed() -> bool:
-    """Inside torch.compile or a torch.func transform, where values cannot be looked at."""
-    return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+def is_transformed(*tensors: Tensor | None) -> bool:
+    """Inside of what torch traces or transforms, where values cannot be looked at."""
+    return operator.is_traced(*tensors) or needs_plain_operations()
+
+
+def needs_plain_operations() -> bool:
+    """Inside of torch.func transforms and torch.jit.trace, which know torch's own operations alone."""
+    return torch._C._are_functorch_transforms_active() or torch.jit.is_tracing()
 
 
 def check_arguments(input: Tensor, target: Tensor, options: Options) -> None:

@@ -12,9 +12,10 @@ one definition each; where, says :mod:`eureka_nlg.losses`.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
@@ -22,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from eureka_nlg.frequency import EncouragementOptions, MarginOptions
+from eureka_nlg.losses.kernels import ClosedForm, InNumbers
 from eureka_nlg.losses.options import options_of
 from eureka_nlg.options import BadOption, Options, option
 
@@ -55,17 +57,24 @@ class Objective(NamedTuple):
         term: what stands in the place of ``-log p``: class weights multiply it, and label smoothing takes
             its share from it.
         reward: what is added as it is; None for nothing.
+        in_numbers: the same for the compiled pass; None for a loss that it does not know.
     """
 
     term: OfRows
     reward: OfRows | None = None
+    in_numbers: InNumbers | None = None
 
     def times(self, factor: float) -> Objective:
         """The term times a factor."""
         if factor == 1.0:
             return self
         term = self.term
-        return self._replace(term=lambda log_odds, target: factor * term(log_odds, target))
+        in_numbers = self.in_numbers
+        if in_numbers is not None:
+            in_numbers = in_numbers._replace(form=in_numbers.form.times(factor))
+        return self._replace(
+            term=lambda log_odds, target: factor * term(log_odds, target), in_numbers=in_numbers
+        )
 
 
 class ScalarLoss(Options):
@@ -85,7 +94,7 @@ class ScalarLoss(Options):
 
     def objective(self) -> Objective:
         """The loss as a term that class weights and label smoothing act on."""
-        return Objective(lambda log_odds, target: self(log_odds))
+        return Objective(lambda log_odds, target: self(log_odds), in_numbers=_in_numbers(self))
 
 
 @dataclass(frozen=True)
@@ -112,8 +121,9 @@ class Focal(ScalarLoss):
         """See :class:`ScalarLoss`."""
         if self.gamma == 0.0:
             return -F.logsigmoid(log_odds)
-        # At p = 0 the product rule would give 0 * inf; there the loss is that of cross-entropy.
-        impossible = log_odds == -math.inf
+        # At p = 0 the loss is that of cross-entropy. The product rule would give 0 * inf there, and where
+        # gamma times the log-odds overflows, as it does for a target that is masked by finfo.min.
+        impossible = log_odds < -1e4
         finite = torch.where(impossible, 0.0, log_odds)
         modulated = torch.exp(self.gamma * F.logsigmoid(-finite)) * -F.logsigmoid(finite)
         return torch.where(impossible, -F.logsigmoid(log_odds), modulated)
@@ -136,9 +146,13 @@ class HaltedFocal(Focal):
 
     def __call__(self, log_odds: Tensor) -> Tensor:
         """See :class:`ScalarLoss`."""
-        shift = -math.log(self.threshold) * (1.0 - (1.0 - self.threshold) ** self.gamma)
         above = log_odds > _logit(self.threshold)
-        return torch.where(above, -F.logsigmoid(log_odds) - shift, super().__call__(log_odds))
+        return torch.where(above, -F.logsigmoid(log_odds) - self.shift, super().__call__(log_odds))
+
+    @property
+    def shift(self) -> float:
+        """What makes both branches meet."""
+        return -math.log(self.threshold) * (1.0 - (1.0 - self.threshold) ** self.gamma)
 
     def objective(self, halted: Tensor | None = None) -> Objective:
         """For the classes marked in ``halted`` (``[C]`` bool; None: all), with focal loss for the others."""
@@ -149,7 +163,7 @@ class HaltedFocal(Focal):
         def term(log_odds: Tensor, target: Tensor) -> Tensor:
             return torch.where(halted[target], self(log_odds), focal(log_odds))
 
-        return Objective(term)
+        return Objective(term, in_numbers=_in_numbers(self, halted=halted))
 
 
 @dataclass(frozen=True)
@@ -250,7 +264,8 @@ def eureka_objective(encouragement: Tensor | float | None, bonus: Bonus) -> Obje
         def reward(log_odds: Tensor, target: Tensor) -> Tensor:
             return factor * bonus(log_odds)
 
-    return plain._replace(reward=reward)
+    weight = 1.0 if encouragement is None else encouragement
+    return plain._replace(reward=reward, in_numbers=_in_numbers(bonus, weight))
 
 
 @dataclass(frozen=True)
@@ -302,6 +317,19 @@ class Bonus(Options):
         # Without another class that could be chosen there is nothing to reward.
         return value.masked_fill(log_odds == math.inf, 0.0)
 
+    def closed_form(self) -> ClosedForm:
+        """Cross-entropy with this bonus in numbers."""
+        form = ClosedForm(reward=1.0 if self.bonus == "likelihood" else 2.0, bonus_gamma=self.gamma)
+        if self.threshold:
+            form = replace(form, starts_from=_logit(self.threshold), starts_at=self._at(self.threshold))
+        if self.likelihood_clamp is not None:
+            form = replace(form, clamp_from=_logit(self.likelihood_clamp))
+        cap = self.linear_from
+        if cap == 1.0:
+            return form
+        at_cap, slope_at_cap = self._exact_at(cap), self._slope_at(cap)
+        return replace(form, cap_from=_logit(cap), cap=cap, at_cap=at_cap, slope_at_cap=slope_at_cap)
+
     def _capped(self, log_odds: Tensor) -> Tensor:
         cap = self.linear_from
         if cap == 1.0:
@@ -338,6 +366,34 @@ def _weighted_cross_entropy(factor: Tensor, log_odds: Tensor) -> Tensor:
     """``-factor * log p`` with the factor held fixed; 0 where the factor is, even at p = 0."""
     factor = factor.detach()
     return torch.where(factor == 0.0, 0.0, factor * -F.logsigmoid(log_odds))
+
+
+def _in_numbers(
+    loss: Options, encouragement: Tensor | float = 1.0, halted: Tensor | None = None
+) -> InNumbers | None:
+    if torch.compiler.is_compiling():  # the function itself goes into the graph
+        return None
+    form = _closed_form(loss)
+    return None if form is None else InNumbers(form, encouragement, halted)
+
+
+@functools.lru_cache(maxsize=256)
+def _closed_form(loss: Options) -> ClosedForm | None:
+    """A loss, or cross-entropy with a bonus, as the compiled pass takes it; None for one it does not know."""
+    # by the class itself: a subclass may have another formula
+    if type(loss) is CrossEntropy:
+        return ClosedForm()
+    if type(loss) is Focal:
+        return ClosedForm(term=1.0, gamma=loss.gamma)
+    if type(loss) is HaltedFocal:
+        return ClosedForm(
+            term=2.0, gamma=loss.gamma, halted_from=_logit(loss.threshold), halted_by=loss.shift
+        )
+    if type(loss) is DynamicFineTuning:
+        return ClosedForm(term=3.0)
+    if type(loss) is Bonus:
+        return loss.closed_form()
+    return None
 
 
 def _logit(likelihood: float) -> float:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from eureka_nlg.losses.checks import Options, check_arguments
-from eureka_nlg.losses.kernels import passes_for
+from eureka_nlg.losses.kernels import RowStatistics, operator, passes_for
+from eureka_nlg.losses.kernels.passes import check_target
 from eureka_nlg.losses.objectives import Objective
-from eureka_nlg.losses.rows import Rows, result_dtype
+from eureka_nlg.losses.rows import Rows, reduced, result_dtype
 
 __all__ = ["loss_and_log_odds_of_projection", "loss_of_projection"]
 
@@ -55,7 +57,9 @@ def loss_and_log_odds_of_projection(
         if value is not None and value.dtype != hidden.dtype:
             raise TypeError(f"{name} must have the dtype of hidden, {hidden.dtype}, got {value.dtype}")
     compute_dtype = torch.float64 if hidden.dtype == torch.float64 else torch.float32
-    rows = Rows.of(target, num_classes, options, compute_dtype)
+    rows = Rows.of(target.long(), num_classes, options, compute_dtype)
+    if operator.is_traced(hidden, target):
+        return _traced(_Layer(hidden, linear_weight, linear_bias), target.long(), rows, objective, options)
     # Padding is a good part of a batch of sentences, and a multiplication less for each of its rows.
     kept = None if rows.kept is None else rows.kept.nonzero().squeeze(-1)
     if kept is not None:
@@ -98,7 +102,7 @@ class _ProjectionLoss(torch.autograd.Function):
         # result is not known yet, nor in float16, which cannot hold gradients before they are loss-scaled.
         ctx.is_late = by_row or hidden.dtype == torch.float16
         layer = _Layer(hidden, linear_weight, linear_bias)
-        loss, log_odds, gradients = _work(
+        loss, log_odds, gradients = _losses(
             layer, rows, objective, scale, (False, False, False) if ctx.is_late else needed
         )
         ctx.rows, ctx.objective, ctx.scale = rows, objective, scale
@@ -117,7 +121,7 @@ class _ProjectionLoss(torch.autograd.Function):
         if ctx.is_late:
             layer = _Layer(*ctx.saved_tensors)
             factor = grad_loss if ctx.scale is None else grad_loss * ctx.scale
-            _, _, gradients = _work(layer, ctx.rows, ctx.objective, factor, tuple(ctx.needs_input_grad[:3]))
+            _, _, gradients = _losses(layer, ctx.rows, ctx.objective, factor, tuple(ctx.needs_input_grad[:3]))
         else:
             gradients = tuple(
                 None if gradient is None else (gradient * grad_loss).to(gradient.dtype)
@@ -132,18 +136,54 @@ class _Layer(NamedTuple):
     bias: Tensor | None
 
 
-def _work(
-    layer: _Layer,
-    rows: Rows,
-    objective: Objective,
-    factor: Tensor | None,
-    needed: tuple[bool, ...],
+def _losses(
+    layer: _Layer, rows: Rows, objective: Objective, factor: Tensor | None, needed: tuple[bool, ...]
 ) -> tuple[Tensor, Tensor, tuple[Tensor | None, ...]]:
     """Losses and log-odds of the rows, and the needed gradients of the sum of the losses times ``factor``."""
+    dtype = torch.float64 if layer.hidden.dtype == torch.float64 else torch.float32
+    loss, log_odds = (
+        torch.empty(len(layer.hidden), dtype=dtype, device=layer.hidden.device) for _ in range(2)
+    )
+
+    def slopes_of(chunk: slice, found: RowStatistics) -> _Slopes | None:
+        part = rows.select(chunk)
+        log_odds[chunk] = found.log_odds
+        if not any(needed):
+            loss[chunk] = part.loss(objective, found.log_odds, found.uniform)
+            return None
+        leaves = [value.requires_grad_() for value in found[:2] if value is not None]
+        with torch.enable_grad():
+            losses = part.loss(objective, *leaves, *[None] * (2 - len(leaves)))
+            weighted = losses if factor is None else losses * (factor[chunk] if factor.dim() else factor)
+            slopes = torch.autograd.grad(weighted.sum(), leaves)
+        loss[chunk] = losses.detach()
+        return slopes[0], slopes[1] if len(slopes) > 1 else None
+
+    with_uniform = rows.label_smoothing > 0.0
+    gradients = _by_chunks(layer, rows.target, rows.class_weight, with_uniform, slopes_of, needed)
+    return loss, log_odds, gradients
+
+
+_Slopes = tuple[Tensor, "Tensor | None"]  # of the loss in the log-odds and in the uniform cross-entropy
+
+
+def _by_chunks(
+    layer: _Layer,
+    target: Tensor,
+    class_weight: Tensor | None,
+    with_uniform: bool,
+    slopes_of: Callable[[slice, RowStatistics], _Slopes | None],
+    needed: tuple[bool, ...],
+) -> tuple[Tensor | None, ...]:
+    """Make the logits of some rows at a time, ask for the slopes there, and gather the needed gradients.
+
+    Args:
+        target: ``[N]`` int64, -1 for a row to leave out.
+        slopes_of: called with the rows of a chunk and what is found out about them; None for no gradients.
+    """
     hidden, weight, bias = layer
     num_rows, num_classes = len(hidden), len(weight)
     dtype = torch.float64 if hidden.dtype == torch.float64 else torch.float32
-    loss, log_odds = (torch.empty(num_rows, dtype=dtype, device=hidden.device) for _ in range(2))
     together = _ROWS_TOGETHER if hidden.device.type == "cpu" and hidden.element_size() == 2 else 1
     of_hidden = hidden.new_empty(_rounded_up(num_rows, together), hidden.shape[1]) if needed[0] else None
     of_weight = torch.zeros_like(weight) if needed[1] and not num_rows else None
@@ -154,7 +194,7 @@ def _work(
     buffer = hidden.new_empty(size, num_classes)
     for start in range(0, num_rows, size):
         chunk = slice(start, min(start + size, num_rows))
-        inputs, part = hidden[chunk], rows.select(chunk)
+        inputs, labels = hidden[chunk], target[chunk]
         added = -len(inputs) % together
         if added:
             inputs = torch.nn.functional.pad(inputs, (0, 0, 0, added))
@@ -165,21 +205,11 @@ def _work(
             torch.addmm(bias, inputs, weight.t(), out=padded)
         logits = padded[: len(inputs) - added]
         passes = passes_for(logits)
-        found = passes.row_statistics(logits, part.target, part.class_weight, part.label_smoothing > 0.0)
-        log_odds[chunk] = found.log_odds
-        if not any(needed):
-            loss[chunk] = part.loss(objective, found.log_odds, found.uniform)
+        found = passes.row_statistics(logits, labels, class_weight, with_uniform)
+        slopes = slopes_of(chunk, found)
+        if slopes is None:
             continue
-        leaves = [value.requires_grad_() for value in found[:2] if value is not None]
-        with torch.enable_grad():
-            losses = part.loss(objective, *leaves, *[None] * (2 - len(leaves)))
-            weighted = losses if factor is None else losses * (factor[chunk] if factor.dim() else factor)
-            slopes = torch.autograd.grad(weighted.sum(), leaves)
-        loss[chunk] = losses.detach()
-        of_uniform = slopes[1] if len(slopes) > 1 else None
-        passes.write_gradient(
-            logits, part.target, part.class_weight, found, slopes[0], of_uniform, out=logits
-        )
+        passes.write_gradient(logits, labels, class_weight, found, *slopes, out=logits)
         padded[len(logits) :] = 0.0
         if of_hidden is not None:
             torch.mm(padded, weight, out=of_hidden[start : start + len(padded)])
@@ -192,12 +222,128 @@ def _work(
                 of_weight += padded.t() @ inputs
         if of_bias is not None:
             of_bias += logits.sum(0, dtype=dtype)
-    gradients = (
+    return (
         None if of_hidden is None else of_hidden[:num_rows],
         None if of_weight is None else of_weight.to(weight.dtype),
         None if of_bias is None or bias is None else of_bias.to(bias.dtype),
     )
-    return loss, log_odds, gradients
+
+
+# -- the same as operators, for what torch traces ------------------------------------------------------------
+
+_ARGUMENTS = (
+    "Tensor hidden, Tensor weight, Tensor? bias, Tensor target, int ignore_index, Tensor? class_weight"
+)
+torch.library.define("eureka_nlg::linear_log_odds", f"({_ARGUMENTS}, bool with_uniform) -> (Tensor, Tensor)")
+torch.library.define(
+    "eureka_nlg::linear_log_odds_backward",
+    f"({_ARGUMENTS}, Tensor grad_log_odds, Tensor? grad_uniform, bool[] needed) -> (Tensor, Tensor, Tensor)",
+)
+
+
+def _traced(
+    layer: _Layer, target: Tensor, rows: Rows, objective: Objective, options: Options
+) -> tuple[Tensor, Tensor]:
+    """The objective cannot be part of an operator, so the backward pass makes the logits once more."""
+    with_uniform = options.label_smoothing > 0.0
+    log_odds, uniform = torch.ops.eureka_nlg.linear_log_odds(
+        *layer, target, options.ignore_index, rows.class_weight, with_uniform
+    )
+    if options.reduction == "mean" and objective.reward is not None:
+        rows = rows.balanced()
+    loss = reduced(rows.loss(objective, log_odds, uniform if with_uniform else None), rows, options.reduction)
+    return loss, rows.only_kept(log_odds.detach(), torch.nan)
+
+
+@torch.library.impl("eureka_nlg::linear_log_odds", "default")
+def _(
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    target: Tensor,
+    ignore_index: int,
+    class_weight: Tensor | None,
+    with_uniform: bool,
+) -> tuple[Tensor, Tensor]:
+    check_target(torch.where(target == ignore_index, 0, target), len(weight))
+    log_odds, uniform = _shapes(hidden, with_uniform)
+
+    def keep(chunk: slice, found: RowStatistics) -> None:
+        log_odds[chunk] = found.log_odds
+        if found.uniform is not None:
+            uniform[chunk] = found.uniform
+
+    targets, nothing = operator.left_out(target, ignore_index), (False, False, False)
+    with torch.autocast(hidden.device.type, enabled=False):
+        _by_chunks(_Layer(hidden, weight, bias), targets, class_weight, with_uniform, keep, nothing)
+    return log_odds, uniform
+
+
+@torch.library.register_fake("eureka_nlg::linear_log_odds")
+def _(hidden: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
+    return _shapes(hidden, arguments[-1])
+
+
+@torch.library.impl("eureka_nlg::linear_log_odds_backward", "default")
+def _(
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    target: Tensor,
+    ignore_index: int,
+    class_weight: Tensor | None,
+    grad_log_odds: Tensor,
+    grad_uniform: Tensor | None,
+    needed: list[bool],
+) -> tuple[Tensor, ...]:
+    def slopes_of(chunk: slice, found: RowStatistics) -> _Slopes:
+        return grad_log_odds[chunk], None if grad_uniform is None else grad_uniform[chunk]
+
+    targets = operator.left_out(target, ignore_index)
+    with torch.autocast(hidden.device.type, enabled=False):
+        gradients = _by_chunks(
+            _Layer(hidden, weight, bias),
+            targets,
+            class_weight,
+            grad_uniform is not None,
+            slopes_of,
+            tuple(needed),
+        )
+    return tuple(hidden.new_empty(0) if gradient is None else gradient for gradient in gradients)
+
+
+@torch.library.register_fake("eureka_nlg::linear_log_odds_backward")
+def _(hidden: Tensor, weight: Tensor, bias: Tensor | None, *arguments: Any) -> tuple[Tensor, ...]:
+    return tuple(
+        torch.empty_like(value, memory_format=torch.contiguous_format)
+        if is_needed and value is not None
+        else hidden.new_empty(0)
+        for value, is_needed in zip((hidden, weight, bias), arguments[-1])
+    )
+
+
+def _shapes(hidden: Tensor, with_uniform: bool) -> tuple[Tensor, Tensor]:
+    dtype = torch.float64 if hidden.dtype == torch.float64 else torch.float32
+    log_odds = hidden.new_empty(hidden.shape[:1], dtype=dtype)
+    return log_odds, torch.empty_like(log_odds) if with_uniform else log_odds.new_empty(0)
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    hidden, weight, bias, target, ctx.ignore_index, class_weight, ctx.with_uniform = inputs
+    ctx.save_for_backward(hidden, weight, bias, target, class_weight)
+
+
+def _backward(ctx: Any, of_log_odds: Tensor, of_uniform: Tensor) -> tuple[Tensor | None, ...]:
+    hidden, weight, bias, target, class_weight = ctx.saved_tensors
+    needed = list(ctx.needs_input_grad[:3])
+    gradients = torch.ops.eureka_nlg.linear_log_odds_backward(
+        *(hidden, weight, bias, target, ctx.ignore_index, class_weight),
+        *(of_log_odds, of_uniform if ctx.with_uniform else None, needed),
+    )
+    return *(one if is_needed else None for one, is_needed in zip(gradients, needed)), None, None, None, None
+
+
+torch.library.register_autograd("eureka_nlg::linear_log_odds", _backward, setup_context=_keep)
 
 
 def _rounded_up(number: int, multiple: int) -> int:

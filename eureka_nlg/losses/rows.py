@@ -7,8 +7,22 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from eureka_nlg.losses.checks import Options, check_arguments, check_target, have_all_targets, is_transformed
-from eureka_nlg.losses.kernels import fused_log_odds, reference_log_odds
+from eureka_nlg.losses.checks import (
+    Options,
+    check_arguments,
+    check_target,
+    have_all_targets,
+    is_transformed,
+    needs_plain_operations,
+)
+from eureka_nlg.losses.kernels import (
+    LossOfRows,
+    fused_log_odds,
+    fused_loss,
+    native,
+    operator,
+    reference_log_odds,
+)
 from eureka_nlg.losses.objectives import Objective
 
 __all__ = ["Rows", "loss_and_log_odds", "loss_of_logits", "reduced", "result_dtype"]
@@ -121,35 +135,86 @@ def loss_and_log_odds(
     check_arguments(input, target, options)
     class_dim = 1 if input.dim() > 1 else 0
     num_classes = input.shape[class_dim]
-    logits = input.movedim(class_dim, -1).reshape(-1, num_classes)
-    compute_dtype = torch.float64 if input.dtype == torch.float64 else torch.float32
-    rows = Rows.of(target.reshape(-1), num_classes, options, compute_dtype)
-    if options.reduction == "mean" and objective.reward is not None:
-        rows = rows.balanced()
+    logits = input if input.dim() == 2 else input.movedim(class_dim, -1).reshape(target.numel(), num_classes)
+    labels = target.reshape(-1).long()
+    impl = _implementation(options)
+    of = _for_compiled_pass(logits, objective, options) if impl == "fused" else None
+    if of is not None:
+        loss, log_odds = fused_loss(
+            logits, labels, of, lambda again: _by_log_odds(again, labels, objective, options, "reference")[0]
+        )
+    else:
+        loss, log_odds = _by_log_odds(logits, labels, objective, options, impl)
+    if target.dim() != 1:
+        log_odds = log_odds.reshape(target.shape)
+        loss = loss.reshape(target.shape) if options.reduction == "none" else loss
+    return loss, log_odds
 
-    impl = options.impl
-    needs_uniform = options.label_smoothing > 0.0
+
+def _implementation(options: Options) -> str:
+    """ "fused" or "reference"."""
     weight_is_learned = (
-        needs_uniform
+        options.label_smoothing > 0.0
         and options.weight is not None
         and options.weight.requires_grad
         and torch.is_grad_enabled()
     )
-    if impl == "auto":
-        impl = "reference" if weight_is_learned or is_transformed() else "fused"
-    if impl == "fused":
-        if weight_is_learned:
-            raise ValueError(
-                "impl='fused' gives no gradient of weight with label smoothing: give impl='reference'"
-            )
+    if options.impl == "auto":
+        return "reference" if weight_is_learned or needs_plain_operations() else "fused"
+    if options.impl == "fused" and weight_is_learned:
+        raise ValueError(
+            "impl='fused' gives no gradient of weight with label smoothing: give impl='reference'"
+        )
+    return options.impl
+
+
+def _for_compiled_pass(logits: Tensor, objective: Objective, options: Options) -> LossOfRows | None:
+    """The loss as the compiled pass takes it, or None where that does not know it or cannot look at it."""
+    loss, weight = objective.in_numbers, options.weight
+    if loss is None or logits.device.type != "cpu" or not native.supports(logits) or is_transformed(logits):
+        return None
+    learned = torch.is_grad_enabled()
+    for tensor in (weight, loss.halted, loss.encouragement):
+        if isinstance(tensor, Tensor) and (
+            (learned and tensor.requires_grad) or tensor.device != logits.device
+        ):
+            return None
+    if isinstance(loss.encouragement, Tensor):
+        loss = loss._replace(encouragement=_in_float32(loss.encouragement))
+    halted = None if loss.halted is None else loss.halted.contiguous()
+    return LossOfRows(
+        loss._replace(halted=halted),
+        None if weight is None else _in_float32(weight),
+        options.ignore_index,
+        options.reduction,
+        options.label_smoothing,
+    )
+
+
+def _in_float32(tensor: Tensor) -> Tensor:
+    return tensor.detach().to(torch.float32).contiguous()
+
+
+def _by_log_odds(
+    logits: Tensor, target: Tensor, objective: Objective, options: Options, impl: str
+) -> tuple[Tensor, Tensor]:
+    """Loss and detached log-odds, with the loss in torch's operations between the passes."""
+    dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
+    rows = Rows.of(target, logits.shape[1], options, dtype)
+    if options.reduction == "mean" and objective.reward is not None:
+        rows = rows.balanced()
+    needs_uniform = options.label_smoothing > 0.0
+    if impl == "reference":
+        log_odds, uniform = reference_log_odds(logits, rows.target, rows.class_weight, needs_uniform)
+    elif operator.is_traced(logits, target):
+        log_odds, uniform = operator.log_odds(
+            logits, target, options.ignore_index, rows.class_weight, needs_uniform
+        )
+    else:
         targets = rows.only_kept(rows.target, -1)
         log_odds, uniform = fused_log_odds(logits, targets, rows.class_weight, needs_uniform)
-    else:
-        log_odds, uniform = reference_log_odds(logits, rows.target, rows.class_weight, needs_uniform)
     loss = reduced(rows.loss(objective, log_odds, uniform), rows, options.reduction)
-    if options.reduction == "none":
-        loss = loss.reshape(target.shape)
-    return loss, rows.only_kept(log_odds.detach(), torch.nan).reshape(target.shape)
+    return loss, rows.only_kept(log_odds.detach(), torch.nan)
 
 
 def reduced(loss: Tensor, rows: Rows, reduction: str) -> Tensor:

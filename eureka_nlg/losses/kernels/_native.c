@@ -24,6 +24,7 @@
 #endif
 
 enum { BLOCK = 1024 };                /* classes at once: their float32 copy stays in the first-level cache */
+enum { FEW = 64, LANES = 16 };        /* up to so many classes a row is padded to whole lanes, and kept */
 enum { PARALLEL_FROM = 1 << 16 };     /* elements below which threads cost more than they bring */
 enum { HUGE_PAGES_FROM = 1 << 23 };   /* bytes from which fresh memory is worth large pages */
 
@@ -107,6 +108,140 @@ INLINE void row_gradient_block(const float *logits, const float *weight, int64_t
     }
 }
 
+/* A loss of a row as a function of the log-odds u, in numbers: see closed_form.py, which has the same order. */
+typedef struct {
+    double term;        /* 0 cross-entropy, 1 focal, 2 halted focal, 3 DFT */
+    double alpha;       /* factor of the term */
+    double gamma;       /* of the focal losses */
+    double halted_from; /* log-odds above which halted focal loss is cross-entropy less halted_by */
+    double halted_by;
+    double reward;      /* 0 none, 1 likelihood, 2 power */
+    double bonus_gamma; /* of the power bonus */
+    double from;        /* log-odds up to which there is no bonus; -inf for none */
+    double at_from;     /* the bonus there */
+    double cap_from;    /* log-odds above which the bonus is linear in p; +inf for none */
+    double cap;         /* that as a likelihood, the bonus there, and its slope in p */
+    double at_cap;
+    double slope_at_cap;
+    double clamp_from;  /* log-odds above which the bonus is constant; +inf for none */
+} ClosedForm;
+
+typedef struct { double value, slope; } Scalar; /* a function of u, and its derivative */
+
+/* log p, log(1 - p), p and 1 - p, each with all its digits. */
+typedef struct { double log_p, log_q, p, q; } Likelihood;
+static Likelihood likelihood_of(double u) {
+    double e = exp(-fabs(u)), l = log1p(e), large = 1.0 / (1.0 + e), small = e / (1.0 + e);
+    Likelihood at = {u < 0.0 ? u - l : -l, u < 0.0 ? -l : -u - l, u < 0.0 ? small : large, u < 0.0 ? large : small};
+    return at;
+}
+
+static Scalar term_of(const ClosedForm *form, int is_halted, double u, const Likelihood *at) {
+    Scalar plain = {-at->log_p, -at->q};
+    if (form->term == 3.0) { /* the factor p is held fixed */
+        plain.value = at->p == 0.0 ? 0.0 : at->p * plain.value;
+        plain.slope *= at->p;
+    } else if (form->term != 0.0) {
+        if (form->term == 2.0 && is_halted && u > form->halted_from) {
+            plain.value -= form->halted_by;
+        } else if (form->gamma != 0.0 && u != -INFINITY) { /* at p = 0 the loss is that of cross-entropy */
+            double modulation = exp(form->gamma * at->log_q);
+            plain.value *= modulation;
+            plain.slope = modulation * (form->gamma * at->p * at->log_p - at->q);
+        }
+    }
+    plain.value *= form->alpha, plain.slope *= form->alpha;
+    return plain;
+}
+
+static Scalar bonus_of(const ClosedForm *form, double u, const Likelihood *at) {
+    Scalar bonus = {0.0, 0.0};
+    if (u == INFINITY || u <= form->from) return bonus; /* nothing to choose; not confident enough */
+    int is_clamped = u > form->clamp_from;
+    Likelihood bounded;
+    if (is_clamped) {
+        u = form->clamp_from;
+        bounded = likelihood_of(u);
+        at = &bounded;
+    }
+    if (u > form->cap_from) {
+        bonus.value = form->at_cap + form->slope_at_cap * ((1.0 - form->cap) - at->q);
+        bonus.slope = form->slope_at_cap * at->p * at->q;
+    } else if (form->reward == 1.0) {
+        bonus.value = at->log_q;
+        bonus.slope = -at->p;
+    } else {
+        bonus.value = -exp(form->bonus_gamma * at->log_p);
+        bonus.slope = bonus.value * form->bonus_gamma * at->q;
+    }
+    bonus.value -= form->at_from;
+    if (is_clamped) bonus.slope = 0.0;
+    return bonus;
+}
+
+/* What is known of the rows besides their logits. */
+typedef struct {
+    const int64_t *target;
+    const float *weight;        /* of the term, by class; or null */
+    const float *encouragement; /* of the bonus, by class; or null for the number */
+    const uint8_t *halted;      /* marks of classes; or null for all */
+    double one_encouragement;
+    double smoothing;           /* share of the uniform cross-entropy, already times the mean class weight */
+    double kept_share;          /* one less the label smoothing */
+    double of_term, of_reward;  /* what the reduction multiplies both with */
+} Rows;
+
+/* Loss of a row, and what its slopes are times those factors. */
+static double row_loss(const ClosedForm *form, const Rows *rows, int64_t target, double u, double uniform,
+                       float *of_log_odds, float *of_uniform) {
+    Likelihood at = likelihood_of(u);
+    double weight = rows->weight ? rows->weight[target] : 1.0;
+    Scalar term = {0.0, 0.0};
+    if (weight != 0.0) { /* a weight of zero wins over an infinite loss */
+        term = term_of(form, rows->halted ? rows->halted[target] : 1, u, &at);
+        if (rows->kept_share == 0.0) /* of an infinite loss nothing is left either, but NaN stays */
+            term.value = 0.0 * at.p, term.slope = 0.0 * at.p;
+        else
+            term.value *= weight * rows->kept_share, term.slope *= weight * rows->kept_share;
+    }
+    double value = rows->of_term * term.value, slope = rows->of_term * term.slope;
+    if (rows->smoothing != 0.0) value += rows->of_term * rows->smoothing * uniform;
+    if (form->reward != 0.0) {
+        double encouragement = rows->encouragement ? rows->encouragement[target] : rows->one_encouragement;
+        Scalar bonus = bonus_of(form, u, &at);
+        value += rows->of_reward * encouragement * bonus.value;
+        slope += rows->of_reward * encouragement * bonus.slope;
+    }
+    *of_log_odds = (float)slope;
+    *of_uniform = (float)(rows->of_term * rows->smoothing);
+    return value;
+}
+
+/* The row of the gradient is exp(z_j - top) * of_mass + of_all * w_j, and at_target at the target. */
+typedef struct { float of_mass, of_all, at_target; } Slopes;
+INLINE Slopes slopes_of(int64_t target, const float *weight, double weight_sum, float log_odds, float mass,
+                        float grad_log_odds, float grad_uniform) {
+    float p = 0.0f, rest = 0.0f, share = (float)(1.0 / weight_sum);
+    if (grad_uniform != 0.0f) p = 1.0f / (1.0f + expf(-log_odds)), rest = 1.0f / (1.0f + expf(log_odds));
+    Slopes by;
+    by.of_mass = mass == 0.0f ? 0.0f : (grad_uniform * rest - grad_log_odds) / mass;
+    by.of_all = -grad_uniform * share;
+    by.at_target = log_odds == log_odds ? grad_log_odds : NAN; /* what is broken must show */
+    if (grad_uniform != 0.0f) by.at_target += grad_uniform * (p - (weight ? weight[target] : 1.0f) * share);
+    return by;
+}
+
+INLINE void row_scaled(const float *exponentials, const float *weight, int64_t size, float of_mass, float of_all,
+                       float *gradient) {
+    if (weight) {
+#pragma omp simd
+        for (int64_t j = 0; j < size; j++) gradient[j] = exponentials[j] * of_mass + of_all * weight[j];
+    } else {
+#pragma omp simd
+        for (int64_t j = 0; j < size; j++) gradient[j] = exponentials[j] * of_mass + of_all;
+    }
+}
+
 /* What the two element types do differently: a block as float32, and back. */
 INLINE const float *read_float32(const float *from, int64_t size, float *buffer) {
     (void)size, (void)buffer;
@@ -128,6 +263,24 @@ INLINE float one_float32(float value) { return value; }
 INLINE float as_float32(float value) { return value; }
 INLINE float one_bfloat16(uint16_t value) { return float_of_bfloat16(value); }
 INLINE uint16_t as_bfloat16(float value) { return bfloat16_of_float(value); }
+
+static double sum_of(const float *weight, int64_t classes) {
+    double sum = 0.0;
+    if (!weight) return (double)classes;
+    for (int64_t j = 0; j < classes; j++) sum += weight[j];
+    return sum;
+}
+
+/* Both passes at once, and the loss between them: while a row is in the cache its gradient is written. Everything
+ * is float32 but the logits and their gradient. Returns -1, or the first row whose target is neither a class nor
+ * to be ignored; then nothing is written. */
+#define LOSS_ARGUMENTS(TYPE)                                                                                           \
+    const TYPE *logits, int64_t row_stride, const int64_t *target, int64_t ignored, int64_t num_rows, int64_t classes, \
+        int threads, const float *weight, const float *encouragement, double one_encouragement, const uint8_t *halted, \
+        const ClosedForm *form, double label_smoothing, int reduction, float incoming, float *loss, float *found,      \
+        TYPE *gradient
+
+enum { NONE = 0, SUM = 1, MEAN = 2 }; /* reductions */
 
 #define FOR_TYPE(NAME, TYPE)                                                                                           \
     INLINE void add_classes_##NAME(Totals *totals, const TYPE *logits, const float *weight, int64_t size) {            \
@@ -160,21 +313,53 @@ INLINE uint16_t as_bfloat16(float value) { return bfloat16_of_float(value); }
                                              double weight_sum, int64_t classes, float log_odds, float top,            \
                                              float mass, float grad_log_odds, float grad_uniform,                      \
                                              TYPE *gradient) {                                                         \
-        float buffer[BLOCK], share = (float)(1.0 / weight_sum);                                                        \
-        float p = 1.0f / (1.0f + expf(-log_odds)), rest = 1.0f / (1.0f + expf(log_odds));                              \
-        float of_mass = mass == 0.0f ? 0.0f : (grad_uniform * rest - grad_log_odds) / mass;                            \
-        float of_all = -grad_uniform * share;                                                                          \
-        float at_target = grad_log_odds + grad_uniform * (p - (weight ? weight[target] : 1.0f) * share);               \
+        float buffer[BLOCK];                                                                                           \
+        Slopes by = slopes_of(target, weight, weight_sum, log_odds, mass, grad_log_odds, grad_uniform);                \
         for (int64_t start = 0; start < classes; start += BLOCK) {                                                     \
             int64_t length = classes - start < BLOCK ? classes - start : BLOCK;                                        \
             const float *block = read_##NAME(logits + start, length, buffer);                                          \
             float *values = place_##NAME(gradient + start, buffer);                                                    \
-            row_gradient_block(block, weight ? weight + start : 0, length, top, of_mass, of_all, values);              \
+            row_gradient_block(block, weight ? weight + start : 0, length, top, by.of_mass, by.of_all, values);        \
             write_##NAME(gradient + start, values, length);                                                            \
         }                                                                                                              \
-        gradient[target] = as_##NAME(at_target);                                                                       \
+        gradient[target] = as_##NAME(by.at_target);                                                                    \
     }                                                                                                                  \
-    EXPORT void row_statistics_##NAME(const TYPE *logits, int64_t row_stride, const int64_t *target, const float *weight, \
+    /* A row of few classes: its exponentials stay where the gradient is made of them. */                              \
+    EACH_CPU static void few_log_odds_##NAME(const TYPE *logits, int64_t target, const float *weight, double weight_sum,\
+                                             int64_t classes, float *log_odds, float *uniform, float *top, float *mass,\
+                                             float *exponentials) {                                                    \
+        float others[FEW], total = 0.0f, highest = -INFINITY;                                                          \
+        int64_t padded = (classes + LANES - 1) / LANES * LANES;                                                        \
+        for (int64_t j = 0; j < classes; j++) others[j] = one_##NAME(logits[j]);                                       \
+        for (int64_t j = classes; j < padded; j++) others[j] = -INFINITY;                                              \
+        float own = one_##NAME(logits[target]);                                                                        \
+        others[target] = -INFINITY;                                                                                    \
+        _Pragma("omp simd reduction(max : highest)")                                                                   \
+        for (int64_t j = 0; j < padded; j++) highest = others[j] > highest ? others[j] : highest;                      \
+        highest = highest == -INFINITY ? 0.0f : highest;                                                               \
+        _Pragma("omp simd reduction(+ : total)")                                                                       \
+        for (int64_t j = 0; j < padded; j++) total += exponentials[j] = exp_of(others[j] - highest);                   \
+        double above = (double)own - highest, of_others = log((double)total);                                          \
+        double u = own == INFINITY ? NAN : above - of_others;                                                          \
+        *log_odds = (float)u, *top = highest, *mass = total;                                                           \
+        if (uniform) {                                                                                                 \
+            double sum = (weight ? weight[target] : 1.0) * above;                                                      \
+            for (int64_t j = 0; j < classes; j++)                                                                      \
+                if (j != target) sum += (double)(others[j] - highest) * (weight ? weight[j] : 1.0);                    \
+            double all = u > 0.0 ? above + log1p(exp(-u)) : of_others + log1p(exp(u));                                 \
+            *uniform = (float)(all - sum / weight_sum);                                                                \
+        }                                                                                                              \
+    }                                                                                                                  \
+    EACH_CPU static void few_gradient_##NAME(const float *exponentials, int64_t target, const float *weight,           \
+                                             double weight_sum, int64_t classes, float log_odds, float mass,           \
+                                             float grad_log_odds, float grad_uniform, TYPE *gradient) {                \
+        Slopes by = slopes_of(target, weight, weight_sum, log_odds, mass, grad_log_odds, grad_uniform);                \
+        float values[FEW];                                                                                             \
+        row_scaled(exponentials, weight, classes, by.of_mass, by.of_all, values);                                      \
+        for (int64_t j = 0; j < classes; j++) gradient[j] = as_##NAME(values[j]);                                      \
+        gradient[target] = as_##NAME(by.at_target);                                                                    \
+    }                                                                                                                  \
+    EXPORT void row_statistics_##NAME(const TYPE *logits, int64_t row_stride, const int64_t *target, const float *weight,\
                                 double weight_sum, int64_t rows, int64_t classes, int threads, float *log_odds,        \
                                 float *uniform, float *top, float *mass) {                                             \
         _Pragma("omp parallel for schedule(dynamic) num_threads(threads) if (rows * classes >= PARALLEL_FROM)")        \
@@ -188,8 +373,8 @@ INLINE uint16_t as_bfloat16(float value) { return bfloat16_of_float(value); }
                                 uniform ? uniform + i : 0, top + i, mass + i);                                         \
         }                                                                                                              \
     }                                                                                                                  \
-    EXPORT void write_gradient_##NAME(const TYPE *logits, int64_t row_stride, const int64_t *target, const float *weight, \
-                                double weight_sum, int64_t rows, int64_t classes, int threads, const float *log_odds, const float *top, \
+    EXPORT void write_gradient_##NAME(const TYPE *logits, int64_t row_stride, const int64_t *target, const float *weight,\
+                                double weight_sum, int64_t rows, int64_t classes, int threads, const float *log_odds, const float *top,\
                                 const float *mass, const float *grad_log_odds, const float *grad_uniform,              \
                                 TYPE *gradient) {                                                                      \
         prefer_huge_pages(gradient, rows * classes * (int64_t)sizeof(TYPE));                                           \
@@ -202,9 +387,59 @@ INLINE uint16_t as_bfloat16(float value) { return bfloat16_of_float(value); }
                 memset(row, 0, (size_t)classes * sizeof(TYPE));                                                        \
                 continue;                                                                                              \
             }                                                                                                          \
-            row_gradient_##NAME(logits + i * row_stride, target[i], weight, weight_sum, classes, log_odds[i], top[i], mass[i], \
+            row_gradient_##NAME(logits + i * row_stride, target[i], weight, weight_sum, classes, log_odds[i], top[i], mass[i],\
                                 of_log_odds, of_uniform, row);                                                         \
         }                                                                                                              \
+    }                                                                                                                  \
+    EXPORT int64_t loss_##NAME(LOSS_ARGUMENTS(TYPE)) {                                                                 \
+        Rows rows = {target, weight, encouragement, halted, one_encouragement, 0.0, 1.0 - label_smoothing, 1.0, 1.0};  \
+        double weight_sum = label_smoothing > 0.0 ? sum_of(weight, classes) : 1.0, divisor = 0.0, total = 0.0;         \
+        if (label_smoothing > 0.0) rows.smoothing = label_smoothing * weight_sum / (double)classes;                    \
+        int64_t count = 0;                                                                                             \
+        for (int64_t i = 0; i < num_rows; i++) {                                                                       \
+            if (target[i] == ignored) continue;                                                                        \
+            if (target[i] < 0 || target[i] >= classes) return i;                                                       \
+            divisor += weight ? weight[target[i]] : 1.0, count++;                                                      \
+        }                                                                                                              \
+        if (reduction == MEAN) rows.of_term = 1.0 / divisor, rows.of_reward = 1.0 / (double)count;                     \
+        float *log_odds = found, *of_log_odds = found + num_rows, *of_uniform = found + 2 * num_rows;                  \
+        float *top = found + 3 * num_rows, *mass = found + 4 * num_rows;                                               \
+        float *losses = reduction == NONE ? loss : found + 5 * num_rows;                                               \
+        if (gradient) prefer_huge_pages(gradient, num_rows * classes * (int64_t)sizeof(TYPE));                         \
+        int64_t together = classes < 4096 ? 4096 / (classes + 1) : 1;                                                  \
+        _Pragma("omp parallel for schedule(dynamic, together) num_threads(threads) if (num_rows * classes >= PARALLEL_FROM)")\
+        for (int64_t i = 0; i < num_rows; i++) {                                                                       \
+            TYPE *row = gradient ? gradient + i * classes : 0;                                                         \
+            if (target[i] == ignored) {                                                                                \
+                losses[i] = of_log_odds[i] = of_uniform[i] = top[i] = mass[i] = 0.0f, log_odds[i] = NAN;               \
+                if (row) memset(row, 0, (size_t)classes * sizeof(TYPE));                                               \
+                continue;                                                                                              \
+            }                                                                                                          \
+            float uniform = 0.0f, *of_all = label_smoothing > 0.0 ? &uniform : 0, exponentials[FEW];                   \
+            const TYPE *from = logits + i * row_stride;                                                                \
+            if (classes <= FEW)                                                                                        \
+                few_log_odds_##NAME(from, target[i], weight, weight_sum, classes, log_odds + i, of_all, top + i, mass + i,\
+                                    exponentials);                                                                     \
+            else                                                                                                       \
+                row_log_odds_##NAME(from, target[i], weight, weight_sum, classes, log_odds + i, of_all, top + i, mass + i);\
+            losses[i] = (float)row_loss(form, &rows, target[i], log_odds[i], uniform, of_log_odds + i, of_uniform + i);\
+            if (!row) continue;                                                                                        \
+            float by_log_odds = with_plain_nan(of_log_odds[i] * incoming);                                             \
+            float by_uniform = with_plain_nan(of_uniform[i] * incoming);                                               \
+            if (by_log_odds == 0.0f && by_uniform == 0.0f)                                                             \
+                memset(row, 0, (size_t)classes * sizeof(TYPE));                                                        \
+            else if (classes <= FEW)                                                                                   \
+                few_gradient_##NAME(exponentials, target[i], of_all ? weight : 0, weight_sum, classes, log_odds[i], mass[i],\
+                                    by_log_odds, by_uniform, row);                                                     \
+            else                                                                                                       \
+                row_gradient_##NAME(from, target[i], of_all ? weight : 0, weight_sum, classes, log_odds[i], top[i], mass[i],\
+                                    by_log_odds, by_uniform, row);                                                     \
+        }                                                                                                              \
+        if (reduction != NONE) {                                                                                       \
+            for (int64_t i = 0; i < num_rows; i++) total += losses[i];                                                 \
+            *loss = (float)(reduction == MEAN && divisor == 0.0 ? NAN : total);                                        \
+        }                                                                                                              \
+        return -1;                                                                                                     \
     }
 
 /* Fresh memory comes page by page at its first touch, which takes longer than the pass itself. */
@@ -220,3 +455,6 @@ static void prefer_huge_pages(void *memory, int64_t bytes) {
 
 FOR_TYPE(float32, float)
 FOR_TYPE(bfloat16, uint16_t)
+
+/* Raised with each change of a signature above: a library that was compiled for another one must not be called. */
+EXPORT int abi_version(void) { return 2; }

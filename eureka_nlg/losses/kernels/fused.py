@@ -7,19 +7,27 @@ function of u, so what follows this operation is plain autograd on one number a 
 Between the forward and the backward pass nothing is kept but three numbers a row: the backward pass reads
 the logits again, takes their exponentials again and writes the gradient, the only other memory of their
 size. With vectorised exponentials that costs less than keeping them.
+
+Where the compiled pass knows the loss, and how it is reduced, the gradient is written along with it, while a
+row is still in the cache.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from eureka_nlg.losses.kernels import native
 from eureka_nlg.losses.kernels.dispatch import passes_for
+from eureka_nlg.losses.kernels.native import LossOfRows
+from eureka_nlg.losses.kernels.operator import left_out
 from eureka_nlg.losses.kernels.passes import RowStatistics
+from eureka_nlg.losses.kernels.reference import reference_gradient, reference_log_odds
 
-__all__ = ["fused_log_odds"]
+__all__ = ["fused_log_odds", "fused_loss"]
 
 
 def fused_log_odds(
@@ -51,13 +59,127 @@ class _FusedLogOdds(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        if torch.is_grad_enabled():  # create_graph
-            raise RuntimeError("the fused loss has no second derivative: give impl='reference'")
         logits, target, weight, log_odds, top, mass = ctx.saved_tensors
         of_log_odds, of_uniform = gradients
+        if torch.is_grad_enabled():  # create_graph
+            return _differentiable(logits, target, weight, of_log_odds, of_uniform), None, None, None
         if of_log_odds is None:
             of_log_odds = torch.zeros_like(mass)
-        out = torch.empty_like(logits, memory_format=torch.contiguous_format)
         found = RowStatistics(log_odds, None, top, mass)
-        passes_for(logits).write_gradient(logits, target, weight, found, of_log_odds, of_uniform, out)
-        return out, None, None, None
+        return _gradient(logits, target, weight, found, of_log_odds, of_uniform, None), None, None, None
+
+
+def fused_loss(
+    logits: Tensor, target: Tensor, of: LossOfRows, again: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, Tensor]:
+    """The loss in one call of the compiled pass.
+
+    Args:
+        logits: ``[N, C]``, which :func:`eureka_nlg.losses.kernels.native.supports`.
+        target: ``[N]`` int64.
+        of: the loss.
+        again: the same loss of logits in plain autograd, for a second derivative.
+
+    Returns:
+        The loss, reduced or ``[N]``, and the log-odds ``[N]``, which have no gradient.
+
+    Raises:
+        IndexError: a target that is neither a class nor to be ignored.
+    """
+    if logits.stride(-1) != 1 and logits.shape[1] != 1:
+        logits = logits.contiguous()
+    return _FusedLoss.apply(logits, target.contiguous(), of, again)
+
+
+# What gradients were multiplied with in the last two backward passes: one, or one over the number of
+# accumulated batches. If it is the same again, the gradient that is written along with the loss needs no more
+# work; if it changes from batch to batch, none is written before it is known.
+_incoming = [1.0, 1.0]
+
+
+class _FusedLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, logits: Tensor, target: Tensor, of: LossOfRows, again: Callable[[Tensor], Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        gradient = None
+        if ctx.needs_input_grad[0] and of.reduction != "none" and _incoming[0] == _incoming[1]:
+            gradient = torch.empty_like(logits, memory_format=torch.contiguous_format)
+        ctx.incoming = _incoming[1]
+        loss, found = native.loss(logits, target, of, gradient, ctx.incoming)
+        log_odds = found[0]
+        if ctx.needs_input_grad[0]:
+            ctx.save_for_backward(logits, target, found, gradient)
+            ctx.of, ctx.again, ctx.is_handed_over = of, again, False
+        ctx.mark_non_differentiable(log_odds)
+        return loss, log_odds
+
+    @staticmethod
+    def backward(ctx: Any, grad_loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        logits, target, found, gradient = ctx.saved_tensors
+        if torch.is_grad_enabled():  # create_graph
+            with torch.enable_grad():
+                loss = ctx.again(logits)
+            (second,) = torch.autograd.grad(loss, logits, grad_loss, create_graph=True)
+            return second, None, None, None
+        # It is handed over once, as another tensor on its memory with another count of changes: autograd
+        # would copy one that is saved here, and whoever gets it may change it.
+        gradient = None if gradient is None or ctx.is_handed_over else gradient.data
+        ctx.is_handed_over = True
+        if ctx.of.reduction != "none" and not _is_batched(grad_loss):
+            incoming = grad_loss.item()
+            _incoming[:] = _incoming[1], incoming
+            if gradient is not None and incoming == ctx.incoming:
+                return gradient, None, None, None
+        log_odds, of_log_odds, of_uniform, top, mass, _ = found
+        statistics = RowStatistics(log_odds, None, top, mass)
+        weight = ctx.of.weight if ctx.of.label_smoothing > 0.0 else None
+        slopes = of_log_odds * grad_loss, of_uniform * grad_loss if ctx.of.label_smoothing > 0.0 else None
+        target = left_out(target, ctx.of.ignore_index)
+        return _gradient(logits, target, weight, statistics, *slopes, gradient), None, None, None
+
+
+def _gradient(
+    logits: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    found: RowStatistics,
+    of_log_odds: Tensor,
+    of_uniform: Tensor | None,
+    out: Tensor | None,
+) -> Tensor:
+    """Gradient of the logits for slopes ``[N]``, or for many of them at once under ``is_grads_batched``."""
+    if _is_batched(of_log_odds) or _is_batched(of_uniform):
+        return reference_gradient(logits, target, weight, found, of_log_odds, of_uniform)
+    if out is None:
+        out = torch.empty_like(logits, memory_format=torch.contiguous_format)
+    passes_for(logits).write_gradient(logits, target, weight, found, of_log_odds, of_uniform, out)
+    return out
+
+
+def _differentiable(
+    logits: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    of_log_odds: Tensor | None,
+    of_uniform: Tensor | None,
+) -> Tensor:
+    """The same gradient in plain autograd, for a second derivative."""
+    kept = target >= 0
+    with torch.enable_grad():
+        clean = torch.where(kept.unsqueeze(-1), logits, 0.0)
+        values = reference_log_odds(clean, torch.where(kept, target, 0), weight, of_uniform is not None)
+        pairs = [
+            (value, torch.where(kept, slope, 0.0))
+            for value, slope in zip(values, (of_log_odds, of_uniform))
+            if value is not None and slope is not None
+        ]
+    outputs, slopes = zip(*pairs)
+    return torch.autograd.grad(outputs, logits, slopes, create_graph=True)[0]
+
+
+def _is_batched(tensor: Tensor | None) -> bool:
+    functorch = torch._C._functorch
+    return tensor is not None and (
+        functorch.is_batchedtensor(tensor) or functorch.is_legacy_batchedtensor(tensor)
+    )

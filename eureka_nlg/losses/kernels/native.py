@@ -10,16 +10,37 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib.util
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from eureka_nlg.losses.kernels.passes import RowStatistics
+from eureka_nlg.losses.kernels.closed_form import InNumbers
+from eureka_nlg.losses.kernels.passes import RowStatistics, check_target
 
-__all__ = ["is_available", "row_statistics", "supports", "write_gradient"]
+__all__ = ["LossOfRows", "is_available", "loss", "row_statistics", "supports", "write_gradient"]
 
 _NAMES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
+_ABI_VERSION = 2  # of the C signatures below
+_REDUCTIONS = {"none": 0, "sum": 1, "mean": 2}
+
+
+class LossOfRows(NamedTuple):
+    """Arguments of :func:`loss` besides logits and targets.
+
+    Attributes:
+        loss: the loss of a row; the encouragement in float32.
+        weight: ``[C]`` float32, class weights; None for one.
+        ignore_index: target of rows that count for nothing.
+        reduction: "none", "sum" or "mean".
+        label_smoothing: torch's definition.
+    """
+
+    loss: InNumbers
+    weight: Tensor | None
+    ignore_index: int
+    reduction: str
+    label_smoothing: float
 
 
 def is_available() -> bool:
@@ -61,6 +82,58 @@ def write_gradient(
     _call("write_gradient", logits, target, weight, *statistics, grad_log_odds, grad_uniform, out)
 
 
+def loss(
+    logits: Tensor, target: Tensor, of: LossOfRows, gradient: Tensor | None, incoming: float
+) -> tuple[Tensor, Tensor]:
+    """Both passes at once, and the loss between them.
+
+    Args:
+        logits: ``[N, C]``, contiguous rows.
+        target: ``[N]`` int64, contiguous, classes or ``ignore_index``.
+        of: the loss.
+        gradient: ``[N, C]`` in the dtype of the logits, to be written; or None.
+        incoming: what the gradient is multiplied with, as in :class:`LossOfRows`.
+
+    Returns:
+        The loss, ``[]`` or ``[N]``, and what is known of the rows, ``[6, N]``: the log-odds, the slopes of
+        the loss in them and in the uniform cross-entropy, top and mass (as in :class:`RowStatistics`), and
+        the loss. All are float32.
+
+    Raises:
+        IndexError: a target that is neither a class nor ``ignore_index``.
+    """
+    num_rows, num_classes = logits.shape
+    result = torch.empty(
+        (num_rows,) if of.reduction == "none" else (), dtype=torch.float32, device=logits.device
+    )
+    found = torch.empty((6, num_rows), dtype=torch.float32, device=logits.device)
+    form, encouragement, halted = of.loss
+    per_class = isinstance(encouragement, Tensor)
+    bad = getattr(_library(), f"loss_{_NAMES[logits.dtype]}")(
+        logits.data_ptr(),
+        logits.stride(0),
+        target.data_ptr(),
+        of.ignore_index,
+        num_rows,
+        num_classes,
+        torch.get_num_threads(),
+        None if of.weight is None else of.weight.data_ptr(),
+        encouragement.data_ptr() if isinstance(encouragement, Tensor) else None,
+        1.0 if per_class else encouragement,
+        None if halted is None else halted.data_ptr(),
+        form.as_array,
+        of.label_smoothing,
+        _REDUCTIONS[of.reduction],
+        incoming,
+        result.data_ptr(),
+        found.data_ptr(),
+        None if gradient is None else gradient.data_ptr(),
+    )
+    if bad >= 0:
+        check_target(target[bad : bad + 1], num_classes)
+    return result, found
+
+
 def _call(function: str, logits: Tensor, target: Tensor, weight: Tensor | None, *rest: Tensor | None) -> None:
     library: Any = _library()
     logits = logits if logits.stride(-1) == 1 or logits.shape[-1] == 1 else logits.contiguous()
@@ -91,10 +164,19 @@ def _library() -> Any:
         library = ctypes.CDLL(spec.origin)
     except OSError:  # for one, torch's OpenMP is not there to be shared
         return None
-    address, integer = ctypes.c_void_p, ctypes.c_int64
-    common = [address, integer, address, address, ctypes.c_double, integer, integer, ctypes.c_int]
+    if not hasattr(library, "abi_version") or library.abi_version() != _ABI_VERSION:
+        return None  # compiled from another state of the source: install the package again
+    address, integer, number = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
+    common = [address, integer, address, address, number, integer, integer, ctypes.c_int]
     for name in _NAMES.values():
         for function, num_arrays in (("row_statistics", 4), ("write_gradient", 6)):
             call = getattr(library, f"{function}_{name}")
             call.argtypes, call.restype = [*common, *[address] * num_arrays], None
+        call = getattr(library, f"loss_{name}")
+        call.argtypes = [
+            *(address, integer, address, integer, integer, integer, ctypes.c_int),
+            *(address, address, number, address, address, number, ctypes.c_int, ctypes.c_float),
+            *(address, address, address),
+        ]
+        call.restype = integer
     return library

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
+import torch
 from torch import Tensor
 
-__all__ = ["Passes", "RowStatistics"]
+__all__ = ["Passes", "RowStatistics", "check_target"]
 
 
 class RowStatistics(NamedTuple):
@@ -54,3 +55,19 @@ class Passes(Protocol):
 
         Rows with a negative target, and rows whose two gradients are zero, become zero.
         """
+
+
+def check_target(target: Tensor, num_classes: int) -> None:
+    """Raise IndexError if a target is no class. A GPU is not waited for: there an assertion fails later."""
+    if target.numel() == 0:
+        return
+    if target.device.type == "cuda":
+        torch._assert_async(((target >= 0) & (target < num_classes)).all())
+    if target.device.type != "cpu":
+        return
+    low, high = (int(value) for value in target.aminmax())
+    if low < 0 or high >= num_classes:
+        raise IndexError(
+            f"target {low if low < 0 else high} is out of bounds for {num_classes} classes: expected 0 to "
+            f"{num_classes - 1}, or ignore_index"
+        )

@@ -201,3 +201,11 @@ def test_losses_for_detection(call: Any, args: Any, options: Any, kind: type[Exc
 
 def test_side_that_is_halted() -> None:
     refuses(sigmoid_halted_focal_loss, (GOOD, GOOD), {"halted": "negative"}, ValueError, "halted.*'negative'")
+
+
+@pytest.mark.parametrize("call", [eureka_loss, focal_loss, halted_focal_loss])
+def test_no_classes(impl: str, call: Any) -> None:
+    """As cross-entropy: a target is out of bounds, and the mean of no rows is NaN."""
+    with pytest.raises(IndexError, match=r"target 0.*0 classes"):
+        call(torch.zeros(2, 0), torch.zeros(2, dtype=torch.long), impl=impl)
+    assert call(torch.zeros(0, 0), torch.zeros(0, dtype=torch.long), impl=impl).isnan()

@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 import torch
+from loss_cases import LOSSES, assert_same, loss, random_logits, random_target
 from torch import Tensor
 
 from eureka_nlg.losses.kernels import RowStatistics, native, passes_for, portable
+from eureka_nlg.losses.modules import LogitsLoss
+from eureka_nlg.losses.objectives import Focal
 
 needs_native = pytest.mark.skipif(not native.is_available(), reason="the passes in C were not compiled")
 each_dtype = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -297,6 +300,36 @@ def test_any_number_of_threads_gives_the_same_bits(dtype: torch.dtype) -> None:
     for other in results[1:]:
         for one, same in zip(results[0], other):
             torch.testing.assert_close(one, same, rtol=0, atol=0, equal_nan=True)
+
+
+@needs_native
+@pytest.mark.parametrize("name", LOSSES)
+def test_each_loss_is_one_call(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loss and gradient come from the compiled pass, and are those of the loss's own function."""
+    calls = []
+    one_call = native.loss
+    monkeypatch.setattr(native, "loss", lambda *given: calls.append(given) or one_call(*given))
+    for num_classes in (5, 70):  # few classes are kept in registers
+        call, _ = loss(name, num_classes)
+        input = random_logits((40, num_classes), torch.float32)
+        target = random_target((40, num_classes), ignore_index=-100)
+        for options in ({}, {"label_smoothing": 0.2, "weight": torch.rand(num_classes)}):
+            expected = call(input.double(), target, impl="reference", **options)
+            assert_same(call(input, target, **options), expected.float(), input)
+    assert len(calls) == 4
+
+
+@needs_native
+def test_a_loss_that_the_compiled_pass_does_not_know() -> None:
+    """A formula of one's own has its own function between the passes, also when it is made of a known one."""
+
+    class Squared(Focal):
+        def __call__(self, log_odds: Tensor) -> Tensor:
+            return super().__call__(log_odds) ** 2
+
+    logits, target = torch.randn(4, 5), torch.tensor([0, 1, 2, 3])
+    value = LogitsLoss(Squared(2.0), reduction="none")(logits, target)
+    torch.testing.assert_close(value, LogitsLoss(Focal(2.0), reduction="none")(logits, target) ** 2)
 
 
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -329,3 +329,19 @@ def test_equal_logits_of_any_size_are_a_uniform_distribution(
         torch.testing.assert_close(loss.float(), expected.float(), **precision)
         actual, wanted = (torch.autograd.grad(value.sum(), logits)[0] for value in (loss, expected))
         torch.testing.assert_close(actual, wanted, **precision)
+
+
+@each_formula
+@pytest.mark.parametrize("height", [torch.finfo(torch.float32).min, -1.7e38, -1e38, -math.inf])
+def test_a_masked_target_has_the_gradient_of_cross_entropy(
+    impl: str, call: Any, at: Any, options: Any, height: float
+) -> None:
+    """However it is masked: by -inf, or by a number whose multiples overflow."""
+    logits = torch.randn(2, 5)
+    logits[0, 0] = height
+    logits.requires_grad_()
+    target = torch.tensor([0, 1])
+    loss = call(logits, target, impl=impl, reduction="none", **options)
+    (gradient,) = torch.autograd.grad(loss[0], logits, retain_graph=True)
+    (expected,) = torch.autograd.grad(F.cross_entropy(logits, target, reduction="none")[0], logits)
+    torch.testing.assert_close(gradient, options.get("alpha", 1.0) * expected)

@@ -230,13 +230,13 @@ def test_numbers_of_rows_share_compiled_products(dtype: torch.dtype, bias: bool)
 def test_evaluation_computes_no_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parameters want gradients under no_grad too, and would get them computed for nothing."""
     needed = []
-    work = projection._work
+    work = projection._by_chunks
 
     def spy(*arguments: Any) -> Any:
         needed.append(arguments[-1])
         return work(*arguments)
 
-    monkeypatch.setattr(projection, "_work", spy)
+    monkeypatch.setattr(projection, "_by_chunks", spy)
     arguments, target = layer(10, torch.float32), labels(10)
     with torch.no_grad():
         loss = together(arguments, target)

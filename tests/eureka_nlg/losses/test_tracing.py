@@ -1,0 +1,170 @@
+"""What torch traces or transforms keeps the fused kernel, and refuses targets that are no class."""
+
+from __future__ import annotations
+
+import copy
+import io
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from loss_cases import assert_same, loss, random_logits, random_target
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from eureka_nlg.losses import EurekaLoss, FocalLoss, eureka_loss, focal_loss, linear_eureka_loss
+
+N, C, H = 6, 5, 3
+COUNTS = [90, 40, 9, 3, 1]
+OPERATOR = "eureka_nlg.log_odds"
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+class Model(nn.Module):
+    """Logits and their loss."""
+
+    def __init__(self, function: nn.Module) -> None:
+        super().__init__()
+        self.layer, self.loss = nn.Linear(H, C), function
+
+    def forward(self, hidden: Tensor, target: Tensor) -> Tensor:
+        return self.loss(self.layer(hidden), target)
+
+
+def batch() -> tuple[Tensor, Tensor]:
+    target = torch.randint(C, (N,))
+    target[1] = -100
+    return torch.randn(N, H), target
+
+
+@pytest.fixture
+def graphs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The code of the graphs that ``backend`` was given, forward and backward."""
+    torch.compiler.reset()
+    return []
+
+
+def keeping(graphs: list[str]) -> Callable[..., Any]:
+    """A backend that runs a graph as it is, and keeps its code."""
+    from torch._dynamo.backends.common import aot_autograd
+
+    def keep(graph: torch.fx.GraphModule, _: Any) -> Any:
+        graphs.append(graph.code)
+        return graph.forward
+
+    return aot_autograd(fw_compiler=keep)
+
+
+@pytest.mark.parametrize("kind", [EurekaLoss.from_counts, FocalLoss], ids=["eureka", "focal"])
+def test_a_compiled_model_keeps_the_kernel(kind: Any, graphs: list[str]) -> None:
+    """In one graph, by default, in both directions."""
+    model = Model(kind(COUNTS, likelihood_cap=0.9) if kind is not FocalLoss else FocalLoss())
+    hidden, target = batch()
+    compiled = torch.compile(model, fullgraph=True, backend=keeping(graphs))
+    value, expected = compiled(hidden, target), model(hidden, target)
+    torch.testing.assert_close(value, expected)
+    weight = model.layer.weight
+    gradients = [torch.autograd.grad(one, weight)[0] for one in (value, expected)]
+    torch.testing.assert_close(*gradients)
+    forward, backward = graphs
+    assert OPERATOR in forward
+    assert f"{OPERATOR}_backward" in backward
+    assert not any("softmax" in graph or "logsumexp" in graph for graph in graphs)
+
+
+def test_export_keeps_the_kernel() -> None:
+    model = Model(EurekaLoss.from_counts(COUNTS))
+    hidden, target = batch()
+    program = torch.export.export(model, (hidden, target))
+    assert OPERATOR in program.graph_module.code
+    torch.testing.assert_close(program.module()(hidden, target), model(hidden, target))
+
+
+@pytest.mark.parametrize("mode", ["real", "fake"])
+def test_make_fx_keeps_the_kernel(mode: str) -> None:
+    logits, target = random_logits((N, C), torch.float32), random_target((N, C), -100)
+    call, plain = loss("EL conservative", C)
+    graph = make_fx(call, tracing_mode=mode)(logits, target)
+    assert OPERATOR in graph.code
+    other = torch.where(target == -100, 1, -100)  # what was traced does not depend on these targets
+    assert_same(graph(logits, other), plain(logits, other), logits)
+
+
+def test_fake_tensors_have_shapes() -> None:
+    with FakeTensorMode():
+        logits = torch.empty(N, C, requires_grad=True, dtype=torch.bfloat16)
+        target = torch.empty(N, dtype=torch.int64)
+        for reduction, shape in (("none", (N,)), ("mean", ())):
+            value = eureka_loss(logits, target, reduction=reduction, label_smoothing=0.1)
+            assert value.shape == shape
+            assert value.dtype == torch.bfloat16
+            (gradient,) = torch.autograd.grad(value.sum(), logits)
+            assert gradient.shape == logits.shape
+            assert gradient.dtype == logits.dtype
+
+
+def test_torch_jit_trace_sees_later_batches() -> None:
+    logits, target = torch.randn(N, C), torch.randint(C, (N,))
+    traced = torch.jit.trace(lambda *batch: focal_loss(*batch), (logits, target))
+    other = torch.tensor([-100, 2, -100, 0, 1, 4])
+    torch.testing.assert_close(traced(logits, other), focal_loss(logits, other))
+
+
+def test_modules_are_copied_and_pickled() -> None:
+    logits, target = torch.randn(N, C), torch.randint(C, (N,))
+    for module in (EurekaLoss.from_counts(COUNTS, likelihood_cap=0.9), FocalLoss(weight=torch.rand(C))):
+        expected = module(logits, target)  # what a first call may keep must not be in the way
+        stream = io.BytesIO()
+        torch.save(module, stream)
+        stream.seek(0)
+        for other in (
+            copy.deepcopy(module),
+            pickle.loads(pickle.dumps(module)),
+            torch.load(stream, weights_only=False),
+        ):
+            assert other(logits, target).equal(expected)
+
+
+# -- targets that are no class -------------------------------------------------------------------------------
+
+LINEAR_WEIGHT = torch.randn(C, C)
+CALLS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "eureka": lambda logits, target: eureka_loss(logits, target, likelihood_cap=0.9),
+    "eureka, weights": lambda logits, target: eureka_loss(logits, target, torch.ones(C)),
+    "focal": lambda logits, target: focal_loss(logits, target),
+    "reference": lambda logits, target: focal_loss(logits, target, impl="reference"),
+    "layer and loss": lambda hidden, target: linear_eureka_loss(hidden, LINEAR_WEIGHT, target),
+}
+OUTSIDE = r"out of bounds|out of range"
+WRONG = {
+    "one too many": torch.tensor([1, 2, 3, 4, 5, 5]),
+    "wild": torch.tensor([1, 2, 10**9, 4, 0, 0]),
+    "negative": torch.tensor([0, 1, -1, 2, 3, 4]),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_wrong_targets_are_refused_when_compiled(name: str) -> None:
+    torch.compiler.reset()
+    hidden = torch.randn(N, C, requires_grad=True)
+    compiled = torch.compile(CALLS[name], fullgraph=True, backend="aot_eager")
+    for target in WRONG.values():
+        with pytest.raises((IndexError, RuntimeError), match=OUTSIDE):
+            compiled(hidden, target)
+    target = torch.tensor([1, 2, -100, 4, 0, 0])
+    torch.testing.assert_close(compiled(hidden, target), CALLS[name](hidden, target))
+
+
+@pytest.mark.parametrize("target", WRONG.values(), ids=WRONG.keys())
+def test_wrong_targets_are_refused_when_transformed(target: Tensor) -> None:
+    logits = torch.randn(N, C)
+    for call in (F.cross_entropy, eureka_loss, focal_loss):
+        with pytest.raises((IndexError, RuntimeError), match=OUTSIDE):
+            torch.func.grad(call)(logits, target)
+        with pytest.raises((IndexError, RuntimeError), match=OUTSIDE):
+            torch.func.vmap(call)(logits.unsqueeze(1), target.unsqueeze(1))
