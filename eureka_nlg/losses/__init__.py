@@ -6,7 +6,7 @@ From a loss's formula to its test, with focal loss as the example:
 formula    :mod:`.objectives`                   ``Focal``: scalar function of the log-odds, and its options
 kernel     :mod:`.kernels`                      the two passes over the logits that serve all losses
 function   :mod:`.functional`, :mod:`.sigmoid`  ``focal_loss``, and ``sigmoid_focal_loss`` for detection
-module     :mod:`.modules`                      ``FocalLoss``
+module     :mod:`.modules`                      ``FocalLoss``; of others' losses, both in :mod:`.rivals`
 criterion  ``fairseq_plugins.criterions``       ``--criterion focal``, in ``baselines.py``
 config     :mod:`.objectives`                   ``SCALAR_LOSSES``: ``loss.name=focal`` for images
 test       ``tests/.../losses/loss_cases.py``   a case and its float64 formula, for every test of all losses
@@ -16,9 +16,10 @@ test       ``tests/.../losses/loss_cases.py``   a case and its float64 formula, 
 reduction. How an option is declared, and where it goes from there, is told in :mod:`.options`.
 """
 
-from eureka_nlg.losses import functional, modules
+from eureka_nlg.losses import functional, modules, rivals
 from eureka_nlg.losses.functional import *  # noqa: F403 - what is listed there
 from eureka_nlg.losses.modules import *  # noqa: F403
+from eureka_nlg.losses.rivals import *  # noqa: F403
 from eureka_nlg.losses.schedule import Deferred
 from eureka_nlg.losses.sigmoid import sigmoid_eureka_loss, sigmoid_focal_loss, sigmoid_halted_focal_loss
 
@@ -28,5 +29,6 @@ __all__ = [
     "sigmoid_focal_loss",
     "sigmoid_halted_focal_loss",
     *modules.__all__,
+    *rivals.__all__,
     "Deferred",
 ]

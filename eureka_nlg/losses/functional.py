@@ -16,7 +16,6 @@ from eureka_nlg.losses.objectives import (
     Bonus,
     BonusKind,
     CrossEntropy,
-    DynamicFineTuning,
     Factor,
     Focal,
     HaltedFocal,
@@ -33,7 +32,6 @@ __all__ = [
     "halted_focal_loss",
     "ldam_loss",
     "linear_eureka_loss",
-    "dft_loss",
 ]
 
 
@@ -174,30 +172,6 @@ def halted_focal_loss(
     objective = HaltedFocal(gamma, threshold).objective(halted).times(Factor(alpha).alpha)
     options = Options(weight, ignore_index, reduction, label_smoothing, impl)
     return loss_of_logits(input, target, objective, options)
-
-
-def dft_loss(
-    input: Tensor,
-    target: Tensor,
-    *,
-    impl: Impl = "auto",
-    weight: Tensor | None = None,
-    ignore_index: int = -100,
-    reduction: Reduction = "mean",
-    label_smoothing: float = 0.0,
-) -> Tensor:
-    """Dynamic fine-tuning, ``-p log p`` with the factor p held fixed: what the model doubts, it learns less.
-
-    The gradient is that of ``-p``, not of the value. Source: Wu et al. 2026 (DFT).
-
-    Args:
-        input, target, impl, weight, ignore_index, reduction, label_smoothing: as :func:`focal_loss`.
-
-    Raises:
-        As :func:`eureka_loss`.
-    """
-    options = Options(weight, ignore_index, reduction, label_smoothing, impl)
-    return loss_of_logits(input, target, DynamicFineTuning().objective(), options)
 
 
 def ldam_loss(

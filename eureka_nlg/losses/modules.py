@@ -20,7 +20,6 @@ from eureka_nlg.losses.objectives import (
     PRESETS,
     Bonus,
     BonusKind,
-    DynamicFineTuning,
     Factor,
     Focal,
     HaltedFocal,
@@ -47,7 +46,6 @@ __all__ = [
     "SigmoidFocalLoss",
     "SigmoidHaltedFocalLoss",
     "SigmoidLoss",
-    "DFTLoss",
 ]
 
 T = TypeVar("T", bound=Options)
@@ -201,13 +199,6 @@ class HaltedFocalLoss(LogitsLoss):
         if self.halted is not None:
             functional.check_halted_classes(self.halted, num_classes)
         return self.made(HaltedFocal).objective(self.halted).times(self.alpha)
-
-
-class DFTLoss(LogitsLoss):
-    """Module of :func:`eureka_nlg.losses.dft_loss`; the arguments are the same."""
-
-    def __init__(self, **shared: Unpack[SharedArguments]) -> None:
-        super().__init__(DynamicFineTuning(), **shared)
 
 
 class EurekaLoss(LogitsLoss):

@@ -30,6 +30,7 @@ from eureka_nlg.options import BadOption, Options, option
 __all__ = [
     "PRESETS",
     "SCALAR_LOSSES",
+    "AntiFocal",
     "Bonus",
     "BonusKind",
     "CrossEntropy",
@@ -38,10 +39,13 @@ __all__ = [
     "Focal",
     "HaltedFocal",
     "Margins",
+    "MixedCrossEntropy",
     "Objective",
+    "PowerOfLikelihood",
     "Preset",
     "PresetName",
     "ScalarLoss",
+    "TokenLossDynamicReweighting",
     "eureka_objective",
     "eureka_options",
 ]
@@ -182,6 +186,62 @@ class DynamicFineTuning(ScalarLoss):
 
 
 @dataclass(frozen=True)
+class PowerOfLikelihood(ScalarLoss):
+    """``-p ** exponent``. Source: Li et al. 2025, "Beyond Log Likelihood"."""
+
+    exponent: float = option(1.0, "power: exponent of the likelihood", above=0, name="power_exponent")
+
+    def __call__(self, log_odds: Tensor) -> Tensor:
+        """See :class:`ScalarLoss`."""
+        return -torch.exp(self.exponent * F.logsigmoid(log_odds))
+
+
+@dataclass(frozen=True)
+class AntiFocal(ScalarLoss):
+    """``-(1 + p) ** gamma * log p`` with the factor held fixed. Source: Raunak et al. 2020."""
+
+    gamma: float = option(
+        1.0, "how fast anti-focal loss rises with the likelihood", at_least=0, name="anti_focal_gamma"
+    )
+
+    gradient_is_of_the_value = False
+
+    def __call__(self, log_odds: Tensor) -> Tensor:
+        """See :class:`ScalarLoss`."""
+        return _weighted_cross_entropy((1.0 + torch.sigmoid(log_odds)) ** self.gamma, log_odds)
+
+
+@dataclass(frozen=True)
+class TokenLossDynamicReweighting(ScalarLoss):
+    """``-(cos(pi p) + 1) * log p``. Source: Jiang et al. 2020 (TLDR), token level."""
+
+    def __call__(self, log_odds: Tensor) -> Tensor:
+        """See :class:`ScalarLoss`."""
+        # cos(pi p) + 1 = 2 sin(pi (1 - p) / 2) ** 2, which keeps its digits for p near 1
+        factor = 2.0 * torch.sin(0.5 * math.pi * torch.sigmoid(-log_odds)) ** 2
+        return factor * -F.logsigmoid(log_odds)
+
+
+@dataclass(frozen=True)
+class MixedCrossEntropy(ScalarLoss):
+    """``-(eta + (1 - eta) p) * log p`` with the factor held fixed. Source: Zhang et al. 2023 (MixCE)."""
+
+    eta: float = option(
+        0.5,
+        "MixCE: share of cross-entropy, the rest is its reverse",
+        at_least=0,
+        at_most=1,
+        name="mixce_eta",
+    )
+
+    gradient_is_of_the_value = False
+
+    def __call__(self, log_odds: Tensor) -> Tensor:
+        """See :class:`ScalarLoss`."""
+        return _weighted_cross_entropy(self.eta + (1.0 - self.eta) * torch.sigmoid(log_odds), log_odds)
+
+
+@dataclass(frozen=True)
 class Factor(Options):
     """A factor of focal losses."""
 
@@ -193,6 +253,10 @@ SCALAR_LOSSES: dict[str, type[ScalarLoss]] = {
     "focal": Focal,
     "halted_focal": HaltedFocal,
     "dft": DynamicFineTuning,
+    "power": PowerOfLikelihood,
+    "anti_focal": AntiFocal,
+    "tldr": TokenLossDynamicReweighting,
+    "mixce": MixedCrossEntropy,
 }
 """Name in configs -> loss. The others, Eureka and LDAM, need more than their options."""
 

@@ -8,7 +8,15 @@ from fairseq.criterions import register_criterion
 from torch import Tensor
 
 from eureka_nlg.frequency import ClassBalancedOptions, RarestOptions, rarest_classes
-from eureka_nlg.losses.objectives import SCALAR_LOSSES, Focal, HaltedFocal, Objective
+from eureka_nlg.losses.objectives import (
+    SCALAR_LOSSES,
+    AntiFocal,
+    Focal,
+    HaltedFocal,
+    MixedCrossEntropy,
+    Objective,
+    PowerOfLikelihood,
+)
 from fairseq_plugins.criterions.base import LogitsCriterion, LogitsCriterionConfig
 from fairseq_plugins.criterions.options import with_options_of
 
@@ -21,6 +29,14 @@ __all__ = [
     "FocalCriterionConfig",
     "HaltedFocalCriterion",
     "HaltedFocalCriterionConfig",
+    "PowerCriterion",
+    "PowerCriterionConfig",
+    "AntiFocalCriterion",
+    "AntiFocalCriterionConfig",
+    "TLDRCriterion",
+    "TLDRCriterionConfig",
+    "MixCECriterion",
+    "MixCECriterionConfig",
     "ScalarCriterion",
     "ScalarCriterionConfig",
 ]
@@ -101,6 +117,57 @@ class DFTCriterion(ScalarCriterion):
     """Dynamic fine-tuning. Source: Wu et al. 2026."""
 
     loss_name = "dft"
+
+
+@dataclass
+@with_options_of(PowerOfLikelihood)
+class PowerCriterionConfig(ScalarCriterionConfig):
+    """Options of ``--criterion power``."""
+
+
+@register_criterion("power", dataclass=PowerCriterionConfig)
+class PowerCriterion(ScalarCriterion):
+    """Minus a power of the likelihood. Source: Li et al. 2025."""
+
+    loss_name = "power"
+
+
+@dataclass
+@with_options_of(AntiFocal)
+class AntiFocalCriterionConfig(ScalarCriterionConfig):
+    """Options of ``--criterion anti_focal``."""
+
+
+@register_criterion("anti_focal", dataclass=AntiFocalCriterionConfig)
+class AntiFocalCriterion(ScalarCriterion):
+    """Anti-focal loss. Source: Raunak et al. 2020."""
+
+    loss_name = "anti_focal"
+
+
+@dataclass
+class TLDRCriterionConfig(ScalarCriterionConfig):
+    """Options of ``--criterion tldr``."""
+
+
+@register_criterion("tldr", dataclass=TLDRCriterionConfig)
+class TLDRCriterion(ScalarCriterion):
+    """Token loss dynamic reweighting. Source: Jiang et al. 2020."""
+
+    loss_name = "tldr"
+
+
+@dataclass
+@with_options_of(MixedCrossEntropy)
+class MixCECriterionConfig(ScalarCriterionConfig):
+    """Options of ``--criterion mixce``."""
+
+
+@register_criterion("mixce", dataclass=MixCECriterionConfig)
+class MixCECriterion(ScalarCriterion):
+    """Cross-entropy mixed with its reverse. Source: Zhang et al. 2023."""
+
+    loss_name = "mixce"
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -20,7 +21,17 @@ from plain_formulas import (
 from torch import Tensor
 
 from eureka_nlg.frequency import class_balanced_weight, encouragement, rarest_classes
-from eureka_nlg.losses import dft_loss, eureka_loss, focal_loss, halted_focal_loss, ldam_loss
+from eureka_nlg.losses import (
+    anti_focal_loss,
+    dft_loss,
+    eureka_loss,
+    focal_loss,
+    halted_focal_loss,
+    ldam_loss,
+    mixce_loss,
+    power_loss,
+    tldr_loss,
+)
 
 BETA = 0.99
 
@@ -138,6 +149,11 @@ _LOSSES: dict[str, Callable[[list[int]], Loss]] = {
     "EL power, threshold past cap": _eureka(bonus="power", gamma=0.5, threshold=0.4, likelihood_cap=0.2),
     "EL + CB": _class_balanced(_per_class("effective_number", "mean_measure")),
     "DFT": _scalar(dft_loss, lambda p: -p.detach() * p.log()),
+    "minus p": _scalar(power_loss, lambda p: -p),
+    "minus p to the 10": _scalar(power_loss, lambda p: -(p**10), exponent=10.0),
+    "anti-focal": _scalar(anti_focal_loss, lambda p: -((1 + p.detach()) ** 2.5) * p.log(), gamma=2.5),
+    "TLDR": _scalar(tldr_loss, lambda p: -((math.pi * p).cos() + 1) * p.log()),
+    "MixCE": _scalar(mixce_loss, lambda p: -(0.3 + 0.7 * p.detach()) * p.log(), eta=0.3),
     "LDAM": lambda counts: Loss(
         partial(ldam_loss, class_counts=counts, scale=5.0),
         partial(plain_ldam_loss, class_counts=counts, scale=5.0),
@@ -145,7 +161,7 @@ _LOSSES: dict[str, Callable[[list[int]], Loss]] = {
 }
 LOSSES = list(_LOSSES)
 # with a factor that is held fixed: their gradient is not the derivative of their value
-HELD_FIXED = {"DFT"}
+HELD_FIXED = {"DFT", "anti-focal", "MixCE"}
 
 # -- numbers, and how to compare them ------------------------------------------------------------------------
 

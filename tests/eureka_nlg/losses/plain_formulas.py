@@ -276,6 +276,32 @@ def dft_at(log_p: float, log_not_p: float) -> Point:
     return Point((-math.exp(log_p) * log_p,), -math.exp(log_p + log_not_p))
 
 
+def power_at(log_p: float, log_not_p: float, *, exponent: float = 1.0) -> Point:
+    """``-p ** exponent``."""
+    value = -math.exp(exponent * log_p)
+    return Point((value,), exponent * value * math.exp(log_not_p))
+
+
+def anti_focal_at(log_p: float, log_not_p: float, *, gamma: float = 1.0) -> Point:
+    """Value of ``-(1 + p) ** gamma * log p``; the slope leaves the factor as it is."""
+    factor = (1 + math.exp(log_p)) ** gamma
+    return Point((-factor * log_p,), -factor * math.exp(log_not_p))
+
+
+def tldr_at(log_p: float, log_not_p: float) -> Point:
+    """``-(cos(pi p) + 1) * log p``, with 1 + cos(pi p) = 1 - cos(pi (1 - p)) = 2 sin(pi (1 - p) / 2) ** 2."""
+    p, not_p = math.exp(log_p), math.exp(log_not_p)
+    factor = 2 * math.sin(math.pi * not_p / 2) ** 2
+    by_product_rule = math.pi * math.sin(math.pi * not_p) * p * log_p  # sin(pi p) = sin(pi (1 - p))
+    return Point((-factor * log_p,), not_p * (by_product_rule - factor))
+
+
+def mixce_at(log_p: float, log_not_p: float, *, eta: float = 0.5) -> Point:
+    """Value of ``-(eta + (1 - eta) p) * log p``; the slope leaves the factor as it is."""
+    factor = eta + (1 - eta) * math.exp(log_p)
+    return Point((-factor * log_p,), -factor * math.exp(log_not_p))
+
+
 def closed_form_gradient(logits: Tensor, target: int, slope: Tensor | float) -> Tensor:
     """Gradient of one row ``[C]``: ``slope`` at the target, ``-slope * q`` elsewhere (notes, section 2)."""
     others = logits.double().clone()

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from plain_formulas import (
     Point,
+    anti_focal_at,
     closed_form_gradient,
     dft_at,
     eureka_at,
@@ -18,10 +19,23 @@ from plain_formulas import (
     focal_at,
     halted_focal_at,
     long_log_likelihoods,
+    mixce_at,
+    power_at,
+    tldr_at,
 )
 from torch import Tensor
 
-from eureka_nlg.losses import dft_loss, eureka_loss, focal_loss, halted_focal_loss, ldam_loss
+from eureka_nlg.losses import (
+    anti_focal_loss,
+    dft_loss,
+    eureka_loss,
+    focal_loss,
+    halted_focal_loss,
+    ldam_loss,
+    mixce_loss,
+    power_loss,
+    tldr_loss,
+)
 from eureka_nlg.losses.checks import Options
 from eureka_nlg.losses.objectives import CrossEntropy
 from eureka_nlg.losses.rows import loss_and_log_odds
@@ -45,6 +59,11 @@ FORMULAS: list[tuple[Callable[..., Tensor], Callable[..., Point], dict[str, Any]
     (halted_focal_loss, halted_focal_at, {}),
     (halted_focal_loss, halted_focal_at, {"gamma": 1.0, "threshold": 0.9, "alpha": 0.25}),
     (dft_loss, dft_at, {}),
+    (power_loss, power_at, {}),
+    (power_loss, power_at, {"exponent": 10.0}),
+    (anti_focal_loss, anti_focal_at, {"gamma": 2.5}),
+    (tldr_loss, tldr_at, {}),
+    (mixce_loss, mixce_at, {"eta": 0.3}),
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,6 +20,10 @@ CONFIGS = {
     "halted_focal": (criterions.HaltedFocalCriterion, criterions.HaltedFocalCriterionConfig),
     "class_balanced": (criterions.ClassBalancedCriterion, criterions.ClassBalancedCriterionConfig),
     "dft": (criterions.DFTCriterion, criterions.DFTCriterionConfig),
+    "power": (criterions.PowerCriterion, criterions.PowerCriterionConfig),
+    "anti_focal": (criterions.AntiFocalCriterion, criterions.AntiFocalCriterionConfig),
+    "tldr": (criterions.TLDRCriterion, criterions.TLDRCriterionConfig),
+    "mixce": (criterions.MixCECriterion, criterions.MixCECriterionConfig),
     "eureka": (criterions.EurekaCriterion, criterions.EurekaCriterionConfig),
 }
 
@@ -71,9 +76,20 @@ def test_focal(task: Any, model: Any, sample: Any, gamma: float) -> None:
     assert_loss(criterion, model, sample, -((1 - p) ** gamma) * p.log())
 
 
-def test_dft(task: Any, model: Any, sample: Any) -> None:
+RIVALS: dict[str, tuple[dict[str, float], Callable[[Tensor], Tensor]]] = {
+    "dft": ({}, lambda p: -p.detach() * p.log()),
+    "power": ({"power_exponent": 3.0}, lambda p: -(p**3)),
+    "anti_focal": ({"anti_focal_gamma": 2.0}, lambda p: -((1 + p.detach()) ** 2) * p.log()),
+    "tldr": ({}, lambda p: -((math.pi * p).cos() + 1) * p.log()),
+    "mixce": ({"mixce_eta": 0.2}, lambda p: -(0.2 + 0.8 * p.detach()) * p.log()),
+}
+
+
+@pytest.mark.parametrize("name", RIVALS)
+def test_rivals(task: Any, model: Any, sample: Any, name: str) -> None:
     p, _ = tokens(model, sample)
-    assert_loss(criterion_of("dft", task), model, sample, -p.detach() * p.log())
+    options, loss = RIVALS[name]
+    assert_loss(criterion_of(name, task, **options), model, sample, loss(p))
 
 
 def test_halted_focal(task: Any, model: Any, sample: Any) -> None:

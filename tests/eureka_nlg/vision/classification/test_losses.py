@@ -40,6 +40,10 @@ EXPECTED = {
     "FL+CB": (LossConfig(name="focal", focal_gamma=1, class_balanced=True), weighted((1 - P) * -P.log())),
     "DFT": (LossConfig(name="dft"), (-P * P.log()).mean()),
     "DFT+CB": (LossConfig(name="dft", class_balanced=True), weighted(-P * P.log())),
+    "minus p": (LossConfig(name="power", power_exponent=2), (-(P**2)).mean()),
+    "anti-focal": (LossConfig(name="anti_focal"), (-(1 + P) * P.log()).mean()),
+    "TLDR": (LossConfig(name="tldr"), (-((np.pi * P).cos() + 1) * P.log()).mean()),
+    "MixCE": (LossConfig(name="mixce", mixce_eta=0.2), (-(0.2 + 0.8 * P) * P.log()).mean()),
     "HFL": (LossConfig(name="halted_focal", focal_gamma=2), halted(P, 2).mean()),
     "HFL(1/3)": (
         LossConfig(name="halted_focal", focal_gamma=2, halted_fraction=1 / 3),

@@ -107,6 +107,8 @@ def expected(config: DetectionLossConfig, logits: Tensor, present: Tensor, weigh
                 value = focal
             elif config.name == "dft":
                 value = -p * math.log(p)
+            elif config.name == "tldr":
+                value = -(math.cos(math.pi * p) + 1) * math.log(p)
             elif config.name == "halted_focal":
                 value = halted if t or config.halted == "both" else focal
             elif t:
@@ -134,6 +136,7 @@ ONES = [1.0 if count else 0.0 for count in COUNTS.tolist()]
         ({"name": "cross_entropy", "alpha": -1}, None),
         ({"name": "focal"}, None),
         ({"name": "dft", "alpha": 0.4}, None),
+        ({"name": "tldr"}, None),
         ({"name": "halted_focal", "halted": "both"}, None),
         ({"name": "halted_focal", "halted": "positive", "halting_threshold": 0.7}, None),
         ({"name": "eureka"}, effective_numbers_weights(0.9999)),

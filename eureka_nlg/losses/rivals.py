@@ -1,0 +1,205 @@
+"""The losses of others that are functions of the target's likelihood: a function and a module of each.
+
+Their formulas are in :mod:`.objectives`. Where a factor is held fixed, the gradient is not the derivative of
+the value: the value is no guide to how a run goes, and there is no second derivative worth the name.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+from typing_extensions import Unpack
+
+from eureka_nlg.losses.checks import Options
+from eureka_nlg.losses.modules import LogitsLoss
+from eureka_nlg.losses.objectives import (
+    AntiFocal,
+    DynamicFineTuning,
+    MixedCrossEntropy,
+    PowerOfLikelihood,
+    TokenLossDynamicReweighting,
+)
+from eureka_nlg.losses.options import Impl, Reduction, SharedArguments
+from eureka_nlg.losses.rows import loss_of_logits
+
+__all__ = [
+    "dft_loss",
+    "power_loss",
+    "anti_focal_loss",
+    "tldr_loss",
+    "mixce_loss",
+    "DFTLoss",
+    "PowerLoss",
+    "AntiFocalLoss",
+    "TLDRLoss",
+    "MixCELoss",
+]
+
+
+def dft_loss(
+    input: Tensor,
+    target: Tensor,
+    *,
+    impl: Impl = "auto",
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: Reduction = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Dynamic fine-tuning, ``-p log p`` with the factor p held fixed: what the model doubts, it learns less.
+
+    The gradient is that of ``-p``, not of the value. Source: Wu et al. 2026, "On the Generalization of SFT: A
+    Reinforcement Learning Perspective with Reward Rectification".
+
+    Args:
+        input, target, impl, weight, ignore_index, reduction, label_smoothing: as
+            :func:`eureka_nlg.losses.focal_loss`.
+
+    Raises:
+        As :func:`eureka_nlg.losses.eureka_loss`.
+    """
+    options = Options(weight, ignore_index, reduction, label_smoothing, impl)
+    return loss_of_logits(input, target, DynamicFineTuning().objective(), options)
+
+
+def power_loss(
+    input: Tensor,
+    target: Tensor,
+    *,
+    exponent: float = 1.0,
+    impl: Impl = "auto",
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: Reduction = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """``-p ** exponent``: what the model holds likely already counts, the more so the larger the exponent.
+
+    Source: Li et al. 2025, "Beyond Log Likelihood", where ``-p`` and ``-p ** 10`` beat the logarithm if the
+    model is strong. The power bonus of the Eureka loss is the same beside cross-entropy.
+
+    Args:
+        exponent: of the likelihood, positive.
+        input, target, impl, weight, ignore_index, reduction, label_smoothing: as
+            :func:`eureka_nlg.losses.focal_loss`.
+
+    Raises:
+        As :func:`eureka_nlg.losses.eureka_loss`.
+    """
+    options = Options(weight, ignore_index, reduction, label_smoothing, impl)
+    return loss_of_logits(input, target, PowerOfLikelihood(exponent).objective(), options)
+
+
+def anti_focal_loss(
+    input: Tensor,
+    target: Tensor,
+    *,
+    gamma: float = 1.0,
+    impl: Impl = "auto",
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: Reduction = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """``-(1 + p) ** gamma * log p`` with the factor held fixed: likely targets count more, not less.
+
+    Source: Raunak et al. 2020, "On Long-Tailed Phenomena in Neural Machine Translation".
+
+    Args:
+        gamma: how fast the factor rises with p, >= 0; 0 gives cross-entropy.
+        input, target, impl, weight, ignore_index, reduction, label_smoothing: as
+            :func:`eureka_nlg.losses.focal_loss`.
+
+    Raises:
+        As :func:`eureka_nlg.losses.eureka_loss`.
+    """
+    options = Options(weight, ignore_index, reduction, label_smoothing, impl)
+    return loss_of_logits(input, target, AntiFocal(gamma).objective(), options)
+
+
+def tldr_loss(
+    input: Tensor,
+    target: Tensor,
+    *,
+    impl: Impl = "auto",
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: Reduction = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """``-(cos(pi p) + 1) * log p``: from twice cross-entropy for hard targets down to nothing for easy ones.
+
+    Source: Jiang et al. 2020, "TLDR: Token Loss Dynamic Reweighting for Reducing Repetitive Utterance
+    Generation", token level.
+
+    Args:
+        input, target, impl, weight, ignore_index, reduction, label_smoothing: as
+            :func:`eureka_nlg.losses.focal_loss`.
+
+    Raises:
+        As :func:`eureka_nlg.losses.eureka_loss`.
+    """
+    options = Options(weight, ignore_index, reduction, label_smoothing, impl)
+    return loss_of_logits(input, target, TokenLossDynamicReweighting().objective(), options)
+
+
+def mixce_loss(
+    input: Tensor,
+    target: Tensor,
+    *,
+    eta: float = 0.5,
+    impl: Impl = "auto",
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: Reduction = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """``-(eta + (1 - eta) p) * log p`` with the factor held fixed: cross-entropy mixed with its reverse.
+
+    Source: Zhang et al. 2023, "MixCE: Training Autoregressive Language Models by Mixing Forward and Reverse
+    Cross-Entropies", in the form that needs no samples of the model.
+
+    Args:
+        eta: share of cross-entropy, in [0, 1]; 1 gives it alone, 0 gives :func:`dft_loss`.
+        input, target, impl, weight, ignore_index, reduction, label_smoothing: as
+            :func:`eureka_nlg.losses.focal_loss`.
+
+    Raises:
+        As :func:`eureka_nlg.losses.eureka_loss`.
+    """
+    options = Options(weight, ignore_index, reduction, label_smoothing, impl)
+    return loss_of_logits(input, target, MixedCrossEntropy(eta).objective(), options)
+
+
+class DFTLoss(LogitsLoss):
+    """Module of :func:`dft_loss`; the arguments are the same."""
+
+    def __init__(self, **shared: Unpack[SharedArguments]) -> None:
+        super().__init__(DynamicFineTuning(), **shared)
+
+
+class PowerLoss(LogitsLoss):
+    """Module of :func:`power_loss`; the arguments are the same."""
+
+    def __init__(self, *, exponent: float = 1.0, **shared: Unpack[SharedArguments]) -> None:
+        super().__init__(PowerOfLikelihood(exponent), **shared)
+
+
+class AntiFocalLoss(LogitsLoss):
+    """Module of :func:`anti_focal_loss`; the arguments are the same."""
+
+    def __init__(self, *, gamma: float = 1.0, **shared: Unpack[SharedArguments]) -> None:
+        super().__init__(AntiFocal(gamma), **shared)
+
+
+class TLDRLoss(LogitsLoss):
+    """Module of :func:`tldr_loss`; the arguments are the same."""
+
+    def __init__(self, **shared: Unpack[SharedArguments]) -> None:
+        super().__init__(TokenLossDynamicReweighting(), **shared)
+
+
+class MixCELoss(LogitsLoss):
+    """Module of :func:`mixce_loss`; the arguments are the same."""
+
+    def __init__(self, *, eta: float = 0.5, **shared: Unpack[SharedArguments]) -> None:
+        super().__init__(MixedCrossEntropy(eta), **shared)
