@@ -21,11 +21,16 @@ __all__ = [
     "Normalization",
     "EncouragementOptions",
     "ClassBalancedOptions",
+    "ClassWeightOptions",
+    "LogitAdjustmentOptions",
     "RarestOptions",
     "MarginOptions",
     "effective_number",
     "encouragement",
     "class_balanced_weight",
+    "inverse_frequency_weight",
+    "face_weight",
+    "log_prior",
     "rarest_classes",
     "ldam_margins",
     "check_class_counts",
@@ -35,6 +40,7 @@ ClassCounts = Sequence[int] | Tensor | Any  # Any: numpy arrays, without importi
 Measure = Literal["effective_number", "count", "one"]
 Normalization = Literal["mean_measure", "mean_weight", "max_weight"]
 MeanOver = Literal["classes", "examples"]
+ClassWeight = Literal["effective_number", "inverse_frequency", "face"]
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,44 @@ class EncouragementOptions(ClassBalancedOptions):
         size = torch.where(size > 0, size**self.exponent, 0.0)
         weights = _inverse(size, self.normalization) * self.scale
         return weights.to(dtype or torch.get_default_dtype())
+
+
+@dataclass(frozen=True)
+class ClassWeightOptions(ClassBalancedOptions):
+    """Options of the class weights that the terms of losses can have, of one kind or another."""
+
+    class_weight: ClassWeight = option(
+        "effective_number",
+        "class weights: class-balanced, frequency to the minus exponent, or FACE",
+        choices=ClassWeight,
+    )
+    exponent: float = option(1.0, "of inverse_frequency", at_least=0, name="class_weight_exponent")
+
+    def of(
+        self,
+        class_counts: ClassCounts,
+        *,
+        mean_over: MeanOver = "classes",
+        dtype: torch.dtype | None = None,
+    ) -> Tensor:
+        """The weight of each class, ``[C]``."""
+        if self.class_weight == "inverse_frequency":
+            return inverse_frequency_weight(class_counts, self.exponent, mean_over=mean_over, dtype=dtype)
+        if self.class_weight == "face":
+            return face_weight(class_counts, mean_over=mean_over, dtype=dtype)
+        return class_balanced_weight(class_counts, self.beta, mean_over=mean_over, dtype=dtype)
+
+
+@dataclass(frozen=True)
+class LogitAdjustmentOptions(Options):
+    """Options of :func:`log_prior`."""
+
+    tau: float = option(
+        1.0,
+        "factor of the log-frequency in logit adjustment",
+        at_least=0,
+        name="logit_adjustment_tau",
+    )
 
 
 @dataclass(frozen=True)
@@ -201,12 +245,93 @@ def class_balanced_weight(
         ValueError: as :func:`effective_number`, or an unknown ``mean_over``.
     """
     weight = _inverse(effective_number(class_counts, beta), "mean_weight")
-    if mean_over == "examples":
-        counts = check_class_counts(class_counts)
-        weight = weight * counts.sum() / (weight * counts).sum()
-    elif mean_over != "classes":
-        raise BadOption("mean_over", "'classes' or 'examples'", mean_over)
-    return weight.to(dtype or torch.get_default_dtype())
+    return _with_mean_one(weight, class_counts, mean_over).to(dtype or torch.get_default_dtype())
+
+
+def inverse_frequency_weight(
+    class_counts: ClassCounts,
+    exponent: float = 1.0,
+    *,
+    mean_over: MeanOver = "classes",
+    dtype: torch.dtype | None = None,
+) -> Tensor:
+    """Inverse frequency to a power, ``m ** -exponent``, with mean one.
+
+    Source: Nakamura et al. 2018, "Another Diversity-Promoting Objective Function for Neural Dialogue
+    Generation" (ITF), whose exponent is lambda.
+
+    Args:
+        class_counts: number of training examples of each class, ``[C]`` non-negative integers.
+        exponent: finite and not negative; 0 gives one for every class that occurs.
+        mean_over, dtype: as :func:`class_balanced_weight`.
+
+    Returns:
+        Tensor ``[C]``, 0 where the count is 0: the ``weight`` of a loss.
+
+    Raises:
+        ValueError: bad counts, exponent or ``mean_over``.
+
+    >>> inverse_frequency_weight([1, 4, 0], 0.5)
+    tensor([1.3333, 0.6667, 0.0000])
+    """
+    exponent = ClassWeightOptions(exponent=exponent).exponent
+    counts = check_class_counts(class_counts)
+    weight = torch.where(counts > 0, counts.clamp(min=1.0) ** -exponent, 0.0)
+    return _with_mean_one(weight, class_counts, mean_over).to(dtype or torch.get_default_dtype())
+
+
+def face_weight(
+    class_counts: ClassCounts, *, mean_over: MeanOver = "classes", dtype: torch.dtype | None = None
+) -> Tensor:
+    """FACE's weight ``1 - m / max(m)`` with mean one: none for the most frequent class.
+
+    Source: Jiang et al. 2019, "Improving Neural Response Diversity with Frequency-Aware Cross-Entropy Loss",
+    counted from the training targets.
+
+    Args:
+        class_counts: number of training examples of each class, ``[C]`` non-negative integers.
+        mean_over, dtype: as :func:`class_balanced_weight`.
+
+    Returns:
+        Tensor ``[C]``, 0 where the count is 0 as well; one for every class that occurs if all occur equally
+        often.
+
+    Raises:
+        ValueError: bad counts or ``mean_over``.
+
+    >>> face_weight([4, 1, 1, 0])
+    tensor([0.0000, 1.5000, 1.5000, 0.0000])
+    """
+    counts = check_class_counts(class_counts)
+    weight = torch.where(counts > 0, 1.0 - counts / counts.max(), 0.0)
+    weight = torch.where(weight.any(), weight, (counts > 0).to(torch.float64))
+    return _with_mean_one(weight, class_counts, mean_over).to(dtype or torch.get_default_dtype())
+
+
+def log_prior(class_counts: ClassCounts, tau: float = 1.0, *, dtype: torch.dtype | None = None) -> Tensor:
+    """``tau`` times the log-frequency of each class, which logit adjustment adds to the logits in training.
+
+    Source: Menon et al. 2021, "Long-tail Learning via Logit Adjustment"; with ``tau=1`` the balanced softmax
+    of Ren et al. 2020.
+
+    Args:
+        class_counts: number of training examples of each class, ``[C]`` non-negative integers. A class that
+            never occurs is taken for one that occurs once, so that the others keep pushing it down.
+        tau: finite and not negative.
+        dtype: of the result; default ``torch.get_default_dtype()``.
+
+    Returns:
+        Tensor ``[C]``, not positive.
+
+    Raises:
+        ValueError: bad counts or tau.
+
+    >>> log_prior([3, 1]).exp()
+    tensor([0.7500, 0.2500])
+    """
+    tau = LogitAdjustmentOptions(tau).tau
+    counts = check_class_counts(class_counts)
+    return (tau * (counts.clamp(min=1.0) / counts.sum()).log()).to(dtype or torch.get_default_dtype())
 
 
 def rarest_classes(class_counts: ClassCounts, fraction: float) -> Tensor:
@@ -297,3 +422,12 @@ def _inverse(size: Tensor, normalization: str) -> Tensor:
     if normalization == "max_weight":
         return inverse / inverse.max()
     return inverse / inverse[occurring].mean()
+
+
+def _with_mean_one(weight: Tensor, class_counts: ClassCounts, mean_over: MeanOver) -> Tensor:
+    counts = check_class_counts(class_counts)
+    if mean_over == "classes":
+        return weight / weight[counts > 0].mean()
+    if mean_over == "examples":
+        return weight * counts.sum() / (weight * counts).sum()
+    raise BadOption("mean_over", "'classes' or 'examples'", mean_over)

@@ -1,4 +1,4 @@
-"""The losses of others that are functions of the target's likelihood: a function and a module of each.
+"""The losses of others: a function and a module of each.
 
 Their formulas are in :mod:`.objectives`. Where a factor is held fixed, the gradient is not the derivative of
 the value: the value is no guide to how a run goes, and there is no second derivative worth the name.
@@ -6,20 +6,26 @@ the value: the value is no guide to how a run goes, and there is no second deriv
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
-from eureka_nlg.losses.checks import Options
+from eureka_nlg.frequency import ClassCounts, LogitAdjustmentOptions, log_prior
+from eureka_nlg.losses.checks import Options, check_arguments
+from eureka_nlg.losses.functional import num_classes_of
 from eureka_nlg.losses.modules import LogitsLoss
 from eureka_nlg.losses.objectives import (
     AntiFocal,
+    CrossEntropy,
     DynamicFineTuning,
     MixedCrossEntropy,
     PowerOfLikelihood,
     TokenLossDynamicReweighting,
 )
 from eureka_nlg.losses.options import Impl, Reduction, SharedArguments
-from eureka_nlg.losses.rows import loss_of_logits
+from eureka_nlg.losses.rows import loss_of_logits, result_dtype
 
 __all__ = [
     "dft_loss",
@@ -27,11 +33,13 @@ __all__ = [
     "anti_focal_loss",
     "tldr_loss",
     "mixce_loss",
+    "logit_adjusted_loss",
     "DFTLoss",
     "PowerLoss",
     "AntiFocalLoss",
     "TLDRLoss",
     "MixCELoss",
+    "LogitAdjustedLoss",
 ]
 
 
@@ -170,6 +178,52 @@ def mixce_loss(
     return loss_of_logits(input, target, MixedCrossEntropy(eta).objective(), options)
 
 
+def logit_adjusted_loss(
+    input: Tensor,
+    target: Tensor,
+    class_counts: ClassCounts,
+    *,
+    tau: float = 1.0,
+    impl: Impl = "auto",
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: Reduction = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Cross-entropy of the logits plus ``tau`` times the log-frequency of each class.
+
+    The logits themselves then speak for classes that are all equally frequent. Source: Menon et al. 2021,
+    "Long-tail Learning via Logit Adjustment"; with ``tau=1`` the balanced softmax of Ren et al. 2020.
+
+    With the last layer fused: :func:`eureka_nlg.losses.linear_eureka_loss` with ``encouragement=0`` and
+    :func:`eureka_nlg.frequency.log_prior` added to ``linear_bias``.
+
+    Args:
+        class_counts: training examples of each class, ``[C]`` non-negative integers; see
+            :func:`eureka_nlg.frequency.log_prior`.
+        tau: finite and not negative; 0 gives cross-entropy.
+        input, target, impl, weight, ignore_index, reduction, label_smoothing: as
+            :func:`eureka_nlg.losses.eureka_loss`.
+
+    Raises:
+        As :func:`eureka_nlg.losses.eureka_loss`; ValueError for bad counts or counts of another number of
+        classes.
+    """
+    offset = log_prior(class_counts, tau, dtype=torch.float64)
+    options = Options(weight, ignore_index, reduction, label_smoothing, impl)
+    return _loss_with_offset(input, target, offset, options)
+
+
+def _loss_with_offset(input: Tensor, target: Tensor, offset: Tensor, options: Options) -> Tensor:
+    num_classes = num_classes_of(input)
+    if offset.shape != (num_classes,):
+        raise ValueError(f"class_counts must have {num_classes} entries, one per class, got {len(offset)}")
+    check_arguments(input, target, options)
+    logits = input if input.dtype == torch.float64 else input.float()
+    added = offset.to(logits.device, logits.dtype).reshape(-1, *[1] * max(0, input.dim() - 2))
+    return loss_of_logits(logits + added, target, CrossEntropy().objective(), options).to(result_dtype(input))
+
+
 class DFTLoss(LogitsLoss):
     """Module of :func:`dft_loss`; the arguments are the same."""
 
@@ -203,3 +257,23 @@ class MixCELoss(LogitsLoss):
 
     def __init__(self, *, eta: float = 0.5, **shared: Unpack[SharedArguments]) -> None:
         super().__init__(MixedCrossEntropy(eta), **shared)
+
+
+class LogitAdjustedLoss(LogitsLoss):
+    """Module of :func:`logit_adjusted_loss`; the arguments are the same.
+
+    What is added, a float32 buffer, is computed once.
+    """
+
+    tensors: ClassVar[tuple[str, ...]] = ("weight", "offset")
+    offset: Tensor
+
+    def __init__(
+        self, class_counts: ClassCounts, *, tau: float = 1.0, **shared: Unpack[SharedArguments]
+    ) -> None:
+        offset = log_prior(class_counts, tau, dtype=torch.float32)
+        self._build(LogitAdjustmentOptions(tau), {"offset": offset}, shared)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """See :class:`LogitsLoss`."""
+        return _loss_with_offset(input, target, self.offset, self.shared)

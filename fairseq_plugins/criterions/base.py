@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from omegaconf import II
 from torch import Tensor
 
 from eureka_nlg.errors import UserError
-from eureka_nlg.frequency import class_balanced_weight
+from eureka_nlg.frequency import ClassWeightOptions
 from eureka_nlg.losses.checks import Options
 from eureka_nlg.losses.objectives import CrossEntropy, Objective
 from eureka_nlg.losses.options import LabelSmoothing
@@ -113,6 +113,7 @@ class LogitsCriterion(FairseqCriterion):
             output_layer_of(model)
         self.objective(torch.device("cpu"))
         self.class_weight(torch.device("cpu"))
+        self.class_offset(torch.device("cpu"))
 
     @property
     def has_started(self) -> bool:
@@ -141,15 +142,19 @@ class LogitsCriterion(FairseqCriterion):
         self._of_classes[name] = self._of_classes[name].to(device)
         return self._of_classes[name]
 
-    def class_balanced(self, beta: float, device: torch.device) -> Tensor:
-        """Class-balanced weights, ``[C]``, of mean one over the training tokens.
+    def class_offset(self, device: torch.device) -> Tensor | None:
+        """What the loss adds to the logits ``[C]`` from its first epoch on; None for nothing."""
+        return None
+
+    def class_weights(self, options: ClassWeightOptions, device: torch.device) -> Tensor:
+        """Class weights ``[C]`` of mean one over the training tokens.
 
         Losses are summed here and divided by the number of tokens: with mean one over the classes, which are
         rare mostly, the frequent tokens' cross-entropy would all but vanish beside what is not weighted.
         """
         return self.from_counts(
             "class weight",
-            lambda counts: class_balanced_weight(counts, beta, mean_over="examples", dtype=torch.float32),
+            lambda counts: options.of(counts, mean_over="examples", dtype=torch.float32),
             device,
         )
 
@@ -157,14 +162,13 @@ class LogitsCriterion(FairseqCriterion):
         self, model: Any, sample: dict[str, Any], reduce: bool = True
     ) -> tuple[Tensor, Any, dict[str, Any]]:
         """Compute the loss of a batch; returns the loss, its denominator and the sums to log."""
-        if self.cfg.fused_linear:
-            loss, log_odds, target = self._from_features(model, sample, reduce)
-            logits = None
-        else:
-            net_output = model(**sample["net_input"])
-            logits = self._without_prefix(logits_of(model, net_output))
-            target = self._without_prefix(model.get_targets(sample, net_output))
-            loss, log_odds = loss_and_log_odds(logits, target, *self._loss(logits.size(-1), reduce, target))
+        output = self._output(model, sample)
+        target, started = output.target, self.has_started
+        offset = self.class_offset(target.device) if started else None
+        loss, log_odds = output.loss_and_log_odds(offset, *self._loss(output, reduce, started))
+        if offset is not None:  # what is logged is of the model as it is
+            with torch.no_grad():
+                _, log_odds = output.loss_and_log_odds(None, *self._loss(output, reduce, False))
         sample_size = sample["target"].size(0) if self.cfg.sentence_avg else sample["ntokens"]
         with torch.no_grad():
             kept = target != self.padding_idx
@@ -177,30 +181,31 @@ class LogitsCriterion(FairseqCriterion):
                 "nsentences": sample["target"].size(0),
                 "sample_size": sample_size,
             }
-            if self.cfg.report_accuracy and logits is not None:
-                logging_output["n_correct"] = ((logits.argmax(-1) == target) & kept).sum()
+            if self.cfg.report_accuracy and output.layer is None:
+                logging_output["n_correct"] = ((output.values.argmax(-1) == target) & kept).sum()
                 logging_output["total"] = kept.sum()
         return loss, sample_size, logging_output
 
-    def _from_features(
-        self, model: Any, sample: dict[str, Any], reduce: bool
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """The loss by ``--fused-linear``: from what goes into the decoder's output layer."""
-        weight, bias = output_layer_of(model)
-        with features_for(model):
+    def _output(self, model: Any, sample: dict[str, Any]) -> "_Output":
+        if self.cfg.fused_linear:
+            layer = output_layer_of(model)
+            with features_for(model):
+                net_output = model(**sample["net_input"])
+            values = net_output[0]
+        else:
+            layer = None
             net_output = model(**sample["net_input"])
-        features = self._without_prefix(net_output[0])
-        target = self._without_prefix(model.get_targets(sample, net_output))
-        loss = self._loss(weight.size(0), reduce, target)
-        return *loss_and_log_odds_of_projection(features, weight, bias, target, *loss), target
+            values = logits_of(model, net_output)
+        target = model.get_targets(sample, net_output)
+        return _Output(self._without_prefix(values), self._without_prefix(target), layer)
 
-    def _loss(self, num_classes: int, reduce: bool, target: Tensor) -> tuple[Objective, Options]:
-        started, device = self.has_started, target.device
+    def _loss(self, output: "_Output", reduce: bool, started: bool) -> tuple[Objective, Options]:
+        device = output.target.device
         options = Options(
             weight=self.class_weight(device) if started else None,
             ignore_index=self.padding_idx,
             reduction="sum" if reduce else "none",
-            label_smoothing=torch_label_smoothing(self.cfg.label_smoothing, num_classes),
+            label_smoothing=torch_label_smoothing(self.cfg.label_smoothing, output.num_classes),
         )
         return (self.objective(device) if started else CrossEntropy().objective()), options
 
@@ -232,6 +237,29 @@ class LogitsCriterion(FairseqCriterion):
     def logging_outputs_can_be_summed() -> bool:
         """All logged values are sums."""
         return True
+
+
+class _Output(NamedTuple):
+    """The rows of a batch: logits, or features with the layer that makes logits of them (--fused-linear)."""
+
+    values: Tensor  # [N, C], or [N, H]
+    target: Tensor  # [N]
+    layer: tuple[Tensor, Tensor | None] | None
+
+    @property
+    def num_classes(self) -> int:
+        return self.values.size(-1) if self.layer is None else self.layer[0].size(0)
+
+    def loss_and_log_odds(
+        self, offset: Tensor | None, objective: Objective, options: Options
+    ) -> tuple[Tensor, Tensor]:
+        if self.layer is None:
+            logits = self.values if offset is None else self.values + offset
+            return loss_and_log_odds(logits, self.target, objective, options)
+        weight, bias = self.layer
+        if offset is not None:
+            bias = offset.to(weight.dtype) if bias is None else bias + offset.to(bias.dtype)
+        return loss_and_log_odds_of_projection(self.values, weight, bias, self.target, objective, options)
 
 
 def torch_label_smoothing(epsilon: float, num_classes: int) -> float:

@@ -7,7 +7,13 @@ import torch
 from fairseq.criterions import register_criterion
 from torch import Tensor
 
-from eureka_nlg.frequency import ClassBalancedOptions, RarestOptions, rarest_classes
+from eureka_nlg.frequency import (
+    ClassWeightOptions,
+    LogitAdjustmentOptions,
+    RarestOptions,
+    log_prior,
+    rarest_classes,
+)
 from eureka_nlg.losses.objectives import (
     SCALAR_LOSSES,
     AntiFocal,
@@ -35,6 +41,8 @@ __all__ = [
     "AntiFocalCriterionConfig",
     "TLDRCriterion",
     "TLDRCriterionConfig",
+    "LogitAdjustedCriterion",
+    "LogitAdjustedCriterionConfig",
     "MixCECriterion",
     "MixCECriterionConfig",
     "ScalarCriterion",
@@ -171,21 +179,49 @@ class MixCECriterion(ScalarCriterion):
 
 
 @dataclass
-@with_options_of(Focal, ClassBalancedOptions, defaults={"focal_gamma": 0.0})
+@with_options_of(Focal, ClassWeightOptions, defaults={"focal_gamma": 0.0})
 class ClassBalancedCriterionConfig(ScalarCriterionConfig):
     """Options of ``--criterion class_balanced``; ``focal_gamma`` 0 weights cross-entropy."""
 
 
 @register_criterion("class_balanced", dataclass=ClassBalancedCriterionConfig)
 class ClassBalancedCriterion(ScalarCriterion):
-    """Cross-entropy or focal loss weighted by the effective number. Source: Cui et al. 2019."""
+    """Cross-entropy or focal loss with class weights: class-balanced, inverse frequency, or FACE.
+
+    Source: Cui et al. 2019; Nakamura et al. 2018; Jiang et al. 2019.
+    """
 
     loss_name = "focal"
 
     def __init__(self, cfg: ClassBalancedCriterionConfig, task: Any) -> None:
         super().__init__(cfg, task)
-        self.beta = self.options(ClassBalancedOptions).beta
+        self.weights = self.options(ClassWeightOptions)
 
     def class_weight(self, device: torch.device) -> Tensor:
         """See :class:`LogitsCriterion`."""
-        return self.class_balanced(self.beta, device)
+        return self.class_weights(self.weights, device)
+
+
+@dataclass
+@with_options_of(LogitAdjustmentOptions)
+class LogitAdjustedCriterionConfig(ScalarCriterionConfig):
+    """Options of ``--criterion logit_adjusted``."""
+
+
+@register_criterion("logit_adjusted", dataclass=LogitAdjustedCriterionConfig)
+class LogitAdjustedCriterion(ScalarCriterion):
+    """Cross-entropy of logits plus ``tau`` times the log-frequency of each word (tau 1: balanced softmax).
+
+    Perplexity and likelihood in the log are those of the model without what is added. Source: Menon et al.
+    2021; Ren et al. 2020.
+    """
+
+    def __init__(self, cfg: LogitAdjustedCriterionConfig, task: Any) -> None:
+        super().__init__(cfg, task)
+        self.tau = self.options(LogitAdjustmentOptions).tau
+
+    def class_offset(self, device: torch.device) -> Tensor:
+        """See :class:`LogitsCriterion`."""
+        return self.from_counts(
+            "log prior", lambda counts: log_prior(counts, self.tau, dtype=torch.float32), device
+        )

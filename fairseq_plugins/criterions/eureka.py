@@ -7,7 +7,7 @@ import torch
 from fairseq.criterions import register_criterion
 from torch import Tensor
 
-from eureka_nlg.frequency import ClassBalancedOptions, EncouragementOptions
+from eureka_nlg.frequency import ClassBalancedOptions, ClassWeightOptions, EncouragementOptions
 from eureka_nlg.losses.objectives import Bonus, Objective, Preset, eureka_objective
 from fairseq_plugins.criterions.base import LogitsCriterion, LogitsCriterionConfig
 from fairseq_plugins.criterions.options import eureka_options_of, same_as, with_options_of
@@ -49,7 +49,9 @@ class EurekaCriterion(LogitsCriterion):
         self.encouragement_options, self.bonus = eureka_options_of(cfg)
         self.balance = None
         if cfg.class_balanced_beta is not None:
-            self.balance = self.options(ClassBalancedOptions, beta="class_balanced_beta")
+            self.balance = ClassWeightOptions(
+                self.options(ClassBalancedOptions, beta="class_balanced_beta").beta
+            )
 
     def objective(self, device: torch.device) -> Objective:
         """See :class:`LogitsCriterion`."""
@@ -59,7 +61,7 @@ class EurekaCriterion(LogitsCriterion):
         """See :class:`LogitsCriterion`."""
         if self.balance is None:
             return None
-        return self.class_balanced(self.balance.beta, device)
+        return self.class_weights(self.balance, device)
 
     def encouragement(self, device: torch.device) -> Tensor:
         """Weight of the bonus for each word, float32 ``[C]``."""

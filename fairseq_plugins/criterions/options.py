@@ -50,7 +50,7 @@ def options_of(cfg: Any, cls: type[T], **names: str) -> T:
         UserError: a value that the option cannot have, by its name on the command line.
     """
     with _by_command_line_name():
-        return losses.options_of(cfg, cls, **names)
+        return losses.options_of(cfg, cls, defaults=None, **names)
 
 
 def eureka_options_of(cfg: Any) -> tuple[EncouragementOptions, Bonus]:

@@ -12,11 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eureka_nlg.frequency import (
+    ClassWeightOptions,
     check_class_counts,
     class_balanced_weight,
     effective_number,
     encouragement,
+    face_weight,
+    inverse_frequency_weight,
     ldam_margins,
+    log_prior,
     rarest_classes,
 )
 
@@ -102,6 +106,42 @@ def test_class_balanced_weight_over_the_examples() -> None:
     assert weights.tolist() == pytest.approx([126 / 85, 84 / 85, 72 / 85, 0])
     with pytest.raises(ValueError, match="mean_over must be 'classes' or 'examples', got 'words'"):
         class_balanced_weight([1], mean_over="words")
+
+
+def test_inverse_frequency_by_hand() -> None:
+    # 1, 1/2, 1/3 of 1, 4 and 9 examples; their mean is 11/18, and 1 + 2 + 3 = 6 over 14 examples
+    weights = inverse_frequency_weight([1, 4, 9, 0], 0.5)
+    assert weights.tolist() == pytest.approx([18 / 11, 9 / 11, 6 / 11, 0])
+    weights = inverse_frequency_weight([1, 4, 9, 0], 0.5, mean_over="examples")
+    assert weights.tolist() == pytest.approx([14 / 6, 7 / 6, 14 / 18, 0])
+    with pytest.raises(ValueError, match=r"exponent.*-1\.0"):
+        inverse_frequency_weight([1], -1.0)
+
+
+def test_face_by_hand() -> None:
+    # 1 - m / 8 = 0, 1/2, 7/8; their mean is 11/24, and 0 + 4/2 + 7/8 = 23/8 over 13 examples
+    assert face_weight([8, 4, 1, 0]).tolist() == pytest.approx([0, 12 / 11, 21 / 11, 0])
+    weights = face_weight([8, 4, 1, 0], mean_over="examples")
+    assert weights.tolist() == pytest.approx([0, 13 * 4 / 23, 13 * 7 / 23, 0])
+    assert face_weight([5, 0, 5]).tolist() == [1, 0, 1]  # where the formula is 0 / 0
+
+
+def test_class_weights_by_name() -> None:
+    counts = [8, 4, 1, 0]
+    assert ClassWeightOptions(0.9).of(counts).equal(class_balanced_weight(counts, 0.9))
+    assert ClassWeightOptions(class_weight="face").of(counts).equal(face_weight(counts))
+    by_frequency = ClassWeightOptions(class_weight="inverse_frequency", exponent=0.3)
+    assert by_frequency.of(counts, mean_over="examples").equal(
+        inverse_frequency_weight(counts, 0.3, mean_over="examples")
+    )
+
+
+def test_log_prior_by_hand() -> None:
+    expected = [math.log(0.75) * 2, math.log(0.25) * 2, math.log(1 / 4) * 2]
+    assert log_prior([3, 1, 0], 2.0).tolist() == pytest.approx(expected)
+    assert log_prior([3, 1], 0.0).tolist() == [0, 0]
+    with pytest.raises(ValueError, match=r"tau.*-1\.0"):
+        log_prior([1], -1.0)
 
 
 def test_default_beta_is_the_papers() -> None:

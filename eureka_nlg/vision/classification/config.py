@@ -6,7 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from eureka_nlg.errors import UserError
-from eureka_nlg.frequency import IMAGE_BETA, EncouragementOptions, RarestOptions
+from eureka_nlg.frequency import (
+    IMAGE_BETA,
+    ClassWeightOptions,
+    EncouragementOptions,
+    LogitAdjustmentOptions,
+    RarestOptions,
+)
 from eureka_nlg.losses.objectives import SCALAR_LOSSES, Bonus, Margins, Preset, eureka_options
 from eureka_nlg.losses.options import LabelSmoothing, options_of, with_options_of
 from eureka_nlg.options import Options
@@ -25,10 +31,12 @@ __all__ = [
 ]
 
 Sampling = Literal["instance", "square_root", "class_balanced"]
-LOSS_NAMES = (*SCALAR_LOSSES, "eureka", "ldam")
+LOSS_NAMES = (*SCALAR_LOSSES, "eureka", "ldam", "logit_adjusted")
 LOSS_OPTIONS: tuple[type[Options], ...] = (
     *SCALAR_LOSSES.values(),
     RarestOptions,
+    ClassWeightOptions,
+    LogitAdjustmentOptions,
     Preset,
     Bonus,
     EncouragementOptions,
@@ -121,7 +129,8 @@ class LossConfig:
 
     name: LossName = field(default="cross_entropy", metadata=described("name of the loss"))
     class_balanced: bool = field(
-        default=False, metadata=described("weight the loss by class (for eureka: its cross-entropy term)")
+        default=False,
+        metadata=described("weight the loss (eureka: its cross-entropy) by class_weight"),
     )
 
     # Until two losses shared no option's name any more: old name -> loss (None: any) -> name.

@@ -6,13 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from eureka_nlg.errors import UserError
-from eureka_nlg.frequency import (
-    ClassBalancedOptions,
-    RarestOptions,
-    class_balanced_weight,
-    rarest_classes,
-)
-from eureka_nlg.losses import Deferred, EurekaLoss, HaltedFocalLoss, LDAMLoss
+from eureka_nlg.frequency import ClassWeightOptions, LogitAdjustmentOptions, RarestOptions, rarest_classes
+from eureka_nlg.losses import Deferred, EurekaLoss, HaltedFocalLoss, LDAMLoss, LogitAdjustedLoss
 from eureka_nlg.losses.modules import LogitsLoss
 from eureka_nlg.losses.objectives import SCALAR_LOSSES, HaltedFocal, Margins, eureka_options
 from eureka_nlg.losses.options import LabelSmoothing, Reduction, SharedArguments, options_of
@@ -41,8 +36,7 @@ def build_loss(config: LossConfig, class_counts: Tensor, reduction: Reduction = 
 def _module(config: LossConfig, class_counts: Tensor, reduction: Reduction) -> nn.Module:
     weight = None
     if config.class_balanced:
-        beta = options_of(config, ClassBalancedOptions).beta
-        weight = class_balanced_weight(class_counts, beta, dtype=torch.float32)
+        weight = options_of(config, ClassWeightOptions).of(class_counts, dtype=torch.float32)
     shared: SharedArguments = {
         "weight": weight,
         "reduction": reduction,
@@ -56,6 +50,9 @@ def _module(config: LossConfig, class_counts: Tensor, reduction: Reduction) -> n
         return HaltedFocalLoss(**options_of(config, HaltedFocal).values(), halted=halted, **shared)
     if config.name == "ldam":
         return LDAMLoss(class_counts, **options_of(config, Margins).values(), **shared)
+    if config.name == "logit_adjusted":
+        tau = options_of(config, LogitAdjustmentOptions).tau
+        return LogitAdjustedLoss(class_counts, tau=tau, **shared)
     if config.name == "eureka":
         encouragement, bonus = eureka_options(config)
         return EurekaLoss(encouragement.of(class_counts, torch.float32), **bonus.values(), **shared)

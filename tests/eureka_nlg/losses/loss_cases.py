@@ -16,6 +16,7 @@ from plain_formulas import (
     plain_focal_loss,
     plain_halted_focal_loss,
     plain_ldam_loss,
+    plain_logit_adjusted_loss,
     plain_loss,
 )
 from torch import Tensor
@@ -28,6 +29,7 @@ from eureka_nlg.losses import (
     focal_loss,
     halted_focal_loss,
     ldam_loss,
+    logit_adjusted_loss,
     mixce_loss,
     power_loss,
     tldr_loss,
@@ -154,6 +156,10 @@ _LOSSES: dict[str, Callable[[list[int]], Loss]] = {
     "anti-focal": _scalar(anti_focal_loss, lambda p: -((1 + p.detach()) ** 2.5) * p.log(), gamma=2.5),
     "TLDR": _scalar(tldr_loss, lambda p: -((math.pi * p).cos() + 1) * p.log()),
     "MixCE": _scalar(mixce_loss, lambda p: -(0.3 + 0.7 * p.detach()) * p.log(), eta=0.3),
+    "logit adjustment": lambda counts: Loss(
+        partial(logit_adjusted_loss, class_counts=counts, tau=1.5),
+        partial(plain_logit_adjusted_loss, class_counts=counts, tau=1.5),
+    ),
     "LDAM": lambda counts: Loss(
         partial(ldam_loss, class_counts=counts, scale=5.0),
         partial(plain_ldam_loss, class_counts=counts, scale=5.0),

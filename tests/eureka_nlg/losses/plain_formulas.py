@@ -175,6 +175,15 @@ def plain_ldam_loss(
     )
 
 
+def plain_logit_adjusted_loss(
+    input: Tensor, target: Tensor, class_counts: Sequence[int], *, tau: float = 1.0, **shared: Any
+) -> Tensor:
+    """Menon et al. 2021: cross-entropy of logits plus tau log pi; no count is taken for one."""
+    prior = torch.tensor([max(count, 1) / sum(class_counts) for count in class_counts], dtype=torch.float64)
+    class_last = input.double().movedim(1 if input.dim() > 1 else 0, -1) + tau * prior.log()
+    return plain_eureka_loss(class_last.movedim(-1, 1 if input.dim() > 1 else 0), target, 0.0, **shared)
+
+
 # -- one row, exact for any logits ---------------------------------------------------------------------------
 
 

@@ -13,8 +13,15 @@ from loss_cases import assert_same, random_logits, random_target
 from plain_formulas import plain_eureka_loss
 from torch import Tensor
 
-from eureka_nlg.frequency import rarest_classes
-from eureka_nlg.losses import eureka_loss, focal_loss, halted_focal_loss, ldam_loss, linear_eureka_loss
+from eureka_nlg.frequency import log_prior, rarest_classes
+from eureka_nlg.losses import (
+    eureka_loss,
+    focal_loss,
+    halted_focal_loss,
+    ldam_loss,
+    linear_eureka_loss,
+    logit_adjusted_loss,
+)
 from eureka_nlg.losses.checks import Options
 from eureka_nlg.losses.objectives import Bonus, eureka_objective
 from eureka_nlg.losses.rows import loss_and_log_odds
@@ -232,6 +239,28 @@ def test_ldam_by_hand() -> None:
         assert loss.item() == pytest.approx(expected)
     without_margin = ldam_loss(input, torch.tensor([0]), [16, 1], max_margin=0.0, scale=1.0)
     assert without_margin.item() == pytest.approx(F.cross_entropy(input, torch.tensor([0])).item())
+
+
+def test_logit_adjustment_by_hand(impl: str, dtype: torch.dtype) -> None:
+    # odds 3 : 1 of the logits, times 9 : 1 of the counts: 27 : 1
+    input = torch.tensor([[math.log(3.0), 0.0]], dtype=dtype)
+    loss = logit_adjusted_loss(input, torch.tensor([0]), [90, 10], impl=impl)
+    assert loss.item() == pytest.approx(-math.log(27 / 28), rel=1e-5)
+    with pytest.raises(ValueError, match="class_counts must have 2 entries, one per class, got 3"):
+        logit_adjusted_loss(input, torch.tensor([0]), [90, 10, 1], impl=impl)
+
+
+def test_logit_adjustment_as_a_bias_of_the_fused_layer(dtype: torch.dtype) -> None:
+    hidden, weight, bias = (
+        torch.randn(6, 3, dtype=dtype),
+        torch.randn(C, 3, dtype=dtype),
+        torch.randn(C, dtype=dtype),
+    )
+    counts, target = [100, 50, 20, 3, 1], torch.arange(6) % C
+    prior = log_prior(counts, 1.5, dtype=dtype)
+    fused = linear_eureka_loss(hidden, weight, target, 0.0, linear_bias=bias + prior)
+    expected = logit_adjusted_loss(F.linear(hidden, weight, bias), target, counts, tau=1.5)
+    torch.testing.assert_close(fused, expected)
 
 
 def test_rarest_fraction_is_halted(impl: str, dtype: torch.dtype) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from fairseq import options
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 from torch import Tensor
@@ -24,6 +25,7 @@ CONFIGS = {
     "anti_focal": (criterions.AntiFocalCriterion, criterions.AntiFocalCriterionConfig),
     "tldr": (criterions.TLDRCriterion, criterions.TLDRCriterionConfig),
     "mixce": (criterions.MixCECriterion, criterions.MixCECriterionConfig),
+    "logit_adjusted": (criterions.LogitAdjustedCriterion, criterions.LogitAdjustedCriterionConfig),
     "eureka": (criterions.EurekaCriterion, criterions.EurekaCriterionConfig),
 }
 
@@ -121,6 +123,27 @@ def test_class_balanced(task: Any, model: Any, sample: Any, target_counts: Tenso
     criterion = criterion_of("class_balanced", task, beta=0.9, focal_gamma=gamma)
     weight = balanced(target_counts, 0.9)[target]
     assert_loss(criterion, model, sample, -weight * (1 - p) ** gamma * p.log())
+
+
+@pytest.mark.parametrize("name", ["inverse_frequency", "face"])
+def test_other_class_weights(task: Any, model: Any, sample: Any, target_counts: Tensor, name: str) -> None:
+    p, target = tokens(model, sample)
+    options = {"class_weight": name, "class_weight_exponent": 0.4}
+    counts = target_counts.double()
+    weight = counts.clamp(min=1) ** -0.4 if name == "inverse_frequency" else 1 - counts / counts.max()
+    weight = torch.where(counts > 0, weight, 0.0)
+    weight = weight * counts.sum() / (weight * counts).sum()
+    assert_loss(criterion_of("class_balanced", task, **options), model, sample, -weight[target] * p.log())
+
+
+def test_logit_adjusted(task: Any, model: Any, sample: Any, target_counts: Tensor) -> None:
+    logits = model(**sample["net_input"])[0].double()
+    prior = (target_counts.double().clamp(min=1) / target_counts.sum()).log()
+    kept = sample["target"] != model.decoder.dictionary.pad()
+    target = sample["target"][kept]
+    expected = F.cross_entropy((logits + 0.7 * prior)[kept], target, reduction="none")
+    # assert_loss holds the log against the plain likelihoods, which are those of the model
+    assert_loss(criterion_of("logit_adjusted", task, logit_adjustment_tau=0.7), model, sample, expected)
 
 
 def test_eureka_with_class_balanced_weights(

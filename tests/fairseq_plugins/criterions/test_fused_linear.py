@@ -16,6 +16,7 @@ from fairseq_plugins.model_output import features_for, output_layer_of
 
 CONFIGS = {
     "focal": (criterions.FocalCriterion, criterions.FocalCriterionConfig, {"focal_gamma": 1.0}),
+    "logit_adjusted": (criterions.LogitAdjustedCriterion, criterions.LogitAdjustedCriterionConfig, {}),
     "class_balanced": (criterions.ClassBalancedCriterion, criterions.ClassBalancedCriterionConfig, {}),
     "eureka": (
         criterions.EurekaCriterion,

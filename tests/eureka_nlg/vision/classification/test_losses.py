@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from eureka_nlg.options import BadOption
@@ -44,6 +45,14 @@ EXPECTED = {
     "anti-focal": (LossConfig(name="anti_focal"), (-(1 + P) * P.log()).mean()),
     "TLDR": (LossConfig(name="tldr"), (-((np.pi * P).cos() + 1) * P.log()).mean()),
     "MixCE": (LossConfig(name="mixce", mixce_eta=0.2), (-(0.2 + 0.8 * P) * P.log()).mean()),
+    "logit adjustment": (
+        LossConfig(name="logit_adjusted", logit_adjustment_tau=2),
+        F.cross_entropy(LOGITS + 2 * (COUNTS.double() / COUNTS.sum()).log(), LABELS),
+    ),
+    "FACE": (
+        LossConfig(class_balanced=True, class_weight="face"),
+        F.cross_entropy(LOGITS, LABELS, weight=1 - COUNTS.double() / COUNTS.max()),
+    ),
     "HFL": (LossConfig(name="halted_focal", focal_gamma=2), halted(P, 2).mean()),
     "HFL(1/3)": (
         LossConfig(name="halted_focal", focal_gamma=2, halted_fraction=1 / 3),
