@@ -19,8 +19,10 @@ from fairseq.tasks.translation import TranslationConfig, TranslationTask
 from omegaconf import II
 
 from eureka_nlg.errors import UserError
-from eureka_nlg.metrics import score_replies
+from eureka_nlg.metrics import ReplyScores, score_replies
+from eureka_nlg.metrics.replies.advice import UNSPACED
 from eureka_nlg.text_files import TextFile
+from eureka_nlg.units import unspaced_share
 from fairseq_plugins.model_output import unwrapped
 
 __all__ = ["DialogueConfig", "DialogueTask"]
@@ -141,10 +143,10 @@ class DialogueTask(TranslationTask):
             gathered: list[Any] = [None] * num_processes
             torch.distributed.all_gather_object(gathered, (replies, wanted), group=group)
             replies, wanted = (list(chain.from_iterable(texts)) for texts in zip(*gathered))
-        found = score_replies(replies, wanted, metrics=SCORES)
+        found = score(replies, wanted)
         logger.info(
             f"decoded {len(replies):,} replies in {time.monotonic() - start:.1f} s; "
-            f"macro_f is over {found.num_types:,} reference types"
+            f"macro_f is over {found.num_types:,} reference types ({found.signature['tokenisation']})"
         )
         return found.scores
 
@@ -195,6 +197,14 @@ class DialogueTask(TranslationTask):
     def _text(self, tokens: torch.Tensor, escape_unk: bool = False) -> str:
         """Words of a reply, without its end; an unknown word of a reference cannot be met if escaped."""
         return self.tgt_dict.string(tokens.int().cpu(), self._post_process, escape_unk=escape_unk)
+
+
+def score(replies: list[str], references: list[str]) -> ReplyScores:
+    """The scores of a validation; of characters where the references are of a script without spaces."""
+    share = unspaced_share("\n".join(references))
+    return score_replies(
+        replies, references, metrics=SCORES, unit="character" if share >= UNSPACED else "word"
+    )
 
 
 def _check(cfg: DialogueConfig) -> None:

@@ -9,7 +9,10 @@ from collections.abc import Sequence
 from eureka_nlg.metrics.text.pairs import Pairs
 from eureka_nlg.units import unspaced_share
 
-__all__ = ["Advice"]
+__all__ = ["UNSPACED", "Advice"]
+
+UNSPACED = 0.3
+"""Share of characters of scripts without spaces from which on words are no units of a text."""
 
 _ENOUGH = 20_000  # pairs that are looked at
 _ENOUGH_LETTERS = 100  # of either side, to speak of its case
@@ -89,7 +92,7 @@ class Advice:
 
     def _unspaced(self) -> str | None:
         share = self._references.unspaced / (self._references.size or 1)
-        if self._unit != "word" or share < 0.3:
+        if self._unit != "word" or share < UNSPACED:
             return None
         return (
             f"{100 * share:.0f} % of the references is written without spaces, so that a word is a whole "

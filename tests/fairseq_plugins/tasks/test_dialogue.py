@@ -23,6 +23,7 @@ from fairseq.logging import metrics
 
 from eureka_nlg.errors import UserError
 from fairseq_plugins.tasks import DialogueConfig, DialogueTask
+from fairseq_plugins.tasks.dialogue import score
 
 ROOT = Path(__file__).resolve().parents[3]
 NUM_VALID = 45
@@ -75,6 +76,15 @@ def test_no_decoding_when_it_is_off(dictionary: Dictionary, tmp_path: Path) -> N
     task = dialogue_task(dictionary, tmp_path, 9, eval_replies=0)
     task.get_batch_iterator(task.dataset("valid"), max_sentences=4)
     assert task._to_decode is None
+
+
+def test_scripts_without_spaces_are_scored_by_characters() -> None:
+    """As words, whole replies would have to be the same, and selection by macro F would be by chance."""
+    # 昨天你买了 and 。 are right, 茶 for 书 is not
+    found = score(["昨天你买了茶。"], ["昨天你买了书。"])
+    assert found.scores["micro_f"] == pytest.approx(100 * 6 / 7)
+    assert found.scores["diversity_4"] == 100
+    assert score(["you bought tea"], ["you bought tea ."]).signature["tokenisation"] == "whitespace"
 
 
 def test_scores_are_logged_on_validation_alone(dictionary: Dictionary, tmp_path: Path) -> None:
