@@ -37,7 +37,11 @@ class PrepareOptions:
     )
     both_sides: bool = _option(False, "train on the first speaker's turns as well")
     lowercase: bool = _option(True, "lower-case everything")
-    tokenizer: str = _option("whitespace", "how text becomes tokens", choices=TOKENIZERS)
+    tokenizer: str = _option(
+        "whitespace",
+        "how text becomes tokens (char: for scripts without blanks)",
+        choices=TOKENIZERS,
+    )
     vocab_size: int | None = _option(
         None, f"pieces of the SentencePiece model (default: {_DEFAULT_PIECES})", minimum=1
     )

@@ -19,10 +19,12 @@ from eureka_nlg.dialogue.tokenizers import (
     SentencePieceTokenizer,
     Tokenizer,
     WordTokenizer,
+    character_tokenizer,
     nltk_tokenizer,
     normalize,
     train_sentencepiece,
 )
+from eureka_nlg.dialogue.unit import CHARACTER, WORD, Blanks
 from eureka_nlg.dialogue.vectors import check_vectors, write_vectors
 from eureka_nlg.errors import UserError, require
 
@@ -73,13 +75,11 @@ def prepare(
     corpus = read_corpus(sources, options.skip_bad)
     work = folder / "work"
     work.mkdir()
-    if options.tokenizer == "sentencepiece":
-        _train_sentencepiece(
-            progress.over(corpus["train"], "read train", "dialogues"),
-            options,
-            work,
-            folder / SENTENCEPIECE_MODEL,
-        )
+    pieces = options.tokenizer == "sentencepiece"
+    sentences: dict[str, int] | None = None
+    if pieces:
+        dialogues = progress.over(corpus["train"], "read train", "dialogues")
+        sentences = _train_sentencepiece(dialogues, options, work, folder / SENTENCEPIECE_MODEL, progress)
     tokenizer = tokenizer_of(options, folder)
 
     texts = {split: SplitText(split, folder, tokenizer, work) for split in corpus}
@@ -94,6 +94,8 @@ def prepare(
                 f"{locations}: no exchange for the split {split}; a dialogue needs a turn and a reply"
             )
 
+    blanks = Blanks(texts["train"].tokens, pieces)
+    unit = CHARACTER if options.tokenizer == "char" or not blanks.part_words else WORD
     dictionary = build_dictionary(texts["train"].tokens, folder, options.min_count)
     coverage = None
     if vectors is not None:
@@ -116,6 +118,7 @@ def prepare(
     manifest = {
         **provenance(sources, fairseq=require("fairseq", extra="fairseq").__version__),
         "options": asdict(options),
+        "unit": unit,
         "vocabulary": {"size": len(dictionary), "types_in_training": len(texts["train"].tokens)},
         "splits": {
             split: {
@@ -129,6 +132,18 @@ def prepare(
     }
     if coverage is not None:
         manifest["vectors"] = asdict(coverage)
+    if sentences is not None:
+        manifest["sentencepiece"] = sentences
+        if sentences["used"] < sentences["sentences"]:
+            tell(
+                f"note: SentencePiece was trained on {sentences['used']:,} of {sentences['sentences']:,} "
+                "sentences, equally spaced, and has a piece for every character of the others"
+            )
+    if not blanks.part_words and not pieces and options.tokenizer != "char":
+        tell(
+            f"warning: the text has {blanks.characters_per_word:.0f} characters between two blanks, so that "
+            "whole sentences count as words: use --tokenizer char or --tokenizer sentencepiece"
+        )
     write_manifest(manifest, folder)
     for dialogues in corpus.values():
         tell_findings(dialogues, tell)
@@ -139,13 +154,20 @@ def tokenizer_of(options: PrepareOptions, folder: Path) -> Tokenizer:
     """The tokenizer of a prepared folder, which has the SentencePiece model if that is it."""
     if options.tokenizer == "sentencepiece":
         return SentencePieceTokenizer(folder / SENTENCEPIECE_MODEL)
-    return nltk_tokenizer() if options.tokenizer == "nltk" else WordTokenizer()
+    return _WORDS[options.tokenizer]()
+
+
+_WORDS: dict[str, Callable[[], Tokenizer]] = {
+    "whitespace": WordTokenizer,
+    "nltk": nltk_tokenizer,
+    "char": character_tokenizer,
+}
 
 
 def _train_sentencepiece(
-    dialogues: Iterable[Dialogue], options: PrepareOptions, work: Path, model: Path
-) -> None:
-    """Train the model on every persona sentence and every turn, once each."""
+    dialogues: Iterable[Dialogue], options: PrepareOptions, work: Path, model: Path, progress: Progress
+) -> dict[str, int]:
+    """Train the model on every persona sentence and every turn, once each; count them and those used."""
     sentences, count = work / "sentences", 0
     with open(sentences, "w", encoding="utf-8", newline="\n") as file:
         for dialogue in dialogues:
@@ -154,7 +176,8 @@ def _train_sentencepiece(
                     file.write(normalize(sentence, options.lowercase) + "\n")
                     count += 1
     assert options.vocab_size is not None  # PrepareOptions sees to it
-    train_sentencepiece(sentences, count, options.vocab_size, model)
+    progress.line(f"train SentencePiece on {count:,} sentences")
+    return {"sentences": count, "used": train_sentencepiece(sentences, count, options.vocab_size, model)}
 
 
 def _side_summary(counts: SideCounts, longest: int) -> dict[str, Any]:

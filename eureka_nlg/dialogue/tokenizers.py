@@ -1,4 +1,4 @@
-"""Text to tokens and back: white space, NLTK's word tokenizer, or a trained SentencePiece model."""
+"""Text to tokens and back: white space, NLTK's words, characters, or a trained SentencePiece model."""
 
 from __future__ import annotations
 
@@ -6,27 +6,30 @@ import io
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
 from eureka_nlg.dialogue.exchanges import PARTNER, PERSONA, RESERVED, SELF, SILENCE
 from eureka_nlg.errors import UserError, require
+from eureka_nlg.units import split_characters
 
 __all__ = [
     "TOKENIZERS",
     "Tokenizer",
     "WordTokenizer",
     "SentencePieceTokenizer",
+    "character_tokenizer",
     "nltk_tokenizer",
     "normalize",
     "train_sentencepiece",
 ]
 
-TOKENIZERS = ("whitespace", "nltk", "sentencepiece")
+TOKENIZERS = ("whitespace", "nltk", "char", "sentencepiece")
 UNKNOWN = "<unk>"
 _SPACE = "\u2581"  # how SentencePiece writes the blank before a word
 _MAX_TRAINING_SENTENCES = 1_000_000
+_LONGEST_SENTENCE = 4192  # bytes; the trainer drops what is longer
+_RESERVED_BY_TRAINER = "\u2585"  # it drops a sentence that has one
 # Floating-point sums depend on it: part of the definition of the model, no matter how many cores there are.
 _TRAINER_THREADS = 4
 
@@ -73,6 +76,11 @@ def nltk_tokenizer() -> WordTokenizer:
     return WordTokenizer(require("nltk.tokenize.destructive", extra="data").NLTKWordTokenizer().tokenize)
 
 
+def character_tokenizer() -> WordTokenizer:
+    """Characters of scripts without blanks between words (Chinese, Japanese, Thai, ...), words of others."""
+    return WordTokenizer(split_characters)
+
+
 class SentencePieceTokenizer:
     """Tokens are the pieces of a SentencePiece model."""
 
@@ -93,8 +101,11 @@ class SentencePieceTokenizer:
         return " ".join(text.replace(_SPACE, " ").split())
 
 
-def train_sentencepiece(sentences: Path, count: int, vocab_size: int, model: Path) -> None:
+def train_sentencepiece(sentences: Path, count: int, vocab_size: int, model: Path) -> int:
     """Train a unigram model and write it; the same sentences give the same bytes.
+
+    Every character of the text gets a piece. A sentence that is longer than the trainer takes is handed over
+    in parts, cut between words where there are any.
 
     Args:
         sentences: text file, a sentence a line.
@@ -103,14 +114,19 @@ def train_sentencepiece(sentences: Path, count: int, vocab_size: int, model: Pat
         vocab_size: number of pieces.
         model: the file to write.
 
+    Returns:
+        Number of the sentences that were used.
+
     Raises:
-        UserError: the vocabulary is too large or too small for the text.
+        UserError: the vocabulary is too large or too small for the text, in the trainer's own words.
     """
     trainer = require("sentencepiece", extra="data").SentencePieceTrainer
+    step = -(-count // _MAX_TRAINING_SENTENCES) or 1
+    left_out = _characters_left_out(sentences, step) if step > 1 else ""
     written = io.BytesIO()  # handed over so that no path gets into the model
     try:
         trainer.train(
-            sentence_iterator=_spaced_lines(sentences, -(-count // _MAX_TRAINING_SENTENCES) or 1),
+            sentence_iterator=_training_sentences(sentences, step),
             model_writer=written,
             vocab_size=vocab_size,
             user_defined_symbols=[PERSONA, PARTNER, SELF, SILENCE],
@@ -118,14 +134,39 @@ def train_sentencepiece(sentences: Path, count: int, vocab_size: int, model: Pat
             character_coverage=1.0,
             num_threads=_TRAINER_THREADS,
             minloglevel=2,
+            **({"required_chars": left_out} if left_out else {}),  # the model records it, empty or not
         )
     except RuntimeError as error:
-        reason = re.sub(r"^.*\] *", "", str(error).strip().splitlines()[0])
+        message = str(error).strip().splitlines()[0]
+        reason = re.sub(r"^.*\] *", "", message) or message
         raise UserError(f"--vocab-size {vocab_size}: does not fit the corpus: {reason}") from error
     model.write_bytes(written.getvalue())
+    return -(-count // step)
 
 
-def _spaced_lines(path: Path, step: int) -> Iterator[str]:
+def _lines(path: Path, step: int = 1) -> Iterator[str]:
     with open(path, encoding="utf-8", newline="\n") as file:
-        for line in islice(file, 0, None, step):
-            yield line.rstrip("\n")
+        for number, line in enumerate(file):
+            if number % step == 0:
+                yield line.rstrip("\n")
+
+
+def _training_sentences(path: Path, step: int) -> Iterator[str]:
+    for line in _lines(path, step):
+        line = line.replace(_RESERVED_BY_TRAINER, " ")
+        while len(line.encode()) > _LONGEST_SENTENCE:
+            part = line.encode()[:_LONGEST_SENTENCE].decode(errors="ignore")
+            part = part[: part.rfind(" ") + 1] or part
+            yield part.rstrip()
+            line = line[len(part) :]
+        yield line
+
+
+def _characters_left_out(path: Path, step: int) -> str:
+    """The characters that occur in the text and not in the sentences that are used."""
+    every, used = set[str](), set[str]()
+    for number, line in enumerate(_lines(path)):
+        every.update(line)
+        if number % step == 0:
+            used.update(line)
+    return "".join(sorted(every - used - {_RESERVED_BY_TRAINER}))

@@ -7,19 +7,27 @@ import io
 import ssl
 import sys
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from eureka_nlg.compressed import open_input
 from eureka_nlg.errors import UserError, require
+from eureka_nlg.text_files import LONGEST_LINE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["Coverage", "check_vectors", "write_vectors", "reduce_width"]
+
+_HEAD = 100  # lines that tell the layout of a file
+_DIGITS = 19  # of a number in its header
+_WIDEST = 10_000  # numbers a word
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,8 @@ def write_vectors(
     """Write ``V D`` and then ``word v1 ... vD`` for each word that has a vector.
 
     Args:
-        source: a text file of GloVe or word2vec, or a torchtext name such as ``glove.6B.300d``.
+        source: a text file of GloVe, fastText or word2vec, packed or not, or a torchtext name such as
+            ``glove.6B.300d``.
         counts: the words of the dictionary, in its order, with their training counts.
         out: the file to write.
         width: numbers per word wanted; None for what the source has.
@@ -137,35 +146,67 @@ def _from_file(path: Path, words: Sequence[str]) -> tuple[NDArray[np.float32], N
     """Rows for ``words`` from a text file, read line by line; the first line of a word counts."""
     rows = {word.encode(): row for row, word in enumerate(words)}
     found = np.zeros(len(words), dtype=bool)
-    with open(path, "rb") as file:
-        first = file.readline().split()
-        if not first:
-            raise UserError(f"{path}:1: the line is empty; expected a word and its vector")
-        has_header = len(first) == 2 and all(part.isdigit() for part in first)  # word2vec: count and width
-        width = int(first[1]) if has_header else len(first) - 1
-        if width < 1:
-            raise UserError(f"{path}:1: no numbers in the line; expected a word and its vector")
-        matrix = np.zeros((len(words), width), dtype=np.float32)
-        if not has_header:
-            file.seek(0)
-        for number, line in enumerate(file, start=2 if has_header else 1):
-            word, _, values = line.partition(b" ")
-            row = rows.get(word)
-            if row is None or found[row]:
-                continue
-            numbers = values.split()
-            if len(numbers) > width:  # a "word" with blanks in it, of which GloVe has some
-                continue
-            try:
-                if len(numbers) < width:
-                    raise ValueError
-                matrix[row] = [float(value) for value in numbers]
-                if not np.isfinite(matrix[row]).all():
-                    raise ValueError
-            except ValueError:
-                raise UserError(f"{path}:{number}: expected a word and {width} finite numbers") from None
-            found[row] = True
+    width, has_header = _layout(path)
+    matrix = np.zeros((len(words), width), dtype=np.float32)
+    for number, line in _byte_lines(path):
+        if (number == 1 and has_header) or line[:1].isspace():  # the word is a blank
+            continue
+        word, *rest = line.split(None, 1)
+        row = rows.get(word)
+        if row is None or found[row]:
+            continue
+        numbers = rest[0].split() if rest else []
+        if len(numbers) > width:  # a "word" with blanks in it, of which GloVe has some
+            continue
+        try:
+            if len(numbers) < width:
+                raise ValueError
+            matrix[row] = [float(value) for value in numbers]
+            if not np.isfinite(matrix[row]).all():
+                raise ValueError
+        except ValueError:
+            raise UserError(f"{path}:{number}: expected a word and {width} finite numbers") from None
+        found[row] = True
     return matrix, found
+
+
+def _layout(path: Path) -> tuple[int, bool]:
+    """How many numbers a word has, by most of the first lines; and whether the first is word2vec's header.
+
+    Most: the first word of a GloVe file can have blanks in it.
+    """
+    head = [line.split() for _, line in islice(_byte_lines(path), _HEAD)]
+    if not head or not head[0]:
+        raise UserError(f"{path}:1: the line is empty; expected a word and its vector")
+    has_header = len(head[0]) == 2 and all(part.isdigit() and len(part) < _DIGITS for part in head[0])
+    widths = Counter(len(line) - 1 for line in head[has_header:] if line)
+    if any(b"\0" in part for line in head for part in line):
+        raise UserError(
+            f"{path}: is no text, and perhaps word2vec's binary format; expected lines of a word and its "
+            "vector: convert the file"
+        )
+    width = widths.most_common(1)[0][0] if widths else int(head[0][1])
+    if width < 1:
+        raise UserError(f"{path}:1: no numbers in the line; expected a word and its vector")
+    if has_header and widths and int(head[0][1]) != width:
+        raise UserError(
+            f"{path}:1: the first line says {int(head[0][1]):,} numbers a word, most of the next lines have "
+            f"{width:,}; expected the same"
+        )
+    if width > _WIDEST:
+        raise UserError(f"{path}: {width:,} numbers a word; expected at most {_WIDEST:,}")
+    return width, has_header
+
+
+def _byte_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Lines with their numbers from 1, of a file that may be compressed."""
+    with open_input(path) as file:
+        number = 0
+        while line := file.readline(LONGEST_LINE + 1):
+            number += 1
+            if len(line) > LONGEST_LINE:
+                raise UserError(f"{path}:{number}: the line is longer than {LONGEST_LINE:,} bytes")
+            yield number, line
 
 
 def _torchtext_vectors(name: str) -> Any:

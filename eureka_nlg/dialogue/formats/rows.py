@@ -23,7 +23,9 @@ _ASSISTANTS = frozenset(
     {"assistant", "gpt", "chatgpt", "bot", "model", "ai", "bing", "agent", "listener", "1"}
 )
 _SYSTEMS = frozenset({"system", "developer"})
-_SPEAKER = re.compile(r"\s*(user|speaker|person)\s*([12])\s*:(.*)", re.IGNORECASE | re.DOTALL)
+# "User 1: Hi", also "*User 1:* Hi" and "* * User 1: * * Hi"
+_SPEAKER = re.compile(r"[\s*]*(user|speaker|person)\s*([12])\s*:[\s*]*(.*)", re.IGNORECASE | re.DOTALL)
+_NOT_SAID = re.compile(r"[\s*]*(\[[^]]*\])?[\s*]*")  # a rule, a stage direction, nothing
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,7 @@ def two_personas_dialogue(first: Any, second: Any, conversation: Any, where: str
         named = _SPEAKER.match(line)
         if named is not None:
             spoken.append((int(named[2]) - 1, named[3]))
-        elif line.strip():
+        elif not _NOT_SAID.fullmatch(line):
             if not spoken:
                 raise BadEntry(f"{where}: {line.strip()!r:.40} has no speaker; expected `User 1: text` lines")
             spoken[-1] = (spoken[-1][0], f"{spoken[-1][1]}\n{line}")  # an utterance of several lines

@@ -136,6 +136,7 @@ def test_manifest_counts(corpus: Path, tmp_path: Path) -> None:
     ]
     assert set(manifest["versions"]) == {"eureka_nlg", "fairseq"}
     assert manifest["options"]["history_turns"] == 2
+    assert manifest["unit"] == "word"
 
 
 def test_both_sides_are_for_training_only(corpus: Path, tmp_path: Path) -> None:
@@ -155,6 +156,34 @@ def test_sentencepiece_references_are_the_words(corpus: Path, tmp_path: Path) ->
 
     dictionary = Dictionary.load(str(tmp_path / "pieces" / "dict.reply.txt"))
     assert all(token in dictionary for token in tokenizer.tokenize("abc a b"))
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "unit", "reply"),
+    [
+        ("whitespace", "character", "\u6628\u5929\u4f60\u4e70\u4e86\u98ce\u7b5d\u3002"),
+        ("char", "character", "\u6628 \u5929 \u4f60 \u4e70 \u4e86 \u98ce \u7b5d \u3002"),
+        ("sentencepiece", "character", "\u6628\u5929\u4f60\u4e70\u4e86\u98ce\u7b5d\u3002"),
+    ],
+)
+def test_text_without_blanks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokenizer: str, unit: str, reply: str
+) -> None:
+    (tmp_path / "corpus").mkdir()
+    for split in ("train", "valid"):
+        line = "\u4f60\u4e70\u4e86\u4ec0\u4e48\u4e1c\u897f\u554a\t\u6628\u5929\u4f60\u4e70\u4e86"
+        line += "\u98ce\u7b5d\u3002\n"
+        (tmp_path / "corpus" / f"{split}.tsv").write_text(line * 9, encoding="utf-8")
+    lines: list[str] = []
+    with new_folder(tmp_path / "out") as folder:
+        options = PrepareOptions(tokenizer=tokenizer, vocab_size=22 if tokenizer == "sentencepiece" else None)
+        manifest = prepare(find_sources([tmp_path / "corpus"]), folder, options, tell=lines.append)
+    assert manifest["unit"] == unit
+    assert (tmp_path / "out/references/valid.txt").read_text(encoding="utf-8") == f"{reply}\n" * 9
+    warned = [
+        line for line in lines if line.startswith("warning: the text has 8 characters between two blanks")
+    ]
+    assert len(warned) == (tokenizer == "whitespace")
 
 
 def test_fairseq_reads_the_folder(corpus: Path, tmp_path: Path) -> None:
@@ -204,7 +233,7 @@ def test_vectors_cover_words_not_marks(corpus: Path, tmp_path: Path) -> None:
         ({"min_count": 0}, "--min-count 0"),
         ({"history_turns": 0}, "--history-turns 0"),
         ({"max_context_tokens": -1}, "--max-context-tokens -1"),
-        ({"tokenizer": "bytes"}, "--tokenizer bytes: expected one of whitespace, nltk, sentencepiece"),
+        ({"tokenizer": "bytes"}, "--tokenizer bytes: expected one of whitespace, nltk, char, sentencepiece"),
         ({"vocab_size": 100}, "--vocab-size 100: is for --tokenizer sentencepiece"),
     ],
 )

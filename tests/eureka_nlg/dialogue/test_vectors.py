@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,27 @@ def test_only_words_of_the_dictionary_in_its_order(tmp_path: Path, header: str) 
     assert coverage.types_share == 3 / 4
     assert coverage.tokens_share == 9 / 10
     assert coverage.explained_variance == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: ". . . 7 7 7\n" + text,  # a word with blanks first
+        lambda text: text.replace(" ", "\t"),
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: "6\t3\n" + text,
+        lambda text: " 5 5 5\n" + text,  # the word is a blank
+        lambda text: "a\u00a0b 5 5 5\n" + text,
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_layouts(tmp_path: Path, change: Callable[[str], str], packed: bool) -> None:
+    content = change(GLOVE).encode()
+    (tmp_path / "v.txt").write_bytes(gzip.compress(content) if packed else content)
+    write_vectors(str(tmp_path / "v.txt"), COUNTS, tmp_path / "out")
+    assert (tmp_path / "out").read_text(encoding="utf-8") == (
+        "3 3\nthe 1 2 3\ncaf\u00e9 4 5 6.5\n. -1 0.25 0.001\n"
+    )
 
 
 def test_fairseq_loads_them(tmp_path: Path) -> None:
@@ -84,6 +107,11 @@ def test_reduced_file_says_its_width(tmp_path: Path) -> None:
         ("x 1 2\n", None, "none of the 4 words"),
         ("", None, r"v\.txt:1: the line is empty"),
         ("the\n", None, r"v\.txt:1: no numbers"),
+        ("5 1000000000\nthe 1 2\n", None, "the first line says 1,000,000,000 numbers a word, .* have 2"),
+        ("5 1000000000\n", None, "1,000,000,000 numbers a word; expected at most 10,000"),
+        ("the" + " 1" * 10_001, None, "10,001 numbers a word; expected at most 10,000"),
+        ("1 2\nthe \0\1\2 3", None, "is no text, and perhaps word2vec's binary format"),
+        ("the 1 2\n" + "x" * (1 << 24) + "yz", None, r"v\.txt:2: the line is longer than 16,777,216 bytes"),
         ("the 1 2\n", 0, "--vector-dim 0: expected a number from 1 on"),
     ],
 )

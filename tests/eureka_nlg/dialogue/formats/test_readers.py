@@ -205,7 +205,7 @@ def test_synthetic_persona_chat(tmp_path: Path) -> None:
     path.write_text(
         "user 1 personas,user 2 personas,Best Generated Conversation\n"
         '"I bake.\nI row.","I cook.","User 1: Hi!\nUser 2: Hello!\nand more\n\nUser 1: So?"\n'
-        '"I run.",,"User 2: Hey!\nUser 1: You?"\n'
+        '"I run.",,"* * *\n*User 2:* Hey!\n[They wave.]\n* * User 1: * * You?"\n'
     )
     assert read("csv", path) == [
         dialogue("Hi!", "Hello! and more", "So?", persona=["I cook."], partner_persona=["I bake.", "I row."]),
