@@ -3,7 +3,8 @@
 
     python scripts/fuzz_corpora.py --number 1000000
 
-About 450 a second on one core of an AMD EPYC. The first that fails is kept and named; the same seed makes the same corpora.
+About 450 a second on one core of an AMD EPYC. The first that fails is kept and named; the same seed makes
+the same corpora.
 """
 
 from __future__ import annotations

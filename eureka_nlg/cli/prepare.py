@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 import shlex
 import sys
 import typing
@@ -33,6 +34,8 @@ from eureka_nlg.files import new_folder
 __all__ = ["add_arguments", "run"]
 
 FAIRSEQ = "fairseq"
+# the configs that the next commands name, and the size of their batches
+_CONFIGS, _NEXT, _BATCH = "configs/dialogue/convai2_small", ("ce", "el_capped"), 32
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -132,7 +135,9 @@ def _summary(manifest: Mapping[str, Any], out: Path) -> str:
         if len(parts) > 1:
             lines.append(f"{split}: {len(parts)} files: {', '.join(part['name'] for part in parts)}")
     if "test" not in manifest["splits"]:
-        lines.append("note: no test split was given")
+        lines.append(
+            "note: no test split was given; `eureka generate`, `analyse` and `report` take --split valid"
+        )
     if "vectors" in manifest:
         vectors = manifest["vectors"]
         lines.append(
@@ -145,7 +150,11 @@ def _summary(manifest: Mapping[str, Any], out: Path) -> str:
                 f"vectors: reduced from {vectors['source_width']} numbers, "
                 f"{100 * vectors['explained_variance']:.1f} % of the variance kept"
             )
-    return "\n".join([*lines, "", "next:", f"  {_next_command(manifest, out)}"])
+    updates = math.ceil(manifest["splits"]["train"]["exchanges"] / _BATCH)
+    plural = "s" if updates > 1 else ""
+    lines.append(f"training: {updates:,} update{plural} an epoch in batches of {_BATCH}")
+    lines += [f"wrote {out}", "", "next:", *(f"  {command}" for command in _next_commands(manifest, out))]
+    return "\n".join(lines)
 
 
 def _messages_summary(manifest: Mapping[str, Any], out: Path) -> str:
@@ -153,21 +162,23 @@ def _messages_summary(manifest: Mapping[str, Any], out: Path) -> str:
     lines = [row("split", "dialogues", "conversations", "exchanges", "file")]
     for split, counts in manifest["splits"].items():
         numbers = [f"{counts[name]:,}" for name in ("dialogues", "conversations", "exchanges")]
-        lines.append(row(split, *numbers, out / f"{split}{MESSAGES[manifest['format_out']]}"))
-    return "\n".join(lines)
+        lines.append(row(split, *numbers, f"{split}{MESSAGES[manifest['format_out']]}"))
+    return "\n".join([*lines, f"wrote {out}"])
 
 
-def _next_command(manifest: Mapping[str, Any], out: Path) -> str:
-    """A command that trains on the folder, in any working directory and from an installed package too.
+def _next_commands(manifest: Mapping[str, Any], out: Path) -> list[str]:
+    """Commands that train a baseline and a model with Eureka on the folder, in any working directory.
 
     Not at the paper's size, but a model that uses its context on a small corpus: docs/results/convai2.md.
     """
-    width = str(manifest["vectors"]["width"]) if "vectors" in manifest else "256"
-    arguments = ["--arch", "lstm_convai2", "--encoder-embed-dim", width, "--encoder-hidden-size", width]
-    arguments += ["--encoder-residual", "1", "--share-all-embeddings", "--criterion", "eureka"]
+    options = [f"data={out}"]
     if "vectors" in manifest:
-        arguments += ["--encoder-embed-path", str(out / "vectors.txt")]
-    arguments += ["--optimizer", "adam", "--lr", "0.002", "--clip-norm", "1", "--batch-size", "32"]
-    arguments += ["--required-batch-size-multiple", "1", "--best-checkpoint-metric", "ppl"]
-    arguments += ["--save-dir", "runs/eureka"]
-    return f'fairseq-train {shlex.quote(str(out))} --user-dir "$(eureka plugin-dir)" {shlex.join(arguments)}'
+        width = manifest["vectors"]["width"]
+        options += [f"encoder_embed_path={out / 'vectors.txt'}"]
+        options += [f"encoder_embed_dim={width}", f"encoder_hidden_size={width}"]
+    return [
+        shlex.join(
+            ["eureka", "train", f"{_CONFIGS}/{name}.yaml", *options, f"save_dir=runs/{out.name}/{name}"]
+        )
+        for name in _NEXT
+    ]

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from eureka_nlg.cli.main import main
-from eureka_nlg.dialogue.plugin import plugin_dir
 
 pytest.importorskip("fairseq")
 pytest.importorskip("datasets")
@@ -37,9 +36,15 @@ def test_summary_and_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert main(["prepare", "corpus", "--out", "out", "--vectors", "v.txt", "--vector-dim", "2"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].split() == ["train", "1", "2", "16", "0.00", "4", "0.00"]
-    assert "note: no test split was given" in lines
+    assert any(line.startswith("note: no test split was given: ") for line in lines)
+    assert "training: 1 update an epoch in batches of 32" in lines
+    assert "wrote out" in lines
     assert any(line.startswith("vectors: reduced from 3 numbers") for line in lines)
-    assert lines[-1].strip().startswith("fairseq-train out --user-dir ")
+    assert lines[-1].split() == [
+        *("eureka", "train", "configs/dialogue/convai2_small/el_capped.yaml", "data=out"),
+        *("encoder_embed_path=out/vectors.txt", "encoder_embed_dim=2", "encoder_hidden_size=2"),
+        "save_dir=runs/out/el_capped",
+    ]
     assert (folder / "out" / "vectors.txt").read_text().startswith("3 2\n")
     assert (folder / "out" / "contexts" / "train.txt").read_text() == (
         "<persona> i run. <partner> hi\n<persona> i run. <partner> hi <self> hello you <partner> so ?\n"
@@ -50,8 +55,10 @@ def test_summary_and_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
 _BUILD = """
 import sys
 from fairseq import tasks
-from eureka_nlg.dialogue.training import check_arguments
-args = check_arguments(sys.argv[1:])
+from eureka_nlg.dialogue.training import check_arguments, fairseq_arguments, read_config
+config, *overrides = sys.argv[1:]
+args = check_arguments(fairseq_arguments(read_config(config, overrides)))
+assert (args.task, args.batch_size) == ("dialogue", 32)
 task = tasks.setup_task(args)
 encoder = task.build_model(args).encoder
 row = encoder.embed_tokens.weight[task.source_dictionary.index("hi")]
@@ -65,10 +72,10 @@ def test_the_next_command_builds_a_model(
 ) -> None:
     (folder / "v.txt").write_text("hi 1 2 3\nso 3 4 5\n? 2 2 1\n")
     assert main(["prepare", "corpus", "--out", "out", *vectors]) == 0
-    command = capsys.readouterr().out.splitlines()[-1].replace('"$(eureka plugin-dir)"', plugin_dir())
-    built = python("-c", _BUILD, *shlex.split(command)[1:], cwd=folder)
+    command = capsys.readouterr().out.splitlines()[-1]
+    built = python("-c", _BUILD, *shlex.split(command)[2:], cwd=folder)
     assert built.returncode == 0, built.stderr
-    expected = "ResidualLSTMEncoder 3 [1.0, 2.0, 3.0]" if vectors else "ResidualLSTMEncoder 256 ["
+    expected = "ResidualLSTMEncoder 3 [1.0, 2.0, 3.0]" if vectors else "ResidualLSTMEncoder 128 ["
     assert built.stdout.splitlines()[-1].startswith(expected)
 
 

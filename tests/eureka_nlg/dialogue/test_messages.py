@@ -66,7 +66,8 @@ def test_text_comes_out_as_it_went_in(
     pytest.importorskip("pyarrow")
     assert main(["prepare", "corpus", "--out", "out", "--format-out", format_out]) == 0
     output = capsys.readouterr().out.splitlines()
-    assert output[1].split() == ["train", "2,300", "2,300", "2,300", f"out/train.{ending}"]
+    assert output[1].split() == ["train", "2,300", "2,300", "2,300", f"train.{ending}"]
+    assert output[-1] == "wrote out"
     assert sorted(path.name for path in Path("out").iterdir()) == [
         "manifest.json",
         f"train.{ending}",

