@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         own, passed_on = arguments[1:], []
         if getattr(command, "PASSES_ON", False) and "--" in own:
             own, passed_on = own[: own.index("--")], own[own.index("--") + 1 :]
-        args = _parse(subparser, own)
+        args = subparser.parse_args(own)
         args.passed_on = passed_on
         return command.run(args) or 0
     except UserError as error:
@@ -78,13 +78,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(name, f"{error.filename}: {error.strerror}" if error.filename else str(error))
     except KeyboardInterrupt:
         return _fail(name, "interrupted", status=130)
-
-
-def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
-    """Parse arguments in any order: ``key=value`` may stand after a flag."""
-    if any(action.nargs == argparse.PARSER for action in parser._actions):
-        return parser.parse_args(arguments)  # with subcommands of its own, which argparse cannot do
-    return parser.parse_intermixed_args(arguments)
 
 
 def _top_level_parser() -> argparse.ArgumentParser:

@@ -80,7 +80,11 @@ def test_bad_input_is_one_line_and_status_2(tmp_path: Path, capsys: pytest.Captu
     ("module", "arguments", "extra"),
     [
         ("yaml", ["train", "CONFIG"], "fairseq"),
-        ("datasets", ["prepare", "--train", "PAIRS", "--valid", "PAIRS", "--out", "OUT"], "data"),
+        (
+            "nltk.tokenize.destructive",
+            ["prepare", "--train", "PAIRS", "--valid", "PAIRS", "--out", "OUT", "--tokenizer", "nltk"],
+            "data",
+        ),
     ],
 )
 def test_missing_extra_is_named(
