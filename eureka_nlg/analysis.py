@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eureka_nlg.errors import UserError
+from eureka_nlg.files import read_json
 from eureka_nlg.metrics.classes.bands import FrequencyBands
 from eureka_nlg.metrics.classes.integers import Integers, as_class_counts
 from eureka_nlg.metrics.classes.likelihood import NUM_BINS, GroupLikelihood
@@ -182,10 +182,7 @@ def read_analysis(path: str | Path) -> Document:
     Raises:
         UserError: no JSON, or another document.
     """
-    try:
-        document = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path}: is no JSON ({error}); expected what `eureka analyse` writes") from error
+    document = read_json(path)
     check_analysis(document, str(path))
     return document
 
@@ -204,25 +201,44 @@ def check_analysis(document: Any, where: str = "analysis") -> None:
             raise UserError(f"{where}: {path}{key} is {found}, expected a {kind.__name__}")
         return block[key]
 
+    def numbers_of(block: Any, path: str, key: str, least: float = 0) -> list[Any]:
+        values: list[Any] = get(block, path, key, list)
+        for value in values:
+            if not _is_number(value) or value < least:
+                raise UserError(f"{where}: {path}{key} holds {value!r}, expected numbers from {least:g} on")
+        return values
+
     groups = get(document, "", "groups", dict)
     get(groups, "groups.", "rule", str)
-    get(groups, "groups.", "names", list)
+    if not all(isinstance(name, str) for name in get(groups, "groups.", "names", list)):
+        raise UserError(f"{where}: groups.names: expected texts")
     for name, system in get(document, "", "systems", dict).items():
-        for split, numbers in get(system, f"systems.{name}.", "splits", dict).items():
-            for group in numbers if isinstance(numbers, dict) else ():
+        for split in get(system, f"systems.{name}.", "splits", dict):
+            for group, numbers in get(system["splits"], f"systems.{name}.splits.", split, dict).items():
                 path = f"systems.{name}.splits.{split}.{group}."
-                get(numbers[group], path, "count", int)
-                histogram = get(numbers[group], path, "histogram", list)
+                get(numbers, path, "count", int)
+                histogram = numbers_of(numbers, path, "histogram")
                 if len(histogram) != NUM_BINS:
                     raise UserError(
                         f"{where}: {path}histogram has {len(histogram)} bins, expected {NUM_BINS}"
                     )
+                for key, value in numbers.items():
+                    if key != "histogram" and value is not None and not _is_number(value):
+                        raise UserError(f"{where}: {path}{key} is {value!r}, expected a number")
     curves = {"corpus.": (document["corpus"], "ranks")} if "corpus" in document else {}
-    for label, block in (document.get("encouragement") or {}).items():
-        curves[f"encouragement.{label}."] = (block, "weights")
+    if document.get("encouragement") is not None:
+        for label, block in get(document, "", "encouragement", dict).items():
+            curves[f"encouragement.{label}."] = (block, "weights")
     for path, (block, other) in curves.items():
-        if len(get(block, path, "counts", list)) != len(get(block, path, other, list)):
+        if len(numbers_of(block, path, "counts")) != len(numbers_of(block, path, other)):
             raise UserError(f"{where}: {path}counts and {path}{other} are not equally long")
+    for key in ("num_types", "num_tokens", "imbalance_ratio") if "corpus" in document else ():
+        if not _is_number(document["corpus"].get(key)):
+            raise UserError(f"{where}: corpus.{key} is {document['corpus'].get(key)!r}, expected a number")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _plain(value: Any) -> Any:

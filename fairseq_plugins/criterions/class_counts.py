@@ -112,7 +112,7 @@ def _read_counts(path: str, dictionary: Any) -> np.ndarray:
             f"--class-counts {path}: {counts.size} counts, but the target dictionary has {len(dictionary)} "
             f"entries (its words and {dictionary.nspecial} special symbols, which come first)"
         )
-    if counts.dtype.kind not in "iu" or (counts < 0).any():
+    if counts.dtype.kind not in "iu" or (counts < 0).any() or (counts > np.iinfo(np.int64).max).any():
         raise UserError(
             f"--class-counts {path}: expected non-negative integers, got {counts.dtype} {counts.min()}"
         )
@@ -120,11 +120,13 @@ def _read_counts(path: str, dictionary: Any) -> np.ndarray:
 
 
 def _read_array(path: str) -> np.ndarray:
-    with open(path, "rb") as file:
-        try:
-            return np.lib.format.read_array(file, allow_pickle=False)
-        except ValueError as error:
-            raise ValueError(f"not a .npy array of integers ({error})") from error
+    try:
+        # mapped: a header may say that the array is larger than the memory
+        return np.lib.format.open_memmap(path, mode="r")
+    except OSError:
+        raise
+    except Exception as error:  # the header is parsed as Python, with every error of that
+        raise ValueError(f"not a .npy array of integers ({error})") from error
 
 
 def _read_lines(path: str) -> np.ndarray:

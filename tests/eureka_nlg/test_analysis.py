@@ -128,6 +128,17 @@ def change(path: str, value: Any) -> Any:
         (change("systems/CE/splits/test/few/count", None), r"few\.count is NoneType, expected a int"),
         (change("corpus/ranks", [1]), r"corpus\.counts and corpus\.ranks are not equally long"),
         (change("encouragement/beta 0.9/weights", None), r"beta 0\.9\.weights is NoneType"),
+        (change("encouragement", [1]), "encouragement is list, expected a dict"),
+        (change("systems/CE/splits/test", [1]), r"splits\.test is list, expected a dict"),
+        (change("systems/CE/splits/test/few", "x"), r"few\.count is nothing"),
+        (change("systems/CE/splits/test/few/perplexity", "x"), r"few\.perplexity is 'x', expected a number"),
+        (
+            change("systems/CE/splits/test/few/histogram", ["x"] * 20),
+            r"few\.histogram holds .x., expected",
+        ),
+        (change("corpus/counts", [None]), r"corpus\.counts holds None"),
+        (change("corpus/num_types", None), r"corpus\.num_types is None, expected a number"),
+        (change("groups/names", [1]), r"groups\.names: expected texts"),
     ],
 )
 def test_what_is_refused(apply: Any, message: str) -> None:
