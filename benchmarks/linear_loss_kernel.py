@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from measure import alternate, append, environment, peak_megabytes, summary
+from measure import allocator, alternate, append, environment, peak_megabytes, summary
 from torch import Tensor
 
 from eureka_nlg.losses import eureka_loss, linear_eureka_loss
@@ -70,6 +70,10 @@ def measure(
             hidden, weight, target, encouragement, linear_bias=bias, label_smoothing=EPSILON
         ),
     }
+    if hasattr(F, "linear_cross_entropy"):  # torch >= 2.13
+        losses["F.linear_cross_entropy"] = lambda: F.linear_cross_entropy(
+            hidden, weight, target, linear_bias=bias, label_smoothing=EPSILON
+        )
     calls = {name: (lambda loss=loss: step(loss)) for name, loss in losses.items()}
     rows = []
     for name, numbers in summary(alternate(calls, args.rounds, device), BASELINE).items():
@@ -92,6 +96,7 @@ def measure(
                 "peak_mb": peak,
                 "rounds": args.rounds,
                 **environment(device),
+                "allocator": allocator(),
             }
         )
         print(

@@ -16,10 +16,10 @@ from unittest import mock
 
 import torch
 import torch.nn.functional as F
-from measure import alternate, append, environment, peak_megabytes, summary
+from measure import allocator, alternate, append, environment, peak_megabytes, summary
 from torch import Tensor
 
-from eureka_nlg.losses import eureka_loss
+from eureka_nlg.losses import EurekaLoss, eureka_loss
 from eureka_nlg.losses.kernels import fused, native, portable
 
 EPSILON = 0.1
@@ -38,7 +38,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--max-elements", type=int, default=1 << 29, help="larger matrices are left out")
     parser.add_argument("--kernels", nargs="+", metavar="NAME", help="only these, besides cross_entropy")
-    parser.add_argument("--compile", action="store_true", help="also torch.compile of the plain formula")
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="also torch.compile of the plain formula, of cross_entropy and of eureka_loss",
+    )
     parser.add_argument("--out", help="CSV file to append to")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -96,6 +100,7 @@ def measure(
                     "logits_mb": round(logits.numel() * logits.element_size() / 1e6, 1),
                     "rounds": args.rounds,
                     **environment(device),
+                    "allocator": allocator(),
                 }
             )
             print(
@@ -119,8 +124,10 @@ def candidates(
         loss = -(1 - EPSILON) * log_p - EPSILON * log_probs.mean(1) + encouragement[target] * bonus
         return loss.mean()
 
+    module = EurekaLoss(encouragement, label_smoothing=EPSILON)
+
     def eureka(logits: Tensor, target: Tensor) -> Tensor:
-        return eureka_loss(logits, target, encouragement, label_smoothing=EPSILON, impl="fused")
+        return module(logits, target)
 
     def on_portable(logits: Tensor, target: Tensor) -> Tensor:
         # the backward pass finds its implementation anew, so both have to be inside
@@ -135,6 +142,8 @@ def candidates(
         result["eureka fused, portable"] = on_portable
     if with_compiled:
         result["plain formula, compiled"] = torch.compile(plain, dynamic=True)
+        result["cross_entropy, compiled"] = torch.compile(result[BASELINE], dynamic=True)
+        result["eureka fused, compiled"] = torch.compile(eureka, fullgraph=True, dynamic=True)
     try:
         from fairseq.criterions.label_smoothed_cross_entropy import label_smoothed_nll_loss
     except ImportError:

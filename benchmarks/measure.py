@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["alternate", "append", "environment", "peak_megabytes", "summary", "synchronize"]
+__all__ = ["allocator", "alternate", "append", "environment", "peak_megabytes", "summary", "synchronize"]
 
 
 def alternate(
@@ -82,6 +82,16 @@ def environment(device: str = "cpu") -> dict[str, Any]:
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
+
+
+def allocator() -> str:
+    """Whether glibc was asked to keep memory that is freed, or gives large pieces back to the system.
+
+    Fresh memory comes page by page at its first touch, which can take longer than all arithmetic. A training
+    that keeps it is started with ``MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=4294967296``.
+    """
+    limits = (os.environ.get(f"MALLOC_{name}_THRESHOLD_", "0") for name in ("MMAP", "TRIM"))
+    return "keeps memory" if all(int(limit) >= 1 << 32 for limit in limits) else "default"
 
 
 def append(path: str | os.PathLike[str], rows: list[dict[str, Any]]) -> None:

@@ -70,9 +70,9 @@ def eureka_loss(
         likelihood_clamp: above this ``p`` the bonus is constant and has no gradient, as where an
             implementation clamps ``1 - p`` from below: 0.99999 is a clamp at 1e-5.
         impl: ``"fused"`` reads the logits twice, writes their gradient once and holds nothing else of their
-            size (see :mod:`eureka_nlg.losses.kernels`); ``"reference"`` is plain autograd, for double
-            backward, forward-mode and ``torch.func`` transforms, and ``torch.compile``. ``"auto"`` takes the
-            fused path wherever none of these is visible. The numbers are the same.
+            size (see :mod:`eureka_nlg.losses.kernels`); ``"reference"`` is plain autograd, for
+            forward-mode and ``torch.func`` transforms and ``torch.jit.trace``. ``"auto"`` takes the fused
+            path wherever none of these is visible, under ``torch.compile`` too. The numbers are the same.
         weight: ``[C]``, multiplies the cross-entropy term of a row by that of its target, not the bonus.
         ignore_index: rows with this target count for nothing.
         reduction: ``"none"``, ``"sum"``, or ``"mean"``: of the cross-entropy term the mean that
