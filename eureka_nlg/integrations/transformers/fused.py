@@ -115,6 +115,9 @@ def _fused(function: Any, loss: EurekaTrainerLoss, scale: float, logits_in_evalu
         shift_labels: Tensor | None = None,
         **kwargs: Any,
     ) -> Any:
+        if kwargs.get("fused_lm_head"):  # TRL's own fused layer, which lies below this one
+            own = {"num_items_in_batch": num_items_in_batch, "shift_labels": shift_labels}
+            return function(self, *args, **kwargs, **own)
         given = _by_name(signature, (self, *args), kwargs)
         labels = given.pop("labels", None)
         if labels is None and shift_labels is None:

@@ -1,0 +1,81 @@
+"""The Eureka loss in TRL's SFTTrainer, on its fused output layer: logits ``[B, T, C]`` are never there.
+
+    loss = EurekaTrainerLoss.from_dataset(dataset, model, column="input_ids", mask="completion_mask")
+    trainer = EurekaSFTTrainer(model, args=SFTConfig(...), train_dataset=dataset, eureka=loss)
+
+TRL's layer gives log-probabilities of the targets. The capped form needs no more than these, so its reward is
+added to what the SFTTrainer computes; the paper's form runs on :func:`add_fused_loss`, since ``log(1 - p)``
+cannot be had from a log-probability that rounds to zero.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from trl import SFTTrainer
+
+from eureka_nlg.errors import UserError
+from eureka_nlg.integrations.transformers import EurekaTrainerLoss, add_fused_loss
+from eureka_nlg.integrations.transformers.trainer_loss import num_outputs
+
+__all__ = ["EurekaSFTTrainer"]
+
+
+class EurekaSFTTrainer(SFTTrainer):
+    """SFTTrainer with the Eureka loss; it evaluates by plain cross-entropy.
+
+    Args:
+        eureka: the loss; None for the capped form with weight one.
+        *args, **kwargs: of ``SFTTrainer``. Its ``loss_type`` stays ``"nll"``, and a ``compute_loss_func`` or
+            ``label_smoothing_factor`` beside it is refused.
+
+    Raises:
+        UserError: options that the loss does not go with.
+    """
+
+    def __init__(self, *args: Any, eureka: EurekaTrainerLoss | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.eureka = EurekaTrainerLoss.for_model(self.model) if eureka is None else eureka
+        for option, given in (
+            ("loss_type", self.args.loss_type != "nll"),
+            ("label_smoothing_factor", self.args.label_smoothing_factor > 0),
+            ("compute_loss_func", self.compute_loss_func is not None),
+        ):
+            if given:
+                raise UserError(f"EurekaSFTTrainer brings its own loss: leave {option} as it is by default")
+        if self.eureka.label_smoothing and self.eureka.form == "capped":
+            raise UserError("the fused layer of TRL knows no label smoothing: give form='paper', or none")
+        if self.eureka.form != "capped":
+            add_fused_loss(self.model, self.eureka)
+        self.callback_handler.callbacks.insert(0, self.eureka.callback)
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The SFTTrainer's loss, and in training the reward with it."""
+        if not torch.is_grad_enabled():
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        if self.eureka.form != "capped":
+            outputs = model(**inputs, num_items_in_batch=num_items_in_batch)
+            loss = outputs.loss * self._loss_scale(num_items_in_batch)
+            return (loss, outputs) if return_outputs else loss
+        targets = inputs["shift_labels"] if "shift_labels" in inputs else inputs["labels"][:, 1:]
+        # the outputs that the SFTTrainer returns cost a second pass and are not those of its fused layer
+        seen: list[Any] = []
+        handle = model.register_forward_hook(lambda module, inputs, outputs: seen.append(outputs))
+        try:
+            loss = super().compute_loss(model, inputs, False, num_items_in_batch)
+        finally:
+            handle.remove()
+        outputs = seen[0]
+        classes = num_outputs(self.accelerator.unwrap_model(model))
+        reward = self.eureka.reward_of_log_probs(outputs.log_probs, targets, classes, num_items_in_batch)
+        loss = loss + reward * self._loss_scale(num_items_in_batch)
+        return (loss, outputs) if return_outputs else loss
+
+    def _loss_scale(self, num_items_in_batch: Any) -> int:
+        """Gradients are averaged over processes, and ``num_items_in_batch`` counts the tokens of all."""
+        if num_items_in_batch is None or not self.args.average_tokens_across_devices:
+            return 1
+        return int(self.accelerator.num_processes // self.get_tp_size())
