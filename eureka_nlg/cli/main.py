@@ -23,6 +23,7 @@ __all__ = ["main"]
 COMMANDS = {
     "prepare": ("prepare", "dialogue corpus -> fairseq data folder"),
     "train": ("train", "train the model of a YAML config with fairseq-train"),
+    "finetune": ("finetune", "fine-tune a model of transformers on conversations"),
     "generate": ("generate", "decode a split with a trained model, one reply per line"),
     "evaluate": ("evaluate", "score replies against references"),
     "analyse": ("analyse", "likelihood of the right word by its frequency in training"),

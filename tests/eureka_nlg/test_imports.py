@@ -37,7 +37,6 @@ OPTIONAL = [
     "sentencepiece",
     "tabulate",
     "tensorboardX",
-    "timm",
     "torchtext",
     "torchvision",
     "tqdm",
@@ -61,8 +60,9 @@ MAY_IMPORT = {
     "dialogue": {"analysis", "metrics", "losses", "frequency"},
     "vision": {"analysis", "metrics", "losses", "frequency"},
     "integrations": {"metrics", "losses", "frequency"},
+    "finetune": {"integrations"},
     "report": {"dialogue", "analysis", "metrics"},
-    "cli": {"dialogue", "vision", "report", "analysis", "metrics"},
+    "cli": {"dialogue", "vision", "finetune", "report", "analysis", "metrics"},
 }
 
 

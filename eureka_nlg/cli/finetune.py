@@ -1,0 +1,40 @@
+"""Fine-tune a model of transformers on conversations, with the Eureka loss or cross-entropy.
+
+    eureka prepare data/sample --out data-bin/messages --format-out messages
+    eureka finetune configs/finetune/smollm2.yaml model=FOLDER data=data-bin/messages
+    torchrun --nproc-per-node 8 -m eureka_nlg finetune CONFIG key=value...      or accelerate launch
+
+A config holds the options of ``eureka_nlg.finetune.options`` and any of transformers' TrainingArguments
+(``report_to: tensorboard``). Given again, the command goes on from the last checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from eureka_nlg.finetune.options import read_finetune_config
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    parser.add_argument("config", metavar="CONFIG", help="YAML file of options")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="options on top of the file's")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, and say where the model is."""
+    options, arguments = read_finetune_config(args.config, args.overrides)
+    from eureka_nlg.finetune.run import finetune
+
+    metrics = finetune(options, arguments)
+    if arguments.process_index == 0:
+        print(f"trained in {metrics['train_runtime']:.0f} s; the model is in {arguments.output_dir}")
+        if options.decode_split:
+            folder, split = arguments.output_dir, options.decode_split
+            print(
+                f"next: eureka evaluate --hypotheses {folder}/replies.{split}.txt "
+                f"--references {folder}/references.{split}.txt"
+            )
+    return 0

@@ -1,0 +1,1 @@
+"""From conversations to a fine-tuned model of transformers: the work behind ``eureka finetune``."""

@@ -1,0 +1,94 @@
+"""The options of a fine-tuning: ours, and all of transformers' ``TrainingArguments``."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NoReturn
+
+from eureka_nlg.errors import UserError, require
+from eureka_nlg.option_files import read_options
+
+__all__ = ["FinetuneOptions", "read_finetune_config"]
+
+
+def _help(text: str) -> dict[str, str]:
+    return {"help": text}
+
+
+# HfArgumentParser reads the types of the fields.
+@dataclass
+class FinetuneOptions:
+    """What is not of the Trainer."""
+
+    model: str = field(metadata=_help("name on the hub or folder of a causal or encoder-decoder model"))
+    data: str = field(
+        metadata=_help("folder of `eureka prepare --format-out messages`, or of such JSONL files")
+    )
+    gguf_file: str | None = field(default=None, metadata=_help("the model is this GGUF file in the folder"))
+    max_length: int = field(default=512, metadata=_help("tokens of a conversation; the oldest are cut off"))
+    lora_rank: int = field(
+        default=0, metadata=_help("rank of LoRA adapters on all linear layers; 0 trains all")
+    )
+    lora_alpha: int = field(default=16, metadata=_help("scale of the adapters"))
+    loss: Literal["eureka", "cross_entropy"] = field(default="eureka", metadata=_help("what is trained with"))
+    encouragement: Literal["counts", "one"] = field(
+        default="counts", metadata=_help("weight of the bonus: by the training targets' counts, or one")
+    )
+    beta: float = field(default=0.999, metadata=_help("of the effective number, for counts"))
+    form: Literal["capped", "paper"] = field(
+        default="capped", metadata=_help("capped: linear above likelihood_cap; paper: the exact loss")
+    )
+    likelihood_cap: float = field(default=0.75, metadata=_help("of the capped form"))
+    start_epoch: int | None = field(default=None, metadata=_help("first epoch, from 1, with the reward"))
+    start_step: int | None = field(default=None, metadata=_help("first step, from 1, with the reward"))
+    fused: bool = field(default=True, metadata=_help("output layer and loss in one, without the logits"))
+    decode_split: str | None = field(
+        default=None, metadata=_help("split to write replies and references of, once the model is trained")
+    )
+    max_new_tokens: int = field(default=64, metadata=_help("longest reply when decoding"))
+
+
+def read_finetune_config(
+    path: str | os.PathLike[str], overrides: Sequence[str] = ()
+) -> tuple[FinetuneOptions, Any]:
+    """Read a flat YAML file of options, with ``key=value`` on top.
+
+    Returns:
+        Our options, and transformers' ``TrainingArguments``.
+
+    Raises:
+        UserError: no such file, an unknown option or a bad value.
+    """
+    transformers = require("transformers", extra="transformers")
+    given = read_options(
+        path,
+        overrides,
+        extra="transformers",
+        examples="configs/finetune",
+        override_example="num_train_epochs=2",
+    )
+    parser = transformers.HfArgumentParser((FinetuneOptions, transformers.TrainingArguments))
+    parser.error = _refuse
+    known = {option[2:] for action in parser._actions for option in action.option_strings}
+    arguments: list[str] = []
+    for key, (value, where) in given.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            raise UserError(f"{where}: unknown option {key}" + (f"; did you mean {near[0]}?" if near else ""))
+        if value is None:
+            continue
+        values = value if isinstance(value, list) else [value]
+        # a value that begins with a dash is no option
+        arguments += [f"--{key}={values[0]}"] if len(values) == 1 else [f"--{key}", *map(str, values)]
+    try:
+        options, training = parser.parse_args_into_dataclasses(arguments)
+    except (ValueError, ImportError) as error:
+        raise UserError(f"config {path}: {error}") from error
+    return options, training
+
+
+def _refuse(message: str) -> NoReturn:
+    raise UserError(message)

@@ -1,0 +1,136 @@
+"""``eureka finetune`` on a tiny model from a folder: trained, resumed, decoded; what does not fit is said."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+transformers = pytest.importorskip("transformers")
+pytest.importorskip("datasets")
+tokenizers = pytest.importorskip("tokenizers")
+
+from eureka_nlg.cli.main import main  # noqa: E402
+from eureka_nlg.errors import UserError  # noqa: E402
+from eureka_nlg.finetune.conversations import PLAIN_TEMPLATE, examples_of  # noqa: E402
+from eureka_nlg.finetune.options import read_finetune_config  # noqa: E402
+
+WORDS = ["hello", "there", "how", "are", "you", "i", "am", "fine", "thanks", "user", "assistant", ":"]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    names = ["<pad>", "</s>", "<unk>", *WORDS]
+    inner = tokenizers.Tokenizer(
+        tokenizers.models.WordLevel({name: number for number, name in enumerate(names)}, "<unk>")
+    )
+    inner.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=inner, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+    )
+
+
+@pytest.fixture
+def folders(tmp_path, tokenizer):
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        eos_token_id=1,
+        pad_token_id=0,
+    )
+    transformers.LlamaForCausalLM(config).save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    said = [("hello", "hello there"), ("how are you", "i am fine thanks")]
+    rows = [
+        {"messages": [{"role": "user", "content": a}, {"role": "assistant", "content": b}]}
+        for a, b in said * 4
+    ]
+    data = tmp_path / "data"
+    data.mkdir()
+    for split in ("train", "valid", "test"):
+        (data / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        f"model: {tmp_path / 'model'}\ndata: {data}\noutput_dir: {tmp_path / 'run'}\nlearning_rate: 2e-2\n"
+        "per_device_train_batch_size: 4\nmax_steps: 4\nsave_steps: 2\nlogging_steps: 1\nreport_to: none\n"
+        "use_cpu: true\ndisable_tqdm: true\n"
+    )
+    return tmp_path
+
+
+def log(folder: Path) -> list[dict[str, float]]:
+    return json.loads((folder / "trainer_state.json").read_text())["log_history"]
+
+
+@pytest.mark.parametrize("options", [[], ["lora_rank=2", "encouragement=one"], ["loss=cross_entropy"]])
+def test_it_trains_resumes_and_decodes(options, folders, capsys):
+    run = ["finetune", str(folders / "config.yaml"), *options]
+    assert main([*run, "max_steps=2"]) == 0
+    assert main([*run, "decode_split=test", "max_new_tokens=5"]) == 0
+    assert "eureka evaluate" in capsys.readouterr().out
+    folder = folders / "run"
+    logged = log(folder)
+    steps = [entry["step"] for entry in logged if "loss" in entry]
+    assert steps == [1, 2, 3, 4]  # the first two were not run again: the trainer's state says so
+    assert ("reward" in logged[0]) == (options != ["loss=cross_entropy"])
+    assert (folder / "target_counts.safetensors").exists() == (options == [])
+    replies = (folder / "replies.test.txt").read_text().splitlines()
+    references = (folder / "references.test.txt").read_text().splitlines()
+    assert len(replies) == len(references) == 8
+    assert references[:2] == ["hello there", "i am fine thanks"]
+    name = "adapter_model.safetensors" if "lora_rank=2" in options else "model.safetensors"
+    assert (folder / name).exists()
+
+
+def test_only_what_the_assistant_says_is_learned(tokenizer):
+    tokenizer.chat_template = PLAIN_TEMPLATE
+    messages = [
+        {"role": "user", "content": "hello"},
+        {"role": "assistant", "content": "hello there"},
+        {"role": "user", "content": "how are you"},
+        {"role": "assistant", "content": "fine thanks"},
+    ]
+    (example,) = examples_of(messages, tokenizer, False, 100)
+    learned = [label for label in example["labels"] if label != -100]
+    assert tokenizer.decode(learned) == "hello there </s> fine thanks </s>"
+    assert all(label in (-100, token) for label, token in zip(example["labels"], example["input_ids"]))
+    (short,) = examples_of(messages, tokenizer, False, 4)
+    assert short["labels"] == example["labels"][-4:]
+    first, second = examples_of(messages, tokenizer, True, 100)
+    assert tokenizer.decode(second["labels"]) == "fine thanks"
+    assert tokenizer.decode(first["input_ids"]).startswith("user : hello")
+    tokenizer.chat_template = "{{ messages | length }}" + PLAIN_TEMPLATE
+    with pytest.raises(UserError, match="chat template"):
+        examples_of(messages, tokenizer, False, 100)
+    tokenizer.chat_template = None
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("learning_rat=1", "did you mean learning_rate"),
+        ("loss=focal", "invalid choice"),
+        ("max_length=many", "invalid int"),
+        ("data=nowhere", "neither train.jsonl nor train.parquet"),
+        ("model=nowhere", "model nowhere"),
+    ],
+)
+def test_what_does_not_fit_is_said(override, said, folders, capsys, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert main(["finetune", str(folders / "config.yaml"), override]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_every_config_is_read():
+    configs = sorted((Path(__file__).parents[3] / "configs" / "finetune").rglob("*.yaml"))
+    assert configs
+    for path in configs:
+        options, arguments = read_finetune_config(path, ["use_cpu=true", "report_to=none"])
+        assert options.form == "capped"
+        assert arguments.learning_rate == 5e-5
