@@ -116,7 +116,7 @@ def _read_counts(path: str, dictionary: Any) -> np.ndarray:
         raise UserError(
             f"--class-counts {path}: expected non-negative integers, got {counts.dtype} {counts.min()}"
         )
-    return counts.astype(np.int64)
+    return np.array(counts, dtype=np.int64)
 
 
 def _read_array(path: str) -> np.ndarray:
