@@ -161,6 +161,6 @@ import eureka_nlg.cli.main
 assert not {{name.partition(".")[0] for name in sys.modules}} & set({OPTIONAL!r})
 print("worked")
 """
-    result = python("-c", program)
+    result = python("-c", program, fresh=True)
     assert result.returncode == 0, result.stderr
     assert result.stdout == "worked\n"

@@ -128,7 +128,7 @@ assert matplotlib.rcParams["font.size"] == 3
 assert "font-size: 3px" not in svg
 assert "matplotlib.pyplot" not in sys.modules
 """
-    result = python("-c", program)
+    result = python("-c", program, fresh=True)
     assert result.returncode == 0, result.stderr
 
 

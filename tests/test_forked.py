@@ -1,0 +1,48 @@
+"""A forked process is what a new interpreter would be: its output, its status, its errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+@pytest.mark.parametrize(
+    ("code", "status", "stdout", "stderr"),
+    [
+        ("import sys; print('o'); print('e', file=sys.stderr); sys.exit(3)", 3, "o\n", "e\n"),
+        ("import sys; sys.exit('why')", 1, "", "why\n"),
+        ("import os, sys; print(sys.argv, __name__)", 0, "['-c', 'a'] __main__\n", ""),
+        ("import atexit; atexit.register(print, 'last')", 0, "last\n", ""),
+        ("import os; os.kill(os.getpid(), 9)", -9, "", ""),
+        (
+            "import logging; logging.basicConfig(format='%(message)s'); logging.error('x')",
+            0,
+            "",
+            "x\n",
+        ),
+    ],
+)
+def test_it_ends_as_python_would(
+    python: Any, code: str, status: int, stdout: str, stderr: str, fresh: bool
+) -> None:
+    done = python("-c", code, "a", fresh=fresh)
+    assert (done.returncode, done.stdout, done.stderr) == (status, stdout, stderr)
+
+
+def test_an_error_has_its_traceback(python: Any) -> None:
+    done = python("-c", "raise ValueError('here')")
+    assert done.returncode == 1
+    assert done.stderr.endswith("ValueError: here\n")
+
+
+def test_a_module_runs_in_the_given_folder(python: Any, tmp_path: Any) -> None:
+    (tmp_path / "own_module.py").write_text("import os, sys; print(os.getcwd(), sys.argv[1:], __name__)")
+    done = python("-m", "own_module", "a", cwd=tmp_path)
+    assert done.stdout == f"{tmp_path} ['a'] __main__\n"
+
+
+def test_what_hangs_is_ended(python: Any) -> None:
+    done = python("-c", "import time; time.sleep(60)", timeout=0.5)
+    assert done.returncode == -9
