@@ -1,8 +1,8 @@
 """Python processes that begin with torch and fairseq imported: that is most of the time that a command takes.
 
-Run as a script, this is the process that they are forked from. It reads a request a line, as JSON, and answers
-with the process id and, when the process has ended, its exit status. What the import of fairseq does to
-logging is undone, so that a forked process is as silent as one that imports it quietly.
+Run as a script, this is the process that they are forked from. It reads a request a line, as JSON, and
+answers with the process id and, when the process has ended, its exit status. What the import of fairseq does
+to logging is undone, so that a forked process is as silent as one that imports it quietly.
 """
 
 from __future__ import annotations
