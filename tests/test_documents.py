@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib
 import re
 import runpy
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from eureka_nlg.cli.main import COMMANDS
 from eureka_nlg.dialogue.training import check_arguments
@@ -58,7 +61,7 @@ def test_fairseq_takes_the_command(
     check_arguments([str(tmp_path), *shlex.split(line)[2:], "--save-dir", str(tmp_path)])
 
 
-@pytest.mark.parametrize("document", ["docs/architecture.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("document", ["docs/architecture.md", "docs/paper.md", "CONTRIBUTING.md"])
 def test_every_path_that_is_named_is_there(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     paths = {
@@ -75,7 +78,77 @@ def test_every_layer_is_drawn() -> None:
     text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     drawing = text.partition("## Imports point one way")[2].partition("## Where")[0]
     rules = runpy.run_path(str(ROOT / "tests/eureka_nlg/test_imports.py"))["MAY_IMPORT"]
-    height = {layer: drawing.index(layer) for layer in rules}
+    height = {layer: drawing.find(layer) for layer in rules}
+    assert not {layer for layer in rules if height[layer] < 0}, "draw what is new in docs/architecture.md"
     for layer, lower in rules.items():
         for other in lower:
             assert height[layer] < height[other], f"the drawing has {layer} below {other}"
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, ROOT / "CONTRIBUTING.md"], ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        file, _, anchor = target.partition("#")
+        if ":" in file:
+            continue
+        linked = document.parent / file if file else document
+        assert linked.exists(), target
+        if anchor:
+            titles = re.findall(r"^#+ (.*)$", linked.read_text(encoding="utf-8"), flags=re.MULTILINE)
+            anchors = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+            assert anchor in anchors, target
+
+
+def test_the_readme_is_short() -> None:
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 120
+    assert max(map(len, lines)) <= 120
+
+
+def test_the_options_of_the_criterion_are_documented() -> None:
+    pytest.importorskip("fairseq")
+    from fairseq_plugins.criterions.eureka import EurekaCriterionConfig
+
+    text = (ROOT / "docs/dialogue.md").read_text(encoding="utf-8")
+    table = text.partition("| option | default | meaning |")[2].partition("\n\n")[0]
+    shown = {
+        option
+        for row in table.splitlines()
+        for option in re.findall(r"`--([a-z-]+)`", row.partition(" | ")[0])
+    }
+    fields = {field.name.replace("_", "-") for field in dataclasses.fields(EurekaCriterionConfig)}
+    assert shown == fields - {"-name", "sentence-avg", "train-subset"}
+
+
+def balanced_accuracy(loss_function: torch.nn.Module) -> tuple[float, float]:
+    """Of a small network trained on four Gaussian classes with the README's counts; and its last loss."""
+    torch.manual_seed(0)
+    counts = [9000, 700, 50, 4]
+    centres = 1.2 * torch.tensor([[1.0, 1], [-1, 1], [-1, -1], [1, -1]])
+    target = torch.repeat_interleave(torch.arange(4), torch.tensor(counts))
+    points = centres[target] + torch.randn(len(target), 2)
+    network = torch.nn.Sequential(torch.nn.Linear(2, 32), torch.nn.ReLU(), torch.nn.Linear(32, 4))
+    optimiser = torch.optim.Adam(network.parameters(), lr=0.01)
+    for _ in range(8):
+        for part in torch.randperm(len(target)).split(256):
+            optimiser.zero_grad()
+            loss = loss_function(network(points[part]), target[part])
+            loss.backward()
+            optimiser.step()
+    balanced = torch.arange(4).repeat(500)
+    found = network(centres[balanced] + torch.randn(2000, 2)).argmax(1)
+    return float((found == balanced).double().mean()), loss.item()
+
+
+def test_the_first_snippet_cannot_run_away() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    first = text.partition("```python\n")[2].partition("```")[0]
+    names: dict[str, Any] = {}
+    exec(first, names)
+    accuracy, loss = balanced_accuracy(names["loss_function"])
+    plain, _ = balanced_accuracy(torch.nn.CrossEntropyLoss())
+    assert loss > -10
+    assert accuracy > plain
+    exact = names["EurekaLoss"].from_counts(names["class_counts"], beta=0.999)
+    assert balanced_accuracy(exact)[1] < -100  # what the cap is for
