@@ -14,7 +14,7 @@ __all__ = ["UNSPACED", "Advice"]
 UNSPACED = 0.3
 """Share of characters of scripts without spaces from which on words are no units of a text."""
 
-_ENOUGH = 20_000  # pairs that are looked at
+_ENOUGH = 2000  # pairs that are looked at
 _ENOUGH_LETTERS = 100  # of either side, to speak of its case
 _MANY = 20  # replies, so that one text among them is no accident
 _MARK = re.compile(r"(?:(?<=\s)|^)[.,!?](?=\s|$)|(?<=\w)[.,!?](?=\s|$)")

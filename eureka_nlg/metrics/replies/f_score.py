@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
@@ -83,6 +83,10 @@ class MacroF(Totals):
     @property
     def num_rows(self) -> int:  # type: ignore[override]
         return 3 * len(self.setting.words)
+
+    @property
+    def same_entries(self) -> Hashable:
+        return MacroF  # bands and types matter to the score only
 
     def entries(self, pairs: Pairs, system: int) -> Entries:
         reference, found = pairs.words.matched(system)

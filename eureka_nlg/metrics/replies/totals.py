@@ -8,7 +8,7 @@ often as its weight says. Amounts are whole numbers, so that sums are exact in w
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, get_args
 
@@ -231,10 +231,16 @@ class Totals(ABC):
 
     def entries_of(self, pairs: Pairs, system: int) -> Entries:
         """The entries, computed once for each pairs and system."""
-        if (self, system) not in pairs.memo:
-            pairs.memo[self, system] = self.entries(pairs, system)
-        found: Entries = pairs.memo[self, system]
+        key = self.same_entries, system
+        if key not in pairs.memo:
+            pairs.memo[key] = self.entries(pairs, system)
+        found: Entries = pairs.memo[key]
         return found
+
+    @property
+    def same_entries(self) -> Hashable:
+        """Equal for totals that take the same entries."""
+        return self
 
 
 class Table(Protocol):

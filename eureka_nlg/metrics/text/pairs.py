@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,6 @@ class Pairs:
         tokenise: makes words of them; its ``words`` may be those of earlier pairs.
 
     Attributes:
-        words: the pairs as words.
         memo: whatever else is worth being computed once.
     """
 
@@ -62,16 +62,21 @@ class Pairs:
         references: Sequence[Sequence[Reply]],
         tokenise: Tokeniser | None = None,
     ) -> None:
-        tokenise = Tokeniser() if tokenise is None else tokenise
+        self._tokenise = Tokeniser() if tokenise is None else tokenise
         self._systems, self._references = systems, references
-        self._lowercase = tokenise.lowercase
-        self.words = View([tokenise(side) for side in systems], [tokenise(side) for side in references])
         self.memo: dict[Hashable, Any] = {}
         self._views: dict[Split, View] = {}
         self._texts: tuple[list[list[str]], list[list[str]]] | None = None
 
     def __len__(self) -> int:
         return len(self._systems[0])
+
+    @cached_property
+    def words(self) -> View:
+        """The pairs as words."""
+        return View(
+            *([self._tokenise(side) for side in sides] for sides in (self._systems, self._references))
+        )
 
     @property
     def raw_texts(self) -> tuple[list[list[str]], list[list[str]]]:
@@ -84,7 +89,7 @@ class Pairs:
         """The replies of each system and each set of references as strings, in lower case if asked for."""
         if self._texts is None:
             self._texts = self.raw_texts
-            if self._lowercase:
+            if self._tokenise.lowercase:
                 hypotheses, references = (
                     [[*map(str.lower, side)] for side in sides] for sides in self._texts
                 )
