@@ -136,7 +136,7 @@ def _summary(manifest: Mapping[str, Any], out: Path) -> str:
             lines.append(f"{split}: {len(parts)} files: {', '.join(part['name'] for part in parts)}")
     if "test" not in manifest["splits"]:
         lines.append(
-            "note: no test split was given; `eureka generate`, `analyse` and `report` take --split valid"
+            "note: no test split was given: give generate and report --split valid, analyse --splits valid"
         )
     if "vectors" in manifest:
         vectors = manifest["vectors"]
