@@ -6,6 +6,7 @@ pyplot, so nothing is shown, kept open or set for the rest of the process.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -220,7 +221,7 @@ def likelihood_by_group(
                     rotation=90 if stands else 0,
                 )
         axes.set(xticks=range(len(groups)), ylabel=label)
-        axes.set_xticklabels(groups)
+        axes.set_xticklabels([textwrap.fill(group, 11) if narrow else group for group in groups])
         axes.grid(False, axis="x")
         axes.margins(y=0.24 if len(groups) * len(systems) > _MOST_BAR_LABELS // 3 else 0.12)
         if label in log_scaled:
