@@ -66,7 +66,7 @@ def smoothed(logits: Tensor, labels: Tensor) -> Tensor:
 
 CASES: dict[str, tuple[LossConfig, Formula]] = {
     "cross-entropy": (LossConfig(class_balanced=True), cross_entropy),
-    "focal": (LossConfig(name="focal", gamma=2, class_balanced=True), focal),
+    "focal": (LossConfig(name="focal", focal_gamma=2, class_balanced=True), focal),
     "ldam": (LossConfig(name="ldam", class_balanced=True), ldam),
     "eureka": (LossConfig(name="eureka", class_balanced=True), eureka),
     "smoothed eureka": (LossConfig(name="eureka", class_balanced=True, label_smoothing=0.1), smoothed),
