@@ -59,7 +59,10 @@ class LogitsCriterionConfig(FairseqDataclass):
         },
     )
     report_accuracy: bool = field(default=False, metadata={"help": "report accuracy metric"})
-    ignore_prefix_size: int = field(default=0, metadata={"help": "ignore first N tokens"})
+    ignore_prefix_size: int = field(
+        default=0,
+        metadata={"help": "ignore first N tokens; loss and perplexity are divided by all, as in fairseq"},
+    )
     sentence_avg: bool = II("optimization.sentence_avg")
     train_subset: str = II("dataset.train_subset")
 
@@ -177,6 +180,7 @@ class LogitsCriterion(FairseqCriterion):
                 "loss": loss.detach(),
                 # Only padding is left out: NaN elsewhere must show, or a diverged model had perplexity 1.
                 **{name: torch.where(kept, value, 0.0).sum() for name, value in values.items()},
+                "ncounted": kept.sum(),  # without an ignored prefix, which ntokens holds
                 "ntokens": sample["ntokens"],
                 "nsentences": sample["target"].size(0),
                 "sample_size": sample_size,
@@ -224,8 +228,9 @@ class LogitsCriterion(FairseqCriterion):
         metrics.log_scalar("loss", total("loss") / sample_size / math.log(2), sample_size, round=3)
         metrics.log_scalar("nll_loss", total("nll_loss") / num_tokens / math.log(2), num_tokens, round=3)
         metrics.log_derived("ppl", lambda meters: utils.get_perplexity(meters["nll_loss"].avg))
+        num_counted = total("ncounted")
         for name in cls.averaged_per_token:
-            metrics.log_scalar(name, total(name) / num_tokens, num_tokens, round=4)
+            metrics.log_scalar(name, total(name) / num_counted, num_counted, round=4)
         if utils.item(total("total")) > 0:
             metrics.log_scalar("total", utils.item(total("total")))
             metrics.log_scalar("n_correct", utils.item(total("n_correct")))

@@ -210,6 +210,20 @@ def test_reduced_metrics_are_plain_cross_entropys(task: Any, model: Any, sample:
     assert EurekaCriterion.logging_outputs_can_be_summed()
 
 
+@pytest.mark.parametrize("prefix", [0, 1])
+def test_averages_are_over_the_tokens_that_count(task: Any, model: Any, sample: Any, prefix: int) -> None:
+    """fairseq divides loss and perplexity by all tokens, an ignored prefix too; what is ours is not so."""
+    criterion = criterion_of(task, ignore_prefix_size=prefix)
+    with metrics.aggregate() as aggregator:
+        criterion.reduce_metrics([criterion(model, sample)[2]])
+    values = aggregator.get_smoothed_values()
+    p, _ = tokens(model, sample, prefix)
+    assert len(p) == (15 if prefix == 0 else 11)
+    assert values["likelihood"] == pytest.approx(p.mean().item(), abs=1e-4)
+    assert values["bonus"] == pytest.approx((1 - p).log().mean().item(), abs=1e-4)
+    assert values["nll_loss"] == pytest.approx(-p.log2().sum().item() / 15, abs=1e-3)
+
+
 def test_a_diverged_model_does_not_look_good(task: Any, model: Any, sample: Any) -> None:
     """NaN must reach the log: a perplexity of 1 would be kept as the best checkpoint."""
     with torch.no_grad():
