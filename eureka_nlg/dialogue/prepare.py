@@ -145,8 +145,8 @@ def prepare(
             "whole sentences count as words: use --tokenizer char or --tokenizer sentencepiece"
         )
     write_manifest(manifest, folder)
-    for dialogues in corpus.values():
-        tell_findings(dialogues, tell)
+    for split_dialogues in corpus.values():
+        tell_findings(split_dialogues, tell)
     return manifest
 
 
