@@ -11,10 +11,12 @@ __all__ = ["PLAIN_TEMPLATE", "examples_of", "load_split", "tokenised"]
 
 Messages = list[dict[str, str]]
 
+# Line ends are written as values: transformers drops those that follow a tag. A reply begins a line, where
+# tokenizers of pieces begin a new piece whatever follows.
 PLAIN_TEMPLATE = (
-    "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}"
-    "{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}\n{% endfor %}"
-    "{% if add_generation_prompt %}assistant: {% endif %}"
+    "{% for message in messages %}{{ message['role'] + ':\\n' + message['content'] }}"
+    "{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{{ '\\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'assistant:\\n' }}{% endif %}"
 )
 """For tokenizers without a chat template of their own."""
 

@@ -90,6 +90,8 @@ def test_it_trains_resumes_and_decodes(options, folders, capsys):
 
 def test_only_what_the_assistant_says_is_learned(tokenizer):
     tokenizer.chat_template = PLAIN_TEMPLATE
+    text = tokenizer.apply_chat_template([{"role": "user", "content": "hi"}], tokenize=False)
+    assert text == "user:\nhi\n"
     messages = [
         {"role": "user", "content": "hello"},
         {"role": "assistant", "content": "hello there"},
@@ -104,8 +106,8 @@ def test_only_what_the_assistant_says_is_learned(tokenizer):
     assert short["labels"] == example["labels"][-4:]
     first, second = examples_of(messages, tokenizer, True, 100)
     assert tokenizer.decode(second["labels"]) == "fine thanks"
-    assert tokenizer.decode(first["input_ids"]).startswith("user : hello")
-    tokenizer.chat_template = "{{ messages | length }}" + PLAIN_TEMPLATE
+    assert tokenizer.decode(first["input_ids"]).startswith("user : hello assistant :")
+    tokenizer.chat_template = "{% if messages | length > 2 %}{{ 'hello ' }}{% endif %}" + PLAIN_TEMPLATE
     with pytest.raises(UserError, match="chat template"):
         examples_of(messages, tokenizer, False, 100)
     tokenizer.chat_template = None
