@@ -331,24 +331,26 @@ class SigmoidLoss(_Loss):
 
     Args:
         loss: the loss with its options, which become attributes.
-        alpha, reduction: as :func:`eureka_nlg.losses.sigmoid_focal_loss`.
+        alpha, reduction, ignore_index: as :func:`eureka_nlg.losses.sigmoid_focal_loss`.
     """
 
     alpha: float
     reduction: Reduction
+    ignore_index: int | None = None  # of modules too that were pickled before they had one
     kind: type[Any]
 
     def __init__(self, loss: ScalarLoss, **shared: Unpack[SigmoidArguments]) -> None:
         self._build(loss, {}, shared)
 
     def _build(self, loss: Options, named: Mapping[str, Any], shared: Mapping[str, Any]) -> None:
-        unknown = set(shared) - {"alpha", "reduction"}
+        unknown = set(shared) - set(SigmoidArguments.__annotations__)
         if unknown:
             raise TypeError(f"{type(self).__name__} got an unexpected keyword argument {min(unknown)!r}")
         reduction = shared.get("reduction", "none")
         check_shared(reduction=reduction)
         alpha = sigmoid.Balance(shared.get("alpha", 0.25)).alpha
-        _Loss.__init__(self, **named, alpha=alpha, **loss.values(), reduction=reduction)
+        ignored = sigmoid.Ignored(shared.get("ignore_index")).ignore_index
+        _Loss.__init__(self, **named, alpha=alpha, **loss.values(), reduction=reduction, ignore_index=ignored)
         self.kind = type(loss)
 
     def absent(self) -> ScalarLoss | None:
@@ -358,7 +360,13 @@ class SigmoidLoss(_Loss):
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Loss of logits and 0/1 targets of the same shape."""
         return sigmoid.loss_of_sigmoids(
-            input, target, self.made(self.kind), self.absent(), alpha=self.alpha, reduction=self.reduction
+            input,
+            target,
+            self.made(self.kind),
+            self.absent(),
+            alpha=self.alpha,
+            reduction=self.reduction,
+            ignore_index=self.ignore_index,
         )
 
 
@@ -423,6 +431,7 @@ class SigmoidEurekaLoss(SigmoidLoss):
             self.made(Focal),
             self.alpha,
             self.reduction,
+            self.ignore_index,
         )
 
 

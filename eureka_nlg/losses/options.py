@@ -65,6 +65,7 @@ class SigmoidArguments(TypedDict, total=False):
 
     alpha: float
     reduction: Reduction
+    ignore_index: int | None
 
 
 class SharedArguments(TypedDict, total=False):

@@ -6,6 +6,7 @@ Per element the target likelihood is ``p_t = sigmoid(u)`` with ``u = z`` where t
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -44,6 +45,18 @@ class Balance(Options):
 
 
 @dataclass(frozen=True)
+class Ignored(Options):
+    """Which entries of the target count for nothing."""
+
+    ignore_index: int | None = None
+
+    def __post_init__(self) -> None:
+        index = self.ignore_index
+        if index is not None and (not isinstance(index, int) or index in (0, 1)):  # True and False are too
+            raise BadOption("ignore_index", "an integer other than 0 and 1, or None", index)
+
+
+@dataclass(frozen=True)
 class HaltedSide(Options):
     """Which classes have the halted focal loss."""
 
@@ -55,7 +68,13 @@ class HaltedSide(Options):
 
 
 def sigmoid_focal_loss(
-    input: Tensor, target: Tensor, *, alpha: float = 0.25, gamma: float = 2.0, reduction: Reduction = "none"
+    input: Tensor,
+    target: Tensor,
+    *,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+    reduction: Reduction = "none",
+    ignore_index: int | None = None,
 ) -> Tensor:
     """Focal loss of independent classes, ``-alpha_t * (1 - p_t) ** gamma * log p_t``.
 
@@ -64,18 +83,25 @@ def sigmoid_focal_loss(
 
     Args:
         input: logits of any shape ``[*, C]``, floating.
-        target: 1 where the class is present and 0 where it is not, same shape, any dtype.
+        target: 1 where the class is present and 0 where it is not, same shape, any dtype. Loss and
+            gradient of any other value are NaN where values cannot be looked at: on other devices than CPUs,
+            under ``torch.compile`` and in ``torch.func``.
         alpha: weight of present classes, 1 - alpha that of absent ones; in [0, 1]. -1 for no weights.
         gamma: how fast the loss falls as the likelihood rises, >= 0.
-        reduction: ``"none"``, ``"mean"`` over all elements, or ``"sum"``.
+        reduction: ``"none"``, ``"mean"`` over all elements that are not ignored, or ``"sum"``.
+        ignore_index: elements with this target have no loss and no gradient, and do not count in the mean; an
+            integer other than 0 and 1, such as -1. None: every element counts.
 
     Returns:
         The loss in the dtype of ``input`` (float32 under autocast), in its shape for ``reduction="none"``.
 
     Raises:
-        ValueError, TypeError: shapes, dtypes or options that do not fit.
+        ValueError, TypeError: shapes, dtypes or options that do not fit, or a target that is neither 0 nor 1
+            nor ``ignore_index``.
     """
-    return loss_of_sigmoids(input, target, Focal(gamma), alpha=alpha, reduction=reduction)
+    return loss_of_sigmoids(
+        input, target, Focal(gamma), alpha=alpha, reduction=reduction, ignore_index=ignore_index
+    )
 
 
 def loss_of_sigmoids(
@@ -86,19 +112,20 @@ def loss_of_sigmoids(
     *,
     alpha: float = 0.25,
     reduction: Reduction = "none",
+    ignore_index: int | None = None,
 ) -> Tensor:
     """Any scalar loss of independent classes: a function of the likelihood ``p_t`` of what the target says.
 
     Args:
         loss: of present classes.
         absent: of absent classes; None for the same.
-        input, target, alpha, reduction: as :func:`sigmoid_focal_loss`.
+        input, target, alpha, reduction, ignore_index: as :func:`sigmoid_focal_loss`.
     """
-    log_odds, present = _log_odds(input, target, reduction)
+    log_odds, present, kept = _log_odds(input, target, reduction, ignore_index)
     value = loss(log_odds)
     if absent is not None:
         value = torch.where(present, value, absent(log_odds))
-    return _reduced(_balanced(value, present, alpha), reduction, input)
+    return _reduced(_balanced(value, present, alpha), kept, reduction, input)
 
 
 def sigmoid_halted_focal_loss(
@@ -110,6 +137,7 @@ def sigmoid_halted_focal_loss(
     threshold: float = 0.5,
     halted: Halted = "positive",
     reduction: Reduction = "none",
+    ignore_index: int | None = None,
 ) -> Tensor:
     """Focal loss of independent classes that goes on like cross-entropy above a likelihood.
 
@@ -119,12 +147,14 @@ def sigmoid_halted_focal_loss(
         halted: ``"positive"``: for present classes alone, the paper's FL (head) + HFL (tail);
             ``"both"``: for absent ones too.
         threshold: the likelihood at which the focal loss is halted, in (0, 1).
-        input, target, alpha, gamma, reduction: as :func:`sigmoid_focal_loss`.
+        input, target, alpha, gamma, reduction, ignore_index: as :func:`sigmoid_focal_loss`.
     """
     HaltedSide(halted)
     absent = Focal(gamma) if halted == "positive" else None
     loss = HaltedFocal(gamma, threshold=threshold)
-    return loss_of_sigmoids(input, target, loss, absent, alpha=alpha, reduction=reduction)
+    return loss_of_sigmoids(
+        input, target, loss, absent, alpha=alpha, reduction=reduction, ignore_index=ignore_index
+    )
 
 
 def sigmoid_eureka_loss(
@@ -140,6 +170,7 @@ def sigmoid_eureka_loss(
     alpha: float = 0.25,
     gamma: float = 2.0,
     reduction: Reduction = "none",
+    ignore_index: int | None = None,
 ) -> Tensor:
     """Cross-entropy plus the Eureka reward for present classes, focal loss for absent ones.
 
@@ -150,7 +181,7 @@ def sigmoid_eureka_loss(
         encouragement: None for one, a number, or ``[C]`` along the last dimension of ``input``.
         bonus, bonus_gamma and the rest of the bonus: as :func:`eureka_nlg.losses.eureka_loss`, where
             ``bonus_gamma`` is ``gamma``.
-        input, target, alpha, gamma, reduction: as :func:`sigmoid_focal_loss`.
+        input, target, alpha, gamma, reduction, ignore_index: as :func:`sigmoid_focal_loss`.
     """
     absent = Focal(gamma)
     try:
@@ -158,7 +189,7 @@ def sigmoid_eureka_loss(
     except BadOption as error:
         raise (error.spelled("bonus_gamma") if error.name == "gamma" else error) from None
     encouragement = check_encouragement(encouragement, input.shape[-1] if input.dim() > 0 else 1)
-    return rewarded_sigmoids(input, target, encouragement, bonus_of, absent, alpha, reduction)
+    return rewarded_sigmoids(input, target, encouragement, bonus_of, absent, alpha, reduction, ignore_index)
 
 
 def rewarded_sigmoids(
@@ -169,17 +200,23 @@ def rewarded_sigmoids(
     absent: ScalarLoss,
     alpha: float,
     reduction: Reduction,
+    ignore_index: int | None,
 ) -> Tensor:
     """:func:`sigmoid_eureka_loss` of options that are checked already."""
-    log_odds, present = _log_odds(input, target, reduction)
+    log_odds, present, kept = _log_odds(input, target, reduction, ignore_index)
     weight = 1.0 if encouragement is None else encouragement
     rewarded = CrossEntropy()(log_odds) + weight * bonus(log_odds)
     loss = torch.where(present, rewarded, absent(log_odds))
-    return _reduced(_balanced(loss, present, alpha), reduction, input)
+    return _reduced(_balanced(loss, present, alpha), kept, reduction, input)
 
 
-def _log_odds(input: Tensor, target: Tensor, reduction: Reduction) -> tuple[Tensor, Tensor]:
-    """Log-odds of what the target says, in float32 or float64, and where that is "present"."""
+def _log_odds(
+    input: Tensor, target: Tensor, reduction: Reduction, ignore_index: int | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Log-odds of what the target says, in float32 or float64, where that is "present", and what counts.
+
+    NaN where the target is neither 0 nor 1 and nobody could look; None if everything counts.
+    """
     if not input.is_floating_point():
         raise TypeError(f"input must be floating logits, got {input.dtype}")
     if target.shape != input.shape:
@@ -188,12 +225,33 @@ def _log_odds(input: Tensor, target: Tensor, reduction: Reduction) -> tuple[Tens
             f"and 0 where it is not, got {list(target.shape)}"
         )
     check_shared(reduction=reduction)
-    present = target == 1
-    if target.device.type == "cpu" and not is_transformed() and not (present | (target == 0)).all():
-        value = target[~(present | (target == 0))][0].item()
-        raise ValueError(f"target must be 0 or 1 everywhere, got {value!r}")
+    Ignored(ignore_index)
     log_odds = input if input.dtype == torch.float64 else input.float()
-    return torch.where(present, log_odds, -log_odds), present
+    present, absent = target == 1, target == 0
+    known, kept = present | absent, None
+    if ignore_index is not None:
+        if ignore_index < 0 and target.dtype == torch.uint8:
+            raise ValueError(
+                f"target is unsigned, {target.dtype}, and cannot hold ignore_index={ignore_index}"
+            )
+        kept = target != ignore_index
+        known = known | ~kept
+        # cut off before the arithmetic too: not even NaN in an ignored entry may reach a gradient
+        log_odds = torch.where(kept, log_odds, 0.0)
+    if target.device.type == "cpu" and not is_transformed(input, target) and not known.all():
+        raise ValueError(_neither(target[~known][0].item()))
+    # A product, so that what is NaN has a gradient of NaN as well.
+    sign = torch.where(known, present.to(log_odds.dtype) - absent.to(log_odds.dtype), torch.nan)
+    return log_odds * sign, present, kept
+
+
+def _neither(value: float) -> str:
+    """What to say of a target that is neither 0 nor 1."""
+    if math.isfinite(value) and value == int(value):
+        remedy = f"to leave such entries out, give ignore_index={int(value)}"
+    else:
+        remedy = "for soft targets as mixup has them, give lam * loss(input, a) + (1 - lam) * loss(input, b)"
+    return f"target must be 0 or 1 everywhere, got {value!r}; {remedy}"
 
 
 def _balanced(loss: Tensor, present: Tensor, alpha: float) -> Tensor:
@@ -201,9 +259,11 @@ def _balanced(loss: Tensor, present: Tensor, alpha: float) -> Tensor:
     return loss if alpha == -1.0 else torch.where(present, alpha * loss, (1.0 - alpha) * loss)
 
 
-def _reduced(loss: Tensor, reduction: Reduction, input: Tensor) -> Tensor:
+def _reduced(loss: Tensor, kept: Tensor | None, reduction: Reduction, input: Tensor) -> Tensor:
+    if kept is not None:
+        loss = torch.where(kept, loss, 0.0)
     if reduction == "mean":
-        loss = loss.mean()
+        loss = loss.mean() if kept is None else loss.sum() / kept.sum()
     elif reduction == "sum":
         loss = loss.sum()
     return loss.to(result_dtype(input))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from typing import Any
 
 import pytest
@@ -20,8 +21,17 @@ from plain_formulas import (
     plain_halted_focal,
 )
 from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
 
-from eureka_nlg.losses import sigmoid_eureka_loss, sigmoid_focal_loss, sigmoid_halted_focal_loss
+from eureka_nlg.losses import (
+    SigmoidEurekaLoss,
+    SigmoidFocalLoss,
+    SigmoidHaltedFocalLoss,
+    sigmoid_eureka_loss,
+    sigmoid_focal_loss,
+    sigmoid_halted_focal_loss,
+)
+from eureka_nlg.options import BadOption
 
 C = 5
 FUNCTIONS = [sigmoid_focal_loss, sigmoid_halted_focal_loss, sigmoid_eureka_loss]
@@ -235,3 +245,101 @@ def test_all_compile_in_one_piece() -> None:
 
     compiled = torch.compile(every, fullgraph=True, backend="aot_eager")
     assert_same(compiled(input, target), every(input, target), input)
+
+
+# -- targets that are neither 0 nor 1 ------------------------------------------------------------------------
+
+
+def value_and_gradient(how: str, call: Any, input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Of a loss ``[N]``, where the values of targets cannot be looked at."""
+    if how == "grad":
+        total = torch.func.grad_and_value(lambda logits: call(logits, target).sum())
+        gradient, loss = total(input)
+        return loss.expand(len(input)), gradient
+    if how == "compile":
+        torch.compiler.reset()
+        call = torch.compile(call, fullgraph=True, backend="aot_eager")
+    elif how == "vmap":
+        call = torch.func.vmap(call)
+    else:
+        call = make_fx(call)(input, torch.zeros_like(target))
+    logits = input.clone().requires_grad_()
+    loss = call(logits, target)
+    return loss, torch.autograd.grad(loss.sum(), logits)[0]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("how", ["compile", "grad", "vmap", "make_fx"])
+@each_function
+@pytest.mark.parametrize("alpha", [-1.0, 1.0])
+@pytest.mark.parametrize("wrong", [torch.tensor([1.0, 0.3]), torch.tensor([1, 2])], ids=["soft", "integer"])
+def test_unseen_targets_are_never_taken_for_absent(how: str, call: Any, alpha: float, wrong: Tensor) -> None:
+    input = torch.tensor([[0.5, -1.0], [2.0, 0.1]])
+    target = torch.stack([wrong, torch.zeros_like(wrong)])
+    loss, gradient = value_and_gradient(how, lambda *pair: call(*pair, alpha=alpha).sum(-1), input, target)
+    assert loss[0].isnan()
+    assert gradient.isnan().tolist() == [[False, True], [False, False]]
+
+
+@each_function
+@pytest.mark.parametrize(
+    ("wrong", "remedy"),
+    [
+        (0.3, r"0\.3.*soft targets.*lam \* loss"),
+        (-1.0, "-1.*ignore_index=-1"),
+        (2.0, r"2\.0.*ignore_index=2"),
+    ],
+)
+def test_wrong_targets_are_named_with_the_remedy(call: Any, wrong: float, remedy: str) -> None:
+    with pytest.raises(ValueError, match="target must be 0 or 1 everywhere, got " + remedy):
+        call(torch.zeros(3), torch.tensor([0.0, wrong, 1.0]))
+
+
+@each_function
+@pytest.mark.parametrize(("dtype", "ignored"), [(torch.int64, -1), (torch.float32, -1), (torch.uint8, 255)])
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+def test_ignored_entries_count_for_nothing(
+    call: Any, dtype: torch.dtype, ignored: int, reduction: str
+) -> None:
+    input, present = batch((3, 4))
+    kept = torch.tensor([[1, 1, 0, 1], [0, 0, 0, 0], [1, 0, 1, 1]]) == 1
+    with torch.no_grad():
+        input[1, 0] = math.nan  # not even that reaches a gradient
+    target = torch.where(kept, present, ignored).to(dtype)
+    loss = call(input, target, ignore_index=ignored, reduction=reduction)
+    (gradient,) = torch.autograd.grad(loss.sum(), input)
+    alone = input.detach()[kept].requires_grad_()
+    expected = call(alone, present[kept], reduction=reduction)
+    (slope,) = torch.autograd.grad(expected.sum(), alone)
+    if reduction == "none":
+        expected = torch.zeros_like(loss).masked_scatter(kept, expected)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(gradient, torch.zeros_like(gradient).masked_scatter(kept, slope))
+
+
+@each_function
+def test_the_mean_of_nothing_is_nan_as_in_cross_entropy(call: Any) -> None:
+    input = torch.randn(3, requires_grad=True)
+    loss = call(input, torch.full((3,), -1), ignore_index=-1, reduction="mean")
+    assert loss.isnan()
+    assert call(input, torch.full((3,), -1), ignore_index=-1, reduction="sum").item() == 0.0
+
+
+def test_what_cannot_be_ignored() -> None:
+    for wrong in (0, 1, 0.5, True, "x"):
+        with pytest.raises(BadOption, match="ignore_index must be an integer other than 0 and 1, or None"):
+            SigmoidFocalLoss(ignore_index=wrong)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="unsigned"):  # which -1 cannot be found in
+        sigmoid_focal_loss(torch.zeros(2), torch.tensor([0, 255], dtype=torch.uint8), ignore_index=-1)
+
+
+@pytest.mark.parametrize("kind", [SigmoidFocalLoss, SigmoidHaltedFocalLoss, SigmoidEurekaLoss])
+def test_modules_ignore_too(kind: Any) -> None:
+    input, target = torch.randn(4), torch.tensor([0, 1, -1, 1])
+    module = pickle.loads(pickle.dumps(kind(ignore_index=-1, reduction="mean")))
+    kept = target >= 0
+    torch.testing.assert_close(module(input, target), kind(reduction="mean")(input[kept], target[kept]))
+    assert "ignore_index=-1" in repr(module)
+    before = kind()
+    del before.__dict__["ignore_index"]  # as a module that was pickled before it had one
+    assert before(input[kept], target[kept]).shape == (3,)
