@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn
 
 from eureka_nlg.errors import UserError, require
+from eureka_nlg.frequency import EncouragementOptions
+from eureka_nlg.integrations.token_loss import CAPPED, SAFE_NORMALIZATION
+from eureka_nlg.losses.objectives import Bonus
+from eureka_nlg.losses.options import options_of, with_options_of
 from eureka_nlg.option_files import read_options
 
 __all__ = ["FinetuneOptions", "read_finetune_config"]
@@ -20,8 +24,18 @@ def _help(text: str) -> dict[str, str]:
 
 # HfArgumentParser reads the types of the fields.
 @dataclass
+@with_options_of(
+    EncouragementOptions,
+    Bonus,
+    defaults={"encouragement_normalization": SAFE_NORMALIZATION, **CAPPED},
+    without=("encouragement_measure",),
+)
 class FinetuneOptions:
-    """What is not of the Trainer."""
+    """What is not of the Trainer.
+
+    Raises:
+        BadOption: a value that an option of the loss cannot have.
+    """
 
     model: str = field(metadata=_help("name on the hub or folder of a causal or encoder-decoder model"))
     data: str = field(
@@ -37,11 +51,9 @@ class FinetuneOptions:
     encouragement: Literal["counts", "one"] = field(
         default="counts", metadata=_help("weight of the bonus: by the training targets' counts, or one")
     )
-    beta: float = field(default=0.999, metadata=_help("of the effective number, for counts"))
     form: Literal["capped", "paper"] = field(
-        default="capped", metadata=_help("capped: linear above likelihood_cap; paper: the exact loss")
+        default="capped", metadata=_help("capped: a bonus with a bounded slope; paper: the exact loss")
     )
-    likelihood_cap: float = field(default=0.75, metadata=_help("of the capped form"))
     start_epoch: int | None = field(default=None, metadata=_help("first epoch, from 1, with the reward"))
     start_step: int | None = field(default=None, metadata=_help("first step, from 1, with the reward"))
     fused: bool = field(default=True, metadata=_help("output layer and loss in one, without the logits"))
@@ -49,6 +61,10 @@ class FinetuneOptions:
         default=None, metadata=_help("split to write replies and references of, once the model is trained")
     )
     max_new_tokens: int = field(default=64, metadata=_help("longest reply when decoding"))
+
+    def __post_init__(self) -> None:
+        for options in (EncouragementOptions, Bonus):
+            options_of(self, options)
 
 
 def read_finetune_config(

@@ -12,8 +12,11 @@ from eureka_nlg.errors import UserError, require
 from eureka_nlg.files import write_lines
 from eureka_nlg.finetune.conversations import PLAIN_TEMPLATE, load_split, tokenised
 from eureka_nlg.finetune.options import FinetuneOptions
+from eureka_nlg.frequency import EncouragementOptions
 from eureka_nlg.integrations.transformers import EurekaTrainerLoss, add_fused_loss, count_targets
 from eureka_nlg.integrations.transformers.trainer_loss import num_outputs, shifts_labels
+from eureka_nlg.losses.objectives import Bonus
+from eureka_nlg.losses.options import options_of
 
 __all__ = ["finetune"]
 
@@ -106,14 +109,16 @@ def _loss(options: FinetuneOptions, model: Any, train: Any, folder: Path) -> Eur
     if options.loss == "cross_entropy":
         return None
     shared = {
-        name: getattr(options, name) for name in ("form", "likelihood_cap", "start_epoch", "start_step")
+        **options_of(options, Bonus).values(),
+        **{name: getattr(options, name) for name in ("form", "start_epoch", "start_step")},
     }
+    weights = options_of(options, EncouragementOptions)
     if options.encouragement == "one":
-        return EurekaTrainerLoss.for_model(model, **shared)
+        return EurekaTrainerLoss.for_model(model, weights.scale, **shared)
     counted = count_targets(train, num_outputs(model), shift=shifts_labels(model))
     folder.mkdir(parents=True, exist_ok=True)
     counted.save(folder / "target_counts.safetensors")
-    return EurekaTrainerLoss.from_target_counts(counted, model, beta=options.beta, **shared)
+    return EurekaTrainerLoss.from_target_counts(counted, model, **weights.values(), **shared)
 
 
 @torch.inference_mode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import torch
@@ -9,17 +10,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from eureka_nlg.errors import UserError
-from eureka_nlg.frequency import ClassCounts, Measure, Normalization
-from eureka_nlg.frequency import encouragement as encouragement_of
+from eureka_nlg.frequency import ClassCounts, EncouragementOptions, Measure, Normalization
 from eureka_nlg.losses.checks import Encouragement, Options, check_encouragement
-from eureka_nlg.losses.objectives import Bonus, BonusKind, CrossEntropy, Objective, eureka_objective
+from eureka_nlg.losses.objectives import PRESETS, Bonus, CrossEntropy, Objective, eureka_objective
 from eureka_nlg.losses.projection import loss_and_log_odds_of_projection
 from eureka_nlg.losses.rows import loss_and_log_odds
 
-__all__ = ["FORMS", "IGNORED", "Sums", "TokenLoss", "per_class"]
+__all__ = ["CAPPED", "FORMS", "IGNORED", "SAFE_NORMALIZATION", "Sums", "TokenLoss", "per_class"]
 
 IGNORED = -100
 FORMS = ("capped", "paper")
+CAPPED = {name: value for name, value in PRESETS["encouraging"].items() if name in Bonus.names()}
+"""What the capped form adds to the paper's bonus, where nothing else is given."""
+SAFE_NORMALIZATION: Normalization = "mean_weight"
+"""Of a vocabulary's weights; see :meth:`TokenLoss.from_counts`."""
 
 
 class Sums:
@@ -69,13 +73,12 @@ class TokenLoss:
         encouragement: weight of the bonus: None for one, a number, or a tensor ``[C]``; see
             :meth:`from_counts`. One that is shorter than a model's vocabulary, which is often padded, is made
             up with zeros.
-        form: ``"capped"``, the safe one: above ``likelihood_cap`` the bonus goes on linearly; ``"paper"``:
-            the exact loss of the paper, which falls without bound as likelihoods go to one.
-        likelihood_cap: of the capped form, in (0, 1).
-        bonus, gamma, threshold: as :func:`eureka_nlg.losses.eureka_loss`.
+        form: ``"capped"``, the safe one: above ``likelihood_cap``, 0.75 if none is given, the bonus goes on
+            linearly; ``"paper"``: the exact loss, which falls without bound as likelihoods go to one.
         label_smoothing: torch's definition, in training.
         start_epoch, start_step: the first epoch (from 1) or optimiser step (from 1) with the reward; plain
             cross-entropy before. Someone has to tell the progress then: :meth:`set_progress`.
+        **bonus: options of the bonus, as :func:`eureka_nlg.losses.eureka_loss`; the paper's form has no cap.
 
     Raises:
         ValueError, TypeError: an option that is none.
@@ -86,18 +89,20 @@ class TokenLoss:
         encouragement: Encouragement = None,
         *,
         form: str = "capped",
-        likelihood_cap: float = 0.75,
-        bonus: BonusKind = "likelihood",
-        gamma: float = 1.0,
-        threshold: float | None = None,
         label_smoothing: float = 0.0,
         start_epoch: int | None = None,
         start_step: int | None = None,
+        **bonus: Any,
     ) -> None:
         if form not in FORMS:
             raise ValueError(f"form must be one of {', '.join(FORMS)}, got {form!r}")
         self.form = form
-        self.bonus = Bonus(bonus, gamma, threshold, likelihood_cap if form == "capped" else None)
+        self.bonus = Bonus(**CAPPED | bonus)
+        if form == "paper":
+            uncapped: dict[str, Any] = dict.fromkeys(CAPPED)
+            self.bonus = dataclasses.replace(self.bonus, **uncapped)
+        elif self.bonus.linear_from == 1.0:
+            raise ValueError("the capped form needs a cap; for the exact loss give form='paper'")
         encouragement = check_encouragement(encouragement)
         if isinstance(encouragement, Tensor):
             encouragement = encouragement.detach().to("cpu", torch.float32)
@@ -122,15 +127,16 @@ class TokenLoss:
         beta: float = 0.999,
         *,
         measure: Measure = "effective_number",
-        normalization: Normalization = "mean_weight",
+        normalization: Normalization = SAFE_NORMALIZATION,
+        exponent: float = 1.0,
         scale: float = 1.0,
         **options: Any,
     ) -> Any:
         """Build the loss from the training counts of the classes.
 
         Args:
-            class_counts, beta, measure, normalization, scale: as
-                :func:`eureka_nlg.frequency.encouragement`. The default here is mean weight one: with the
+            class_counts, beta, measure, normalization, exponent, scale: as
+                :func:`eureka_nlg.frequency.encouragement`, but with mean weight one by default: with the
                 paper's ``"mean_measure"`` the rarest of 50,000 tokens weigh hundreds of times as much as
                 their cross-entropy.
             **options: as the constructor.
@@ -138,15 +144,8 @@ class TokenLoss:
         Raises:
             ValueError: bad counts or options.
         """
-        weights = encouragement_of(
-            class_counts,
-            beta,
-            measure=measure,
-            normalization=normalization,
-            scale=scale,
-            dtype=torch.float32,
-        )
-        return cls(weights, **options)
+        weights = EncouragementOptions(beta, measure, normalization, exponent, scale)
+        return cls(weights.of(class_counts, torch.float32), **options)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_per_class": None, "sums": Sums()}

@@ -60,7 +60,7 @@ MAY_IMPORT = {
     "dialogue": {"analysis", "metrics", "losses", "frequency"},
     "vision": {"analysis", "metrics", "losses", "frequency"},
     "integrations": {"metrics", "losses", "frequency"},
-    "finetune": {"integrations"},
+    "finetune": {"integrations", "losses", "frequency"},
     "report": {"dialogue", "analysis", "metrics"},
     "cli": {"dialogue", "vision", "finetune", "report", "analysis", "metrics"},
 }

@@ -78,13 +78,7 @@ class Classification:
     Attributes:
         network: what learns.
         signature: of the training images.
-        remedies: where the loss is not finite or falls without bound.
     """
-
-    remedies = (
-        "a smaller training.learning_rate, or for the Eureka loss loss.likelihood_cap=0.9 or "
-        "loss.likelihood_clamp=0.99999"
-    )
 
     def __init__(self, config: Config, data: ImageData, network: nn.Module, accelerator: Any) -> None:
         self.config, self.data, self.network, self.accelerator = config, data, network, accelerator

@@ -31,13 +31,7 @@ class Detection:
     Attributes:
         network: what learns.
         signature: of the training images.
-        remedies: where the loss is not finite or falls without bound.
     """
-
-    remedies = (
-        "a smaller training.learning_rate, or for the Eureka loss loss.likelihood_cap=0.9 or "
-        "loss.likelihood_clamp=0.99999"
-    )
 
     def __init__(
         self, config: DetectionConfig, data: DetectionData, accelerator: Any, resumed: bool = False

@@ -34,6 +34,11 @@ _RUNNING_AWAY = -100.0
 """Mean loss that none with a floor comes near (EL + CB clamped at 0.99999 has -62 on CIFAR-10-LT at its
 lowest); docs/losses.md tells how one without gets there."""
 
+_REMEDIES = (
+    "a smaller training.learning_rate, or for the Eureka loss loss.likelihood_cap=0.9 or "
+    "loss.likelihood_clamp=0.99999"
+)
+
 
 class RunConfig(Protocol):
     """What the loop reads of a config, which is a dataclass."""
@@ -53,13 +58,10 @@ class Task(Protocol):
     Attributes:
         network: what learns, without wrappers.
         signature: of the training data; a checkpoint of other data is refused.
-        remedies: what to change where the loss is not finite or falls without bound, as a clause after
-            "give".
     """
 
     network: nn.Module
     signature: str
-    remedies: str
 
     def steps_per_epoch(self) -> int:
         """Steps of every epoch: a pass over the images, or however many updates the task calls one."""
@@ -223,14 +225,14 @@ class _Run:
                 "show; give %s, in another save_dir",
                 epoch,
                 mean,
-                self.task.remedies,
+                _REMEDIES,
             )
         return mean
 
     def _not_finite(self, what: str) -> UserError:
         path = self.folder / "checkpoint.pt"
         good = f"the last good state is in {path}" if path.is_file() else "no checkpoint was written before"
-        return UserError(f"{what}: give {self.task.remedies}, in another save_dir; {good}")
+        return UserError(f"{what}: give {_REMEDIES}, in another save_dir; {good}")
 
     def _save(self, name: str) -> None:
         # A bad state never takes the place of a good one, whether its loss has shown it yet or not.

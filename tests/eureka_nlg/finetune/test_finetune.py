@@ -136,3 +136,16 @@ def test_every_config_is_read():
         options, arguments = read_finetune_config(path, ["use_cpu=true", "report_to=none"])
         assert options.form == "capped"
         assert arguments.learning_rate == 5e-5
+
+
+def test_options_of_the_loss_are_those_of_all_surfaces(folders):
+    """Safe defaults; each under the name that it has in every config, and refused when the config is read."""
+    config = folders / "config.yaml"
+    options, _ = read_finetune_config(config)
+    assert (options.beta, options.likelihood_cap) == (0.999, 0.75)
+    assert options.encouragement_normalization == "mean_weight"
+    options, _ = read_finetune_config(config, ["bonus=power", "bonus_gamma=2", "bonus_threshold=0.5"])
+    assert (options.bonus, options.bonus_gamma, options.bonus_threshold) == ("power", 2.0, 0.5)
+    for override in ("likelihood_cap=1.5", "bonus_threshold=-1", "encouragement_scale=-1", "beta=2"):
+        with pytest.raises(UserError, match=f"{override.split('=')[0]} must be"):
+            read_finetune_config(config, [override])

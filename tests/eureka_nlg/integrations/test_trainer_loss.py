@@ -297,6 +297,8 @@ def test_counts_of_a_smaller_vocabulary_than_the_models():
     [
         ({"form": "exact"}, "capped, paper"),
         ({"likelihood_cap": 1.5}, "likelihood_cap"),
+        ({"likelihood_cap": None}, "form='paper'"),
+        ({"likelihood_clamp": 0}, "likelihood_clamp"),
         ({"start_epoch": 0}, "start_epoch"),
         ({"start_epoch": 2, "start_step": 3}, "not both"),
         ({"label_smoothing": 2.0}, "label_smoothing"),
@@ -305,6 +307,23 @@ def test_counts_of_a_smaller_vocabulary_than_the_models():
 def test_options_that_are_none(options, said):
     with pytest.raises(ValueError, match=said):
         EurekaTrainerLoss(shift=True, **options)
+
+
+def test_the_bonus_has_all_its_options():
+    """The capped form is linear from 0.75 on if nothing is said; the paper's has no cap, whatever is said."""
+    options = {"bonus": "power", "gamma": 2.0, "threshold": 0.25, "likelihood_clamp": 0.99}
+    capped = EurekaTrainerLoss(shift=True, **options).bonus
+    assert capped.values() == {**options, "likelihood_cap": 0.75}
+    assert EurekaTrainerLoss(shift=True, likelihood_cap=0.5).bonus.likelihood_cap == 0.5
+    paper = EurekaTrainerLoss(shift=True, form="paper", likelihood_cap=0.5, **options).bonus
+    assert paper.values() == {**options, "likelihood_cap": None}
+
+
+def test_weights_have_all_options_of_the_encouragement(counts):
+    loss = EurekaTrainerLoss.from_counts(counts, 0.9, measure="count", exponent=0.5, scale=3.0, shift=True)
+    weights = torch.where(counts > 0, counts.double() ** -0.5, 0.0)
+    weights *= 3 * (counts > 0).sum() / weights.sum()
+    torch.testing.assert_close(loss.encouragement, weights.float())
 
 
 def test_it_can_be_pickled_and_copied_with_its_model(make_model, batch, counts):

@@ -20,6 +20,11 @@ from eureka_nlg.vision.training import fit
 from eureka_nlg.vision.training.checkpoint import load_checkpoint
 from eureka_nlg.vision.training.log import TrainingLog, read_log
 
+REMEDIES = (
+    "give a smaller training.learning_rate, or for the Eureka loss loss.likelihood_cap=0.9 or "
+    "loss.likelihood_clamp=0.99999"
+)
+
 
 @dataclasses.dataclass
 class ToyConfig:
@@ -31,7 +36,6 @@ class Falling:
     """One weight from 0 on, and the weight itself as the loss: SGD takes it down by the rate at each step."""
 
     signature = "none"
-    remedies = "loss.likelihood_cap=0.9"
 
     def __init__(self, rate: float) -> None:
         self.network = nn.Linear(1, 1, bias=False)
@@ -85,8 +89,7 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
     with pytest.raises(UserError) as stopped:
         run(tmp_path, rate=float("inf"))
     assert str(stopped.value) == (
-        "the loss of epoch 1 is -inf: give loss.likelihood_cap=0.9, in another save_dir; "
-        "no checkpoint was written before"
+        f"the loss of epoch 1 is -inf: {REMEDIES}, in another save_dir; no checkpoint was written before"
     )
 
 
@@ -111,7 +114,7 @@ def test_a_bad_state_never_takes_the_place_of_a_good_one(
     with pytest.raises(UserError) as stopped:
         fit(task, ToyConfig(loop), tmp_path, accelerate.Accelerator(cpu=True), None)
     assert str(stopped.value) == (
-        f"the network is not finite after step {bad + 1}: give loss.likelihood_cap=0.9, in another save_dir; "
+        f"the network is not finite after step {bad + 1}: {REMEDIES}, in another save_dir; "
         f"the last good state is in {tmp_path / 'checkpoint.pt'}"
     )
     assert load_checkpoint(tmp_path / "checkpoint.pt")["network"]["weight"].item() == -2
