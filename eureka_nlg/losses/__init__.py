@@ -9,7 +9,7 @@ function   :mod:`.functional`, :mod:`.sigmoid`  ``focal_loss``, and ``sigmoid_fo
 module     :mod:`.modules`                      ``FocalLoss``; of others' losses, both in :mod:`.rivals`
 criterion  ``fairseq_plugins.criterions``       ``--criterion focal``, in ``baselines.py``
 config     :mod:`.objectives`                   ``SCALAR_LOSSES``: ``loss.name=focal`` for images
-test       ``tests/.../losses/loss_cases.py``   a case and its float64 formula, for every test of all losses
+test       ``tests/helpers/loss_cases.py``      a case and its float64 formula, for every test of all losses
 =========  ===================================  ============================================================
 
 :mod:`.rows` and :mod:`.projection` lie between function and kernel: ignored targets, weights, smoothing,
