@@ -24,7 +24,7 @@ class BadOption(ValueError):
     """
 
     def __init__(self, name: str, expected: str, got: Any) -> None:
-        super().__init__(f"{name} must be {expected}, got {got!r}")
+        super().__init__(f"{name} must be {expected}, got {_shown(got)}")
         self.name, self.expected, self.got = name, expected, got
 
     def spelled(self, name: str) -> BadOption:
@@ -33,6 +33,12 @@ class BadOption(ValueError):
 
     def __reduce__(self) -> Any:
         return BadOption, (self.name, self.expected, self.got)
+
+
+def _shown(value: Any) -> str:
+    """The value in one line, of arrays and tensors the shape."""
+    shape = getattr(value, "shape", ())
+    return f"{type(value).__name__} of shape {list(shape)}" if shape else repr(value)
 
 
 class Rule(NamedTuple):

@@ -17,6 +17,7 @@ __all__ = [
     "check_arguments",
     "check_encouragement",
     "check_target",
+    "check_tensors",
     "have_all_targets",
     "is_transformed",
     "needs_plain_operations",
@@ -35,7 +36,18 @@ class Options(NamedTuple):
     impl: Impl = "auto"
 
     def check(self) -> None:
-        """Raise ValueError if an option is invalid."""
+        """Raise ValueError or TypeError if an option is invalid."""
+        if self.weight is not None and not isinstance(self.weight, Tensor):
+            given = type(self.weight).__name__
+            raise TypeError(
+                f"weight must be a tensor [C] with a number for each class, got {given}: "
+                "give torch.as_tensor(weight)"
+            )
+        if not isinstance(self.ignore_index, int) and not hasattr(self.ignore_index, "__index__"):
+            raise TypeError(
+                f"ignore_index must be an integer, got {self.ignore_index!r}: "
+                "leave it out, and no class is ignored but -100, which is none"
+            )
         check_shared(self.label_smoothing, self.reduction, self.impl)
 
 
@@ -102,13 +114,42 @@ def needs_plain_operations() -> bool:
     return torch._C._are_functorch_transforms_active() or torch.jit.is_tracing()
 
 
+_OF_PROBABILITIES = (
+    " in the shape of input: probabilities are no target here; for mixup and cutmix give "
+    "lam * loss(input, a) + (1 - lam) * loss(input, b)"
+)
+
+
+def _hint_of_shape(input: Tensor, target: Tensor) -> str:
+    """What a target of another shape was probably meant to be."""
+    if target.shape == input.shape:
+        class_dim = 1 if input.dim() > 1 else 0
+        return f"; if it is one-hot, give target.argmax({class_dim})"
+    if input.dim() > 2 and target.shape == input.shape[:-1]:
+        return (
+            f"; dimension 1, of size {input.shape[1]}, is taken for the classes: where they are the last "
+            "one, give input.flatten(0, -2) and target.flatten()"
+        )
+    return ""
+
+
 def check_arguments(input: Tensor, target: Tensor, options: Options) -> None:
     """Raise TypeError or ValueError where the arguments that all losses share do not fit each other."""
     options.check()
+    check_tensors(input, target)
+    num_classes = input.shape[1 if input.dim() > 1 else 0]
+    weight = options.weight
+    if weight is not None and weight.shape != (num_classes,):
+        raise ValueError(f"weight must have shape [{num_classes}], got {list(weight.shape)}")
+
+
+def check_tensors(input: Tensor, target: Tensor) -> None:
+    """Raise TypeError or ValueError where these are not logits and the indices of their classes."""
     if not input.is_floating_point():
         raise TypeError(f"input must be floating logits, got {input.dtype}")
     if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
-        raise TypeError(f"target must hold integer class indices, got {target.dtype}")
+        hint = "" if target.shape != input.shape else _OF_PROBABILITIES
+        raise TypeError(f"target must hold integer class indices, got {target.dtype}{hint}")
     if input.dim() == 0:
         raise ValueError("input must have shape [C], [N, C] or [N, C, d1, ...], got a scalar")
     expected = input.shape[:1] + input.shape[2:] if input.dim() > 1 else input.shape[:0]
@@ -116,8 +157,5 @@ def check_arguments(input: Tensor, target: Tensor, options: Options) -> None:
         raise ValueError(
             f"target must have shape {list(expected)} for input of shape {list(input.shape)} "
             f"([N, C, d1, ...] takes [N, d1, ...]), got {list(target.shape)}"
+            f"{_hint_of_shape(input, target)}"
         )
-    num_classes = input.shape[1 if input.dim() > 1 else 0]
-    weight = options.weight
-    if weight is not None and weight.shape != (num_classes,):
-        raise ValueError(f"weight must have shape [{num_classes}], got {list(weight.shape)}")

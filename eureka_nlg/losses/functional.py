@@ -11,7 +11,13 @@ import torch
 from torch import Tensor
 
 from eureka_nlg.frequency import ClassCounts, ldam_margins
-from eureka_nlg.losses.checks import Encouragement, Options, check_arguments, check_encouragement
+from eureka_nlg.losses.checks import (
+    Encouragement,
+    Options,
+    check_arguments,
+    check_encouragement,
+    check_tensors,
+)
 from eureka_nlg.losses.objectives import (
     Bonus,
     BonusKind,
@@ -95,7 +101,7 @@ def eureka_loss(
     >>> torch.isclose(loss, -p.log() + (1 - p).log())
     tensor(True)
     """
-    encouragement = check_encouragement(encouragement, num_classes_of(input))
+    encouragement = check_encouragement(encouragement, num_classes_of(input, target))
     rewarded = Bonus(bonus, gamma, threshold, likelihood_cap, likelihood_clamp)
     objective = eureka_objective(encouragement, rewarded)
     options = Options(weight, ignore_index, reduction, label_smoothing, impl)
@@ -168,7 +174,7 @@ def halted_focal_loss(
         As :func:`eureka_loss`.
     """
     if halted is not None:
-        check_halted_classes(halted, num_classes_of(input))
+        check_halted_classes(halted, num_classes_of(input, target))
     objective = HaltedFocal(gamma, threshold).objective(halted).times(Factor(alpha).alpha)
     options = Options(weight, ignore_index, reduction, label_smoothing, impl)
     return loss_of_logits(input, target, objective, options)
@@ -213,7 +219,7 @@ def loss_with_margins(
     input: Tensor, target: Tensor, margins: Tensor, scale: float, options: Options
 ) -> Tensor:
     """LDAM loss from margins ``[C]`` that are computed already."""
-    num_classes, class_dim = num_classes_of(input), 1 if input.dim() > 1 else 0
+    num_classes, class_dim = num_classes_of(input, target), 1 if input.dim() > 1 else 0
     if margins.shape != (num_classes,):
         raise ValueError(f"class_counts must have {num_classes} entries, one per class, got {len(margins)}")
     check_arguments(input, target, options)
@@ -278,8 +284,14 @@ def refuse_learned(**arguments: Any) -> None:
             )
 
 
-def num_classes_of(input: Tensor) -> int:
-    """Size of the class dimension of logits; 0 for a scalar, which is refused elsewhere."""
+def num_classes_of(input: Tensor, target: Tensor) -> int:
+    """Size of the class dimension of logits; 0 for a scalar, which is refused elsewhere.
+
+    Where it could be another dimension than was meant, the shapes are checked now: else the first error would
+    be about class weights, whose number is right.
+    """
+    if input.dim() > 2:
+        check_tensors(input, target)
     return int(input.shape[1 if input.dim() > 1 else 0]) if input.dim() > 0 else 0
 
 

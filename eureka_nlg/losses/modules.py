@@ -157,7 +157,9 @@ class LogitsLoss(_Loss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Loss of logits and targets in the shapes that the function takes."""
-        return loss_of_logits(input, target, self.objective(functional.num_classes_of(input)), self.shared)
+        return loss_of_logits(
+            input, target, self.objective(functional.num_classes_of(input, target)), self.shared
+        )
 
 
 class FocalLoss(LogitsLoss):

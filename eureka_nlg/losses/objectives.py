@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import functools
 import math
+import numbers
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -246,6 +247,12 @@ class Factor(Options):
     """A factor of focal losses."""
 
     alpha: float = option(1.0, "factor of the loss", at_least=0, name="focal_alpha")
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.alpha, numbers.Real):
+            expected = "one number, where one for each class is the argument weight, a tensor [C]"
+            raise BadOption("alpha", expected, self.alpha)
+        super().__post_init__()
 
 
 SCALAR_LOSSES: dict[str, type[ScalarLoss]] = {

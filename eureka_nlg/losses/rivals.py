@@ -215,7 +215,7 @@ def logit_adjusted_loss(
 
 
 def _loss_with_offset(input: Tensor, target: Tensor, offset: Tensor, options: Options) -> Tensor:
-    num_classes = num_classes_of(input)
+    num_classes = num_classes_of(input, target)
     if offset.shape != (num_classes,):
         raise ValueError(f"class_counts must have {num_classes} entries, one per class, got {len(offset)}")
     check_arguments(input, target, options)

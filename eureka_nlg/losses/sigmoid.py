@@ -7,6 +7,7 @@ Per element the target likelihood is ``p_t = sigmoid(u)`` with ``u = z`` where t
 from __future__ import annotations
 
 import math
+import numbers
 from dataclasses import dataclass
 from typing import Literal
 
@@ -39,6 +40,9 @@ class Balance(Options):
     alpha: float = option(0.25, "weight of present classes, absent ones have 1 - alpha; -1: no weights")
 
     def __post_init__(self) -> None:
+        if not isinstance(self.alpha, numbers.Real):
+            per_class = "one for each class is the loss of reduction='none' times a tensor [C]"
+            raise BadOption("alpha", f"one number, where {per_class}", self.alpha)
         super().__post_init__()
         if not (self.alpha == -1.0 or 0.0 <= self.alpha <= 1.0):
             raise BadOption("alpha", "a number in [0, 1], or -1 for no weights", self.alpha)

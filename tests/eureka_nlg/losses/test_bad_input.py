@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from eureka_nlg.losses import (
@@ -36,6 +38,7 @@ def refuses(call: Any, args: Any, options: Any, kind: type[Exception], named: st
     assert "\n" not in str(caught.value)
 
 
+LAST = r"dimension 1, of size [37], is taken for the classes.*input.flatten\(0, -2\) and target.flatten\(\)"
 SHARED: list[Case] = [
     ((GOOD.long(), LABELS), {}, TypeError, "input.*torch.int64"),
     ((GOOD, LABELS.float()), {}, TypeError, "target.*torch.float32"),
@@ -51,6 +54,15 @@ SHARED: list[Case] = [
     ((GOOD, LABELS), {"label_smoothing": 1.1}, ValueError, r"label_smoothing.*1\.1"),
     ((GOOD, LABELS), {"label_smoothing": math.nan}, ValueError, "label_smoothing.*nan"),
     ((GOOD, LABELS), {"weight": torch.ones(4)}, ValueError, r"weight.*\[5\].*\[4\]"),
+    ((GOOD, LABELS), {"weight": [1.0] * C}, TypeError, r"weight.*tensor \[C\].*list.*torch.as_tensor"),
+    ((GOOD, LABELS), {"weight": np.ones(C)}, TypeError, r"weight.*tensor \[C\].*ndarray.*torch.as_tensor"),
+    ((GOOD, LABELS), {"ignore_index": None}, TypeError, "ignore_index.*integer, got None.*-100"),
+    ((GOOD, LABELS), {"ignore_index": 1.5}, TypeError, "ignore_index.*integer, got 1.5"),
+    ((GOOD, GOOD.softmax(1)), {}, TypeError, r"target.*float32.*probabilities.*lam \* loss\(input, a\) \+ "),
+    ((GOOD, F.one_hot(LABELS, C)), {}, ValueError, r"target.*\[3\].*one-hot.*target.argmax\(1\)"),
+    # what a language model has, classes last
+    ((torch.zeros(2, 3, C), torch.zeros(2, 3).long()), {}, ValueError, LAST),
+    ((torch.zeros(2, 7, 3, C), torch.zeros(2, 7, 3).long()), {}, ValueError, LAST),
 ]
 
 
@@ -170,6 +182,9 @@ LINEAR: list[Case] = [
     ((HIDDEN, WEIGHT, torch.tensor([0, 9, -100])), {}, IndexError, "target 9.*5 classes"),
     ((HIDDEN, WEIGHT, torch.tensor([0, -1, -100])), {}, IndexError, "target -1.*5 classes"),
     ((HIDDEN, WEIGHT, LABELS), {"weight": torch.ones(4)}, ValueError, r"weight.*\[5\].*\[4\]"),
+    ((HIDDEN, WEIGHT, LABELS), {"weight": [1.0] * C}, TypeError, r"weight.*tensor \[C\].*list"),
+    ((HIDDEN, WEIGHT, LABELS), {"ignore_index": None}, TypeError, "ignore_index.*integer, got None"),
+    ((HIDDEN, WEIGHT, GOOD.softmax(1)), {}, TypeError, "target.*float32.*probabilities"),
     ((HIDDEN, WEIGHT, LABELS), {"reduction": "average"}, ValueError, "reduction.*'average'"),
     ((HIDDEN, WEIGHT, LABELS), {"label_smoothing": -0.1}, ValueError, r"label_smoothing.*-0\.1"),
 ]
@@ -178,6 +193,19 @@ LINEAR: list[Case] = [
 @pytest.mark.parametrize(("args", "options", "kind", "named"), LINEAR, ids=[case[-1] for case in LINEAR])
 def test_layer_and_loss(args: Any, options: Any, kind: type[Exception], named: str) -> None:
     refuses(linear_eureka_loss, args, options, kind, named)
+
+
+@pytest.mark.parametrize("alpha", [[1.0] * C, torch.ones(C), torch.ones(40, 40), np.ones(C), (0.5,) * C])
+@pytest.mark.parametrize("call", [focal_loss, halted_focal_loss])
+def test_a_factor_for_each_class_is_the_weight(call: Any, alpha: Any) -> None:
+    named = r"alpha must be one number.*weight.*\[C\], got .*(\[|\()"
+    refuses(call, (GOOD, LABELS), {"alpha": alpha}, ValueError, named)
+
+
+@pytest.mark.parametrize("alpha", [[1.0] * C, torch.ones(C), np.ones(C)])
+def test_a_balance_for_each_class_is_a_product(alpha: Any) -> None:
+    named = r"alpha must be one number.*reduction='none'.*\[C\], got "
+    refuses(sigmoid_focal_loss, (GOOD, GOOD), {"alpha": alpha}, ValueError, named)
 
 
 SIGMOID: list[Case] = [

@@ -354,6 +354,10 @@ BAD: list[tuple[Any, Any, type[Exception], str]] = [
     (LinearEurekaLoss, {"label_smoothing": 2.0}, ValueError, r"label_smoothing.*2\.0"),
     (FocalLoss, {"gamma": -1.0}, ValueError, r"gamma.*-1\.0"),
     (FocalLoss, {"alpha": math.nan}, ValueError, "alpha.*nan"),
+    (FocalLoss, {"alpha": [1, 2, 3]}, ValueError, r"alpha.*weight.*\[1, 2, 3\]"),
+    (FocalLoss, {"weight": [1.0, 2.0]}, TypeError, "weight.*tensor.*list"),
+    (LDAMLoss, {"class_counts": [1, 2], "ignore_index": None}, TypeError, "ignore_index.*None"),
+    (SigmoidFocalLoss, {"alpha": [0.25, 0.5]}, ValueError, r"alpha.*\[0.25, 0.5\]"),
     (FocalLoss, {"reduction": "average"}, ValueError, "reduction.*'average'"),
     (HaltedFocalLoss, {"threshold": 1.0}, ValueError, r"threshold.*1\.0"),
     (HaltedFocalLoss, {"halted": torch.ones(3)}, TypeError, "halted.*torch.float32"),
@@ -380,3 +384,15 @@ def test_bad_options_are_named_when_it_is_made(
 ) -> None:
     with pytest.raises(kind, match=named):
         module(**options)
+
+
+@pytest.mark.parametrize("module", [EurekaLoss, LDAMLoss, HaltedFocalLoss, LogitAdjustedLoss])
+def test_classes_in_the_last_dimension_are_said_to_be(module: Any) -> None:
+    """Before class weights, whose number is right, are said to be wrong."""
+    counts = range(1, C + 1)
+    if module is EurekaLoss:
+        loss = EurekaLoss.from_counts(counts)
+    else:
+        loss = HaltedFocalLoss(halted=torch.ones(C) > 0) if module is HaltedFocalLoss else module(counts)
+    with pytest.raises(ValueError, match=r"dimension 1, of size 3, is taken for the classes"):
+        loss(torch.zeros(2, 3, C), torch.zeros(2, 3).long())
