@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from eureka_nlg.errors import UserError
 from eureka_nlg.files import read_json
 from eureka_nlg.metrics.classes.bands import FrequencyBands
-from eureka_nlg.metrics.classes.integers import Integers, as_class_counts
+from eureka_nlg.metrics.classes.integers import Integers, as_class_counts, occurring_counts
 from eureka_nlg.metrics.classes.likelihood import NUM_BINS, GroupLikelihood
 
 if TYPE_CHECKING:  # torch takes a second that readers need not spend
@@ -29,6 +29,7 @@ __all__ = [
     "corpus_block",
     "encouragement_block",
     "encouragement_label",
+    "log_positions",
     "read_analysis",
     "system_block",
 ]
@@ -133,7 +134,7 @@ def corpus_block(class_counts: Integers) -> Document:
         UserError: bad or all-zero counts.
     """
     counts = np.sort(_occurring(class_counts))[::-1]
-    ranks = _thinned(len(counts))
+    ranks = log_positions(len(counts), _MAX_POINTS)
     return {
         "counts": counts[ranks].tolist(),
         "ranks": (ranks + 1).tolist(),
@@ -159,8 +160,15 @@ def encouragement_block(class_counts: Integers, options: EncouragementOptions) -
     occurring = _occurring(class_counts)
     counts, positions = np.unique(occurring, return_index=True)
     weights = options.of(occurring).double().numpy()
-    chosen = _thinned(len(counts))
+    chosen = log_positions(len(counts), _MAX_POINTS)
     return {"counts": counts[chosen].tolist(), "weights": weights[positions[chosen]].tolist()}
+
+
+def log_positions(size: int, most: int) -> NDArray[np.int64]:
+    """Positions 0 to size - 1, or at most so many of them, evenly on a logarithmic axis from 1 to size."""
+    if size <= most:
+        return np.arange(size)
+    return np.unique(np.geomspace(1, size, most).round().astype(np.int64)) - 1
 
 
 def encouragement_label(options: EncouragementOptions) -> str:
@@ -249,14 +257,4 @@ def _plain(value: Any) -> Any:
 
 
 def _occurring(class_counts: Integers) -> NDArray[np.int64]:
-    counts = as_class_counts(class_counts)
-    if not counts.any():
-        raise UserError(f"class_counts are zero for all of the {len(counts)} classes: nothing was counted")
-    return counts[counts > 0]
-
-
-def _thinned(size: int) -> NDArray[np.int64]:
-    """Positions 0 to size - 1, or some of them, evenly on a logarithmic axis from 1 to size."""
-    if size <= _MAX_POINTS:
-        return np.arange(size)
-    return np.unique(np.geomspace(1, size, _MAX_POINTS).round().astype(np.int64)) - 1
+    return occurring_counts(as_class_counts(class_counts))

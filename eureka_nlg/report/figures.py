@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from eureka_nlg.analysis import log_positions
 from eureka_nlg.errors import require
 from eureka_nlg.report.panels import (
     add_legend,
     color_of,
     dash_of,
-    log_thinned,
     marker_of,
     new_figure,
     set_log_axis,
@@ -42,6 +42,7 @@ __all__ = [
     "loss_curves",
 ]
 
+_MOST_POINTS = 300  # of a curve on a logarithmic axis
 _MOST_BAR_LABELS = 12  # in a panel; more would run into each other
 
 Interval = tuple[float, float, float]
@@ -298,7 +299,8 @@ def word_frequency(
         title: above the panel.
     """
     figure, (axes,) = new_figure(1, narrow, 1, 2.7, title, width=5.5)
-    ranks, counts = zip(*log_thinned(list(zip(ranks, counts))))
+    drawn = log_positions(len(ranks), _MOST_POINTS)
+    ranks, counts = [ranks[index] for index in drawn], [counts[index] for index in drawn]
     axes.plot(ranks, counts, color=color_of(0), linewidth=1.8)
     axes.fill_between(ranks, counts, min(counts, default=1), color=color_of(0), alpha=0.12, linewidth=0)
     set_log_axis(axes, "x", "rank of the word, log scale")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ __all__ = [
     "new_figure",
     "add_legend",
     "set_log_axis",
-    "log_thinned",
+    "spread",
     "short",
     "union",
     "color_of",
@@ -76,13 +77,6 @@ def set_log_axis(axes: Axes, which: str, label: str) -> None:
     axis.set_minor_locator(ticker.NullLocator())
 
 
-def log_thinned(points: Sequence[tuple[int, int]], most: int = 300) -> list[tuple[int, int]]:
-    """At most so many of the points, the first and the last among them, evenly spread on a log scale."""
-    last = max(1, len(points) - 1)
-    kept = {round((last + 1) ** (step / (most - 1))) - 1 for step in range(most)}
-    return [points[index] for index in sorted(kept) if index < len(points)]
-
-
 def short(value: float) -> str:
     """Two or three digits, for a label on a bar or a tick.
 
@@ -97,6 +91,21 @@ def short(value: float) -> str:
     if value < 5e-5:
         return "0"
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}" if value >= 1 else f"{value:.2g}"
+
+
+def spread(values: Sequence[float], digits: int | None = None) -> str:
+    """Mean and standard deviation of the sample; by default with the digits that suit the mean.
+
+    >>> spread([1230.0, 1250.0]), spread([30.0, 31.0]), spread([0.5]), spread([71.5, 72.5], digits=2)
+    ('1,240 ± 14', '30.5 ± 0.7', '0.50', '72.00 ± 0.71')
+    """
+    if not values:
+        return ""
+    mean = statistics.fmean(values)
+    if digits is None:
+        digits = 0 if mean >= 100 else 1 if mean >= 10 else 2
+    deviation = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{mean:,.{digits}f}{deviation}"
 
 
 def union(mappings: Iterable[Mapping[str, Any]]) -> list[str]:

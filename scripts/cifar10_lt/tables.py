@@ -14,6 +14,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from eureka_nlg.files import write_json
+from eureka_nlg.report.panels import spread
 from eureka_nlg.report.theme import DASHES, INK, MARKERS, MUTED, PALETTE, themed, write_figure
 from eureka_nlg.vision.training.log import read_log
 
@@ -81,19 +82,15 @@ def table(runs: dict[str, list[dict[str, Any]]]) -> str:
     for name, found in runs.items():
         label, paper = ROWS[name]
         cells = [label, str(len(found))]
-        cells += [spread([run["accuracy"][group] for run in found]) for group in ("all", "many", "medium")]
-        cells.append(spread([run["accuracy"]["natural"] for run in found]))
-        cells.append(spread([run["calibration_error"]["all"] for run in found]))
-        cells.append(spread([run["likelihood"]["all"] for run in found]))
+        cells += [
+            spread([run["accuracy"][group] for run in found], digits=2) for group in ("all", "many", "medium")
+        ]
+        cells.append(spread([run["accuracy"]["natural"] for run in found], digits=2))
+        cells.append(spread([run["calibration_error"]["all"] for run in found], digits=2))
+        cells.append(spread([run["likelihood"]["all"] for run in found], digits=2))
         cells.append("" if paper is None else f"{paper:g}")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def spread(values: list[float]) -> str:
-    """Mean, and standard deviation of the sample."""
-    deviation = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
-    return f"{statistics.fmean(values):.2f}{deviation}"
 
 
 @themed

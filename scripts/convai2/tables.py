@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from scipy.stats import ttest_1samp
 
 from eureka_nlg.report.figures import training_curves
-from eureka_nlg.report.panels import add_legend, color_of, marker_of, new_figure, set_log_axis
+from eureka_nlg.report.panels import add_legend, color_of, marker_of, new_figure, set_log_axis, spread
 from eureka_nlg.report.theme import themed, write_figure
 from eureka_nlg.report.training_log import read_log
 
@@ -238,16 +238,6 @@ def difference(value: float, low: float, high: float, p_value: float) -> str:
     """Difference, interval and p, in bold where the p-value is below 5 %."""
     text = f"{value:+.2f} [{low:+.2f}, {high:+.2f}] p {p_value:.3f}"
     return f"**{text}**" if p_value < 0.05 else text
-
-
-def spread(values: list[float]) -> str:
-    """Mean and standard deviation, with the digits that suit the size."""
-    if not values:
-        return ""
-    mean = statistics.fmean(values)
-    digits = 0 if mean >= 100 else 1 if mean >= 10 else 2
-    deviation = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{mean:,.{digits}f}{deviation}"
 
 
 @themed

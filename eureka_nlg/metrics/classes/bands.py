@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eureka_nlg.errors import UserError
-from eureka_nlg.metrics.classes.integers import Integers, as_class_counts
+from eureka_nlg.metrics.classes.integers import Integers, as_class_counts, occurring_counts
 from eureka_nlg.metrics.text.tokens import Words
 
 __all__ = ["FrequencyBands", "WordBands", "parse_band_rule", "UNSEEN"]
@@ -95,11 +95,7 @@ class FrequencyBands:
         if not parts or min(parts) <= 0 or sum(parts) != 1:
             raise UserError(f"shares are {', '.join(map(str, shares))}, expected positive numbers with sum 1")
         _check_names(names, len(parts))
-        if not counts.any():
-            raise UserError(
-                f"class_counts are zero for all of the {len(counts)} classes: nothing was counted"
-            )
-        values, size = np.unique(counts[counts > 0], return_counts=True)
+        values, size = np.unique(occurring_counts(counts), return_counts=True)
         mass = size * values if unit == "training tokens" else size
         more_frequent = mass.sum() - mass.cumsum()
         borders = [float(border * int(mass.sum())) for border in accumulate(parts)][:-1]

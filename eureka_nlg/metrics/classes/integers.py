@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from eureka_nlg.errors import UserError
 
-__all__ = ["Integers", "as_class_counts", "as_integers"]
+__all__ = ["Integers", "as_class_counts", "as_integers", "occurring_counts"]
 
 Integers = Any
 """What holds one integer per item: a sequence, a numpy array, a torch tensor on any device."""
@@ -23,10 +23,24 @@ def as_class_counts(class_counts: Integers) -> NDArray[np.int64]:
     """
     counts = as_integers("class_counts", class_counts)
     if not counts.size:
-        raise UserError("class_counts is empty, expected the number of training examples of each class")
+        raise UserError("class_counts must be a non-empty [C] sequence, got shape [0]")
     if counts.min() < 0:
-        raise UserError(f"class_counts: class {counts.argmin()} has {counts.min()}, expected 0 or more")
+        position = counts.argmin()
+        raise UserError(
+            f"class_counts must be non-negative integers, got {counts[position]} for class {position}"
+        )
     return counts
+
+
+def occurring_counts(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The counts that are not 0.
+
+    Raises:
+        UserError: there is none.
+    """
+    if not counts.any():
+        raise UserError(f"class_counts are zero for all of the {len(counts)} classes: nothing was counted")
+    return counts[counts > 0]
 
 
 def as_integers(name: str, values: Integers) -> NDArray[np.int64]:

@@ -72,7 +72,8 @@ class Scorer:
     def __init__(
         self, metrics: Sequence[str] | None, setting: Setting, n: int = 4, num_systems: int = 1
     ) -> None:
-        self.setting, self._n = setting, n
+        self.setting = setting
+        self._n = n if metrics is None else None  # metrics that were named say theirs in their keys
         self.keys = (
             default_metrics(*setting.known, n=n)
             if metrics is None
@@ -134,13 +135,14 @@ class Scorer:
         """What defines the scores besides the texts."""
         signature: dict[str, Any] = {
             "types": self.setting.types,
-            "n": self._n,
             "tokenisation": {"word": "whitespace", "character": "characters"}[self.setting.unit],
             "lowercase": self.setting.lowercase,
         }
         for totals in self.totals:
             for name, value in totals.signature().items():
                 signature[name] = {**signature.get(name, {}), **value} if isinstance(value, dict) else value
+        if self._n is not None:
+            signature["n"] = self._n
         if self._num_references > 1:
             signature["references"] = self._num_references
         if self.setting.bands is not None:

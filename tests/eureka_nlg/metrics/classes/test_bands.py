@@ -150,7 +150,12 @@ def test_bad_rules(make: Any, message: str) -> None:
 
 @pytest.mark.parametrize(
     ("counts", "message"),
-    [([], "empty"), ([0, 0], "zero for all of the 2 classes"), ([1, -1], "class 1 has -1"), ([0.5], "0.5")],
+    [
+        ([], "empty"),
+        ([0, 0], "zero for all of the 2 classes"),
+        ([1, -1], "got -1 for class 1"),
+        ([0.5], "0.5"),
+    ],
 )
 def test_bad_counts(counts: list[Any], message: str) -> None:
     with pytest.raises(UserError, match=message):

@@ -130,6 +130,12 @@ def test_nothing_scores_zero() -> None:
     assert set(silent.values()) == {0}
 
 
+def test_the_signature_names_n_where_it_chose_the_metrics() -> None:
+    """A metric that was asked for has its own: four would be said of pairs of words."""
+    assert score_replies(HYPOTHESES, REFERENCES, n=3).signature["n"] == 3
+    assert "n" not in score_replies(HYPOTHESES, REFERENCES, metrics=["diversity_2"]).signature
+
+
 def test_json_structure() -> None:
     document = json.loads(json.dumps(score_replies(["a b"], ["a c"]).to_dict(), allow_nan=False))
     assert list(document) == ["scores", "num_pairs", "num_types", "signature"]
