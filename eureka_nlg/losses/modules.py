@@ -33,6 +33,7 @@ from eureka_nlg.losses.objectives import (
 from eureka_nlg.losses.options import Impl, Reduction, SharedArguments, SigmoidArguments, check_shared
 from eureka_nlg.losses.projection import loss_of_projection
 from eureka_nlg.losses.rows import loss_of_logits
+from eureka_nlg.losses.runaway import RunawayWatch
 from eureka_nlg.options import BadOption, Options, option_fields
 
 __all__ = [
@@ -203,10 +204,11 @@ class HaltedFocalLoss(LogitsLoss):
         return self.made(HaltedFocal).objective(self.halted).times(self.alpha)
 
 
-class EurekaLoss(LogitsLoss):
+class EurekaLoss(RunawayWatch, LogitsLoss):
     """Module of :func:`eureka_nlg.losses.eureka_loss`; the arguments are the same.
 
-    A tensor of encouragements becomes a float32 buffer.
+    A tensor of encouragements becomes a float32 buffer. The exact loss has no floor: a mean below -100 is
+    told once, by a ``UserWarning``. On CPUs each call is looked at, elsewhere one in a thousand.
 
     >>> loss_function = EurekaLoss.from_counts([900, 90, 9], beta=0.99)
     >>> loss_function(torch.randn(4, 3), torch.tensor([0, 1, 2, 2])).shape
@@ -215,6 +217,9 @@ class EurekaLoss(LogitsLoss):
 
     tensors: ClassVar[tuple[str, ...]] = ("weight", "encouragement")
     encouragement: Encouragement
+    bonus: BonusKind
+    likelihood_cap: float | None
+    likelihood_clamp: float | None
 
     def __init__(self, encouragement: Encouragement = None, **options: Unpack[EurekaArguments]) -> None:
         shared = dict(options)
@@ -274,6 +279,18 @@ class EurekaLoss(LogitsLoss):
         encouragement = check_encouragement(self.encouragement, num_classes, values=False)
         return eureka_objective(encouragement, self.made(Bonus))
 
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """See :class:`LogitsLoss`."""
+        loss = super().forward(input, target)
+        if self._can_run_away():
+            self.watch(loss)
+        return loss
+
+    def _can_run_away(self) -> bool:
+        """Whether the loss is a mean without a floor."""
+        bounds = (self.likelihood_cap, self.likelihood_clamp)
+        return self.bonus == "likelihood" and self.reduction == "mean" and bounds == (None, None)
+
 
 class LinearEurekaLoss(EurekaLoss):
     """Module of :func:`eureka_nlg.losses.linear_eureka_loss`, made like :class:`EurekaLoss`.
@@ -296,7 +313,10 @@ class LinearEurekaLoss(EurekaLoss):
         """Loss of hidden states ``[N, H]``, weights ``[C, H]``, class indices ``[N]`` and bias ``[C]``."""
         functional.refuse_learned(encouragement=self.encouragement, weight=self.weight)
         objective = self.objective(linear_weight.shape[0])
-        return loss_of_projection(hidden, linear_weight, linear_bias, target, objective, self.shared)
+        loss = loss_of_projection(hidden, linear_weight, linear_bias, target, objective, self.shared)
+        if self._can_run_away():
+            self.watch(loss)
+        return loss
 
 
 class LDAMLoss(LogitsLoss):

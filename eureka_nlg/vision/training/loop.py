@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from eureka_nlg.errors import UserError
+from eureka_nlg.losses.runaway import RUNNING_AWAY
 from eureka_nlg.vision.loop_config import LoopConfig
 from eureka_nlg.vision.training.checkpoint import (
     random_state,
@@ -29,10 +30,6 @@ from eureka_nlg.vision.training.log import TrainingLog
 __all__ = ["Task", "RunConfig", "Interrupted", "fit"]
 
 _log = logging.getLogger(__name__)
-
-_RUNNING_AWAY = -100.0
-"""Mean loss that none with a floor comes near (EL + CB clamped at 0.99999 has -62 on CIFAR-10-LT at its
-lowest); docs/losses.md tells how one without gets there."""
 
 _REMEDIES = (
     "a smaller training.learning_rate, or for the Eureka loss loss.likelihood_cap=0.9 or "
@@ -218,7 +215,7 @@ class _Run:
         self.loss_sum.zero_()
         if not math.isfinite(mean):
             raise self._not_finite(f"the loss of epoch {epoch} is {mean}")
-        if mean < _RUNNING_AWAY and not self.warned:
+        if mean < RUNNING_AWAY and not self.warned:
             self.warned = True
             _log.warning(
                 "the loss of epoch %d is %.4g: it has no floor and is running away, which the scores will "

@@ -6,6 +6,7 @@ import copy
 import io
 import math
 import pickle
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from plain_formulas import plain_eureka_loss
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from eureka_nlg.frequency import encouragement
 from eureka_nlg.losses import (
@@ -41,6 +44,7 @@ from eureka_nlg.losses import (
     logit_adjusted_loss,
     mixce_loss,
     power_loss,
+    runaway,
     sigmoid_eureka_loss,
     sigmoid_focal_loss,
     sigmoid_halted_focal_loss,
@@ -396,3 +400,86 @@ def test_classes_in_the_last_dimension_are_said_to_be(module: Any) -> None:
         loss = HaltedFocalLoss(halted=torch.ones(C) > 0) if module is HaltedFocalLoss else module(counts)
     with pytest.raises(ValueError, match=r"dimension 1, of size 3, is taken for the classes"):
         loss(torch.zeros(2, 3, C), torch.zeros(2, 3).long())
+
+
+# -- a loss that runs away -----------------------------------------------------------------------------------
+
+
+def running_away(module: Any, scale: float = 60.0) -> Tensor:
+    """A batch whose mean loss is about ``-scale`` times the encouragement of class 0."""
+    logits = torch.tensor([[scale, 0.0, 0.0]]).expand(4, 3)
+    target = torch.zeros(4, dtype=torch.int64)
+    if isinstance(module, LinearEurekaLoss):
+        return module(logits, torch.eye(3), target)
+    return module(logits, target)
+
+
+@pytest.mark.parametrize("kind", [EurekaLoss, LinearEurekaLoss])
+def test_a_loss_that_runs_away_is_told_once(kind: Any) -> None:
+    module = kind(encouragement=2.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert running_away(module, 40.0) > -100
+    with pytest.warns(UserWarning, match="mean loss of -118.*running away.*likelihood_cap=0.9") as told:
+        loss = running_away(module)
+    assert loss < -100
+    assert told[0].filename == __file__  # where it was called
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for again in (module, copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
+            running_away(again)
+    with pytest.warns(UserWarning, match="running away"):
+        running_away(kind(encouragement=2.0))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"likelihood_cap": 0.9, "encouragement": 100.0},  # which have a floor, however low
+        {"likelihood_clamp": 0.99999, "encouragement": 100.0},
+        {"bonus": "power", "encouragement": 200.0},
+        {"reduction": "sum", "encouragement": 2.0},  # whose size is that of the batch
+        {"reduction": "none", "encouragement": 2.0},
+    ],
+)
+def test_what_has_a_floor_or_no_mean_is_left_alone(options: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert running_away(EurekaLoss(**options)).min() < -100
+
+
+@pytest.mark.parametrize("how", ["compile", "vmap", "grad", "make_fx", "fake", "meta"])
+@pytest.mark.filterwarnings("ignore:.*make_fx")
+def test_nobody_looks_for_it_where_values_cannot_be_seen(how: str) -> None:
+    module = EurekaLoss(2.0, impl="reference")
+    logits, target = torch.tensor([[60.0, 0.0, 0.0]]).expand(4, 3), torch.zeros(4, dtype=torch.int64)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*running away")
+        if how == "compile":
+            torch.compiler.reset()
+            loss = torch.compile(module, fullgraph=True, backend="eager")(logits, target)
+        elif how == "vmap":
+            loss = torch.func.vmap(module)(logits.unsqueeze(1), target.unsqueeze(1))
+        elif how == "grad":
+            loss = torch.func.grad_and_value(module)(logits, target)[1]
+        elif how == "make_fx":
+            loss = make_fx(module)(logits, target)(logits, target)
+        elif how == "fake":
+            with FakeTensorMode():
+                assert EurekaLoss(2.0)(torch.empty(4, 3), torch.zeros(4, dtype=torch.int64)).shape == ()
+            return
+        else:
+            assert module(logits.to("meta"), target.to("meta")).device.type == "meta"
+            return
+    assert (loss < -100).all()
+
+
+def test_a_device_is_asked_rarely(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As asking waits for it: at each thousandth call."""
+    asked = []
+    monkeypatch.setattr(runaway, "_value", lambda loss: asked.append(1) or 0.0)
+    monkeypatch.setattr(runaway, "_is_cheap_to_read", lambda loss: False)
+    module = EurekaLoss(2.0)
+    for _ in range(2001):
+        module.watch(torch.zeros(()))
+    assert len(asked) == 2

@@ -1,0 +1,57 @@
+"""A loss without a floor that runs away, which docs/losses.md explains, is told while it happens."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from torch import Tensor
+
+from eureka_nlg.losses.checks import is_transformed
+
+__all__ = ["RUNNING_AWAY", "RunawayWatch"]
+
+RUNNING_AWAY = -100.0
+"""Mean loss that none with a floor comes near (EL + CB clamped at 0.99999 has -62 on CIFAR-10-LT at its
+lowest); docs/losses.md tells how one without gets there."""
+
+# Reading a number from a GPU waits for all that it has to do, so that it is done once in so many calls.
+_CALLS_BETWEEN = 1000
+
+
+class RunawayWatch:
+    """What a module of such a loss inherits, to warn once when its mean is below :data:`RUNNING_AWAY`."""
+
+    # of the class, so that modules that were pickled before have them
+    _calls_watched = 0
+    _has_warned = False
+
+    def watch(self, mean: Tensor) -> None:
+        """Look at a mean loss: each one on CPUs, one in a thousand elsewhere, none that torch traces."""
+        if is_transformed(mean) or self._has_warned or mean.device.type == "meta":
+            return
+        if not _is_cheap_to_read(mean):
+            self._calls_watched += 1
+            if self._calls_watched % _CALLS_BETWEEN or _is_being_captured(mean):
+                return
+        value = _value(mean)
+        if value < RUNNING_AWAY:
+            self._has_warned = True
+            warnings.warn(
+                f"a mean loss of {value:.4g}: the exact Eureka loss has no floor and is running away, which "
+                "the model will show; give likelihood_cap=0.9, which bounds it",
+                stacklevel=5,  # whoever called the module, through forward and two methods of torch
+            )
+
+
+def _value(loss: Tensor) -> float:
+    return float(loss.detach())
+
+
+def _is_cheap_to_read(loss: Tensor) -> bool:
+    return loss.device.type == "cpu"
+
+
+def _is_being_captured(loss: Tensor) -> bool:
+    """Into a CUDA graph, where nothing may wait."""
+    return loss.device.type == "cuda" and torch.cuda.is_current_stream_capturing()
