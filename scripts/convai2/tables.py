@@ -56,6 +56,9 @@ VARIANTS = {
     "power_bonus": "power bonus",
     "cb": "CB",
     "el_cb": "EL + CB",
+    "el_released": "EL as released for images",
+    "el_encouraging": "EL, encouraging loss",
+    "el_encouraging_low": "EL, encouraging loss from 0.5",
 }
 LABELS = ROWS | NINE_EPOCHS | VARIANTS
 NUM_EPOCHS = 9  # of all but the longer runs
