@@ -1,4 +1,4 @@
-"""Every block of docs/huggingface.md runs as it stands, on tiny models."""
+"""Every block of docs/huggingface.md, and that of the README, runs as it stands, on tiny models."""
 
 from __future__ import annotations
 
@@ -12,11 +12,20 @@ transformers = pytest.importorskip("transformers")
 datasets = pytest.importorskip("datasets")
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "huggingface.md"
-BLOCKS = dict(re.findall(r"^## (.+?)\n(?:(?!^## ).)*?```python\n(.*?)```", DOCUMENT.read_text(), re.S | re.M))
+README = DOCUMENT.parents[1] / "README.md"
+
+
+def blocks(path):
+    """Title of a section -> its first block of Python."""
+    block = r"^## ([^\n]+)\n(?:(?!^## ).)*?```python\n(.*?)```"
+    return dict(re.findall(block, path.read_text(), re.S | re.M))
+
+
+BLOCKS = blocks(DOCUMENT) | {"README": blocks(README)["Hugging Face"]}
 
 
 def test_there_are_blocks():
-    assert len(BLOCKS) == DOCUMENT.read_text().count("```python") == 5
+    assert len(blocks(DOCUMENT)) == DOCUMENT.read_text().count("```python") == 5
 
 
 @pytest.mark.parametrize("title", BLOCKS)
