@@ -14,6 +14,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from eureka_nlg.errors import UserError
+from eureka_nlg.labelled_counts import in_order_of_classes
 from eureka_nlg.options import BadOption, Options, option
 
 __all__ = [
@@ -384,7 +386,7 @@ def ldam_margins(
 
 
 def check_class_counts(class_counts: ClassCounts) -> Tensor:
-    """Return the counts as a float64 tensor ``[C]``.
+    """Return the counts as a float64 tensor ``[C]``; those that carry their classes in the order of these.
 
     Raises:
         ValueError: not one-dimensional, empty, all zero, or with a negative, fractional or non-finite count;
@@ -394,7 +396,10 @@ def check_class_counts(class_counts: ClassCounts) -> Tensor:
         if isinstance(class_counts, Tensor):
             counts = class_counts.detach().to(torch.float64)
         else:  # whatever torch's default dtype and device are
-            counts = torch.as_tensor(class_counts, dtype=torch.float64, device="cpu")
+            listed = in_order_of_classes(class_counts)
+            counts = torch.as_tensor(listed, dtype=torch.float64, device="cpu")
+    except UserError:
+        raise
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"class_counts must be a sequence of non-negative integers: {error}") from error
     if counts.dim() != 1 or counts.numel() == 0:

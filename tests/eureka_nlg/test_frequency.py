@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from fractions import Fraction
 
 import numpy as np
@@ -23,6 +24,7 @@ from eureka_nlg.frequency import (
     log_prior,
     rarest_classes,
 )
+from eureka_nlg.metrics import group_accuracy
 
 COUNTS = st.lists(st.integers(0, 300), min_size=1, max_size=30).filter(any)
 BETAS = st.sampled_from([0.0, 0.5, 0.9, 0.999, 0.9999, 0.999999])
@@ -252,6 +254,30 @@ def test_margins_properties(counts: list[int]) -> None:
 def test_any_kind_of_counts(counts: object) -> None:
     torch.testing.assert_close(encouragement(counts, 0.9), encouragement([3, 1, 0], 0.9))
     assert check_class_counts(counts).tolist() == [3, 1, 0]
+
+
+LABELS = [3, 0, 3, 0, 3, 1]
+
+
+@pytest.mark.parametrize("kind", ["Counter", "dict", "Series", "Series of floats"])
+def test_counts_that_carry_their_classes(kind: str) -> None:
+    """Which stand in order of frequency there, and class 2 not at all."""
+    if kind.startswith("Series"):
+        pandas = pytest.importorskip("pandas")
+        counts = pandas.Series(LABELS, dtype=float if "floats" in kind else int).value_counts()
+    else:
+        counts = Counter(LABELS) if kind == "Counter" else {3: 3, 0: 2, 1: 1}
+    assert check_class_counts(counts).tolist() == [2, 1, 0, 3]
+    torch.testing.assert_close(face_weight(counts), face_weight([2, 1, 0, 3]))
+    accuracy = group_accuracy([3, 0], [3, 1], counts, many=2, few=1)
+    assert accuracy[:3] == (50.0, 100.0, 0.0)  # class 3 is in "many"
+
+
+@pytest.mark.parametrize("label", ["cat", -1, 0.5, float("nan"), None, 10**12, (1, 2)])
+def test_labels_that_are_no_class(label: object) -> None:
+    for function in (check_class_counts, lambda counts: group_accuracy([0], [0], counts)):
+        with pytest.raises(ValueError, match=r"class_counts has the label .*order of the classes.*reindex"):
+            function({0: 3, label: 2})
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])

@@ -49,7 +49,7 @@ CORE = {"torch", "numpy", "typing_extensions"}  # the last comes with torch
 
 # The ground floor: single files that import nothing of the package but one another; all may import them.
 GROUND = {"errors", "files", "text_files", "compressed", "units", "bundled", "option_files", "options"}
-GROUND |= {None, "__version__"}
+GROUND |= {None, "__version__", "labelled_counts"}
 # Above it: cli -> report -> (dialogue | vision) -> analysis -> metrics, losses -> frequency.
 MAY_IMPORT = {
     "__main__": {"cli"},

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eureka_nlg.errors import UserError
+from eureka_nlg.labelled_counts import in_order_of_classes
 
 __all__ = ["Integers", "as_class_counts", "as_integers", "occurring_counts"]
 
@@ -21,7 +22,7 @@ def as_class_counts(class_counts: Integers) -> NDArray[np.int64]:
     Raises:
         UserError: no class, or a negative or fractional count.
     """
-    counts = as_integers("class_counts", class_counts)
+    counts = as_integers("class_counts", in_order_of_classes(class_counts))
     if not counts.size:
         raise UserError("class_counts must be a non-empty [C] sequence, got shape [0]")
     if counts.min() < 0:
@@ -50,7 +51,8 @@ def as_integers(name: str, values: Integers) -> NDArray[np.int64]:
         UserError: another number of dimensions than one, or an entry that is no integer.
     """
     if hasattr(values, "detach"):  # a tensor, without importing torch for the sake of a check
-        values = values.detach().cpu().numpy()
+        values = values.detach().cpu()
+        values = (values.double() if values.is_floating_point() else values).numpy()  # numpy has no bfloat16
     array = np.asarray(values)
     if array.ndim != 1:
         raise UserError(f"{name} has shape {list(array.shape)}, expected one dimension")

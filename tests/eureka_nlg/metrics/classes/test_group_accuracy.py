@@ -35,6 +35,12 @@ def test_hand_worked(container: Callable[[list[int]], Any]) -> None:
     assert group_accuracy(container(PREDICTIONS), container(TARGETS), counts) == pytest.approx(EXPECTED)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_floating_tensors_of_any_precision(dtype: torch.dtype) -> None:
+    predictions, targets = torch.tensor(PREDICTIONS, dtype=dtype), torch.tensor(TARGETS, dtype=dtype)
+    assert group_accuracy(predictions, targets, COUNTS) == pytest.approx(EXPECTED)
+
+
 def test_a_tensor_that_requires_grad_is_read() -> None:
     counts = torch.tensor(COUNTS, dtype=torch.float32, requires_grad=True)
     assert group_accuracy(PREDICTIONS, TARGETS, counts) == pytest.approx(EXPECTED)
