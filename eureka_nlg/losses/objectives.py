@@ -218,9 +218,13 @@ class TokenLossDynamicReweighting(ScalarLoss):
 
     def __call__(self, log_odds: Tensor) -> Tensor:
         """See :class:`ScalarLoss`."""
+        # At p = 0 the loss is twice cross-entropy, where the product rule would give 0 * inf.
+        impossible = log_odds < -1e4
+        finite = torch.where(impossible, 0.0, log_odds)
         # cos(pi p) + 1 = 2 sin(pi (1 - p) / 2) ** 2, which keeps its digits for p near 1
-        factor = 2.0 * torch.sin(0.5 * math.pi * torch.sigmoid(-log_odds)) ** 2
-        return factor * -F.logsigmoid(log_odds)
+        factor = 2.0 * torch.sin(0.5 * math.pi * torch.sigmoid(-finite)) ** 2
+        cross_entropy = -F.logsigmoid(log_odds)
+        return torch.where(impossible, 2.0 * cross_entropy, factor * -F.logsigmoid(finite))
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,12 @@ FORMULAS: list[tuple[Callable[..., Tensor], Callable[..., Point], dict[str, Any]
 ]
 
 
+def multiple_of_cross_entropy(call: Any, options: dict[str, Any]) -> float:
+    """What a loss is at p = 0; those that have the factor p are zero and flat there."""
+    others = {dft_loss: 0.0, power_loss: 0.0, tldr_loss: 2.0, mixce_loss: options.get("eta", 0.5)}
+    return others.get(call, options.get("alpha", 1.0))
+
+
 def name(options: Any) -> str:
     return ", ".join(f"{key}={value}" for key, value in options.items()) if isinstance(options, dict) else ""
 
@@ -224,11 +230,11 @@ def test_masked_classes_are_not_there(
 def test_a_target_alone_has_nothing_to_learn(
     impl: str, dtype: torch.dtype, call: Any, at: Any, options: Any
 ) -> None:
-    """All mass on the target: zero, but for halted focal loss, whose value at p = 1 is -alpha b."""
+    """All mass on the target: what the formula gives at p = 1, without a bonus, which is -inf there."""
     input = torch.tensor([[-math.inf, 1.0, -math.inf], [0.5, 1.0, 2.0]], dtype=dtype, requires_grad=True)
     losses = call(input, torch.tensor([1, 1]), reduction="none", impl=impl, **options)
     (gradient,) = torch.autograd.grad(losses.sum(), input)
-    expected = math.fsum(at(0.0, -math.inf, **options).parts) if call is halted_focal_loss else 0.0
+    expected = 0.0 if call is eureka_loss else math.fsum(at(0.0, -math.inf, **options).parts)
     assert losses[0].item() == pytest.approx(expected, rel=1e-6)
     assert gradient[0].tolist() == [0.0, 0.0, 0.0]
     assert gradient[1].abs().min() > 0
@@ -238,13 +244,14 @@ def test_a_target_alone_has_nothing_to_learn(
 def test_an_impossible_target_costs_infinitely(
     impl: str, dtype: torch.dtype, call: Any, at: Any, options: Any
 ) -> None:
+    multiple = multiple_of_cross_entropy(call, options)
     input = torch.tensor([[1.0, -math.inf, 0.0]], dtype=dtype, requires_grad=True)
     loss = call(input, torch.tensor([1]), impl=impl, **options)
     (gradient,) = torch.autograd.grad(loss, input)
-    assert loss.item() == F.cross_entropy(input, torch.tensor([1])).item() == math.inf
-    # focal loss is there as steep as cross-entropy
-    alpha = options.get("alpha", 1.0)
-    expected = torch.autograd.grad(alpha * F.cross_entropy(input, torch.tensor([1])), input)[0]
+    cross_entropy = F.cross_entropy(input, torch.tensor([1]))
+    assert cross_entropy.item() == math.inf
+    assert loss.item() == (math.inf if multiple else 0.0)
+    expected = multiple * torch.autograd.grad(cross_entropy, input)[0]
     torch.testing.assert_close(gradient, expected)
 
 
@@ -363,4 +370,4 @@ def test_a_masked_target_has_the_gradient_of_cross_entropy(
     loss = call(logits, target, impl=impl, reduction="none", **options)
     (gradient,) = torch.autograd.grad(loss[0], logits, retain_graph=True)
     (expected,) = torch.autograd.grad(F.cross_entropy(logits, target, reduction="none")[0], logits)
-    torch.testing.assert_close(gradient, options.get("alpha", 1.0) * expected)
+    torch.testing.assert_close(gradient, multiple_of_cross_entropy(call, options) * expected)
