@@ -73,6 +73,8 @@ def write_whole(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         return
     target = path.resolve()
     with _named_errors(path):
+        if target.is_dir():  # now, not when the work is done
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(target)
         descriptor, name = tempfile.mkstemp(prefix=_prefix(target), suffix=_PARTIAL, dir=target.parent)

@@ -17,6 +17,7 @@ from pathlib import Path
 from sample_corpus.dialogue import Dialogue, write_dialogue
 from sample_corpus.grammar import Draw, read_topics
 
+from eureka_nlg.errors import UserError
 from eureka_nlg.files import write_whole
 
 __all__ = ["main", "make_corpus"]
@@ -111,8 +112,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     corpus = make_corpus({split: getattr(args, split) for split in DIALOGUES}, args.seed)
     try:
         write_corpus(corpus, args.out)
-    except OSError as error:
-        print(f"{parser.prog}: error: {error.filename}: {error.strerror}", file=sys.stderr)
+    except UserError as error:
+        print(f"{parser.prog}: error: {error}", file=sys.stderr)
         return 2
     print(describe(corpus))
     return 0

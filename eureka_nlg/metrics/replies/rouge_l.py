@@ -73,8 +73,8 @@ def rouge_l(hypotheses: Sequence[Reply], references: Sequence[Reply]) -> float:
     Raises:
         UserError: unequal lengths.
 
-    >>> rouge_l(["i drink tea"], ["I like green tea!"])  # "i tea": 2 * 2 / (3 + 4)
-    57.142857142857146
+    >>> round(rouge_l(["i drink tea"], ["I like green tea!"]), 2)  # "i tea": 2 * 2 / (3 + 4)
+    57.14
     """
     return score_stream(RougeL([Metric("rouge_l")], Setting()), hypotheses, references)["rouge_l"]
 

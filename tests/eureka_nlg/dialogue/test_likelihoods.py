@@ -242,10 +242,10 @@ def save_checkpoint(path: Path, data: Path) -> None:
     [
         (["nowhere"], "nowhere: not there"),
         (["{run}"], "split test: not in the data folder"),
-        (["{run}", "{run}"], "--names: expected one for each run, all different, got run, run"),
-        (["{run}", "--names", "a", "b"], "--names: expected one for each run"),
+        (["{run}", "{run}"], "expected one for each run, all different: give --names"),
+        (["{run}", "--names", "a", "b"], "names are a, b: expected one for each run"),
         (["{run}", "--train-sample", "-1"], "--train-sample -1: expected a number"),
-        (["{run}", "--out", "{run}"], "--out .*expected the name of a file"),
+        (["{run}", "--out", "{run}"], "--out .*is a folder, expected a file name"),
         (["{run}", "--bands", "by-count"], "bands 'by-count': expected mass:"),
     ],
 )
@@ -289,7 +289,7 @@ def test_all_data_folders_of_a_run(model: ReferenceModel, tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_replies_to_own_text(
-    model: ReferenceModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model: ReferenceModel, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The contexts of the validation data, typed by hand, get the replies of the validation data."""
     generated = generate(model.run, "valid", ["--beam", "1", "--max-len-b", "5"])
@@ -301,7 +301,7 @@ def test_replies_to_own_text(
     assert main(["generate", checkpoint, "--data", model.run.data, *options]) == 0
     persona = contexts_of(model.run.folders, ["hi"], ["I row."])
     assert persona == ["<persona> i row. <partner> hi"]
-    printed = capsys.readouterr().out.splitlines()
+    printed = capfd.readouterr().out.splitlines()  # the file descriptor: /dev/stdout is opened
     assert len(printed) == len(generated.hypotheses)
     assert contexts_of(model.run.folders, ["Earlier!\tHI  there"]) == [
         "<partner> hi there"

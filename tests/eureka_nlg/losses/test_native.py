@@ -302,6 +302,10 @@ def test_any_number_of_threads_gives_the_same_bits(dtype: torch.dtype) -> None:
             torch.testing.assert_close(one, same, rtol=0, atol=0, equal_nan=True)
 
 
+# rivals whose formulas the compiled pass does not know: two passes, and autograd between them
+TWO_PASSES = {"minus p", "minus p to the 10", "anti-focal", "TLDR", "MixCE"}
+
+
 @needs_native
 @pytest.mark.parametrize("name", LOSSES)
 def test_each_loss_is_one_call(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -316,7 +320,7 @@ def test_each_loss_is_one_call(name: str, monkeypatch: pytest.MonkeyPatch) -> No
         for options in ({}, {"label_smoothing": 0.2, "weight": torch.rand(num_classes)}):
             expected = call(input.double(), target, impl="reference", **options)
             assert_same(call(input, target, **options), expected.float(), input)
-    assert len(calls) == 4
+    assert len(calls) == (0 if name in TWO_PASSES else 4)
 
 
 @needs_native

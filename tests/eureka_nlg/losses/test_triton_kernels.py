@@ -324,8 +324,11 @@ def test_kernels_compile_and_stay_in_registers(
             registers, stack, local = (int(number) for number in found.groups())
             assert stack <= 16, usage  # a tile that is spilled takes hundreds of bytes
             assert local == 0, usage
-            if num_classes > 1024:  # two programs of 512 threads at once
-                assert registers <= 64, usage
+            if num_classes > 1024:
+                # 64: two programs of 512 threads at once. Weighted smoothing carries a fourth number a lane,
+                # the weights so far, which keeps its sum exact beside a large maximum: one program at a time.
+                weighted = not absent and kernel is triton_kernels._statistics_kernel
+                assert registers <= (80 if weighted else 64), usage
 
 
 @needs_gpu

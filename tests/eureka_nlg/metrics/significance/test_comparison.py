@@ -263,7 +263,7 @@ def test_to_dict_is_json_and_says_what_defines_it() -> None:
         ({"systems": {"a": "x y z"}}, "a is one string"),
         ({"systems": {"a": ["x"]}, "references": ["x"]}, "1 pairs, expected 2"),
         ({"baseline": "c"}, "no system 'c', expected one of: a, b"),
-        ({"metrics": ["rouge"]}, "no metric 'rouge'"),
+        ({"metrics": ["accuracy"]}, "no metric 'accuracy'"),
         ({"metrics": ["macro_f_tail"]}, "needs training counts"),
         ({"metrics": ["novelty_4"]}, "needs the training targets"),
         ({"metrics": ["novelty_4"], "seen": NgramCounts(2)}, "2-grams"),
