@@ -89,6 +89,7 @@ def test_broken_files(tmp_path: Path, ending: str, damage: str) -> None:
         (gzip.compress(bytes(257) + b"ustar" + bytes(250)), "is a tar archive: unpack it"),
         (bytes(257) + b"ustar" + bytes(250), "is a tar archive: unpack it"),
     ],
+    ids=["zip of two", "zip of none", "packed tar", "tar"],  # the bytes hold the time, and would be the names
 )
 def test_archives_of_several_files(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "x"
