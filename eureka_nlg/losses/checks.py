@@ -145,6 +145,11 @@ def check_arguments(input: Tensor, target: Tensor, options: Options) -> None:
 
 def check_tensors(input: Tensor, target: Tensor) -> None:
     """Raise TypeError or ValueError where these are not logits and the indices of their classes."""
+    for name, given in (("input", input), ("target", target)):
+        if not isinstance(given, Tensor):
+            raise TypeError(
+                f"{name} must be a tensor, got {type(given).__name__}: give torch.as_tensor({name})"
+            )
     if not input.is_floating_point():
         raise TypeError(f"input must be floating logits, got {input.dtype}")
     if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:

@@ -237,3 +237,14 @@ def test_no_classes(impl: str, call: Any) -> None:
     with pytest.raises(IndexError, match=r"target 0.*0 classes"):
         call(torch.zeros(2, 0), torch.zeros(2, dtype=torch.long), impl=impl)
     assert call(torch.zeros(0, 0), torch.zeros(0, dtype=torch.long), impl=impl).isnan()
+
+
+@pytest.mark.parametrize("impl", ["fused", "reference"])
+@pytest.mark.parametrize("name", ["input", "target"])
+def test_what_is_no_tensor_is_named(impl: str, name: str) -> None:
+    given = {"input": torch.zeros(2, 3), "target": torch.tensor([0, 1])}
+    given[name] = given[name].tolist()
+    with pytest.raises(
+        TypeError, match=rf"{name} must be a tensor, got list: give torch.as_tensor\({name}\)"
+    ):
+        focal_loss(**given, impl=impl)
