@@ -101,7 +101,9 @@ def test_two_processes_learn_what_one_does(shapes_config: DetectionDataConfig, t
     one, two = (
         torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["network"] for name in ("one", "two")
     )
-    torch.testing.assert_close(two, one, rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(two, one, rtol=1e-3, atol=1e-4)
+    for name in (name for name in one if name.endswith(".1.bias")):  # those of normalisation: zero at first
+        assert (two[name] - one[name]).norm() < 1e-2 * one[name].norm(), name
     found = [json.loads((tmp_path / name / "detections.json").read_text()) for name in ("one", "two")]
     images = [[detection["image_id"] for detection in detections] for detections in found]
     assert images[0] == images[1]
