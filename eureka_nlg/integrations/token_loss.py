@@ -247,11 +247,7 @@ class TokenLoss:
             )
         kept = target != IGNORED
         log_probs = torch.where(kept, log_probs, -1.0).float()
-        # Where p rounds to one the log-odds would be infinite; up there the capped bonus is linear in p, and
-        # log-odds of 16 are p = 1 to float32.
-        below = log_probs.clamp(max=-1e-7)
-        log_odds = below - torch.log(-torch.expm1(below))
-        bonus = self.bonus(log_odds)
+        bonus = self.bonus.of_log_likelihood(log_probs)
         classes = torch.where(kept, target, 0)
         factor = self._reward_factor(num_classes, classes)
         reward = factor * bonus

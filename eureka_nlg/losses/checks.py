@@ -16,6 +16,7 @@ __all__ = [
     "Options",
     "check_arguments",
     "check_encouragement",
+    "check_log_probs",
     "check_target",
     "check_tensors",
     "have_all_targets",
@@ -164,3 +165,27 @@ def check_tensors(input: Tensor, target: Tensor) -> None:
             f"([N, C, d1, ...] takes [N, d1, ...]), got {list(target.shape)}"
             f"{_hint_of_shape(input, target)}"
         )
+
+
+def check_log_probs(log_probs: Tensor, target: Tensor, options: Options) -> None:
+    """Raise TypeError or ValueError where these are not the log-likelihoods of targets, one for each."""
+    options.check()
+    for name, given in (("log_probs", log_probs), ("target", target)):
+        if not isinstance(given, Tensor):
+            raise TypeError(
+                f"{name} must be a tensor, got {type(given).__name__}: give torch.as_tensor({name})"
+            )
+    if not log_probs.is_floating_point():
+        raise TypeError(f"log_probs must be floating, got {log_probs.dtype}")
+    if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
+        raise TypeError(f"target must hold integer class indices, got {target.dtype}")
+    if log_probs.shape != target.shape:
+        hint = ""
+        if log_probs.dim() == target.dim() + 1:
+            hint = "; of those of all classes give log_probs.gather(-1, target.unsqueeze(-1)).squeeze(-1)"
+        raise ValueError(
+            f"log_probs must have the shape of target, {list(target.shape)}, one for each target, "
+            f"got {list(log_probs.shape)}{hint}"
+        )
+    if options.weight is not None and options.weight.dim() != 1:
+        raise ValueError(f"weight must have shape [C], got {list(options.weight.shape)}")

@@ -16,6 +16,7 @@ from eureka_nlg.losses.checks import (
     Options,
     check_arguments,
     check_encouragement,
+    check_log_probs,
     check_tensors,
 )
 from eureka_nlg.losses.objectives import (
@@ -26,14 +27,16 @@ from eureka_nlg.losses.objectives import (
     Focal,
     HaltedFocal,
     Margins,
+    Objective,
     eureka_objective,
 )
 from eureka_nlg.losses.options import Impl, Reduction
 from eureka_nlg.losses.projection import loss_of_projection
-from eureka_nlg.losses.rows import loss_of_logits, result_dtype
+from eureka_nlg.losses.rows import Rows, loss_of_logits, reduced, result_dtype
 
 __all__ = [
     "eureka_loss",
+    "eureka_loss_from_log_probs",
     "focal_loss",
     "halted_focal_loss",
     "ldam_loss",
@@ -106,6 +109,77 @@ def eureka_loss(
     objective = eureka_objective(encouragement, rewarded)
     options = Options(weight, ignore_index, reduction, label_smoothing, impl)
     return loss_of_logits(input, target, objective, options)
+
+
+def eureka_loss_from_log_probs(
+    log_probs: Tensor,
+    target: Tensor,
+    encouragement: Encouragement = None,
+    *,
+    bonus: BonusKind = "likelihood",
+    gamma: float = 1.0,
+    threshold: float | None = None,
+    likelihood_cap: float | None = 0.75,
+    likelihood_clamp: float | None = None,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    """:func:`eureka_loss` for code that has the log-likelihood of each target and no logits any more.
+
+    That of the exact likelihood bonus cannot be had from it: once p rounds to one, ``log(1 - p)`` is -inf. So
+    the bonus has an end, by default the cap of the preset ``"encouraging"``. There is no label smoothing,
+    which needs the other classes.
+
+    Args:
+        log_probs: ``[...]`` of any shape, floating, not positive: ``log p`` of each target.
+        target: ``[...]``, integer, class indices or ``ignore_index``: whose encouragement and weight it is.
+        encouragement: None for one, a number, or a tensor ``[C]``.
+        likelihood_cap, likelihood_clamp: one of them, unless the bonus is ``"power"``.
+        bonus, gamma, threshold, weight, ignore_index, reduction: as :func:`eureka_loss`.
+
+    Returns:
+        The loss: a scalar, or the shape of ``target``, in the dtype of ``log_probs``; halves are computed in
+        float32 inside. What stands in an ignored row does not matter.
+
+    Raises:
+        ValueError: a likelihood bonus without an end, or what :func:`eureka_loss` raises it for.
+        TypeError, IndexError: as :func:`eureka_loss`.
+
+    >>> logits, target = torch.tensor([[2.0, 0.0, 0.0], [0.0, 9.0, 0.0]]), torch.tensor([0, 1])
+    >>> log_probs = logits.log_softmax(1).gather(1, target[:, None])[:, 0]
+    >>> loss = eureka_loss_from_log_probs(log_probs, target)
+    >>> torch.isclose(loss, eureka_loss(logits, target, likelihood_cap=0.75))
+    tensor(True)
+    """
+    rewarded = Bonus(bonus, gamma, threshold, likelihood_cap, likelihood_clamp)
+    if not rewarded.follows_from_likelihood:
+        raise ValueError(
+            "log-likelihoods do not hold log(1 - p) where p rounds to one: give likelihood_cap or "
+            "likelihood_clamp, or eureka_loss the logits"
+        )
+    options = Options(weight, ignore_index, reduction)
+    check_log_probs(log_probs, target, options)
+    encouragement = check_encouragement(encouragement)
+    tensors = {"encouragement": encouragement, "weight": weight}
+    sizes = {name: len(one) for name, one in tensors.items() if isinstance(one, Tensor) and one.dim()}
+    if len(set(sizes.values())) > 1:
+        raise ValueError(f"encouragement and weight must have one length, that of the classes, got {sizes}")
+    dtype = torch.float64 if log_probs.dtype == torch.float64 else torch.float32
+    # without a tensor of classes nothing is looked up, and any index will do
+    num_classes = next(iter(sizes.values()), 1 << 62)
+    rows = Rows.of(target.reshape(-1), num_classes, options, dtype)
+    log_p = log_probs.reshape(-1).to(dtype)
+    factor: Tensor | float = 1.0 if encouragement is None else encouragement
+    if isinstance(factor, Tensor):
+        factor = factor.to(dtype) if factor.dim() == 0 else factor.to(dtype)[rows.target]
+    objective = Objective(
+        lambda given, _: -given, lambda given, _: factor * rewarded.of_log_likelihood(given)
+    )
+    if reduction == "mean":
+        rows = rows.balanced()
+    loss = reduced(rows.loss(objective, log_p, None), rows, reduction)
+    return (loss.reshape(target.shape) if reduction == "none" else loss).to(log_probs.dtype)
 
 
 def focal_loss(

@@ -392,6 +392,33 @@ class Bonus(Options):
         # Without another class that could be chosen there is nothing to reward.
         return value.masked_fill(log_odds == math.inf, 0.0)
 
+    @property
+    def follows_from_likelihood(self) -> bool:
+        """Whether p is enough near p = 1, where ``log(1 - p)`` cannot be had from what p is rounded to."""
+        bounds = (self.likelihood_cap, self.likelihood_clamp)
+        return self.bonus == "power" or any(bound is not None for bound in bounds)
+
+    def of_log_likelihood(self, log_likelihood: Tensor) -> Tensor:
+        """The same for each ``log p``, same shape, where p is known and 1 - p is not.
+
+        Exact up to the rounding of ``log p`` where the bonus :attr:`follows_from_likelihood`.
+        """
+        clamp, cap = self.likelihood_clamp, self.linear_from
+        log_p = log_likelihood if clamp is None else log_likelihood.clamp(max=math.log(clamp))
+        if self.bonus == "power":
+            value = -torch.exp(self.gamma * log_p)
+        else:
+            # finite where the other branch is taken, as in _capped
+            known = torch.where(log_p > math.log(cap), -1.0, log_p) if cap < 1.0 else log_p
+            value = torch.log(-torch.expm1(known))
+        if cap < 1.0:
+            tangent = self._exact_at(cap) + self._slope_at(cap) * (torch.exp(log_p) - cap)
+            value = torch.where(log_p > math.log(cap), tangent, value)
+        if self.threshold:
+            started = log_likelihood > math.log(self.threshold)
+            value = torch.where(started, value - self._at(self.threshold), 0.0)
+        return value
+
     def closed_form(self) -> ClosedForm:
         """Cross-entropy with this bonus in numbers."""
         form = ClosedForm(reward=1.0 if self.bonus == "likelihood" else 2.0, bonus_gamma=self.gamma)
