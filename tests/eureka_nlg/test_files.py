@@ -9,6 +9,7 @@ import resource
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -113,8 +114,8 @@ def test_a_folder_that_cannot_be_written_to(tmp_path: Path, monkeypatch: pytest.
     def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(files.tempfile, "mkstemp", refuse)
-    monkeypatch.setattr(files.tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
     with pytest.raises(UserError, match="x: cannot be written: Read-only file system"):
         write_text(tmp_path / "x", "x")
     with pytest.raises(UserError, match=r"--out .*x: cannot be written: Read-only file system"):
@@ -160,7 +161,7 @@ def test_standard_output_goes_on_where_it_is_a_file(tmp_path: Path) -> None:
                 stdout=out,
                 check=True,
                 cwd=tmp_path,
-                env={**os.environ, "PYTHONPATH": str(Path(files.__file__).parents[1])},
+                env={**os.environ, "PYTHONPATH": str(Path(files.__file__).parents[2])},
             )
         assert (tmp_path / "redirected").read_text() == "before\nresult\nafter\n"
 
@@ -260,7 +261,7 @@ def test_what_a_killed_process_left_goes_with_the_next_write(tmp_path: Path) -> 
         "with write_whole('file') as file, new_folder(Path('folder')):\n"
         "    file.write(b'half')\n    os.kill(os.getpid(), signal.SIGKILL)"
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(files.__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(files.__file__).parents[2])}
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=False)
     left = list(tmp_path.iterdir())
     assert len(left) == 2
@@ -377,7 +378,7 @@ def test_old_folder_comes_back_if_the_new_cannot_be_moved(
             raise OSError("no")
         rename(source, target)
 
-    monkeypatch.setattr(files.os, "rename", failing)
+    monkeypatch.setattr(os, "rename", failing)
     with pytest.raises(UserError, match="out: cannot be written: no"), new_folder(out, overwrite=True):
         pass
     assert [path.name for path in out.iterdir()] == ["old"]

@@ -47,7 +47,7 @@ OPTIONAL = [
 ]
 CORE = {"torch", "numpy", "typing_extensions"}  # the last comes with torch
 
-# The ground floor: single files that import nothing of the package but one another; all may import them.
+# The ground floor: what imports nothing of the package but one another; all may import it.
 GROUND = {"errors", "files", "text_files", "compressed", "units", "bundled", "option_files", "options"}
 GROUND |= {None, "__version__", "labelled_counts"}
 # Above it: cli -> report -> (dialogue | vision) -> analysis -> metrics, losses -> frequency.

@@ -1,0 +1,19 @@
+"""Files and folders: output that is either whole or not there, its place, and the reading of input."""
+
+from eureka_nlg.files.folders import exclusive, new_folder
+from eureka_nlg.files.place import Kind, output_file
+from eureka_nlg.files.reading import read_json, sha256
+from eureka_nlg.files.writing import write_json, write_lines, write_text, write_whole
+
+__all__ = [
+    "Kind",
+    "exclusive",
+    "new_folder",
+    "output_file",
+    "read_json",
+    "sha256",
+    "write_json",
+    "write_lines",
+    "write_text",
+    "write_whole",
+]

@@ -1,0 +1,40 @@
+"""Reading a file of the user's, and the fingerprint of one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from eureka_nlg.errors import UserError
+
+__all__ = ["read_json", "sha256"]
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        UserError: not there, or not JSON; with the place.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))  # some editors begin with a mark
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is no JSON (byte {error.start + 1} is not valid UTF-8)") from error
+    except RecursionError as error:
+        raise UserError(f"{path}: is no JSON that can be read (it is nested too deeply)") from error
+    except ValueError as error:
+        raise UserError(f"{path}: is no JSON ({error})") from error
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """Hexadecimal SHA-256 of a file, read in pieces."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()

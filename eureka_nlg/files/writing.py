@@ -1,0 +1,108 @@
+"""A file is there whole, or the old one is as it was."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import stat
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from eureka_nlg.files.partial import PARTIAL, cannot, lock, named_errors, prefix, remove_leftovers, umask
+from eureka_nlg.files.special import followed, is_special, open_special
+
+__all__ = ["write_json", "write_lines", "write_text", "write_whole"]
+
+
+@contextmanager
+def write_whole(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """A file to write to, which is at ``path`` when the block ends without an error, and not before.
+
+    The folder is made if it is not there. A link stays a link, and what it points to is replaced. A pipe or a
+    device such as ``/dev/stdout`` is written to and stays what it is. A replaced file's permissions are kept.
+
+    Raises:
+        UserError: the file cannot be written (full disk, read-only folder ...); the old one is as it was.
+    """
+    path = followed(path)
+    if is_special(path):
+        with named_errors(path), open_special(path) as file:
+            yield file
+        return
+    target = path.resolve()
+    with named_errors(path):
+        if target.is_dir():  # now, not when the work is done
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(target)
+        descriptor, name = tempfile.mkstemp(prefix=prefix(target), suffix=PARTIAL, dir=target.parent)
+    guarded: _Guarded | None = None
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            lock(file.fileno())
+            guarded = _Guarded(file)
+            yield guarded  # type: ignore[misc]
+            file.flush()
+            os.fsync(file.fileno())
+            with contextlib.suppress(OSError):  # some file systems have none
+                os.fchmod(file.fileno(), _permissions(target))  # mkstemp's are for the owner only
+            os.replace(name, target)
+    except BaseException as error:
+        Path(name).unlink(missing_ok=True)
+        cause = guarded.error if guarded is not None and guarded.error is not None else error
+        if isinstance(cause, OSError) and cause.filename in (None, name):
+            raise cannot(path, cause) from error
+        raise
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write text as UTF-8; see :func:`write_whole`."""
+    with write_whole(path) as file:
+        file.write(text.encode())
+
+
+def write_lines(path: str | os.PathLike[str], lines: Iterable[str]) -> None:
+    """Write one item a line; see :func:`write_whole`."""
+    write_text(path, "".join(f"{line}\n" for line in lines))
+
+
+def write_json(path: str | os.PathLike[str], content: Any, indent: int | None = 2) -> None:
+    """Write JSON, which knows no infinite numbers; see :func:`write_whole`.
+
+    Raises:
+        ValueError: not a finite number.
+        UserError: it cannot be written.
+    """
+    text = json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False)
+    write_text(path, f"{text}\n")
+
+
+class _Guarded:
+    """A binary file that remembers why it could not be written: some writers do not pass that on."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def _permissions(path: Path) -> int:
+    """Those of the file that is replaced, else those of a new one."""
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        return 0o666 & ~umask()
