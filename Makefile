@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format lock clean
+.PHONY: help install demo test lint format site lock clean
 
 help:  ## list the targets
 	@echo "usage: make TARGET [PYTHON=python3] [VENV=.venv]"; echo
@@ -27,6 +27,10 @@ lint: $(INSTALLED)  ## check style (ruff) and types (mypy)
 format: $(INSTALLED)  ## mend style where ruff can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+site: $(INSTALLED)  ## build the site into build/site; a warning is an error
+	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/site
+	@echo "The site is in build/site: open build/site/index.html"
 
 LOCK = $(BIN)/uv pip compile --universal --python-version 3.10 --generate-hashes --no-header --quiet $(ARGS)
 

@@ -27,7 +27,8 @@ class EurekaSFTTrainer(SFTTrainer):
 
     Args:
         eureka: the loss; None for the capped form with weight one.
-        *args, **kwargs: of ``SFTTrainer``. Its ``loss_type`` stays ``"nll"``, and a ``compute_loss_func`` or
+        *args: of ``SFTTrainer``.
+        **kwargs: of ``SFTTrainer``. Its ``loss_type`` stays ``"nll"``, and a ``compute_loss_func`` or
             ``label_smoothing_factor`` beside it is refused.
 
     Raises:

@@ -338,8 +338,7 @@ def linear_eureka_loss(
             cannot be learned, and that there is no second derivative.
 
     Raises:
-        ValueError: ``encouragement`` or ``weight`` wants a gradient.
-        As :func:`eureka_loss`.
+        ValueError: ``encouragement`` or ``weight`` wants a gradient; otherwise as :func:`eureka_loss`.
     """
     refuse_learned(encouragement=encouragement, weight=weight)
     encouragement = check_encouragement(encouragement, linear_weight.shape[0])
