@@ -115,7 +115,7 @@ class Curves(SphinxDirective):
         objectives = {**drawn["RIVALS"], **drawn["PAPER"]}
         curves = {name: drawn["as_function"](objectives[name]) for name in self.content}
         text = f"Loss and likelihood gradient over the likelihood of the target: {', '.join(curves)}"
-        svg = inline_svg(loss_curves(curves), f"curves-{self.env.docname.replace('/', '-')}", text)
+        svg = inline_svg(loss_curves(curves, title=""), f"curves-{self.env.docname.replace('/', '-')}", text)
         return [nodes.raw("", f'<div class="drawing">{svg}</div>', format="html")]
 
 
