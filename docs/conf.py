@@ -45,7 +45,7 @@ html_copy_source = False
 def _write_palette(app, error):
     """The colours of the report, for the figures that are drawn into pages."""
     if error is None and app.builder.format == "html":
-        css = (HERE.parent / "eureka_nlg/report/templates/report.css").read_text(encoding="utf-8")
+        css = (HERE.parent / "eureka_nlg/page/theme.css").read_text(encoding="utf-8")
         variables = re.findall(r"^  --(?:ink|muted|grid|series-\d): .*;$", css, re.MULTILINE)
         Path(app.outdir, "_static/palette.css").write_text("body {\n" + "\n".join(variables) + "\n}\n")
 

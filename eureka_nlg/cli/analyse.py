@@ -20,14 +20,14 @@ from typing import Any
 
 from eureka_nlg.analysis import Document, merged_analysis, read_analysis
 from eureka_nlg.cli.arguments import add_bands_argument, add_run_arguments
-from eureka_nlg.dialogue.analysis import DialogueAnalysis
-from eureka_nlg.dialogue.generation import Run
 from eureka_nlg.errors import UserError, require
 from eureka_nlg.files import output_file, write_json
 from eureka_nlg.metrics.classes.bands import parse_band_rule
-from eureka_nlg.report.names import run_names
 from eureka_nlg.report.sections import analysis_drawings
 from eureka_nlg.report.theme import write_figure
+from eureka_nlg.runs.analysis import DialogueAnalysis
+from eureka_nlg.runs.find import load_run
+from eureka_nlg.runs.names import run_names
 
 __all__ = ["add_arguments", "run"]
 
@@ -46,7 +46,7 @@ _MEASURES = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``eureka analyse``."""
-    add_run_arguments(parser, "folder of a training run, or a checkpoint")
+    add_run_arguments(parser, "folder of a training run or fine-tuning, or a checkpoint")
     parser.add_argument(
         "--splits",
         nargs="+",
@@ -115,15 +115,15 @@ def _are_image_runs(paths: Sequence[str]) -> bool:
 def _of_dialogue_runs(args: argparse.Namespace) -> Document:
     bands = parse_band_rule(args.bands)
     runs = {
-        name: Run.load(path, args.data) for name, path in zip(run_names(args.runs, args.names), args.runs)
+        name: load_run(path, args.data) for name, path in zip(run_names(args.runs, args.names), args.runs)
     }
-    splits = args.splits or [next(iter(runs.values())).folders.default_split(), "train"]
+    splits = args.splits or [next(iter(runs.values())).default_split(), "train"]
     for model in runs.values():  # all of them before the first is scored
         for split in splits:
             model.check_split(split)
-    analysis = DialogueAnalysis(bands, splits, args.train_sample or None, args.seed, args.cpu)
+    analysis = DialogueAnalysis(bands, splits, args.train_sample or None, args.seed)
     for name, model in runs.items():
-        analysis.add(name, model)
+        analysis.add(name, model.scoring_model(args.cpu), model.weights)
     return analysis.document()
 
 

@@ -11,8 +11,10 @@ A config holds the options of ``eureka_nlg.finetune.options`` and any of transfo
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
-from eureka_nlg.finetune.options import read_finetune_config
+from eureka_nlg.files import write_lines
+from eureka_nlg.finetune.options import FinetuneOptions, read_finetune_config
 
 __all__ = ["add_arguments", "run"]
 
@@ -32,9 +34,19 @@ def run(args: argparse.Namespace) -> int:
     if arguments.process_index == 0:
         print(f"trained in {metrics['train_runtime']:.0f} s; the model is in {arguments.output_dir}")
         if options.decode_split:
-            folder, split = arguments.output_dir, options.decode_split
-            print(
-                f"next: eureka evaluate --hypotheses {folder}/replies.{split}.txt "
-                f"--references {folder}/references.{split}.txt"
-            )
+            _decode(arguments.output_dir, options)
+        print(f"next: eureka chat {arguments.output_dir}")
     return 0
+
+
+def _decode(folder: str, options: FinetuneOptions) -> None:
+    """Greedy replies to a split, and what was said there, as `eureka generate` writes them."""
+    from eureka_nlg.runs.decoding import Decoding
+    from eureka_nlg.runs.transformers_run import TransformersRun
+
+    split = str(options.decode_split)
+    found = TransformersRun(folder).decode(split, Decoding(beam=1, max_length=options.max_new_tokens))
+    replies, references = (Path(folder) / f"{side}.{split}.txt" for side in ("replies", "references"))
+    write_lines(replies, found.replies)
+    write_lines(references, found.references or [])
+    print(f"next: eureka evaluate --hypotheses {replies} --references {references}")

@@ -6,6 +6,8 @@
     echo "hi , any hobbies ?" | eureka generate runs/eureka --input -
     eureka generate runs/eureka -- --diverse-beam-groups 5      any option of fairseq-generate after --
 
+    eureka generate runs/finetuned --beam 1                     a model of transformers; writes references too
+
 Beam search with fairseq's beam of 5 unless told otherwise.
 """
 
@@ -13,13 +15,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from eureka_nlg.dialogue.generation import Run, generate
-from eureka_nlg.dialogue.likelihoods import reference_perplexity
-from eureka_nlg.dialogue.own_text import reply_to
+from eureka_nlg.cli.decoding import add_decoding_arguments, decoding_of
+from eureka_nlg.dialogue.likelihoods import perplexity
+from eureka_nlg.dialogue.own_text import Preparation, turns_of
+from eureka_nlg.dialogue.run_data import RunData
 from eureka_nlg.errors import UserError
 from eureka_nlg.files import output_file, write_lines
+from eureka_nlg.runs.base import Conversation, Run
+from eureka_nlg.runs.decoding import Decoding
+from eureka_nlg.runs.find import load_run
+from eureka_nlg.runs.text_form import in_form
 from eureka_nlg.text_files import TextFile
 
 __all__ = ["add_arguments", "run", "PASSES_ON"]
@@ -27,24 +34,12 @@ __all__ = ["add_arguments", "run", "PASSES_ON"]
 _SHOWN = 3  # replies of a split
 PASSES_ON = True  # what stands behind -- goes to fairseq-generate
 
-# options of fairseq-generate under their own names: (name, type, help)
-_DECODING = (
-    ("--beam", int, "beam size; 1 decodes greedily"),
-    ("--lenpen", float, "length penalty: below 1 favours short replies, above 1 long ones"),
-    ("--min-len", int, "shortest reply"),
-    ("--max-len-b", int, "longest reply"),
-    ("--no-repeat-ngram-size", int, "no n-gram of this size twice in a reply"),
-    ("--sampling-topk", int, "sample among the k likeliest words"),
-    ("--sampling-topp", float, "sample among the likeliest words that hold this mass"),
-    ("--temperature", float, "above 1 flattens, below 1 sharpens the distribution"),
-    ("--batch-size", int, "examples at once"),
-    ("--seed", int, "of the sampling"),
-)
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
-    parser.add_argument("run_folder", metavar="RUN", help="folder of a training run, or a checkpoint")
+    parser.add_argument(
+        "run_folder", metavar="RUN", help="folder of a training run or fine-tuning, or a checkpoint"
+    )
     parser.add_argument(
         "--split", help="split to decode (default: test, or the only one besides the training data)"
     )
@@ -56,6 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--persona", metavar="FILE", help="with --input: sentences about the one who replies, one a line"
+    )
+    parser.add_argument(
+        "--like",
+        metavar="DIR",
+        help="of a model of transformers: write replies and references as the words of this prepared data "
+        "folder of fairseq, to compare with models that were trained on it",
     )
     parser.add_argument("--data", metavar="DIR", help="data folder (default: that of the training)")
     parser.add_argument(
@@ -69,62 +70,73 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also print the perplexity of the references, and write it beside the replies",
     )
     decoding = parser.add_argument_group("decoding, as in fairseq-generate")
-    decoding.add_argument("--sampling", action="store_true", help="sample instead of searching")
-    for name, kind, text in _DECODING:
-        decoding.add_argument(name, type=kind, metavar=kind.__name__.upper(), help=text)
+    add_decoding_arguments(decoding)
+    decoding.add_argument("--batch-size", type=int, metavar="INT", help="examples at once, with fairseq")
 
 
 def run(args: argparse.Namespace) -> int:
     """Decode and write the replies."""
-    model = Run.load(args.run_folder, args.data)
+    model = load_run(args.run_folder, args.data)
+    decoding = decoding_of(args)
+    passed_on = [*(["--batch-size", str(args.batch_size)] if args.batch_size else []), *args.passed_on]
     if args.input is not None:
-        return _reply(args, model)
+        return _reply(args, model, decoding, passed_on)
     if args.persona is not None:
         raise UserError("--persona: is for --input; the contexts of a split have their personas")
-    split = args.split or model.folders.default_split()
+    if decoding.nbest > 1:
+        raise UserError(f"--nbest {decoding.nbest}: is for --input; of a split one reply a line is written")
+    split = args.split or model.default_split()
     model.check_split(split)
-    out = output_file(args.out or model.checkpoint.parent / f"replies.{split}.txt", "--out")
+    form = _form(args, model)
+    out = output_file(args.out or model.results / f"replies.{split}.txt", "--out")
+    beside = None
+    if model.kind == "transformers":
+        beside = output_file(out.with_name(f"references.{split}.txt"), "the references in")
     if args.perplexity:
         output_file(out.with_suffix(".perplexity"), "the perplexity in")
-    replies = generate(model, split, _fairseq_options(args)).hypotheses
-    write_lines(out, replies)
-    print(f"{len(replies):,} replies of {model.checkpoint} in {out}")
-    _show(model.folders.texts("contexts", split), replies)
+    found = model.decode(split, decoding, passed_on)
+    if form is not None:
+        found = in_form(found, form)
+    write_lines(out, found.replies)
+    print(f"{len(found.replies):,} replies of {model.results} in {out}")
+    _show(found.contexts, found.replies)
+    if beside is not None and found.references is not None:
+        write_lines(beside, found.references)
+        print(f"next: eureka evaluate --hypotheses {out} --references {beside}")
     if args.perplexity:
-        perplexity = reference_perplexity(model, split)
-        write_lines(out.with_suffix(".perplexity"), [f"{perplexity:.4f}"])
-        print(f"perplexity of the references: {perplexity:.2f}")
+        value = perplexity(model.scoring_model().likelihoods(split))
+        write_lines(out.with_suffix(".perplexity"), [f"{value:.4f}"])
+        print(f"perplexity of the references: {value:.2f}")
     return 0
 
 
-def _show(contexts: Sequence[str] | None, replies: Sequence[str]) -> None:
+def _form(args: argparse.Namespace, model: Run) -> Callable[[str], str] | None:
+    if args.like is None:
+        return None
+    if model.kind == "fairseq":
+        raise UserError(
+            f"--like {args.like}: is for models of transformers; this one writes the words of its data"
+        )
+    return Preparation.of(RunData.find(args.like, "give --like DIR")).text
+
+
+def _show(contexts: Sequence[str], replies: Sequence[str]) -> None:
     """A few of the replies, from the whole of the split."""
     for index in range(0, len(replies), max(1, len(replies) // _SHOWN))[:_SHOWN]:
-        context = "" if contexts is None else contexts[index].rpartition("<partner>")[2].strip()
+        context = contexts[index].rpartition("<partner>")[2].strip()
         print(f"  {context[-60:]!r} -> {replies[index]!r}" if context else f"  {replies[index]!r}")
 
 
-def _reply(args: argparse.Namespace, model: Run) -> int:
-    """Reply to the messages of ``--input``."""
+def _reply(args: argparse.Namespace, model: Run, decoding: Decoding, passed_on: Sequence[str]) -> int:
+    """Reply to the messages of ``--input``; several replies to one have tabs between them."""
     out = output_file(args.out or "/dev/stdout", "--out")
     persona = [] if args.persona is None else list(TextFile(args.persona, holds="one sentence"))
     messages = (
         sys.stdin.read().splitlines() if args.input == "-" else TextFile(args.input, holds="one message")
     )
-    replies = reply_to(model, messages, persona, _fairseq_options(args))
-    write_lines(out, replies)
+    conversations = [Conversation(tuple(turns), tuple(persona)) for turns in turns_of(messages)]
+    found = model.talker().replies(conversations, decoding, passed_on)
+    write_lines(out, ["\t".join(reply.text for reply in replies) for replies in found])
     if args.out:
-        print(f"{len(replies):,} replies of {model.checkpoint} in {out}")
+        print(f"{len(found):,} replies of {model.results} in {out}")
     return 0
-
-
-def _fairseq_options(args: argparse.Namespace) -> list[str]:
-    options = []
-    for name, _, _ in _DECODING:
-        value = getattr(args, name[2:].replace("-", "_"))
-        if value is not None:
-            options += [name, str(value)]
-    if args.sampling:
-        # fairseq samples `beam` replies and wants them all; one is what a line holds
-        options += ["--sampling", "--nbest", str(args.beam or 1)] + ([] if args.beam else ["--beam", "1"])
-    return options + args.passed_on

@@ -28,6 +28,8 @@ COMMANDS = {
     "evaluate": ("evaluate", "score replies against references"),
     "analyse": ("analyse", "likelihood of the right word by its frequency in training"),
     "report": ("report", "one HTML page about one or more dialogue models"),
+    "chat": ("chat", "talk to one or more trained models, side by side"),
+    "serve": ("serve", "the same on a web page of this machine"),
     "vision": ("vision", "long-tailed images: train classifiers and detectors, evaluate, sweep over seeds"),
     "demo": ("demo", "cross-entropy and Eureka on the bundled corpus, in four minutes"),
     "configs": ("configs", "list the configs that come with the package, or copy them"),
@@ -40,6 +42,7 @@ _FIRST_STEPS = """first steps:
   eureka prepare data/sample --out data-bin/sample --history-turns 1
   eureka train configs/dialogue/sample/el.yaml
   eureka generate runs/sample/el
+  eureka chat runs/sample/el
   eureka report runs/sample/el --out report.html"""
 _ALSO = {"analyze": "analyse"}  # other spellings
 

@@ -4,8 +4,9 @@
     eureka report runs/ce runs/eureka --names CE Eureka --beam 5 --out report.html --figures figures
 
 Scores with confidence intervals and tests against the first run, training curves, likelihoods by word
-frequency, every context with every reply, and how each model was trained. Replies and likelihoods are kept
-in RUN/report and computed again only for another checkpoint, other data or other options.
+frequency, every context with every reply, and how each model was trained. Runs of `eureka train` and of
+`eureka finetune` may stand side by side, if both were prepared from one corpus. Replies and likelihoods are
+kept in RUN/report and computed again only for another checkpoint, other data or other options.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
-    add_run_arguments(parser, "folder of a training run, or a checkpoint; the first is the baseline")
+    add_run_arguments(
+        parser, "folder of a training run or fine-tuning, or a checkpoint; the first is the baseline"
+    )
     parser.add_argument("--out", required=True, metavar="FILE", help="the page, such as report.html")
     parser.add_argument("--title", default="Dialogue models compared", help="of the page")
     parser.add_argument(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from eureka_nlg.dialogue.checkpoint import read_checkpoint
 from eureka_nlg.dialogue.fairseq_options import parse_options
+from eureka_nlg.dialogue.ngram_block import ngram_block_mended
 from eureka_nlg.dialogue.no_code import check_options, no_code
 from eureka_nlg.dialogue.plugin import plugin_dir
 from eureka_nlg.dialogue.quiet import quiet
@@ -140,7 +141,7 @@ def _generate(run: Run, folder: Path, split: str, options: Sequence[str]) -> Gen
     with tempfile.TemporaryDirectory() as results:
         arguments += ["--results-path", results, *options]
         args = parse_options("generate", arguments, plugin_dir())
-        with quiet(), no_code():
+        with quiet(), no_code(), ngram_block_mended():
             main = require("fairseq_cli.generate", extra="fairseq").main
             try:
                 main(args)

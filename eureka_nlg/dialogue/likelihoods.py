@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import argparse
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from eureka_nlg.dialogue.generation import Run, other_data_error
-from eureka_nlg.dialogue.no_code import no_code
-from eureka_nlg.dialogue.plugin import plugin_dir
+from eureka_nlg.dialogue.generation import Run
+from eureka_nlg.dialogue.loaded import load_model
 from eureka_nlg.dialogue.quiet import quiet
 from eureka_nlg.dialogue.run_data import TRAIN, training_shards
-from eureka_nlg.errors import UserError, require
+from eureka_nlg.errors import UserError
 
-__all__ = ["ReferenceModel", "TokenLikelihoods", "reference_perplexity"]
+__all__ = ["ReferenceModel", "TokenLikelihoods", "perplexity", "reference_perplexity"]
 
 # Bounds the logits of a batch, [tokens, words]: 0.3 GB for a vocabulary of 20,000.
 _TOKENS_AT_ONCE = 4000
@@ -56,28 +54,10 @@ class ReferenceModel:
 
     def __init__(self, run: Run, cpu: bool = False) -> None:
         self.run = run
-        # The vectors that the embeddings began with are of no use any more, and may be gone.
-        overrides = {"data": run.data, "encoder_embed_path": None, "decoder_embed_path": None}
-        with quiet():
-            utils = require("fairseq.utils", extra="fairseq")
-            from fairseq.checkpoint_utils import load_model_ensemble_and_task
-
-            utils.import_user_module(argparse.Namespace(user_dir=plugin_dir()))
-            try:
-                with no_code():
-                    (model,), config, self._task = load_model_ensemble_and_task(
-                        [str(run.checkpoint)], overrides
-                    )
-            except RuntimeError as error:
-                known = other_data_error(run, error)
-                if known is None:
-                    raise
-                raise known from error
-        self._device = torch.device("cuda" if torch.cuda.is_available() and not cpu else "cpu")
-        self._model = model.float().eval().to(self._device)
+        loaded = load_model(run, cpu)
+        self._model, self._task, self._device = loaded.model, loaded.task, loaded.device
         self.symbols: list[str] = self._task.target_dictionary.symbols
-        criterion = config.criterion
-        self.criterion = dict(vars(criterion) if isinstance(criterion, argparse.Namespace) else criterion)
+        self.criterion = loaded.criterion
 
     @functools.cached_property
     def class_counts(self) -> NDArray[np.int64]:
@@ -169,16 +149,25 @@ class ReferenceModel:
         return list(dataset.batch_by_size(indices, max_tokens=_TOKENS_AT_ONCE))
 
 
+def perplexity(batches: Iterable[Sequence[Any]]) -> float:
+    """``exp`` of the mean negative log-likelihood of a token.
+
+    Args:
+        batches: :class:`TokenLikelihoods`, or what has targets and log-likelihoods in these places.
+    """
+    total, num_tokens = 0.0, 0
+    for targets, log_likelihoods, *_ in batches:
+        total += float(log_likelihoods.sum(dtype=np.float64))
+        num_tokens += len(targets)
+    return math.exp(-total / num_tokens)
+
+
 def reference_perplexity(run: Run, split: str) -> float:
-    """Perplexity of the references of a split, ``exp`` of the mean negative log-likelihood of a token.
+    """Perplexity of the references of a split.
 
     Every token of a reference counts, its end as well; this is the ``ppl`` of fairseq-validate.
 
     Raises:
         UserError: no such split, or an example that is too long for the model.
     """
-    total, num_tokens = 0.0, 0
-    for batch in ReferenceModel(run).likelihoods(split):
-        total += float(batch.log_likelihoods.sum(dtype=np.float64))
-        num_tokens += len(batch.targets)
-    return math.exp(-total / num_tokens)
+    return perplexity(ReferenceModel(run).likelihoods(split))

@@ -1,97 +1,109 @@
-"""Replies to texts that somebody writes, prepared as the data of the model were."""
+"""Texts that somebody writes, prepared as the data of a model were; and its replies as text to read."""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
-from eureka_nlg.dialogue.binarize import binarize
 from eureka_nlg.dialogue.exchanges import PARTNER, SELF
-from eureka_nlg.dialogue.generation import Run, generate
 from eureka_nlg.dialogue.manifest import MANIFEST
 from eureka_nlg.dialogue.options import PrepareOptions
 from eureka_nlg.dialogue.prepare import tokenizer_of
-from eureka_nlg.dialogue.quiet import quiet
 from eureka_nlg.dialogue.run_data import RunData
-from eureka_nlg.dialogue.texts import CONTEXT, REPLY
-from eureka_nlg.dialogue.tokenizers import normalize
+from eureka_nlg.dialogue.tokenizers import Tokenizer, nltk_tokenizer, normalize
 from eureka_nlg.errors import UserError, require
 from eureka_nlg.files import read_json
 
-__all__ = ["contexts_of", "readable", "reply_to"]
-
-_SPLIT = "input"
+__all__ = ["Preparation", "readable", "turns_of"]
 
 
-def reply_to(
-    run: Run, dialogues: Iterable[str], persona: Sequence[str] = (), options: Sequence[str] = ()
-) -> list[str]:
-    """Decode a reply to each dialogue.
+@dataclass(frozen=True)
+class Preparation:
+    """How the text of a data folder was prepared.
 
-    Args:
-        run: the model; its data folder must be one of ``eureka prepare``, which says how text is prepared.
-        dialogues: the turns of each, oldest first, with tabs between them; the last one is replied to.
-        persona: sentences about the one who replies.
-        options: of fairseq-generate.
+    Attributes:
+        options: of `eureka prepare`.
+        tokenizer: what makes tokens of text.
+    """
 
-    Returns:
-        The replies as text to read.
+    options: PrepareOptions
+    tokenizer: Tokenizer
+
+    @classmethod
+    def of(cls, data: RunData) -> Preparation:
+        """Of a folder that `eureka prepare` made.
+
+        Raises:
+            UserError: the folder does not say how it was prepared.
+        """
+        manifest = read_json(data.first / MANIFEST)
+        try:
+            options = PrepareOptions.from_values({"skip_bad": False, **manifest["options"]})
+        except (KeyError, TypeError) as error:
+            raise UserError(
+                f"{data.first / MANIFEST}: does not say how the text was prepared ({error}); prepare it again"
+            ) from error
+        return cls(options, tokenizer_of(options, data.first))
+
+    def tokenize(self, text: str) -> list[str]:
+        """Tokens of a turn or a persona sentence of the corpus."""
+        return self.tokenizer.tokenize(normalize(text, self.options.lowercase))
+
+    def text(self, text: str) -> str:
+        """The text as it is in ``references/``."""
+        return self.tokenizer.detokenize(self.tokenize(text))
+
+    def tokenize_typed(self, text: str, is_known: Callable[[str], bool]) -> list[str]:
+        """Tokens of what somebody types.
+
+        A corpus that is split at white space often came with its punctuation set apart; of "Hi, you?" and
+        "Hi , you ?" the one is taken of which more is known.
+        """
+        tokens = self.tokenize(text)
+        if self.options.tokenizer != "whitespace" or all(map(is_known, tokens)):
+            return tokens
+        apart = nltk_tokenizer().tokenize(normalize(text, self.options.lowercase))
+
+        def num_unknown(tokens: list[str]) -> int:
+            return sum(not is_known(token) for token in tokens)
+
+        return apart if num_unknown(apart) < num_unknown(tokens) else tokens
+
+    def context(
+        self,
+        turns: Sequence[str],
+        persona: Sequence[str] = (),
+        is_known: Callable[[str], bool] = lambda token: True,
+    ) -> list[str]:
+        """What the model reads.
+
+        Args:
+            turns: oldest first, the speakers in turns; the last one is replied to.
+            persona: sentences about the one who replies.
+            is_known: whether the model has a token in its dictionary.
+        """
+        spoken = [self.tokenize_typed(turn, is_known) for turn in turns]
+        speakers = [PARTNER if (len(spoken) - place) % 2 else SELF for place in range(len(spoken))]
+        history = [(speaker, turn) for speaker, turn in zip(speakers, spoken) if turn]
+        sentences = [self.tokenize_typed(line, is_known) for line in persona]
+        return self.options.context.context(sentences, history)
+
+
+def turns_of(dialogues: Iterable[str]) -> list[list[str]]:
+    """The turns of each line, which has tabs between them.
 
     Raises:
-        UserError: nothing to reply to, another data folder, or a bad option.
+        UserError: no line, or one without a last turn.
     """
-    contexts = contexts_of(run.folders, dialogues, persona)
-    first = run.folders.first
-    with tempfile.TemporaryDirectory() as work:
-        folder = Path(work)
-        for path in first.glob("dict.*"):
-            shutil.copy(path, folder)
-        model = first / "sentencepiece.model"
-        if model.is_file():
-            shutil.copy(model, folder)
-        text = folder / "text"
-        text.write_text("".join(f"{context}\n" for context in contexts), encoding="utf-8")
-        with quiet():
-            dictionary = require("fairseq.data", extra="fairseq").Dictionary.load(
-                str(folder / f"dict.{CONTEXT}.txt")
-            )
-        binarize(text, dictionary, folder / f"{_SPLIT}.{CONTEXT}-{REPLY}.{CONTEXT}")
-        replies = generate(replace(run, data=str(folder)), _SPLIT, options).hypotheses
-    return [readable(reply) for reply in replies]
-
-
-def contexts_of(data: RunData, dialogues: Iterable[str], persona: Sequence[str] = ()) -> list[str]:
-    """What the model reads, as tokens with blanks between them.
-
-    Raises:
-        UserError: nothing to reply to, or a data folder that does not say how it was prepared.
-    """
-    manifest = read_json(data.first / MANIFEST)
-    try:
-        options = PrepareOptions.from_values({"skip_bad": False, **manifest["options"]})
-    except (KeyError, TypeError) as error:
-        raise UserError(
-            f"{data.first / MANIFEST}: does not say how the text was prepared ({error}); prepare it again"
-        ) from error
-    tokenizer = tokenizer_of(options, data.first)
-
-    def tokenize(text: str) -> list[str]:
-        return tokenizer.tokenize(normalize(text, options.lowercase))
-
-    contexts = []
+    found = []
     for number, dialogue in enumerate(dialogues, start=1):
-        turns = [tokenize(turn) for turn in dialogue.split("\t")]
-        if not turns[-1]:
+        turns = dialogue.split("\t")
+        if not turns[-1].strip():
             raise UserError(f"line {number}: nothing to reply to; expected text, earlier turns before tabs")
-        speakers = [PARTNER if (len(turns) - place) % 2 else SELF for place in range(len(turns))]
-        history = [(speaker, turn) for speaker, turn in zip(speakers, turns) if turn]
-        contexts.append(" ".join(options.context.context([tokenize(line) for line in persona], history)))
-    if not contexts:
+        found.append(turns)
+    if not found:
         raise UserError("no text to reply to")
-    return contexts
+    return found
 
 
 def readable(tokens: str) -> str:

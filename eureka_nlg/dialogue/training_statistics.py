@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from eureka_nlg.metrics.text.lines import chunks
 from eureka_nlg.metrics.text.tokens import Tokeniser
 from eureka_nlg.text_files import TextFile
 
-__all__ = ["BANDS", "TrainingStatistics", "read_training_statistics"]
+__all__ = ["BANDS", "TrainingStatistics", "read_training_statistics", "training_statistics"]
 
 BANDS = "mass:1/3,1/3,1/3"
 """The rule of the frequency bands unless another one is given: a third of the training tokens in each."""
@@ -84,6 +85,32 @@ def read_training_statistics(
     return data
 
 
+def training_statistics(
+    targets: TrainingTargets,
+    bands: str = BANDS,
+    n: int | None = 4,
+    form: Callable[[str], str] | None = None,
+) -> TrainingStatistics:
+    """What is known of replies that a model was trained on.
+
+    Args:
+        targets: the replies.
+        bands: see :func:`eureka_nlg.metrics.parse_band_rule`.
+        n: words per n-gram; None to count none.
+        form: makes words with blanks between them of a reply; None: it is written so.
+
+    Raises:
+        UserError: bad input, by file and line.
+    """
+    if form is not None:
+        replies = (form(reply if isinstance(reply, str) else " ".join(reply)) for reply in targets.replies)
+        targets = TrainingTargets(targets.files, replies)
+    words, ngrams = _counted(targets, n, Tokeniser(split=SPLITS["word"]))
+    if not any(words.values()):
+        raise UserError(f"{', '.join(map(str, targets.files))}: not one word is counted there")
+    return TrainingStatistics(WordBands.from_counts(words, parse_band_rule(bands)), ngrams)
+
+
 def _are_folders(source: str) -> bool:
     return not Path(source).is_file() and Path(source.split(os.pathsep)[0]).is_dir()
 
@@ -96,16 +123,23 @@ def _count(
         targets = RunData.find(source).training_targets()
     else:
         targets = TrainingTargets([Path(source)], TextFile(source, holds="one reply"))
+    counted = _counted(targets, n, tokenise)
+    data.inputs[option] = {
+        "name": os.pathsep.join(path.name for path in targets.files),
+        "sha256": os.pathsep.join(sha256(path) for path in targets.files),
+    }
+    return counted
+
+
+def _counted(
+    targets: TrainingTargets, n: int | None, tokenise: Tokeniser
+) -> tuple[Counter[str], NgramCounts | None]:
     counts = np.zeros(0, dtype=np.int64)
     ngrams = None if n is None else NgramCounts(n, tokenise.words)
-    for chunk in chunks(targets.replies, source):
+    for chunk in chunks(targets.replies, ", ".join(map(str, targets.files))):
         tokens = tokenise(chunk)
         before, counts = counts, np.bincount(tokens.ids, minlength=len(tokenise.words))
         counts[: len(before)] += before
         if ngrams is not None:
             ngrams.update(tokens)
-    data.inputs[option] = {
-        "name": os.pathsep.join(path.name for path in targets.files),
-        "sha256": os.pathsep.join(sha256(path) for path in targets.files),
-    }
     return Counter(dict(zip(tokenise.words, counts.tolist()))), ngrams

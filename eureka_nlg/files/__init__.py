@@ -2,7 +2,7 @@
 
 from eureka_nlg.files.folders import exclusive, new_folder
 from eureka_nlg.files.place import Kind, output_file
-from eureka_nlg.files.reading import read_json, sha256
+from eureka_nlg.files.reading import read_json, sha256, sha256_of
 from eureka_nlg.files.writing import write_json, write_lines, write_text, write_whole
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "output_file",
     "read_json",
     "sha256",
+    "sha256_of",
     "write_json",
     "write_lines",
     "write_text",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from eureka_nlg.errors import UserError
 
-__all__ = ["read_json", "sha256"]
+__all__ = ["read_json", "sha256", "sha256_of"]
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
@@ -38,3 +39,11 @@ def sha256(path: str | os.PathLike[str]) -> str:
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def sha256_of(paths: Sequence[str | os.PathLike[str]]) -> str:
+    """SHA-256 of a file; of several files, of their names and digests."""
+    if len(paths) == 1:
+        return sha256(paths[0])
+    lines = [f"{Path(path).name} {sha256(path)}\n" for path in paths]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from eureka_nlg.errors import UserError, require
+from eureka_nlg.text_files import TextFile
 
-__all__ = ["PLAIN_TEMPLATE", "examples_of", "load_split", "tokenised"]
+__all__ = [
+    "PLAIN_TEMPLATE",
+    "Messages",
+    "examples_of",
+    "file_of_split",
+    "ids_of",
+    "load_split",
+    "read_messages",
+    "splits_of",
+    "tokenised",
+]
 
 Messages = list[dict[str, str]]
 
@@ -23,6 +37,65 @@ PLAIN_TEMPLATE = (
 _IGNORED = -100
 
 
+_KINDS = {".jsonl": "json", ".parquet": "parquet"}
+
+
+def file_of_split(folder: str | os.PathLike[str], split: str) -> Path:
+    """The file of conversations of a split.
+
+    Raises:
+        UserError: there is none.
+    """
+    for ending in _KINDS:
+        path = Path(folder) / f"{split}{ending}"
+        if path.is_file():
+            return path
+    known = ", ".join(splits_of(folder))
+    raise UserError(
+        f"{folder}: neither {split}.jsonl nor {split}.parquet in it"
+        + (f", whose splits are {known}: give --split" if known else "; make it by ")
+        + ("" if known else "`eureka prepare CORPUS --out DIR --format-out messages`")
+    )
+
+
+def splits_of(folder: str | os.PathLike[str]) -> list[str]:
+    """Names of the splits that a folder has."""
+    return sorted({path.stem for path in Path(folder).glob("*") if path.suffix in _KINDS})
+
+
+def read_messages(folder: str | os.PathLike[str], split: str) -> Iterator[Messages]:
+    """The conversations of a split, one at a time; nothing is written.
+
+    Raises:
+        UserError: no such split, or a row that is no conversation, by file and row.
+    """
+    path = file_of_split(folder, split)
+    for number, row in enumerate(_rows(path), start=1):
+        messages = row.get("messages") if isinstance(row, dict) else None
+        if not isinstance(messages, list) or not all(map(_is_message, messages)):
+            raise UserError(
+                f"{path}:{number}: no messages, expected "
+                '{"messages": [{"role": "user", "content": "..."}, ...]}'
+            )
+        yield messages
+
+
+def _is_message(message: Any) -> bool:
+    return isinstance(message, dict) and all(isinstance(message.get(key), str) for key in ("role", "content"))
+
+
+def _rows(path: Path) -> Iterator[Any]:
+    if path.suffix == ".parquet":
+        for batch in require("pyarrow.parquet", extra="data").ParquetFile(path).iter_batches(1000):
+            yield from batch.to_pylist()
+        return
+    for number, line in enumerate(TextFile(path, holds="one conversation as JSON"), start=1):
+        try:
+            yield json.loads(line)
+        except ValueError as error:
+            raise UserError(f"{path}:{number}: not JSON: {error}") from error
+
+
 def load_split(folder: str, split: str) -> Any:
     """A split as a ``datasets.Dataset`` of ``messages``.
 
@@ -30,19 +103,11 @@ def load_split(folder: str, split: str) -> Any:
         UserError: no such split, or rows that are no conversations.
     """
     datasets = require("datasets", extra="transformers")
-    for name, kind in ((f"{split}.jsonl", "json"), (f"{split}.parquet", "parquet")):
-        path = Path(folder) / name
-        if path.is_file():
-            data = datasets.load_dataset(kind, data_files=str(path), split="train")
-            if "messages" not in data.column_names:
-                raise UserError(
-                    f"{path}: no column messages; make it by `eureka prepare --format-out messages`"
-                )
-            return data.select_columns(["messages"])
-    raise UserError(
-        f"{folder}: neither {split}.jsonl nor {split}.parquet in it; make it by "
-        "`eureka prepare CORPUS --out DIR --format-out messages`"
-    )
+    path = file_of_split(folder, split)
+    data = datasets.load_dataset(_KINDS[path.suffix], data_files=str(path), split="train")
+    if "messages" not in data.column_names:
+        raise UserError(f"{path}: no column messages; make it by `eureka prepare --format-out messages`")
+    return data.select_columns(["messages"])
 
 
 def tokenised(data: Any, tokenizer: Any, is_encoder_decoder: bool, max_length: int) -> Any:
@@ -72,18 +137,18 @@ def examples_of(
     if is_encoder_decoder:
         return [
             _example(
-                _ids(tokenizer, messages[:index], True)[-max_length:],
+                ids_of(tokenizer, messages[:index], True)[-max_length:],
                 tokenizer(messages[index]["content"], truncation=True, max_length=max_length)["input_ids"],
             )
             for index in replies
         ]
     if not replies:
         return []
-    ids = _ids(tokenizer, messages[: replies[-1] + 1], False)
+    ids = ids_of(tokenizer, messages[: replies[-1] + 1], False)
     labels = [_IGNORED] * len(ids)
     for index in replies:
-        before = _ids(tokenizer, messages[:index], True)
-        after = _ids(tokenizer, messages[: index + 1], False)
+        before = ids_of(tokenizer, messages[:index], True)
+        after = ids_of(tokenizer, messages[: index + 1], False)
         if after[: len(before)] != before or ids[: len(after)] != after:
             raise UserError(
                 "the chat template of this tokenizer writes earlier messages in another way once a later "
@@ -93,7 +158,8 @@ def examples_of(
     return [_example(ids[-max_length:], labels[-max_length:])]
 
 
-def _ids(tokenizer: Any, messages: Messages, prompt: bool) -> list[int]:
+def ids_of(tokenizer: Any, messages: Messages, prompt: bool) -> list[int]:
+    """Token ids of messages in the tokenizer's chat template; with a prompt for the assistant's next one."""
     text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=prompt)
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 

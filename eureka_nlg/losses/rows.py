@@ -16,7 +16,6 @@ from eureka_nlg.losses.checks import (
     needs_plain_operations,
 )
 from eureka_nlg.losses.kernels import (
-    InNumbers,
     LossOfRows,
     fused_log_odds,
     fused_loss,
@@ -26,7 +25,7 @@ from eureka_nlg.losses.kernels import (
 )
 from eureka_nlg.losses.objectives import Objective
 
-__all__ = ["Rows", "for_compiled_pass", "loss_and_log_odds", "loss_of_logits", "reduced", "result_dtype"]
+__all__ = ["Rows", "loss_and_log_odds", "loss_of_logits", "reduced", "result_dtype"]
 
 
 class Rows(NamedTuple):
@@ -137,10 +136,9 @@ def loss_and_log_odds(
     class_dim = 1 if input.dim() > 1 else 0
     num_classes = input.shape[class_dim]
     logits = input if input.dim() == 2 else input.movedim(class_dim, -1).reshape(target.numel(), num_classes)
-    labels = target if target.dim() == 1 else target.reshape(-1)
-    labels = labels if labels.dtype == torch.int64 else labels.long()
+    labels = target.reshape(-1).long()
     impl = _implementation(options)
-    of = for_compiled_pass(logits, objective, options) if impl == "fused" else None
+    of = _for_compiled_pass(logits, objective, options) if impl == "fused" else None
     if of is not None:
         loss, log_odds = fused_loss(
             logits, labels, of, lambda again: _by_log_odds(again, labels, objective, options, "reference")[0]
@@ -170,24 +168,22 @@ def _implementation(options: Options) -> str:
     return options.impl
 
 
-def for_compiled_pass(logits: Tensor, objective: Objective, options: Options) -> LossOfRows | None:
-    """The loss as the compiled pass takes it, or None where that does not know it or cannot look at it.
-
-    ``logits``: for their dtype and device alone.
-    """
+def _for_compiled_pass(logits: Tensor, objective: Objective, options: Options) -> LossOfRows | None:
+    """The loss as the compiled pass takes it, or None where that does not know it or cannot look at it."""
     loss, weight = objective.in_numbers, options.weight
     if loss is None or logits.device.type != "cpu" or not native.supports(logits) or is_transformed(logits):
         return None
-    form, encouragement, halted = loss
-    for tensor in (weight, halted, encouragement):
+    learned = torch.is_grad_enabled()
+    for tensor in (weight, loss.halted, loss.encouragement):
         if isinstance(tensor, Tensor) and (
-            tensor.device.type != "cpu" or (tensor.requires_grad and torch.is_grad_enabled())
+            (learned and tensor.requires_grad) or tensor.device != logits.device
         ):
             return None
-    if isinstance(encouragement, Tensor):
-        encouragement = _in_float32(encouragement)
+    if isinstance(loss.encouragement, Tensor):
+        loss = loss._replace(encouragement=_in_float32(loss.encouragement))
+    halted = None if loss.halted is None else loss.halted.contiguous()
     return LossOfRows(
-        InNumbers(form, encouragement, None if halted is None else halted.contiguous()),
+        loss._replace(halted=halted),
         None if weight is None else _in_float32(weight),
         options.ignore_index,
         options.reduction,
@@ -196,8 +192,6 @@ def for_compiled_pass(logits: Tensor, objective: Objective, options: Options) ->
 
 
 def _in_float32(tensor: Tensor) -> Tensor:
-    if tensor.dtype == torch.float32 and tensor.is_contiguous() and not tensor.requires_grad:
-        return tensor
     return tensor.detach().to(torch.float32).contiguous()
 
 

@@ -45,7 +45,7 @@ class RunawayWatch:
 
 
 def _value(loss: Tensor) -> float:
-    return loss.item()
+    return float(loss.detach())
 
 
 def _is_cheap_to_read(loss: Tensor) -> bool:

@@ -8,36 +8,34 @@ write_page(DialogueReport.of(["runs/ce", "runs/el"]).collect(), "report.html")
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from eureka_nlg import __version__
 from eureka_nlg.analysis import Document, check_analysis, merged_analysis, read_analysis
-from eureka_nlg.dialogue.analysis import DialogueAnalysis
-from eureka_nlg.dialogue.generation import Run, generate
 from eureka_nlg.dialogue.manifest import MANIFEST
-from eureka_nlg.dialogue.run_data import RunData
-from eureka_nlg.dialogue.training_statistics import TrainingStatistics, read_training_statistics
+from eureka_nlg.dialogue.training_statistics import TrainingStatistics, training_statistics
 from eureka_nlg.errors import UserError
-from eureka_nlg.files import read_json, sha256
-from eureka_nlg.metrics.classes.bands import FrequencyBands, WordBands
+from eureka_nlg.files import read_json, sha256, sha256_of
+from eureka_nlg.metrics.classes.bands import FrequencyBands
 from eureka_nlg.metrics.significance import compare
 from eureka_nlg.report.cache import cached
-from eureka_nlg.report.model import RareWords, Report, ScoreTable, System
-from eureka_nlg.report.names import run_names
-from eureka_nlg.report.provenance import provenance
+from eureka_nlg.report.model import Report, ScoreTable, System
 from eureka_nlg.report.scores import perplexity_row, score_table_of
-from eureka_nlg.report.training_log import find_log, read_log
+from eureka_nlg.runs.analysis import DialogueAnalysis
+from eureka_nlg.runs.base import Decoded, Run
+from eureka_nlg.runs.decoding import Decoding
+from eureka_nlg.runs.find import load_run
+from eureka_nlg.runs.names import run_names
+from eureka_nlg.runs.rare_words import rare_words
+from eureka_nlg.runs.text_form import in_form, nltk_words
 
 __all__ = ["DialogueReport", "ReportedRun"]
 
 _TRAIN_SAMPLE = 5000  # training replies that are scored; enough for the gap to the test data
-_RARE_SHARE = 0.05  # of the words of the training replies
 _NGRAM = 4  # of the share of n-grams that no training reply has
 
 
@@ -48,7 +46,7 @@ class ReportedRun:
     Attributes:
         name: in the report.
         path: as the user gave it.
-        run: its checkpoint and data.
+        run: its weights and data.
     """
 
     name: str
@@ -57,17 +55,13 @@ class ReportedRun:
 
     @cached_property
     def sha256(self) -> str:
-        return sha256(self.run.checkpoint)
-
-    @cached_property
-    def data(self) -> RunData:
-        return self.run.folders
+        return sha256_of(self.run.weights)
 
     def kept(
         self, what: str, splits: Sequence[str], options: Mapping[str, Any]
     ) -> tuple[Path, dict[str, Any]]:
         """Where a result about the model is kept, and everything that it depends on."""
-        files = [path for split in splits for path in self.data.files(split)]
+        files = [path for split in splits for path in self.run.files(split)]
         names = [path.name for path in files]
         key = {
             "eureka_nlg": __version__,
@@ -78,10 +72,7 @@ class ReportedRun:
             },
             **options,
         }
-        return (
-            self.run.checkpoint.parent / "report" / f"{what}.{self.run.checkpoint.stem}.{splits[0]}.json",
-            key,
-        )
+        return self.run.results / "report" / f"{what}.{self.run.stem}.{splits[0]}.json", key
 
 
 @dataclass
@@ -128,11 +119,11 @@ class DialogueReport:
         """
         paths = [os.fspath(run) for run in runs]
         models = [
-            ReportedRun(name, path, Run.load(path, data))
+            ReportedRun(name, path, load_run(path, data))
             for name, path in zip(run_names(paths, names), paths)
         ]
         if split is None:
-            split = models[0].data.default_split()
+            split = models[0].run.default_split()
         for model in models:
             model.run.check_split(split)
         return cls(models, split, **options)
@@ -143,13 +134,15 @@ class DialogueReport:
         Raises:
             UserError: runs on different data, or an analysis of other models.
         """
-        examples = [_decode(model, self.split, self.beam) for model in self.models]
+        examples = self._in_one_form([_decode(model, self.split, self.beam) for model in self.models])
         for model, example in zip(self.models, examples):
             if example.references != examples[0].references:
                 raise UserError(
                     f"run {model.path}: its {self.split} references are not those of "
                     f"{self.models[0].path}, expected runs on the same data"
                 )
+        references = examples[0].references
+        assert references is not None  # _decode sees to it
         systems = [self._system(model, example.replies) for model, example in zip(self.models, examples)]
         training = self._training_statistics()
         analysis = self._analysis()
@@ -158,10 +151,10 @@ class DialogueReport:
             split=self.split,
             decoding="greedy" if self.beam == 1 else f"beam {self.beam}",
             contexts=examples[0].contexts,
-            references=examples[0].references,
+            references=references,
             systems=systems,
-            scores=self._scores(systems, examples[0].references, training, analysis),
-            rare=None if training.bands is None else _rare_words(training.bands),
+            scores=self._scores(systems, references, training, analysis),
+            rare=None if training.bands is None else rare_words(training.bands),
             analysis=analysis,
             manifest=self._manifest(),
             missing=self.missing,
@@ -170,22 +163,48 @@ class DialogueReport:
     def _lack(self, section: str, line: str) -> None:
         self.missing.setdefault(section, []).append(line)
 
+    @cached_property
+    def _form(self) -> Callable[[str], str]:
+        """Words with blanks between them: as fairseq's data have them, else by NLTK."""
+        for model in self.models:
+            try:
+                form = model.run.text_form()
+            except UserError as error:  # a data folder of another maker
+                if len({model.run.kind for model in self.models}) > 1:
+                    raise UserError(f"run {model.path}: beside a model of transformers: {error}") from error
+                return str
+            if form is not None:
+                return form
+        return nltk_words
+
+    def _in_one_form(self, decoded: Sequence[Decoded]) -> list[Decoded]:
+        return [
+            found if model.run.kind == "fairseq" else in_form(found, self._form)
+            for model, found in zip(self.models, decoded)
+        ]
+
     def _system(self, model: ReportedRun, replies: list[str]) -> System:
-        origin = provenance(model.run.checkpoint)
+        origin = model.run.provenance()
         facts = {**origin.facts, "sha256": model.sha256, "data": model.run.data}
-        log_path = find_log(model.path)
-        if log_path is None:
+        if model.run.kind == "transformers":
+            same = any(other.run.kind == "fairseq" for other in self.models)
+            facts["words"] = "split as in the data of the others" if same else "split by NLTK"
+        found = model.run.log()
+        if found is None:
             self._lack("training", f"No training curves of {model.name}: there is no log with {model.path}.")
             return System(model.name, replies, facts, origin.options)
-        log = read_log(log_path)
+        log_path, log = found
         facts |= {"log": str(log_path), "software": ", ".join(map(" ".join, log.versions.items()))}
         if not log.versions:
             facts["software"] = "not in the log"
         return System(model.name, replies, facts, origin.options, log)
 
     def _training_statistics(self) -> TrainingStatistics:
+        run = self.models[0].run
         try:
-            return read_training_statistics(str(self.models[0].data), n=_NGRAM)
+            return training_statistics(
+                run.training_targets(), n=_NGRAM, form=None if run.kind == "fairseq" else self._form
+            )
         except UserError as error:
             self._lack("replies", f"Rare words are not marked, and have no scores of their own: {error}.")
             return TrainingStatistics()
@@ -221,6 +240,11 @@ class DialogueReport:
                 if document["systems"][model.name].get("sha256", model.sha256) != model.sha256:
                     raise UserError(f"{self.analysis}: {model.name} is another checkpoint, analyse again")
             return {**document, "systems": {name: document["systems"][name] for name in names}}
+        elif len({model.run.kind for model in self.models}) > 1:
+            why = (
+                "Left out: models of fairseq and of transformers have other vocabularies, so that "
+                "likelihoods of a token cannot be compared; `eureka analyse` takes those of one kind."
+            )
         else:
             try:
                 return merged_analysis({model.name: _analyse(model, self.split) for model in self.models})
@@ -231,33 +255,21 @@ class DialogueReport:
         return None
 
     def _manifest(self) -> Any:
-        path = self.models[0].data.first / MANIFEST
+        path = Path(self.models[0].run.data.partition(os.pathsep)[0]) / MANIFEST
         if not path.is_file():
             self._lack("configuration", f"The data folder has no manifest: {path} is not there.")
             return None
         return read_json(path)
 
 
-@dataclass(frozen=True)
-class _Examples:
-    """What a model was decoded on, and its replies."""
-
-    contexts: list[str]
-    references: list[str]
-    replies: list[str]
-
-
-def _decode(model: ReportedRun, split: str, beam: int) -> _Examples:
+def _decode(model: ReportedRun, split: str, beam: int) -> Decoded:
     path, key = model.kept(f"replies.beam{beam}", [split], {"beam": beam})
-    generated = cached(path, key, lambda: generate(model.run, split, ["--beam", str(beam)])._asdict())
-    # the texts of `eureka prepare` also have the words that the model knows as <unk>
-    references = model.data.texts("references", split) or generated["references"]
-    if references is None:
+    found = Decoded(**cached(path, key, lambda: model.run.decode(split, Decoding(beam=beam))._asdict()))
+    if found.references is None:
         raise UserError(
-            f"split {split}: {model.data} has no references for it, expected replies to compare with"
+            f"split {split}: {model.run.data} has no references for it, expected replies to compare with"
         )
-    contexts = model.data.texts("contexts", split) or generated["sources"] or [""] * len(references)
-    return _Examples(contexts, references, generated["hypotheses"])
+    return found
 
 
 def _analyse(model: ReportedRun, split: str) -> Document:
@@ -267,24 +279,9 @@ def _analyse(model: ReportedRun, split: str) -> Document:
 
     def compute() -> Document:
         analysis = DialogueAnalysis(FrequencyBands.by_token_mass, splits, _TRAIN_SAMPLE)
-        analysis.add("model", model.run)
+        analysis.add("model", model.run.scoring_model(), model.run.weights)
         return analysis.document()
 
     document: Document = cached(path, key, compute)
     check_analysis(document, str(path))
     return document
-
-
-def _rare_words(training: WordBands) -> RareWords:
-    """The rarest words, as many as make up a twentieth of the training replies: about one word in twenty."""
-    counts = np.asarray(training.counts)
-    levels, number = np.unique(counts[counts > 0], return_counts=True)
-    share = np.cumsum(levels * number) / counts.sum()
-    most = int(levels[max(1, int(np.searchsorted(share, _RARE_SHARE, side="right"))) - 1])
-    words = {word: int(count) for word, count in zip(training.words, counts) if 0 < count <= most}
-    rule = (
-        f"they occur at most {most:,} {'time' if most == 1 else 'times'} in the training replies, "
-        f"{len(words):,} of {len(training.words):,} word types, "
-        f"{100 * sum(words.values()) / counts.sum():.1f} % of the words"
-    )
-    return RareWords(words, frozenset(training.words), rule)

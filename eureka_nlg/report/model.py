@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eureka_nlg.errors import UserError
-from eureka_nlg.report.training_log import TrainingLog
+from eureka_nlg.runs.rare_words import RareWords
+from eureka_nlg.training_log import TrainingLog
 
-__all__ = ["Score", "ScoreRow", "ScoreTable", "System", "Report", "RareWords"]
+__all__ = ["Score", "ScoreRow", "ScoreTable", "System", "Report"]
 
 
 # title of a group of scores -> how the keys of its metrics begin, the first that fits
@@ -121,21 +122,6 @@ class System:
     facts: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     log: TrainingLog | None = None
-
-
-@dataclass(frozen=True)
-class RareWords:
-    """Which words count as rare.
-
-    Attributes:
-        counts: rare word -> training count.
-        known: all words of the training data; a word outside of them is unseen.
-        rule: what makes a word rare, for a sentence that begins with "underlined words:".
-    """
-
-    counts: Mapping[str, int]
-    known: frozenset[str]
-    rule: str
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from eureka_nlg.files import write_text
 from eureka_nlg.metrics.replies.parlai_f1 import ParlaiF1
 from eureka_nlg.metrics.replies.totals import Metric, Setting
 from eureka_nlg.metrics.text.pairs import Pairs
+from eureka_nlg.page import LOOK
 from eureka_nlg.report.model import Report
 from eureka_nlg.report.outcome import outcome
 from eureka_nlg.report.sections import Drawing, drawings, group_table, training_table
@@ -49,7 +50,7 @@ def render(report: Report) -> str:
     """
     jinja2 = require("jinja2", extra="report")
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        loader=jinja2.FileSystemLoader([_TEMPLATES, LOOK]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -17,7 +17,7 @@ from scipy.stats import ttest_1samp
 from eureka_nlg.report.figures import training_curves
 from eureka_nlg.report.panels import add_legend, color_of, marker_of, new_figure, set_log_axis, spread
 from eureka_nlg.report.theme import themed, write_figure
-from eureka_nlg.report.training_log import read_log
+from eureka_nlg.training_log import read_log
 
 # Config -> what the tables call it: the rows of Table 4, the same after nine epochs, and everything else.
 ROWS = {

@@ -18,6 +18,7 @@ PLUGIN = PACKAGE.parent / "fairseq_plugins"
 OPTIONAL = [
     "PIL",
     "accelerate",
+    "anyio",
     "datasets",
     "fairseq",
     "fairseq_cli",
@@ -35,6 +36,7 @@ OPTIONAL = [
     "safetensors",
     "scipy",
     "sentencepiece",
+    "starlette",
     "tabulate",
     "tensorboardX",
     "torchtext",
@@ -43,6 +45,7 @@ OPTIONAL = [
     "transformers",
     "triton",
     "trl",
+    "uvicorn",
     "yaml",
 ]
 CORE = {"torch", "numpy", "typing_extensions"}  # the last comes with torch
@@ -50,19 +53,24 @@ CORE = {"torch", "numpy", "typing_extensions"}  # the last comes with torch
 # The ground floor: what imports nothing of the package but one another; all may import it.
 GROUND = {"errors", "files", "text_files", "compressed", "units", "bundled", "option_files", "options"}
 GROUND |= {None, "__version__", "labelled_counts"}
-# Above it: cli -> report -> (dialogue | vision) -> analysis -> metrics, losses -> frequency.
+# Above it: cli -> report -> runs -> (dialogue | vision | finetune) -> analysis -> metrics, losses
+# -> frequency.
 MAY_IMPORT = {
     "__main__": {"cli"},
     "frequency": set(),
     "losses": {"frequency"},
     "metrics": set(),
     "analysis": {"metrics", "frequency"},
-    "dialogue": {"analysis", "metrics", "losses", "frequency"},
+    "dialogue": {"metrics"},
     "vision": {"analysis", "metrics", "losses", "frequency"},
     "integrations": {"metrics", "losses", "frequency"},
     "finetune": {"integrations", "losses", "frequency"},
-    "report": {"dialogue", "analysis", "metrics"},
-    "cli": {"dialogue", "vision", "finetune", "report", "analysis", "metrics"},
+    "training_log": set(),
+    "runs": {"dialogue", "finetune", "analysis", "metrics", "losses", "frequency", "training_log"},
+    "report": {"runs", "dialogue", "analysis", "metrics", "training_log", "page"},
+    "page": set(),
+    "chat": {"runs", "dialogue", "page"},
+    "cli": {"chat", "runs", "dialogue", "vision", "finetune", "report", "analysis", "metrics"},
 }
 
 

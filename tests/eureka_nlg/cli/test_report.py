@@ -18,6 +18,7 @@ pytest.importorskip("rouge_score")
 
 import eureka_nlg.cli.report
 import eureka_nlg.report.dialogue
+import eureka_nlg.runs.fairseq_run
 from eureka_nlg.errors import UserError
 from eureka_nlg.metrics.text.generated import Generated
 
@@ -71,11 +72,11 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     calls: list[str] = []
 
     def generate(run: Any, split: str, options: list[str]) -> Generated:
-        calls.append(f"{run.checkpoint.parent.name} {split} {' '.join(options)}")
+        calls.append(f"{run.checkpoint.parent.name} {split} {' '.join(options[:2])}")
         replies = [f"the cat {run.checkpoint.parent.name} {index}" for index in range(4)]
         return Generated(list(range(4)), ["hello"] * 4, replies, ["a <<unk>>"] * 4)
 
-    monkeypatch.setattr(eureka_nlg.report.dialogue, "generate", generate)
+    monkeypatch.setattr(eureka_nlg.runs.fairseq_run, "generate", generate)
     return calls
 
 
@@ -164,13 +165,15 @@ def test_likelihoods_are_computed_once_for_a_checkpoint(
         def __init__(self, bands: Any, splits: list[str], train_sample: int) -> None:
             assert splits == ["test", "train"]
 
-        def add(self, name: str, run: Any) -> None:
-            added.append((name, run.checkpoint.parent.name))
+        def add(self, name: str, model: Any, weights: Any) -> None:
+            assert model == "the model"
+            added.append((name, weights[0].parent.name))
 
         def document(self) -> dict[str, Any]:
             return analysis_of(model=10.0 + len(added))
 
     monkeypatch.setattr(eureka_nlg.report.dialogue, "DialogueAnalysis", Analysis)
+    monkeypatch.setattr(eureka_nlg.runs.fairseq_run.FairseqRun, "scoring_model", lambda run: "the model")
     for _ in range(2):
         assert eureka_report(*runs, "--names", "CE", "EL", "--out", tmp_path / "report.html") == 0
     assert added == [("model", "ce"), ("model", "eureka")]

@@ -21,13 +21,12 @@ import torch
 from eureka_nlg.analysis import read_analysis
 from eureka_nlg.cli import analyse
 from eureka_nlg.cli.main import main
-from eureka_nlg.dialogue import analysis
-from eureka_nlg.dialogue.analysis import DialogueAnalysis
 from eureka_nlg.dialogue.generation import Run, generate
 from eureka_nlg.dialogue.likelihoods import ReferenceModel, TokenLikelihoods, reference_perplexity
-from eureka_nlg.dialogue.own_text import contexts_of
+from eureka_nlg.dialogue.own_text import Preparation
 from eureka_nlg.errors import UserError
 from eureka_nlg.metrics.classes.bands import FrequencyBands
+from eureka_nlg.runs.analysis import DialogueAnalysis
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -194,14 +193,14 @@ def test_command(
 
 
 class FakeModel:
-    """Knows two words; what it was trained on is told by the name of its data folder."""
+    """Knows two words."""
 
     criterion: ClassVar[dict[str, Any]] = {}
 
-    def __init__(self, run: Run, cpu: bool) -> None:
-        self.symbols = ["</s>", "tea"] if run.data != "other words" else ["</s>", "milk"]
+    def __init__(self, data: str) -> None:
+        self.symbols = ["</s>", "tea"] if data != "other words" else ["</s>", "milk"]
         self.class_counts = np.array([9, 1])
-        self.size = 3 if run.data == "other references" else 2
+        self.size = 3 if data == "other references" else 2
 
     def likelihoods(self, split: str, sample: int | None, seed: int) -> Iterator[TokenLikelihoods]:
         for target in (0, 1):
@@ -217,19 +216,16 @@ class FakeModel:
         ("other references", r"split test: b has other references than a \(6 and 4 tokens\)"),
     ],
 )
-def test_what_cannot_be_compared(
-    data: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(analysis, "ReferenceModel", FakeModel)
+def test_what_cannot_be_compared(data: str, message: str, tmp_path: Path) -> None:
     checkpoint = tmp_path / "checkpoint.pt"
     checkpoint.touch()
     found = DialogueAnalysis(FrequencyBands.by_token_mass, ["test"])
-    found.add("a", Run(checkpoint, "data", ()))
+    found.add("a", FakeModel("data"), [checkpoint])
     assert found.groups["a"]["test"]["all"].count == 4
     # no model with an encouragement: the paper's is shown
     assert list(found.document()["encouragement"]) == ["beta 0.999, mean_measure"]
     with pytest.raises(UserError, match=message):
-        found.add("b", Run(checkpoint, data, ()))
+        found.add("b", FakeModel(data), [checkpoint])
 
 
 def save_checkpoint(path: Path, data: Path) -> None:
@@ -299,10 +295,11 @@ def test_replies_to_own_text(
     checkpoint = str(model.run.checkpoint)
     options = ["--input", str(messages), "--beam", "1", "--max-len-b", "5"]
     assert main(["generate", checkpoint, "--data", model.run.data, *options]) == 0
-    persona = contexts_of(model.run.folders, ["hi"], ["I row."])
-    assert persona == ["<persona> i row. <partner> hi"]
+    preparation = Preparation.of(model.run.folders)
+    assert preparation.context(["hi"], ["I row."]) == ["<persona>", "i", "row.", "<partner>", "hi"]
     printed = capfd.readouterr().out.splitlines()  # the file descriptor: /dev/stdout is opened
     assert len(printed) == len(generated.hypotheses)
-    assert contexts_of(model.run.folders, ["Earlier!\tHI  there"]) == [
-        "<partner> hi there"
-    ]  # one turn is read
+    assert preparation.context(["Earlier!", "HI  there"]) == ["<partner>", "hi", "there"]  # one turn is read
+    typed = preparation.tokenize_typed("Hi, there.", ["hi", "there", ",", "."].__contains__)
+    assert typed == ["hi", ",", "there", "."]
+    assert preparation.tokenize_typed("quokka's", ["hi"].__contains__) == ["quokka's"]

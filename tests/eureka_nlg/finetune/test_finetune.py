@@ -6,55 +6,28 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 
 transformers = pytest.importorskip("transformers")
 pytest.importorskip("datasets")
-tokenizers = pytest.importorskip("tokenizers")
+
+from tiny_model import make_tokenizer, save_model, write_conversations  # noqa: E402
 
 from eureka_nlg.cli.main import main  # noqa: E402
 from eureka_nlg.errors import UserError  # noqa: E402
 from eureka_nlg.finetune.conversations import PLAIN_TEMPLATE, examples_of  # noqa: E402
 from eureka_nlg.finetune.options import read_finetune_config  # noqa: E402
 
-WORDS = ["hello", "there", "how", "are", "you", "i", "am", "fine", "thanks", "user", "assistant", ":"]
-
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    names = ["<pad>", "</s>", "<unk>", *WORDS]
-    inner = tokenizers.Tokenizer(
-        tokenizers.models.WordLevel({name: number for number, name in enumerate(names)}, "<unk>")
-    )
-    inner.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
-    return transformers.PreTrainedTokenizerFast(
-        tokenizer_object=inner, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
-    )
+    return make_tokenizer()
 
 
 @pytest.fixture
-def folders(tmp_path, tokenizer):
-    torch.manual_seed(0)
-    config = transformers.LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=16,
-        intermediate_size=24,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        eos_token_id=1,
-        pad_token_id=0,
-    )
-    transformers.LlamaForCausalLM(config).save_pretrained(tmp_path / "model")
-    tokenizer.save_pretrained(tmp_path / "model")
+def folders(tmp_path):
+    save_model(tmp_path / "model")
     said = [("hello", "hello there"), ("how are you", "i am fine thanks")]
-    rows = [
-        {"messages": [{"role": "user", "content": a}, {"role": "assistant", "content": b}]}
-        for a, b in said * 4
-    ]
-    data = tmp_path / "data"
-    data.mkdir()
-    for split in ("train", "valid", "test"):
-        (data / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = write_conversations(tmp_path / "data", said * 4, ("train", "valid", "test"))
     config = tmp_path / "config.yaml"
     config.write_text(
         f"model: {tmp_path / 'model'}\ndata: {data}\noutput_dir: {tmp_path / 'run'}\nlearning_rate: 2e-2\n"
@@ -124,7 +97,7 @@ def test_only_what_the_assistant_says_is_learned(tokenizer):
     ],
 )
 def test_what_does_not_fit_is_said(override, said, folders, capsys, monkeypatch):
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # the variable was read before
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert main(["finetune", str(folders / "config.yaml"), override]) == 2
     assert said in capsys.readouterr().err
 

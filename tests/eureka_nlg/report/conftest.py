@@ -12,7 +12,7 @@ pytest.importorskip("jinja2")
 
 from eureka_nlg.report.model import RareWords, Report, Score, ScoreRow, ScoreTable, System
 from eureka_nlg.report.page import render
-from eureka_nlg.report.training_log import parse_log
+from eureka_nlg.training_log import parse_log
 
 NASTY = (
     "</script><script>throw 1</script><!-- <img src=x onerror=alert(1)> & "

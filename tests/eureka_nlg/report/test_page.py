@@ -12,10 +12,11 @@ import pytest
 
 import eureka_nlg.report.page
 from eureka_nlg.errors import UserError
+from eureka_nlg.page import LOOK
 from eureka_nlg.report.model import Report, System
 from eureka_nlg.report.page import render, replies_data, write_page
 
-CSS = Path(eureka_nlg.report.page.__file__).parent / "templates" / "report.css"
+CSS = LOOK / "theme.css"
 
 
 class Page(HTMLParser):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from eureka_nlg.dialogue.checkpoint import Checkpoint, read_checkpoint
+from eureka_nlg.runs.base import Provenance
+from eureka_nlg.runs.durations import duration
 
-__all__ = ["Provenance", "provenance"]
+__all__ = ["provenance"]
 
 _SECTIONS = (
     "criterion",
@@ -22,19 +23,6 @@ _SECTIONS = (
     "checkpoint",
 )
 _COMMON = ("seed", "fp16", "bf16", "cpu", "user_dir")  # of the section that is mostly about logging
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """Where a checkpoint comes from.
-
-    Attributes:
-        facts: label -> text.
-        options: section of fairseq's configuration -> option -> value.
-    """
-
-    facts: dict[str, str]
-    options: dict[str, dict[str, Any]]
 
 
 def provenance(checkpoint: Path) -> Provenance:
@@ -55,7 +43,7 @@ def _facts(checkpoint: Checkpoint) -> dict[str, str]:
         measure = sections.get("checkpoint", {}).get("best_checkpoint_metric", "")
         facts["best validation"] = f"{measure} {extra['best']:g}"
     if _is_number(extra.get("previous_training_time")):
-        facts["training time"] = _duration(extra["previous_training_time"])
+        facts["training time"] = duration(extra["previous_training_time"])
     facts["parameters"] = f"{checkpoint.num_parameters:,}"
     if "seed" in sections.get("common", {}):
         facts["seed"] = str(sections["common"]["seed"])
@@ -78,8 +66,3 @@ def _options(config: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any
         for name, options in sections.items()
         if options
     }
-
-
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"

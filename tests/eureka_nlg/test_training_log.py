@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from eureka_nlg.report.training_log import find_log, parse_log
+from eureka_nlg.training_log import find_log, parse_log
 
 STAMP = "2026-01-31 12:00:00 | INFO | "
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +17,13 @@ from eureka_nlg.analysis import (
     encouragement_label,
     system_block,
 )
-from eureka_nlg.dialogue.generation import Run
-from eureka_nlg.dialogue.likelihoods import ReferenceModel
 from eureka_nlg.errors import UserError, require
-from eureka_nlg.files import sha256
+from eureka_nlg.files import sha256_of
 from eureka_nlg.frequency import EncouragementOptions
 from eureka_nlg.losses.objectives import eureka_options
 from eureka_nlg.metrics.classes.bands import FrequencyBands
 from eureka_nlg.metrics.classes.likelihood import ALL, GroupLikelihood, LikelihoodStatistics
+from eureka_nlg.runs.base import ScoringModel
 
 __all__ = ["DialogueAnalysis"]
 
@@ -38,7 +38,6 @@ class DialogueAnalysis:
         splits: names of the splits to score.
         train_sample: replies to draw from the split ``train``; None for all.
         seed: of the draw.
-        cpu: run on the CPU even if there is a GPU.
 
     Attributes:
         groups: name of the model -> split -> group -> likelihoods.
@@ -55,25 +54,27 @@ class DialogueAnalysis:
         splits: Sequence[str] = ("test", "train"),
         train_sample: int | None = None,
         seed: int = 1,
-        cpu: bool = False,
     ) -> None:
         self.splits = list(dict.fromkeys(splits))
         self.groups: dict[str, dict[str, dict[str, GroupLikelihood]]] = {}
         self._make_bands = bands
         self._train_sample = train_sample
         self._seed = seed
-        self._cpu = cpu
         self._symbols: list[str] = []
         self._systems: dict[str, Document] = {}
         self._encouragements: dict[str, EncouragementOptions] = {}
 
-    def add(self, name: str, run: Run) -> None:
+    def add(self, name: str, model: ScoringModel, weights: Sequence[Path]) -> None:
         """Score the references with one more model.
+
+        Args:
+            name: of the model.
+            model: in memory.
+            weights: its files.
 
         Raises:
             UserError: another target dictionary, or other references, than those of the first model.
         """
-        model = ReferenceModel(run, self._cpu)
         if not self._symbols:
             self._symbols, self.class_counts = model.symbols, model.class_counts
             self.bands = self._make_bands(self.class_counts)
@@ -84,7 +85,7 @@ class DialogueAnalysis:
                 "only runs on the same prepared data can be compared"
             )
         self.groups[name] = {split: self._score(name, model, split) for split in self.splits}
-        provenance = {"checkpoint": str(run.checkpoint), "sha256": sha256(run.checkpoint)}
+        provenance = {"checkpoint": ", ".join(map(str, weights)), "sha256": sha256_of(weights)}
         self._systems[name] = system_block(self.groups[name], **provenance)
         if "encouragement_normalization" in model.criterion:
             options, _ = eureka_options(model.criterion)
@@ -103,7 +104,7 @@ class DialogueAnalysis:
             {label: encouragement_block(self.class_counts, options) for label, options in settings.items()},
         )
 
-    def _score(self, name: str, model: ReferenceModel, split: str) -> dict[str, GroupLikelihood]:
+    def _score(self, name: str, model: ScoringModel, split: str) -> dict[str, GroupLikelihood]:
         statistics = LikelihoodStatistics(self.bands)
         batches = require("tqdm", extra="data").tqdm(
             model.likelihoods(split, self._train_sample if split == "train" else None, self._seed),

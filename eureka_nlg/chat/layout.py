@@ -1,0 +1,112 @@
+"""Replies in columns of a terminal, rare words marked."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+
+from eureka_nlg.chat.models import Piece
+
+__all__ = ["Style", "columns", "printable", "width_of"]
+
+_LEAST = 28  # columns of the terminal for a model
+_BETWEEN = " │ "
+# of the 16 colours of every terminal, those that stand out on light and dark ground
+_COLORS = (36, 33, 32, 35, 34, 31)
+
+
+class Style:
+    """Escape sequences, or none.
+
+    Args:
+        enabled: whether the terminal shows them.
+    """
+
+    def __init__(self, enabled: bool) -> None:
+        self.enabled = enabled
+
+    def __call__(self, text: str, code: int | str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self.enabled and text else text
+
+    def name(self, text: str, number: int) -> str:
+        """The name of the model of a number."""
+        return self(text, f"1;{_COLORS[number % len(_COLORS)]}")
+
+    def faint(self, text: str) -> str:
+        return self(text, 2)
+
+    def piece(self, piece: Piece) -> str:
+        """A part of a reply; a rare word is underlined, and bold where it is very rare."""
+        text, count = piece
+        return text if count is None else self(text, "1;4" if count < 20 else 4)
+
+
+def printable(text: str) -> str:
+    """Without control characters, which a terminal would act on."""
+    return re.sub(
+        r"\s+", " ", "".join(" " if unicodedata.category(sign)[0] == "C" else sign for sign in text)
+    )
+
+
+def width_of(text: str) -> int:
+    """Columns that a text takes in a terminal."""
+    wide = sum(unicodedata.east_asian_width(sign) in "WF" for sign in text)
+    return len(text) + wide - sum(bool(unicodedata.combining(sign)) for sign in text)
+
+
+def columns(
+    names: Sequence[str], texts: Sequence[Sequence[Piece]], width: int, style: Style
+) -> Iterator[str]:
+    """Lines of replies: side by side where there is room, else one below the other.
+
+    Args:
+        names: of the models.
+        texts: a reply of each.
+        width: columns of the terminal.
+        style: how rare words are marked.
+    """
+    each = (width - len(_BETWEEN) * (len(names) - 1)) // len(names)
+    if len(names) == 1 or each < _LEAST:
+        indent = min(max(map(width_of, names)) + 2, width // 2)
+        for number, (name, text) in enumerate(zip(names, texts)):
+            head = style.name(name, number) + " " * max(1, indent - width_of(name))
+            for line, _ in _wrapped(text, max(width - indent, 10), style):
+                yield head + line
+                head = " " * indent
+        return
+    heads = [(style.name(name, number), width_of(name)) for number, name in enumerate(names)]
+    bodies = [list(_wrapped(text, each, style)) for text in texts]
+    for row in (heads, *zip_longest(*bodies, fillvalue=("", 0))):
+        cells = [line + " " * (each - size) for line, size in row]
+        yield style.faint(_BETWEEN).join(cells).rstrip()
+
+
+def _wrapped(text: Sequence[Piece], width: int, style: Style) -> Iterator[tuple[str, int]]:
+    """Lines and the columns that they take."""
+    line, size = "", 0
+    for word in _words(text):
+        length = sum(width_of(part) for part, _ in word)
+        if size and size + 1 + length > width:
+            yield line, size
+            line, size = "", 0
+        if length > width:  # nothing to break it at
+            word, length = [("".join(part for part, _ in word)[: width - 1] + "…", None)], width
+        line += (" " if size else "") + "".join(map(style.piece, word))
+        size += (1 if size else 0) + length
+    yield line, size
+
+
+def _words(text: Sequence[Piece]) -> Iterator[list[Piece]]:
+    """What stands between blanks, in its pieces."""
+    word: list[Piece] = []
+    for part, count in text:
+        for place, piece in enumerate(re.split(r"\s+", printable(part))):
+            if place and word:
+                yield word
+                word = []
+            if piece:
+                word.append((piece, count))
+    if word:
+        yield word

@@ -1,0 +1,107 @@
+"""Models in memory that answer side by side, and which of their words are rare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from eureka_nlg.dialogue.training_statistics import training_statistics
+from eureka_nlg.errors import UserError
+from eureka_nlg.runs.base import Conversation, Reply, Run, Talker
+from eureka_nlg.runs.decoding import Decoding
+from eureka_nlg.runs.find import load_run
+from eureka_nlg.runs.names import run_names
+from eureka_nlg.runs.rare_words import RareWords, rare_words
+from eureka_nlg.runs.text_form import nltk_words
+
+__all__ = ["ChatModel", "Piece", "load_models"]
+
+Piece = tuple[str, int | None]
+"""A part of a text, and how often it was in the training replies where it is a rare word; 0 for a word that
+was not; None for any other text."""
+
+
+@dataclass
+class ChatModel:
+    """A model that answers.
+
+    Attributes:
+        name: as it is called.
+        run: on disk.
+        talker: in memory.
+    """
+
+    name: str
+    run: Run
+    talker: Talker
+
+    def replies(self, conversation: Conversation, decoding: Decoding) -> list[Reply]:
+        """Its replies, the best first."""
+        (found,) = self.talker.replies([conversation], decoding)
+        return found
+
+    @cached_property
+    def rare(self) -> RareWords | str:
+        """The rare words of what it was trained on, or why they are not known."""
+        try:
+            # the training data of fairseq have their words apart already
+            form = None if self.run.kind == "fairseq" else nltk_words
+            statistics = training_statistics(self.run.training_targets(), n=None, form=form)
+        except (UserError, OSError) as error:
+            return str(error)
+        assert statistics.bands is not None
+        return rare_words(statistics.bands)
+
+    def pieces(self, reply: Reply) -> list[Piece]:
+        """The text of a reply, cut at its rare words."""
+        rare = self.rare
+        if isinstance(rare, str):
+            return [(reply.text, None)]
+        return list(_cut(reply.text, self.talker.words(reply.raw), rare))
+
+
+def _cut(text: str, words: Sequence[str], rare: RareWords) -> Iterator[Piece]:
+    lower, done, position = text.lower(), 0, 0
+    if len(lower) != len(text):  # positions would not fit
+        lower = text
+    for word in words:
+        found = lower.find(word.lower(), position)
+        if found < 0:  # quotation marks are written in another way
+            continue
+        position = found + len(word)
+        count = rare.counts.get(word, None if word in rare.known or not any(map(str.isalnum, word)) else 0)
+        if count is not None:
+            if found > done:
+                yield text[done:found], None
+            yield text[found:position], count
+            done = position
+    if done < len(text):
+        yield text[done:], None
+
+
+def load_models(
+    paths: Sequence[str],
+    names: Sequence[str] | None = None,
+    data: str | None = None,
+    cpu: bool = False,
+    tell: Callable[[str], object] = lambda line: None,
+) -> list[ChatModel]:
+    """Load runs of either kind, all of which are found before the first is loaded.
+
+    Args:
+        paths: of the runs.
+        names: of the models; None for those of the folders.
+        data: data folder; None for that of each training.
+        cpu: run on the CPU even if there is a GPU.
+        tell: called with what takes time.
+
+    Raises:
+        UserError: a path that is no run, or names that do not fit.
+    """
+    runs = {name: load_run(path, data) for name, path in zip(run_names(paths, names), paths)}
+    models = []
+    for name, run in runs.items():
+        tell(f"loading {name} ({run.kind}, {run.weights[0]})")
+        models.append(ChatModel(name, run, run.talker(cpu)))
+    return models

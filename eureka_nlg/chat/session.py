@@ -1,0 +1,144 @@
+"""A conversation with several models: one writes once, each goes on with its own replies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from eureka_nlg.chat.models import ChatModel
+from eureka_nlg.errors import UserError
+from eureka_nlg.runs.base import Conversation, Reply
+from eureka_nlg.runs.decoding import Decoding
+
+__all__ = ["DEFAULTS", "Exchange", "Session"]
+
+DEFAULTS: Mapping[str, Any] = {"beam": 1, "max_length": 64, "no_repeat_ngram_size": 3}
+"""Decoding of a chat where it is not that of :class:`Decoding`."""
+
+
+@dataclass
+class Exchange:
+    """A message and what the models answered.
+
+    Attributes:
+        message: of the person.
+        replies: name of the model -> its replies, the best first; the first goes on in the conversation.
+    """
+
+    message: str
+    replies: dict[str, list[Reply]] = field(default_factory=dict)
+
+
+@dataclass
+class Session:
+    """Who talks, what was said, how replies are decoded.
+
+    Attributes:
+        models: the models.
+        decoding: options.
+        persona: sentences about the models.
+        exchanges: what was said.
+    """
+
+    models: Sequence[ChatModel]
+    decoding: Decoding = field(default_factory=lambda: Decoding(**DEFAULTS))
+    persona: list[str] = field(default_factory=list)
+    exchanges: list[Exchange] = field(default_factory=list)
+
+    def conversation(self, name: str, upto: int | None = None) -> Conversation:
+        """What a model reads, up to the message of an exchange (default: the last)."""
+        turns = []
+        exchanges = self.exchanges[: len(self.exchanges) if upto is None else upto + 1]
+        for exchange in exchanges:
+            turns.append(exchange.message)
+            if exchange is not exchanges[-1]:
+                turns.append(exchange.replies[name][0].raw)
+        return Conversation(tuple(turns), tuple(self.persona))
+
+    def say(self, message: str) -> Iterator[tuple[ChatModel, list[Reply] | None]]:
+        """Answer a message.
+
+        Yields:
+            Each model before it answers, with None, and again with its replies. A message that is not
+            answered by all models, because of an error or an interruption, is taken back.
+        """
+        exchange = Exchange(message)
+        self.exchanges.append(exchange)
+        try:
+            for model in self.models:
+                yield model, None
+                exchange.replies[model.name] = model.replies(self.conversation(model.name), self.decoding)
+                yield model, exchange.replies[model.name]
+        finally:
+            if len(exchange.replies) < len(self.models):
+                self.exchanges.remove(exchange)
+
+    def undo(self) -> str:
+        """Take the last exchange back; returns its message.
+
+        Raises:
+            UserError: nothing was said yet.
+        """
+        message = self._last("take back").message
+        self.exchanges.pop()
+        return message
+
+    def keep(self, name: str) -> None:
+        """Let all models go on with the last reply of one of them.
+
+        Raises:
+            UserError: no such model, or nothing was said yet.
+        """
+        exchange = self._last("keep")
+        if name not in exchange.replies:
+            raise UserError(f"no model {name!r}; expected one of {', '.join(exchange.replies)}")
+        kept = exchange.replies[name][0]
+        for other in exchange.replies:
+            # raw is in the words of the model that wrote it; others read the text
+            own = kept if other == name else Reply(kept.text, kept.text, None)
+            exchange.replies[other] = [own]
+
+    def likelihoods(self) -> dict[str, list[tuple[str, float]]]:
+        """Name of the model -> tokens of its last reply, each with its log-probability in nats."""
+        exchange = self._last("explain")
+        return {
+            model.name: model.talker.likelihoods(
+                self.conversation(model.name), exchange.replies[model.name][0]
+            )
+            for model in self.models
+        }
+
+    def set(self, name: str, value: str) -> None:
+        """Change an option of decoding.
+
+        Raises:
+            UserError: no such option, or a bad value.
+        """
+        options = {option.name: option for option in fields(Decoding)}
+        if name not in options:
+            raise UserError(f"no option {name!r}; expected one of {', '.join(options)}")
+        changes = {name: _parsed(name, value, str(options[name].type))}
+        if name == "sampling" and not changes[name]:  # what is for sampling goes with it
+            changes |= {other: options[other].default for other in ("top_k", "top_p", "temperature")}
+        self.decoding = replace(self.decoding, **changes)
+
+    def _last(self, what: str) -> Exchange:
+        if not self.exchanges:
+            raise UserError(f"nothing to {what}: nothing was said yet")
+        return self.exchanges[-1]
+
+
+def _parsed(name: str, text: str, kind: str) -> Any:
+    if kind == "bool":
+        if text.lower() not in ("on", "off", "true", "false", "yes", "no"):
+            raise UserError(f"{name} {text!r}: expected on or off")
+        return text.lower() in ("on", "true", "yes")
+    if "None" in kind and text.lower() in ("off", "none"):
+        return None
+    try:
+        return float(text) if "float" in kind else int(text)
+    except ValueError:
+        raise UserError(
+            f"{name} {text!r}: expected a number" + (" or off" if "None" in kind else "")
+        ) from None

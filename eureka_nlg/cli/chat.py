@@ -1,0 +1,51 @@
+"""Talk to one or more trained models, side by side.
+
+    eureka chat runs/sample/el
+    eureka chat runs/sample/ce runs/sample/el --persona persona.txt
+    eureka chat runs/finetuned runs/sample/el --sampling --sampling-topp 0.9
+    echo "hi , any hobbies ?" | eureka chat runs/sample/el
+
+Runs of `eureka train` and `eureka finetune`, and folders of any model of transformers with a tokenizer. Every
+model goes on with its own replies; /help lists what else one can type. In a pipe each line is a message, and
+a reply is a line NAME<TAB>REPLY. Greedy decoding without repeated 3-grams unless told otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from eureka_nlg.cli.arguments import add_run_arguments
+from eureka_nlg.cli.decoding import add_decoding_arguments, decoding_of
+from eureka_nlg.text_files import TextFile
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    from eureka_nlg.chat.session import DEFAULTS
+
+    add_run_arguments(parser, "folder of a training run, of a fine-tuning or of a model, or a checkpoint")
+    parser.add_argument("--persona", metavar="FILE", help="sentences about the models, one a line")
+    parser.add_argument("--cpu", action="store_true", help="run on the CPU even if there is a GPU")
+    add_decoding_arguments(parser.add_argument_group("decoding"), **DEFAULTS)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Load the models and talk."""
+    from eureka_nlg.chat.models import load_models
+    from eureka_nlg.chat.session import Session
+    from eureka_nlg.chat.terminal import Terminal
+
+    decoding = decoding_of(args)
+    persona = [] if args.persona is None else list(TextFile(args.persona, holds="one sentence"))
+
+    def tell(line: str) -> None:
+        print(f"eureka chat: {line}", file=sys.stderr)
+
+    models = load_models(args.runs, args.names, args.data, args.cpu, tell)
+    for model in models:
+        if isinstance(model.rare, str):
+            tell(f"note: rare words of {model.name} are not marked: {model.rare}")
+    return Terminal(Session(models, decoding, persona), sys.stdin, sys.stdout).run()

@@ -1,0 +1,40 @@
+"""The options of decoding on the command line."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields
+from typing import Any
+
+from eureka_nlg.runs.decoding import Decoding
+
+__all__ = ["add_decoding_arguments", "decoding_of"]
+
+
+def add_decoding_arguments(group: Any, **defaults: Any) -> None:
+    """``--beam``, ``--sampling`` ..., under fairseq's names.
+
+    Args:
+        group: of a parser.
+        **defaults: where they are not those of :class:`Decoding`.
+    """
+    for option in fields(Decoding):
+        default = defaults.get(option.name, option.default)
+        name = option.metadata.get("fairseq", f"--{option.name}")
+        text = option.metadata["help"] + ("" if default in (None, False) else f" (default: {default})")
+        if isinstance(option.default, bool):
+            group.add_argument(name, dest=option.name, action="store_true", help=text)
+        else:
+            kind = float if "float" in str(option.type) else int
+            group.add_argument(
+                name, dest=option.name, type=kind, metavar=kind.__name__.upper(), default=default, help=text
+            )
+
+
+def decoding_of(args: argparse.Namespace) -> Decoding:
+    """The options as given.
+
+    Raises:
+        UserError: some do not go together.
+    """
+    return Decoding(**{option.name: getattr(args, option.name) for option in fields(Decoding)})

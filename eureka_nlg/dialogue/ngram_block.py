@@ -1,0 +1,33 @@
+"""fairseq's ban of repeated n-grams, where it runs in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from eureka_nlg.dialogue.quiet import quiet
+from eureka_nlg.errors import require
+
+__all__ = ["ngram_block_mended"]
+
+
+@contextmanager
+def ngram_block_mended() -> Iterator[None]:
+    """``--no-repeat-ngram-size`` has an effect in the block.
+
+    Without its extension for GPUs, fairseq 0.12 compares with the last tokens of a buffer that is as long as
+    the longest reply, which are padding until the very end: nothing is banned. Here it sees what is written.
+    """
+    with quiet():
+        block = require("fairseq.ngram_repeat_block", extra="fairseq").NGramRepeatBlock
+    original = block._no_repeat_ngram
+
+    def of_what_is_written(self: Any, tokens: Any, lprobs: Any, bsz: int, beam_size: int, step: int) -> Any:
+        return original(self, tokens[:, : step + 1], lprobs, bsz, beam_size, step)
+
+    block._no_repeat_ngram = of_what_is_written
+    try:
+        yield
+    finally:
+        block._no_repeat_ngram = original

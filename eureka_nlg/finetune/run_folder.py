@@ -1,0 +1,113 @@
+"""The folder of a fine-tuning: where its weights are, and what it says about how they came about."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from eureka_nlg import __version__
+from eureka_nlg.errors import UserError, require
+from eureka_nlg.files import read_json, write_json
+from eureka_nlg.finetune.options import FinetuneOptions
+
+__all__ = ["RECORD", "FinetuneFolder", "is_model_folder", "write_record"]
+
+RECORD = "finetune.json"
+_ADAPTER = "adapter_config.json"
+# of transformers' TrainingArguments, what decides the numbers
+_ARGUMENTS = (
+    *("learning_rate", "lr_scheduler_type", "warmup_steps", "weight_decay", "optim", "max_grad_norm"),
+    *("num_train_epochs", "max_steps", "per_device_train_batch_size", "gradient_accumulation_steps"),
+    *("seed", "data_seed", "bf16", "fp16", "gradient_checkpointing", "world_size"),
+)
+
+
+def write_record(options: FinetuneOptions, arguments: Any) -> None:
+    """Say in the folder what is trained there, and how."""
+    values = {name: getattr(arguments, name, None) for name in _ARGUMENTS}
+    record = {
+        "options": asdict(options),
+        "arguments": {name: getattr(value, "value", value) for name, value in values.items()},
+        "versions": {
+            "eureka_nlg": __version__,
+            **{name: require(name, extra="transformers").__version__ for name in ("transformers", "torch")},
+        },
+    }
+    write_json(Path(arguments.output_dir) / RECORD, record)
+
+
+def is_model_folder(path: str | os.PathLike[str]) -> bool:
+    """Whether a folder is one of transformers: of a model, of adapters, or of a fine-tuning."""
+    folder = Path(path)
+    return any((folder / name).is_file() for name in ("config.json", _ADAPTER, RECORD))
+
+
+@dataclass(frozen=True)
+class FinetuneFolder:
+    """A trained model, or any other model in a folder.
+
+    Attributes:
+        folder: with the weights; ``checkpoint-N`` of a training that did not end.
+        record: what :func:`write_record` wrote; empty for any other model.
+    """
+
+    folder: Path
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def find(cls, path: str | os.PathLike[str]) -> FinetuneFolder:
+        """The folder itself, or its last checkpoint.
+
+        Raises:
+            UserError: no weights, or only such as are pickled.
+        """
+        folder = Path(path)
+        checkpoints = sorted(
+            (each for each in folder.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", each.name)),
+            key=lambda each: int(each.name.partition("-")[2]),
+        )
+        for candidate in (folder, *reversed(checkpoints)):
+            if cls(candidate).weights:
+                return cls(candidate, _record(folder) or _record(folder.parent))
+        if any(folder.glob("*.bin")):
+            raise UserError(
+                f"run {folder}: its weights are pickled (*.bin), which can hold code; expected "
+                "*.safetensors, as save_pretrained writes"
+            )
+        raise UserError(
+            f"run {folder}: no *.safetensors in it nor in a checkpoint; was the training interrupted?"
+        )
+
+    @property
+    def weights(self) -> tuple[Path, ...]:
+        """The files of the weights; of adapters, theirs."""
+        pattern = "adapter_model*.safetensors" if self.is_adapter else "model*.safetensors"
+        return tuple(sorted(self.folder.glob(pattern)))
+
+    @property
+    def is_adapter(self) -> bool:
+        """Whether these are LoRA adapters on another model."""
+        return (self.folder / _ADAPTER).is_file()
+
+    @property
+    def base(self) -> str:
+        """The model that adapters were trained on, by name or folder."""
+        return str(read_json(self.folder / _ADAPTER)["base_model_name_or_path"])
+
+    def option(self, name: str, default: Any = None) -> Any:
+        """An option of the fine-tuning."""
+        return self.record.get("options", {}).get(name, default)
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    path = folder / RECORD
+    if not path.is_file():
+        return {}
+    record = read_json(path)
+    if not isinstance(record, dict) or not isinstance(record.get("options"), dict):
+        raise UserError(f"{path}: not a record of `eureka finetune`: it has no options")
+    return record

@@ -1,0 +1,156 @@
+"""A model of transformers that answers messages, and says how likely it finds an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import torch
+
+from eureka_nlg.finetune.conversations import Messages, examples_of, ids_of
+from eureka_nlg.finetune.model import LoadedModel
+
+__all__ = ["ScoredTokens", "TransformersTalker"]
+
+_TOKENS_AT_ONCE = 2000  # of a batch that is decoded, padding included
+
+
+class ScoredTokens(NamedTuple):
+    """Tokens of replies and how likely the model finds them, given what was before.
+
+    Attributes:
+        ids: [N] int64.
+        log_likelihoods: [N] float32, natural logarithms.
+        correct: [N] bool, whether the model finds no other token likelier.
+    """
+
+    ids: torch.Tensor
+    log_likelihoods: torch.Tensor
+    correct: torch.Tensor
+
+
+class TransformersTalker:
+    """A loaded model that decodes and scores.
+
+    Args:
+        loaded: model and tokenizer.
+    """
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self.loaded = loaded
+
+    @torch.inference_mode()
+    def replies(
+        self, conversations: Sequence[Messages], seed: int | None = None, **options: Any
+    ) -> list[list[tuple[str, float]]]:
+        """Decode.
+
+        Args:
+            conversations: messages of each, the last one of which is replied to.
+            seed: of the sampling.
+            **options: of ``generate``: ``num_beams``, ``num_return_sequences``, ``max_new_tokens`` ...
+
+        Returns:
+            For each conversation ``num_return_sequences`` replies, the best first, each with its score: mean
+            log-likelihood of a token, in nats, after the length penalty; NaN where nothing is searched.
+        """
+        model, tokenizer = self.loaded.model, self.loaded.tokenizer
+        room = int(options["max_new_tokens"])
+        prompts = [self.prompt(messages, room) for messages in conversations]
+        number = int(options.get("num_return_sequences", 1))
+        searched = int(options.get("num_beams", 1)) > 1
+        found: dict[int, list[tuple[str, float]]] = {}
+        for chosen in _batches([len(prompt) for prompt in prompts], int(options.get("num_beams", 1))):
+            inputs = self._padded([prompts[each] for each in chosen])
+            if seed is not None:
+                torch.manual_seed(seed)
+            output = model.generate(**inputs, return_dict_in_generate=True, output_scores=searched, **options)
+            new = output.sequences
+            if not self.loaded.is_encoder_decoder:
+                new = new[:, inputs["input_ids"].shape[1] :]
+            texts = [" ".join(text.split()) for text in tokenizer.batch_decode(new, skip_special_tokens=True)]
+            scores = getattr(output, "sequences_scores", None)
+            values = [float("nan")] * len(texts) if scores is None else scores.tolist()
+            for place, each in enumerate(chosen):
+                part = slice(place * number, (place + 1) * number)
+                found[each] = list(zip(texts[part], values[part]))
+        return [found[each] for each in range(len(prompts))]
+
+    def prompt(self, messages: Messages, room: int = 0) -> list[int]:
+        """Token ids of what the model reads; the oldest messages are left out where it is too long.
+
+        Args:
+            messages: a conversation.
+            room: tokens of the reply to come.
+        """
+        longest = self.loaded.longest_prompt(room)
+        system = [message for message in messages[:1] if message["role"] == "system"]
+        said = messages[len(system) :]
+        for start in range(max(len(said), 1)):
+            ids = ids_of(self.loaded.tokenizer, [*system, *said[start:]], True)
+            if len(ids) <= longest:
+                return ids
+        return ids[-longest:]
+
+    @torch.inference_mode()
+    def score(self, messages: Messages, last_only: bool = False) -> ScoredTokens:
+        """How likely the model finds what the assistant says, its end included.
+
+        Args:
+            messages: a conversation as it was trained on.
+            last_only: only the last message.
+        """
+        loaded = self.loaded
+        examples = examples_of(messages, loaded.tokenizer, loaded.is_encoder_decoder, loaded.max_length)
+        parts = [self._score(example) for example in (examples[-1:] if last_only else examples)]
+        if not parts:
+            nothing = torch.zeros(0)
+            return ScoredTokens(nothing.long(), nothing, nothing.bool())
+        scored = ScoredTokens(*map(torch.cat, zip(*parts)))
+        if last_only and not loaded.is_encoder_decoder:
+            before = ids_of(loaded.tokenizer, messages[:-1], True)
+            after = ids_of(loaded.tokenizer, messages, False)
+            return ScoredTokens(*(part[-(len(after) - len(before)) :] for part in scored))
+        return scored
+
+    def _score(self, example: dict[str, list[int]]) -> ScoredTokens:
+        model = self.loaded.model
+        inputs = torch.tensor([example["input_ids"]], device=model.device)
+        labels = torch.tensor(example["labels"], device=model.device)
+        if self.loaded.is_encoder_decoder:
+            logits = model(input_ids=inputs, labels=labels[None]).logits[0]
+        else:
+            logits, labels = model(input_ids=inputs).logits[0, :-1], labels[1:]
+        counts = labels != -100
+        logits, labels = logits[counts].float(), labels[counts]
+        scores = torch.log_softmax(logits, dim=-1)
+        return ScoredTokens(
+            labels.cpu(),
+            scores.gather(-1, labels[:, None]).squeeze(-1).cpu(),
+            (scores.argmax(-1) == labels).cpu(),
+        )
+
+    def _padded(self, prompts: Sequence[list[int]]) -> dict[str, torch.Tensor]:
+        """Padded on the side where a decoder does not go on from."""
+        longest, padding = max(map(len, prompts)), self.loaded.tokenizer.pad_token_id
+        ids = torch.full((len(prompts), longest), padding)
+        attended = torch.zeros_like(ids)
+        for row, prompt in enumerate(prompts):
+            left_out = longest - len(prompt)
+            place = slice(len(prompt)) if self.loaded.is_encoder_decoder else slice(left_out, longest)
+            ids[row, place] = torch.tensor(prompt)
+            attended[row, place] = 1
+        device = self.loaded.model.device
+        return {"input_ids": ids.to(device), "attention_mask": attended.to(device)}
+
+
+def _batches(lengths: Sequence[int], beams: int) -> Iterator[list[int]]:
+    """Numbers of contexts of about equal lengths, the longest first."""
+    batch: list[int] = []
+    for number in sorted(range(len(lengths)), key=lambda each: -lengths[each]):
+        if batch and (len(batch) + 1) * lengths[batch[0]] * beams > _TOKENS_AT_ONCE:
+            yield batch
+            batch = []
+        batch.append(number)
+    if batch:
+        yield batch

@@ -1,0 +1,171 @@
+"""What a run is, whatever trained it: a model that answers, its data, and how it came about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eureka_nlg.dialogue.run_data import TrainingTargets
+from eureka_nlg.runs.decoding import Decoding
+from eureka_nlg.training_log import TrainingLog
+
+__all__ = ["Conversation", "Decoded", "Kind", "Provenance", "Reply", "Run", "ScoringModel", "Talker"]
+
+Kind = Literal["fairseq", "transformers"]
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """What a model replies to.
+
+    Attributes:
+        turns: oldest first, the speakers in turns; the last one is replied to. The model's own are
+            :attr:`Reply.raw`.
+        persona: sentences about the one who replies.
+    """
+
+    turns: tuple[str, ...]
+    persona: tuple[str, ...] = ()
+
+
+class Reply(NamedTuple):
+    """A reply of a model.
+
+    Attributes:
+        text: to read.
+        raw: as the model wrote it, which is how it goes on in a conversation.
+        score: mean log-likelihood of a token in nats, after the length penalty; None where nothing was
+            searched.
+    """
+
+    text: str
+    raw: str
+    score: float | None
+
+
+class Talker(Protocol):
+    """A model in memory."""
+
+    def replies(
+        self, conversations: Sequence[Conversation], decoding: Decoding, options: Sequence[str] = ()
+    ) -> list[list[Reply]]:
+        """``decoding.nbest`` replies to each conversation, the best first.
+
+        Args:
+            conversations: what is replied to.
+            decoding: how.
+            options: further ones of fairseq-generate; a model of another kind refuses them.
+
+        Raises:
+            UserError: options that do not go together.
+        """
+
+    def likelihoods(self, conversation: Conversation, reply: Reply) -> list[tuple[str, float]]:
+        """Each token of a reply, its end included, with the natural logarithm of its probability."""
+
+    def words(self, text: str) -> list[str]:
+        """The words of a text, as those of the training data are counted."""
+
+
+class ScoringModel(Protocol):
+    """A model in memory that scores references with teacher forcing.
+
+    Attributes:
+        symbols: its target vocabulary.
+        criterion: the options of its criterion, where there are some.
+        class_counts: [C] how often each symbol is a target in the training data.
+    """
+
+    symbols: list[str]
+    criterion: dict[str, Any]
+
+    @property
+    def class_counts(self) -> NDArray[np.int64]: ...
+
+    def likelihoods(self, split: str, sample: int | None = None, seed: int = 1) -> Iterator[Sequence[Any]]:
+        """Batches of targets [N], their log-probabilities [N] in nats, and whether none is likelier [N]."""
+
+
+class Decoded(NamedTuple):
+    """A split and the replies to it.
+
+    Attributes:
+        contexts: one for each reply, ``<persona>``, ``<partner>`` and ``<self>`` before their parts.
+        references: what was said; None if the data do not have it.
+        replies: of the model.
+    """
+
+    contexts: list[str]
+    references: list[str] | None
+    replies: list[str]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a model comes from.
+
+    Attributes:
+        facts: label -> text.
+        options: section -> option -> value, of its training.
+    """
+
+    facts: dict[str, str]
+    options: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+class Run(Protocol):
+    """A trained model on disk.
+
+    Attributes:
+        kind: what trained it.
+        weights: their files.
+        data: folder of its data, or several with ``:`` between them.
+        results: folder where what is computed about it is kept.
+        stem: what the names of such files have of the checkpoint's.
+    """
+
+    kind: Kind
+
+    @property
+    def weights(self) -> tuple[Path, ...]: ...
+    @property
+    def data(self) -> str: ...
+    @property
+    def results(self) -> Path: ...
+    @property
+    def stem(self) -> str: ...
+
+    def default_split(self) -> str:
+        """``test``, or the only split besides the training data."""
+
+    def check_split(self, split: str) -> None:
+        """Raise UserError if there is no such split."""
+
+    def files(self, split: str) -> list[Path]:
+        """Files that a split is read from."""
+
+    def decode(self, split: str, decoding: Decoding, options: Sequence[str] = ()) -> Decoded:
+        """The first of the replies to every context of a split."""
+
+    def text_form(self) -> Callable[[str], str] | None:
+        """How its data write a text: words with blanks between them, as they are scored; None: as it is."""
+
+    def training_targets(self) -> TrainingTargets:
+        """The replies that it was trained on, in its own form."""
+
+    def scoring_model(self, cpu: bool = False) -> ScoringModel:
+        """The model, to score references."""
+
+    def talker(self, cpu: bool = False) -> Talker:
+        """The model, to talk to."""
+
+    def provenance(self) -> Provenance:
+        """How it was trained."""
+
+    def log(self) -> tuple[Path, TrainingLog] | None:
+        """Its training log, if there is one."""
