@@ -12,8 +12,9 @@ config     :mod:`.objectives`                   ``SCALAR_LOSSES``: ``loss.name=f
 test       ``tests/helpers/loss_cases.py``      a case and its float64 formula, for every test of all losses
 =========  ===================================  ============================================================
 
-:mod:`.rows` and :mod:`.projection` lie between function and kernel: ignored targets, weights, smoothing,
-reduction. How an option is declared, and where it goes from there, is told in :mod:`.options`.
+:mod:`.rows`, :mod:`.projection` and :mod:`.vocabulary_parallel` lie between function and kernel: ignored
+targets, weights, smoothing, reduction. How an option is declared, and where it goes from there, is told in
+:mod:`.options`.
 """
 
 from eureka_nlg.losses import functional, modules, rivals
@@ -22,6 +23,7 @@ from eureka_nlg.losses.modules import *  # noqa: F403
 from eureka_nlg.losses.rivals import *  # noqa: F403
 from eureka_nlg.losses.schedule import Deferred
 from eureka_nlg.losses.sigmoid import sigmoid_eureka_loss, sigmoid_focal_loss, sigmoid_halted_focal_loss
+from eureka_nlg.losses.vocabulary_parallel import vocabulary_parallel_eureka_loss
 
 __all__ = [
     *functional.__all__,
@@ -31,4 +33,5 @@ __all__ = [
     *modules.__all__,
     *rivals.__all__,
     "Deferred",
+    "vocabulary_parallel_eureka_loss",
 ]
