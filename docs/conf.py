@@ -47,6 +47,8 @@ def _write_palette(app, error):
     if error is None and app.builder.format == "html":
         css = (HERE.parent / "eureka_nlg/page/theme.css").read_text(encoding="utf-8")
         variables = re.findall(r"^  --(?:ink|muted|grid|series-\d): .*;$", css, re.MULTILINE)
+        if not variables:
+            raise LookupError("the style sheet of the report defines no colours like --ink any more")
         Path(app.outdir, "_static/palette.css").write_text("body {\n" + "\n".join(variables) + "\n}\n")
 
 

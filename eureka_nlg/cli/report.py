@@ -1,26 +1,35 @@
-"""Report on trained dialogue models: one HTML page that needs nothing but a browser.
+"""Report on trained models of dialogue or of images: one HTML page that needs nothing but a browser.
 
     eureka report runs/ce runs/eureka --out report.html
     eureka report runs/ce runs/eureka --names CE Eureka --beam 5 --out report.html --figures figures
+    eureka report runs/cifar10_lt/ce runs/cifar10_lt/el_deferred --out report.html
 
 Scores with confidence intervals and tests against the first run, training curves, likelihoods by word
 frequency, every context with every reply, and how each model was trained. Runs of `eureka train` and of
 `eureka finetune` may stand side by side, if both were prepared from one corpus. Replies and likelihoods are
 kept in RUN/report and computed again only for another checkpoint, other data or other options.
+
+Of finished runs of `eureka vision train`: accuracy, calibration and likelihood by class frequency, the
+accuracy of each class, and the curves; from the files of the runs, so at once.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 
 from eureka_nlg.cli.arguments import add_run_arguments
-from eureka_nlg.errors import require
+from eureka_nlg.errors import UserError, require
 from eureka_nlg.files import output_file
 from eureka_nlg.report.dialogue import DialogueReport
+from eureka_nlg.report.images import image_report, is_image_run
+from eureka_nlg.report.model import Report
 from eureka_nlg.report.page import write_figures, write_page
 
 __all__ = ["add_arguments", "run"]
+
+_OF_DIALOGUE = ("data", "split", "beam", "analysis", "no_analysis")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser, "folder of a training run or fine-tuning, or a checkpoint; the first is the baseline"
     )
     parser.add_argument("--out", required=True, metavar="FILE", help="the page, such as report.html")
-    parser.add_argument("--title", default="Dialogue models compared", help="of the page")
+    parser.add_argument("--title", help="of the page")
     parser.add_argument(
         "--split", help="split to decode (default: test, or the only one besides the training data)"
     )
@@ -51,21 +60,37 @@ def run(args: argparse.Namespace) -> int:
     out = output_file(args.out, "--out", "HTML")
     for package in ("jinja2", "matplotlib"):  # before hours of decoding, not after
         require(package, extra="report")
-    collection = DialogueReport.of(
-        args.runs,
-        args.names,
-        args.data,
-        args.split,
-        beam=args.beam,
-        title=args.title,
-        analysis=args.analysis or not args.no_analysis,
-    )
-    report = collection.collect()
+    title = {"title": args.title} if args.title else {}
+    report = _of_images(args, title) if any(map(is_image_run, args.runs)) else _of_dialogue(args, title)
     write_page(report, out)
-    print(f"{len(report.contexts):,} contexts, {', '.join(system.name for system in report.systems)}: {out}")
+    names = ", ".join(system.name for system in report.systems)
+    examples = f"{len(report.contexts):,} contexts, " if report.contexts else ""
+    print(f"{examples}{names}: {out}")
     if args.figures:
         print(f"{len(write_figures(report, args.figures))} files in {args.figures}")
     for lines in report.missing.values():
         for line in lines:
             print(f"eureka report: note: {line}", file=sys.stderr)
+    print(f"Next: open {out} in a browser")
     return 0
+
+
+def _of_dialogue(args: argparse.Namespace, title: Mapping[str, str]) -> Report:
+    return DialogueReport.of(
+        args.runs,
+        args.names,
+        args.data,
+        args.split,
+        beam=args.beam,
+        analysis=args.analysis or not args.no_analysis,
+        **title,
+    ).collect()
+
+
+def _of_images(args: argparse.Namespace, title: Mapping[str, str]) -> Report:
+    for name in _OF_DIALOGUE:
+        if getattr(args, name) not in (None, False, 1):
+            raise UserError(
+                f"--{name.replace('_', '-')}: is for dialogue models, expected none for runs of images"
+            )
+    return image_report(args.runs, args.names, **title)

@@ -10,7 +10,7 @@ from eureka_nlg.errors import UserError
 from eureka_nlg.runs.rare_words import RareWords
 from eureka_nlg.training_log import TrainingLog
 
-__all__ = ["Score", "ScoreRow", "ScoreTable", "System", "Report"]
+__all__ = ["Score", "ScoreRow", "ScoreTable", "System", "Report", "ImageReport"]
 
 
 # title of a group of scores -> how the keys of its metrics begin, the first that fits
@@ -51,6 +51,7 @@ class ScoreRow:
         scores: system -> score; a system may be missing.
         higher_is_better: which direction is good; None if neither is.
         key: the metric's, such as ``"macro_f"``; decides its group in the table.
+        group: title of its group, if the key does not decide.
     """
 
     label: str
@@ -58,6 +59,7 @@ class ScoreRow:
     scores: Mapping[str, Score]
     higher_is_better: bool | None = True
     key: str = ""
+    group: str = ""
 
     @property
     def digits(self) -> int:
@@ -101,7 +103,8 @@ class ScoreTable:
         """Title and rows of each group, those of the paper's Table 4 first; no group is empty."""
         groups: dict[str, list[ScoreRow]] = {title: [] for title, _ in _GROUPS}
         for row in self.metrics:
-            groups[next(title for title, start in _GROUPS if f"{row.key}\0".startswith(start))].append(row)
+            title = row.group or next(title for title, start in _GROUPS if f"{row.key}\0".startswith(start))
+            groups.setdefault(title, []).append(row)
         return [(title, rows) for title, rows in groups.items() if rows]
 
 
@@ -168,3 +171,28 @@ class Report:
                 raise UserError(
                     f"{name}: {len(texts)} lines for {len(self.contexts)} contexts, expected one for each"
                 )
+
+    @property
+    def nouns(self) -> tuple[str, str]:
+        """What a class and what the examples are called."""
+        return "word", "references"
+
+
+@dataclass(frozen=True)
+class ImageReport(Report):
+    """A report on classifiers of images; ``contexts``, ``references`` and replies are empty.
+
+    Attributes:
+        class_counts: training images of each class.
+        accuracy_of_class: system -> test accuracy of each class in percent; None without test images.
+        confusion: system -> group -> where its test images go, in percent: ``right``, or ``wrong_GROUP``.
+    """
+
+    class_counts: Sequence[int] = ()
+    accuracy_of_class: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
+    confusion: Mapping[str, Mapping[str, Mapping[str, float | None]]] = field(default_factory=dict)
+
+    @property
+    def nouns(self) -> tuple[str, str]:
+        """See :class:`Report`."""
+        return "class", "images"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eureka_nlg.report.model import Report, ScoreRow, ScoreTable
+from eureka_nlg.report.model import ImageReport, Report, ScoreRow, ScoreTable
 
 __all__ = ["outcome"]
 
@@ -15,6 +15,8 @@ def outcome(report: Report) -> list[str]:
     table = report.scores
     if table is None:
         return []
+    if isinstance(report, ImageReport) and len(report.systems) > 1:
+        return _of_images(report, table)
     main = table.groups()[0][1] if table.metrics else []
     first = report.systems[0].name
     if len(report.systems) == 1 or table.baseline is None:
@@ -22,6 +24,21 @@ def outcome(report: Report) -> list[str]:
         return [f"{first}: {shown}."] if shown else []
     others = [system.name for system in report.systems if system.name != table.baseline]
     return [_compared(table, name, table.baseline) for name in others]
+
+
+def _of_images(report: ImageReport, table: ScoreTable) -> list[str]:
+    """What each run's scores are beside the first one's; nothing is tested."""
+    first, *others = (system.name for system in report.systems)
+    accuracy, _, calibration = (rows for _, rows in table.groups())
+    sentences = []
+    for name in others:
+        parts = [f"{row.label} {_value(row, first)} → {_value(row, name)}" for row in accuracy]
+        error = next(row for row in calibration if row.label == "all")
+        sentences.append(
+            f"{name} against {first}: accuracy {', '.join(parts)}; calibration error "
+            f"{_value(error, first)} → {_value(error, name)}."
+        )
+    return [*sentences, "One run each: another seed may turn small differences round."]
 
 
 def _compared(table: ScoreTable, name: str, baseline: str) -> str:

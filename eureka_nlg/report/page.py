@@ -20,7 +20,7 @@ from eureka_nlg.metrics.replies.parlai_f1 import ParlaiF1
 from eureka_nlg.metrics.replies.totals import Metric, Setting
 from eureka_nlg.metrics.text.pairs import Pairs
 from eureka_nlg.page import LOOK
-from eureka_nlg.report.model import Report
+from eureka_nlg.report.model import ImageReport, Report
 from eureka_nlg.report.outcome import outcome
 from eureka_nlg.report.sections import Drawing, drawings, group_table, training_table
 from eureka_nlg.report.theme import inline_svg, write_figure
@@ -63,7 +63,8 @@ def render(report: Report) -> str:
     figures: dict[str, list[_Figure]] = {}
     for drawing in drawings(report):
         figures.setdefault(drawing.section, []).append(_inline(drawing))
-    page: str = environment.get_template("report.html").render(
+    template = "images.html" if isinstance(report, ImageReport) else "report.html"
+    page: str = environment.get_template(template).render(
         report=report,
         version=eureka_nlg.__version__,
         markup=jinja2.utils.markupsafe.Markup,

@@ -8,7 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from eureka_nlg.report import figures
-from eureka_nlg.report.model import Report
+from eureka_nlg.report.image_figures import accuracy_by_class
+from eureka_nlg.report.model import ImageReport, Report
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,6 +35,12 @@ _MEASURES = {
     "likelihood": "mean likelihood",
     "bonus": "mean bonus (nats)",
     "reward": "mean reward (nats)",
+    "training_loss": "training loss (nats per image)",
+    "accuracy.all": "test accuracy (%)",
+    "accuracy.many": "test accuracy, many (%)",
+    "accuracy.medium": "test accuracy, medium (%)",
+    "accuracy.few": "test accuracy, few (%)",
+    "accuracy.natural": "natural accuracy (%)",
 }
 _REDUNDANT = {"nll_loss"}  # the logarithm of the perplexity
 
@@ -87,8 +94,10 @@ class GroupRow:
 def drawings(report: Report) -> list[Drawing]:
     """The figures for which there is data, in the order of the page."""
     found = [*_scores(report), *_training(report)]
+    if isinstance(report, ImageReport):
+        found += _by_class(report)
     if report.analysis is not None:
-        found += analysis_drawings(report.analysis, report.split)
+        found += analysis_drawings(report.analysis, report.split, report.nouns)
     return found
 
 
@@ -155,6 +164,17 @@ def _scores(report: Report) -> list[Drawing]:
     caption = "Points are scores, lines their confidence intervals. Each panel has an axis of its own."
     draw = partial(figures.scores_with_intervals, intervals)
     return [Drawing("scores", "scores", "Scores and their confidence intervals", caption, draw)]
+
+
+def _by_class(report: ImageReport) -> list[Drawing]:
+    if not report.accuracy_of_class:
+        return []
+    caption = (
+        "Each mark is a class, frequent ones on the left. Of more than forty classes a mark is the mean of "
+        "neighbours in frequency."
+    )
+    draw = partial(accuracy_by_class, report.class_counts, report.accuracy_of_class)
+    return [Drawing("classes", "accuracy_by_class", "Accuracy of each class", caption, draw)]
 
 
 def _training(report: Report) -> list[Drawing]:

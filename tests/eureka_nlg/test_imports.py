@@ -67,7 +67,7 @@ MAY_IMPORT = {
     "finetune": {"integrations", "losses", "frequency"},
     "training_log": set(),
     "runs": {"dialogue", "finetune", "analysis", "metrics", "losses", "frequency", "training_log"},
-    "report": {"runs", "dialogue", "analysis", "metrics", "training_log", "page"},
+    "report": {"runs", "dialogue", "vision", "analysis", "metrics", "training_log", "page"},
     "page": set(),
     "chat": {"runs", "dialogue", "page"},
     "cli": {"chat", "runs", "dialogue", "vision", "finetune", "report", "analysis", "metrics"},

@@ -1,5 +1,5 @@
 // ---- the table of replies --------------------------------------------------------------------------------
-{
+if (document.getElementById("data")) {
   const FIRST = 10;  // rows in the page before more are asked for
   const PIECE = 40;  // rows that are put into the page at a time
   const FEW = 20;  // training occurrences below which a word is marked more strongly
@@ -153,21 +153,45 @@
     showMore();
   };
 
+  // What is shown can be linked: search, order and boxes stand behind the # of the address.
+  const boxes = { differ, rare: onlyRare };
+  const remember = () => {
+    const state = new URLSearchParams();
+    if (search.value) state.set("search", search.value);
+    if (sort.value !== "order" || descending) state.set("sort", `${descending ? "-" : ""}${sort.value}`);
+    for (const [name, box] of Object.entries(boxes)) if (box?.checked) state.set(name, "1");
+    const address = state.size ? `#replies?${state}` : "#replies";
+    try { history.replaceState(null, "", address); } catch { /* a file may not be allowed to */ }
+  };
+  const recall = () => {
+    const [section, query] = location.hash.split("?");
+    if (section !== "#replies" || query === undefined) return;
+    const state = new URLSearchParams(query);
+    search.value = state.get("search") ?? "";
+    const order = state.get("sort") ?? "order";
+    const known = [...sort.options].some((option) => option.value === order.replace(/^-/, ""));
+    descending = known && order.startsWith("-");
+    sort.value = known ? order.replace(/^-/, "") : "order";
+    for (const [name, box] of Object.entries(boxes)) if (box) box.checked = state.has(name);
+    document.getElementById("replies").scrollIntoView();
+  };
+  const changed = () => { update(); remember(); };
+
   const sortBy = (value) => {
     descending = sort.value === value ? !descending : NUMBERS_FALL.has(value.split(":")[0]);
     sort.value = value;
-    update();
+    changed();
   };
 
   let timer;
-  search.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(update, 120); });
+  search.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(changed, 120); });
   document.getElementById("controls").addEventListener("submit", (event) => event.preventDefault());
   sort.addEventListener("change", () => {
     descending = NUMBERS_FALL.has(sort.value.split(":")[0]);
-    update();
+    changed();
   });
-  direction.addEventListener("click", () => { descending = !descending; update(); });
-  for (const box of [differ, onlyRare]) box?.addEventListener("change", update);
+  direction.addEventListener("click", () => { descending = !descending; changed(); });
+  for (const box of [differ, onlyRare]) box?.addEventListener("change", changed);
   for (const header of headers) {
     header.querySelector("button").addEventListener("click", () => sortBy(header.dataset.sort));
   }
@@ -175,5 +199,7 @@
 
   document.getElementById("controls").hidden = false;
   table.hidden = false;
+  recall();
   update();
+  window.addEventListener("hashchange", () => { recall(); update(); });
 }

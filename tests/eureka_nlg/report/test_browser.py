@@ -217,3 +217,33 @@ def test_of_thousands_of_rows_a_few_are_in_the_page(
     num_found = sum("79" in str(index) for index in range(number))
     search(driver, "words 79 model", f"{num_found} of 8,000 examples")
     assert 0 < len(rows(driver)) < 200
+
+
+def test_what_is_shown_is_in_the_address(open_page: Open) -> None:
+    driver = open_page()
+    driver.find_element(By.ID, "search").send_keys("quokka &")
+    Select(driver.find_element(By.ID, "sort")).select_by_value("f1:1")
+    driver.find_element(By.ID, "direction").click()
+    driver.find_element(By.ID, "differ").click()
+    until(lambda: "differ" in driver.current_url and "search" in driver.current_url)
+    address, shown = driver.current_url, rows(driver)
+    assert shown
+    assert "-f1" not in address  # the largest stand first by default: turned round, they stand last
+    driver.get("about:blank")
+    driver.get(address)
+    assert driver.find_element(By.ID, "search").get_attribute("value") == "quokka &"
+    assert driver.find_element(By.ID, "sort").get_attribute("value") == "f1:1"
+    assert driver.find_element(By.ID, "differ").is_selected()
+    assert rows(driver) == shown
+
+
+@pytest.mark.parametrize(
+    "fragment", ["#replies?sort=-nonsense:9&search=", "#replies?", "#scores", "#%E0%A4%A"]
+)
+def test_an_address_that_is_none_of_ours_does_no_harm(open_page: Open, fragment: str) -> None:
+    driver = open_page()
+    before = rows(driver)
+    address = driver.current_url.partition("#")[0] + fragment
+    driver.get("about:blank")
+    driver.get(address)
+    assert rows(driver) == before

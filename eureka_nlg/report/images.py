@@ -1,0 +1,177 @@
+"""The report on classifiers of images, from what `eureka vision train` leaves in the folders of runs.
+
+from eureka_nlg.report.images import image_report
+from eureka_nlg.report.page import write_page
+write_page(image_report(["runs/cifar10_lt/ce", "runs/cifar10_lt/el"]), "report.html")
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from eureka_nlg.analysis import Document, merged_analysis, read_analysis
+from eureka_nlg.errors import UserError
+from eureka_nlg.report.model import ImageReport, Score, ScoreRow, ScoreTable, System
+from eureka_nlg.runs.names import run_names
+from eureka_nlg.training_log import TrainingLog
+from eureka_nlg.vision.classification.runs import ANALYSIS, read_result
+from eureka_nlg.vision.run_folder import CHECKPOINT, CONFIG, RESULT, task_of_run
+from eureka_nlg.vision.training.log import read_log
+
+__all__ = ["image_report", "is_image_run"]
+
+_GROUPS = {
+    "all": "all classes",
+    "many": "more than 100 training images",
+    "medium": "20 to 100",
+    "few": "below 20",
+}
+_BOOKKEEPING = {"epoch", "step", "learning_rate", "seconds", "seconds_per_step", "waiting_for_data"}
+_METHOD = (
+    "All of the last epoch, on the test images. Intervals are Wilson's, 95 %, for the test images that "
+    "there are; they say nothing of other seeds. The runs were tested on the same images, whose answers they "
+    "do not keep, so there are no p-values."
+)
+
+
+def is_image_run(path: str | os.PathLike[str]) -> bool:
+    """Whether a folder is of `eureka vision`, finished or not."""
+    return (Path(path) / CONFIG).is_file() and any(
+        (Path(path) / name).is_file() for name in (CHECKPOINT, RESULT)
+    )
+
+
+def image_report(
+    runs: Sequence[str | os.PathLike[str]],
+    names: Sequence[str] | None = None,
+    title: str = "Image classifiers compared",
+) -> ImageReport:
+    """Read finished runs of `eureka vision train`; the first is the one that the others are compared with.
+
+    Args:
+        runs: their folders.
+        names: of the runs; None for those of the folders.
+        title: of the page.
+
+    Raises:
+        UserError: a run that is not finished, is one of detection, or has other images than the first.
+    """
+    paths = dict(zip(run_names([os.fspath(run) for run in runs], names), map(Path, runs)))
+    results = {name: _result(path) for name, path in paths.items()}
+    first = next(iter(results))
+    for name, result in results.items():
+        for key, what in (("class_counts", "training images"), ("test_images", "test images")):
+            if result[key] != results[first][key]:
+                raise UserError(
+                    f"run {paths[name]}: its {what} by class are not those of {paths[first]}, expected runs "
+                    "on the same data"
+                )
+    missing: dict[str, list[str]] = {}
+    return ImageReport(
+        title=title,
+        split="test",
+        decoding="",
+        contexts=(),
+        references=(),
+        systems=[_system(name, path, results[name], missing) for name, path in paths.items()],
+        scores=ScoreTable(list(_scores(results)), method=_METHOD),
+        analysis=_analysis(paths, missing),
+        missing=missing,
+        class_counts=results[first]["class_counts"],
+        accuracy_of_class={name: result["accuracy_of_class"] for name, result in results.items()},
+        confusion={name: result["confusion_of_groups"] for name, result in results.items()},
+    )
+
+
+def _result(path: Path) -> dict[str, Any]:
+    if not is_image_run(path):
+        raise UserError(f"run {path}: is none of `eureka vision`, as the others are: report on them apart")
+    if task_of_run(path) != "classification":
+        raise UserError(
+            f"run {path}: is one of detection, which has no report: its scores are in {path / RESULT}"
+        )
+    if not (path / RESULT).is_file():
+        raise UserError(
+            f"run {path}: has no {RESULT}, which comes at the end: it is not finished; give `eureka vision "
+            "train` again"
+        )
+    return read_result(path)
+
+
+def _system(name: str, path: Path, result: Mapping[str, Any], missing: dict[str, list[str]]) -> System:
+    config, versions = result["config"], result["versions"]
+    facts = {
+        "checkpoint": str(path / CHECKPOINT),
+        "epochs": str(result["epoch"]),
+        "training": f"{result['training_seconds'] / 60:,.0f} minutes on {result['device']}",
+        "software": ", ".join(f"{package} {version}" for package, version in versions.items()),
+    }
+    curves: dict[str, dict[str, dict[int, float]]] = {}
+    for entry in read_log(path / "log.jsonl"):
+        for key, value in entry.items():
+            if key not in _BOOKKEEPING and value is not None:
+                measure, split = ("training_loss", "train") if key == "loss" else (key, "test")
+                curves.setdefault(measure, {}).setdefault(split, {})[entry["epoch"]] = value
+    if not curves:
+        missing.setdefault("training", []).append(
+            f"No training curves of {name}: {path / 'log.jsonl'} is empty."
+        )
+    return System(name, (), facts, _sections(config), TrainingLog(curves) if curves else None)
+
+
+def _sections(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The options by section; those of none are of the run."""
+    sections: dict[str, dict[str, Any]] = {"run": {}}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            sections[key] = dict(value)
+        else:
+            sections["run"][key] = value
+    return sections
+
+
+def _scores(results: Mapping[str, Mapping[str, Any]]) -> list[ScoreRow]:
+    rows = []
+    for key, title, better in (
+        ("accuracy", "Accuracy (%)", True),
+        ("likelihood", "Mean likelihood of the true class (%)", True),
+        ("calibration_error", "Expected calibration error (%)", False),
+    ):
+        for group, meaning in _GROUPS.items():
+            scores = {
+                name: _score(result[key][group], result["test_images"][group] if key == "accuracy" else 0)
+                for name, result in results.items()
+                if result[key].get(group) is not None
+            }
+            if scores:
+                rows.append(ScoreRow(group, meaning, scores, better, f"{key}_{group}", title))
+        if key == "accuracy":
+            natural = {name: Score(result[key]["natural"]) for name, result in results.items()}
+            rows.append(
+                ScoreRow("natural", "weighted by training frequency", natural, True, "natural", title)
+            )
+    return rows
+
+
+def _score(percent: float, num_images: int) -> Score:
+    """With Wilson's interval (1927) for a share of so many images; without one for 0."""
+    if num_images == 0:
+        return Score(percent)
+    z, share = 1.959964, percent / 100
+    middle = share + z * z / (2 * num_images)
+    half = z * math.sqrt(share * (1 - share) / num_images + (z / (2 * num_images)) ** 2)
+    whole = 1 + z * z / num_images
+    return Score(percent, 100 * (middle - half) / whole, 100 * (middle + half) / whole)
+
+
+def _analysis(paths: Mapping[str, Path], missing: dict[str, list[str]]) -> Document | None:
+    try:
+        return merged_analysis({name: read_analysis(path / ANALYSIS) for name, path in paths.items()})
+    except (UserError, OSError) as error:
+        for section in ("likelihood", "frequency"):
+            missing.setdefault(section, []).append(f"No likelihoods by group: {error}.")
+        return None

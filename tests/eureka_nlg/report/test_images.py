@@ -1,0 +1,134 @@
+"""`eureka report` on runs of `eureka vision train`: from the files that a finished run leaves."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("matplotlib")
+pytest.importorskip("jinja2")
+pytest.importorskip("accelerate")
+pytest.importorskip("scipy")
+
+from scipy import stats
+
+from eureka_nlg.analysis import analysis_document, corpus_block, system_block
+from eureka_nlg.cli.main import main
+from eureka_nlg.metrics.classes.bands import FrequencyBands
+from eureka_nlg.report.images import image_report
+from eureka_nlg.vision.classification.config import Config
+from eureka_nlg.vision.classification.evaluation import Predictions, evaluate, gold_likelihood
+from eureka_nlg.vision.config_file import to_yaml
+
+COUNTS = torch.tensor([500, 300, 60, 4])
+LABELS = torch.arange(4).repeat_interleave(10)
+
+
+def save_run(folder: Path, right: tuple[int, ...], counts: torch.Tensor = COUNTS) -> str:
+    """A finished run that gives so many of the ten test images of each class right, the others to class 0."""
+    logits = torch.zeros(40, 4)
+    for label, number in enumerate(right):
+        for image in range(10):
+            logits[10 * label + image, label if image < number else int(label == 0)] = 2.0
+    predictions = Predictions.of_logits(logits, LABELS)
+    folder.mkdir(parents=True)
+    config = Config(save_dir=str(folder))
+    record = {
+        "epoch": 2,
+        "training_seconds": 90.0,
+        "waiting_for_data": 0.01,
+        "config": dataclasses.asdict(config),
+        "versions": {"eureka_nlg": "0", "torch": "0"},
+        "processes": 1,
+        "device": "cpu, 1 threads",
+    }
+    (folder / "config.yaml").write_text(to_yaml(config))
+    (folder / "evaluation.json").write_text(json.dumps({**evaluate(predictions, counts), **record}))
+    log = [
+        {"epoch": e, "step": e, "loss": 2.0 / e, "accuracy.all": 30.0 * e, "seconds": 45.0} for e in (1, 2)
+    ]
+    (folder / "log.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in log))
+    bands = FrequencyBands.by_count(counts)
+    block = system_block({"test": gold_likelihood(predictions, bands)}, checkpoint="x")
+    document = analysis_document(bands, {str(folder): block}, corpus_block(np.asarray(counts)))
+    (folder / "analysis.json").write_text(json.dumps(document))
+    return str(folder)
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> list[str]:
+    return [save_run(tmp_path / "ce", (10, 8, 2, 0)), save_run(tmp_path / "el", (9, 8, 5, 3))]
+
+
+def test_the_page(runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "report.html"
+    assert main(["report", *runs, "--names", "CE", "Eu<r>eka", "--out", str(out)]) == 0
+    assert str(out) in capsys.readouterr().out
+    page = out.read_text(encoding="utf-8")
+    # (10 + 8) of the twenty images of the two many classes, and so on: worked by hand from `right` above
+    (outcome,) = re.findall(r'<p class="outcome">(Eu.*?)</p>', page)
+    for change in ("all 50.00 → 62.50", "many 90.00 → 85.00", "medium 20.00 → 50.00", "few 0.00 → 30.00"):
+        assert change in outcome
+    assert "Eu&lt;r&gt;eka" in page
+    assert "<r>" not in page
+    assert page.count('id="classes"') == 1
+    assert 'id="replies"' not in page
+    for title in ("Accuracy of each class", "Training curves", "How well each frequency group is predicted"):
+        assert title in page
+    assert "training loss (nats per image)" in page
+    assert not re.search(r'(src|href)="(?!#|data:)', page), "nothing is loaded"
+
+
+def test_intervals_are_wilsons(runs: list[str]) -> None:
+    report = image_report(runs)
+    assert report.scores is not None
+    score = next(row for row in report.scores.metrics if row.key == "accuracy_few").scores["el"]
+    wanted = stats.binomtest(3, 10).proportion_ci(0.95, method="wilson")
+    assert (score.low, score.high) == pytest.approx((100 * wanted.low, 100 * wanted.high), rel=1e-6)
+    natural = next(row for row in report.scores.metrics if row.key == "natural").scores["ce"].value
+    assert natural == pytest.approx((500 * 100 + 300 * 80 + 60 * 20 + 4 * 0) / 864)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda run: (run / "evaluation.json").unlink(), "is not finished"),
+        (lambda run: (run / "config.yaml").write_text("task: detection\n"), "one of detection"),
+        (lambda run: (run / "config.yaml").unlink(), "none of `eureka vision`"),
+    ],
+    ids=["unfinished", "detection", "no run of images"],
+)
+def test_other_folders_are_refused(
+    runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], spoil: Any, message: str
+) -> None:
+    (Path(runs[1]) / "checkpoint.pt").write_bytes(b"")
+    spoil(Path(runs[1]))
+    assert main(["report", *runs, "--out", str(tmp_path / "report.html")]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_other_data_and_options_of_dialogue_are_refused(
+    runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = ["--out", str(tmp_path / "report.html")]
+    other = save_run(tmp_path / "other", (9, 8, 5, 3), torch.tensor([500, 300, 61, 4]))
+    assert main(["report", runs[0], other, *out]) == 2
+    assert "training images by class are not those of" in capsys.readouterr().err
+    assert main(["report", *runs, "--beam", "5", *out]) == 2
+    assert "--beam: is for dialogue models" in capsys.readouterr().err
+
+
+def test_a_log_and_an_analysis_that_are_gone_are_told(runs: list[str]) -> None:
+    (Path(runs[0]) / "log.jsonl").unlink()
+    (Path(runs[1]) / "analysis.json").unlink()
+    report = image_report(runs)
+    assert report.analysis is None
+    assert "ce" in report.missing["training"][0]
+    assert "analysis.json" in report.missing["likelihood"][0]
