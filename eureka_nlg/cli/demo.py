@@ -13,6 +13,7 @@ import shutil
 import sys
 import textwrap
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from eureka_nlg.bundled import find_bundled
@@ -136,6 +137,9 @@ def _show(demo: object, seconds: float) -> None:
 
     _say("scores", f"{len(references)} test replies")
     print(score_table(scores, ["macro_f", "micro_f", "diversity_4", "ppl"]))
+    _say("likelihood", "what the right word of a reference is given, by its frequency in training, mean in %")
+    likelihoods = {name: demo.likelihoods(name) for name in SYSTEMS}
+    print("\n".join(likelihood_lines(likelihoods)))
     _say(
         "replies", f"the context with the longest reference in each of {_NUM_CONTEXTS} parts of the test set"
     )
@@ -150,6 +154,28 @@ def _show(demo: object, seconds: float) -> None:
     print(f"{seconds:.0f} seconds; models, logs, replies, data and scores are in {demo.folder}.")
     print("One seed on a made-up corpus: the scores show that everything works, not which loss is better.")
     print(f"Next, both runs on one page: eureka report {runs} --out {demo.folder / 'report.html'}")
+
+
+def likelihood_lines(likelihoods: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """A table of the likelihoods of two systems by band, and the sentence that says what it shows.
+
+    >>> likelihoods = {"CE": {"head": 70.1, "tail": 40.0}, "EL": {"head": 70.0, "tail": 44.2}}
+    >>> for line in likelihood_lines(likelihoods):
+    ...     print(line)
+                        CE        EL
+    head              70.1      70.0
+    tail              40.0      44.2
+    EL less CE, in points: +4.2 for the rarest words (tail), -0.1 for the most frequent (head).
+    """
+    first, second = likelihoods
+    bands = [band for band in likelihoods[first] if band in likelihoods[second]]
+    rows = [(band, *(f"{values[band]:.1f}" for values in likelihoods.values())) for band in bands]
+    rare, frequent = (likelihoods[second][band] - likelihoods[first][band] for band in (bands[-1], bands[0]))
+    return [
+        *(f"{name:<12}{left:>10}{right:>10}" for name, left, right in [("", first, second), *rows]),
+        f"{second} less {first}, in points: {rare:+.1f} for the rarest words ({bands[-1]}), "
+        f"{frequent:+.1f} for the most frequent ({bands[0]}).",
+    ]
 
 
 def _wrapped(label: str, text: str) -> str:

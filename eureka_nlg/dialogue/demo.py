@@ -22,11 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from eureka_nlg.bundled import find_bundled
+from eureka_nlg.dialogue.analysis import DialogueAnalysis
 from eureka_nlg.dialogue.generation import Run, generate
-from eureka_nlg.dialogue.likelihoods import reference_perplexity
 from eureka_nlg.dialogue.training import fairseq_arguments, read_config
 from eureka_nlg.errors import UserError
 from eureka_nlg.files import write_json, write_lines
+from eureka_nlg.metrics.classes.bands import FrequencyBands
+from eureka_nlg.metrics.classes.likelihood import ALL
 
 __all__ = ["CORPUS", "SYSTEMS", "Demo", "Progress"]
 
@@ -74,7 +76,12 @@ class Demo:
 
     def unfinished(self) -> list[str]:
         """The systems that are not trained and decoded, with these very options on these very data."""
-        return [name for name in SYSTEMS if self._note(name).get("fingerprint") != self._fingerprint(name)]
+        notes = {name: self._note(name) for name in SYSTEMS}
+        return [
+            name
+            for name, note in notes.items()
+            if note.get("fingerprint") != self._fingerprint(name) or "likelihoods" not in note
+        ]
 
     def train(self, names: list[str], progress: Progress) -> None:
         """Train systems at the same time, each on its share of the cores; their output goes to RUN/train.log.
@@ -117,7 +124,19 @@ class Demo:
         """Write the replies to the test contexts, and last the note that the system is finished."""
         run = Run.load(self.run_folder(name))
         write_lines(self.replies(name), generate(run, "test", ["--beam", "1"]).hypotheses)
-        note = {"fingerprint": self._fingerprint(name), "ppl": reference_perplexity(run, "test")}
+        analysis = DialogueAnalysis(FrequencyBands.by_token_mass, ["test"])
+        analysis.add(name, run)
+        groups = analysis.groups[name]["test"]
+        likelihoods = {
+            group: 100 * groups[group].mean_likelihood
+            for group in analysis.bands.names
+            if groups[group].count
+        }
+        note = {
+            "fingerprint": self._fingerprint(name),
+            "ppl": groups[ALL].perplexity,
+            "likelihoods": likelihoods,
+        }
         write_json(self.run_folder(name) / "demo.json", note)
 
     def replies(self, name: str) -> Path:
@@ -127,6 +146,10 @@ class Demo:
     def perplexity(self, name: str) -> float:
         """Of the test references under a finished system."""
         return float(self._note(name)["ppl"])
+
+    def likelihoods(self, name: str) -> dict[str, float]:
+        """Mean likelihood (%) of the right word under a finished system, by band of training frequency."""
+        return dict(self._note(name)["likelihoods"])
 
     def _num_epochs(self) -> int:
         return self.epochs or int(read_config(self.config("CE"))["max_epoch"])

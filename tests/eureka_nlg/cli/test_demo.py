@@ -58,8 +58,12 @@ def test_what_is_finished_is_not_done_again(demo: Demo) -> None:
     demo.run_folder("CE").mkdir()
     note = {"fingerprint": demo._fingerprint("CE"), "ppl": 8.5}
     (demo.run_folder("CE") / "demo.json").write_text(json.dumps(note))
+    assert demo.unfinished() == list(SYSTEMS)  # of a version that kept no likelihoods
+    note["likelihoods"] = {"head": 50.0, "tail": 10.0}
+    (demo.run_folder("CE") / "demo.json").write_text(json.dumps(note))
     assert demo.unfinished() == ["Eureka"]
     assert demo.perplexity("CE") == 8.5
+    assert demo.likelihoods("CE") == note["likelihoods"]
     assert Demo(demo.folder, epochs=2).unfinished() == list(SYSTEMS)
     (demo.data / "manifest.json").write_text('{"other": 1}')
     assert demo.unfinished() == list(SYSTEMS)
