@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
 import os
@@ -16,18 +15,19 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
+COLLECT = ("tables.py", "figures.py")
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts" / "convai2"
 RESAMPLED = {"low": -0.5, "high": 0.7, "p_resampling": 0.2}
 
 
 @pytest.fixture
-def script() -> Any:
-    spec = importlib.util.spec_from_file_location("convai2_tables", SCRIPTS / "tables.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def script(load_script: Any) -> Any:
+    return load_script(SCRIPTS / "tables.py")
+
+
+@pytest.fixture
+def figures(script: Any, load_script: Any) -> Any:
+    return load_script(SCRIPTS / "figures.py")
 
 
 @pytest.fixture
@@ -57,9 +57,14 @@ def runs(tmp_path: Path) -> Path:
 
 
 def test_tables_json_and_figures(
-    script: Any, runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    script: Any,
+    figures: Any,
+    runs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["tables.py", str(runs), "--out", str(runs / "results")])
+    collected = runs / "results" / "runs.json"
+    monkeypatch.setattr(sys, "argv", ["tables.py", str(runs), "--json", str(collected)])
     script.main()
     printed = capsys.readouterr().out
     # macro F 1 and 2; three replies, two of them different, with four word types
@@ -69,9 +74,14 @@ def test_tables_json_and_figures(
     assert "| EL | 1 | 1.00 |" in printed
     # only the first p-value is below 5 %
     assert "| EL | 1 | **+0.10 [-0.50, +0.70] p 0.010** | +0.10 [-0.50, +0.70] p 1.010 |" in printed
-    found = json.loads((runs / "results" / "runs.json").read_text())
+    found = json.loads(collected.read_text())
     assert [run["seed"] for run in found["ce_longer"]] == [1, 2]
     assert found["ce_longer"][1]["curves"]["diversity_4"]["valid"] == [[1, 3.0], [2, 4.0]]
+    monkeypatch.setattr(sys, "argv", ["tables.py", str(collected)])
+    script.main()
+    assert capsys.readouterr().out == printed
+    monkeypatch.setattr(sys, "argv", ["figures.py", str(collected), "--out", str(runs / "results")])
+    figures.main()
     for name in ("diversity_against_perplexity", "f_by_band", "lead_by_epoch", "training_curves"):
         assert (runs / "results" / f"{name}.png").stat().st_size > 5000
 
@@ -118,7 +128,7 @@ def test_leads_on_validation_are_averaged_over_the_later_epochs(script: Any) -> 
     assert line.count("+0.20") == 4
 
 
-def test_lead_is_that_over_the_same_seed(script: Any) -> None:
+def test_lead_is_that_over_the_same_seed(figures: Any) -> None:
     def curves(values: dict[int, float]) -> dict[str, Any]:
         return {
             key: {"valid": [list(point) for point in values.items()]} for key in ("macro_f", "diversity_4")
@@ -134,19 +144,19 @@ def test_lead_is_that_over_the_same_seed(script: Any) -> None:
             {"seed": 2, "curves": curves({2: 1.5, 3: 1.0})},
         ],
     }
-    for axes in script.lead_by_epoch(runs).axes:
+    for axes in figures.lead_by_epoch(runs).axes:
         mean = axes.lines[-2]
         assert list(mean.get_xdata()) == [2, 3]
         assert list(mean.get_ydata()) == [0.5, 1.0]
 
 
-def test_bands_are_relative_to_cross_entropy(script: Any) -> None:
+def test_bands_are_relative_to_cross_entropy(figures: Any) -> None:
     def run(*f: float) -> dict[str, Any]:
         scores = {f"macro_f_{band}": value for band, value in zip(("head", "body", "tail"), f, strict=True)}
         return {"seed": 1, "scores": {"beam1": scores}}
 
     runs = {"ce_longer": [run(20, 5, 0.4)], "el_longer": [run(19, 5, 0.5)]}
-    (axes,) = script.f_by_band(runs).axes
+    (axes,) = figures.f_by_band(runs).axes
     assert [bar.get_height() for bar in axes.patches] == pytest.approx([-5, 0, 25])
 
 
@@ -178,7 +188,7 @@ def recipe(tmp_path: Path) -> Any:
     commands = tmp_path / "bin"
     commands.mkdir()
     (commands / "eureka").write_text(STAND_IN)
-    (commands / "python").write_text('#!/bin/sh\necho "collect" >>"$CALLS"\n')
+    (commands / "python").write_text('#!/bin/sh\necho "${1##*/}" >>"$CALLS"\n')
     for command in commands.iterdir():
         command.chmod(0o755)
     calls = tmp_path / "calls"
@@ -229,7 +239,7 @@ def test_the_recipe_trains_each_run_once_after_what_it_goes_on_from(recipe: Any,
             parent = f"ce/{seed}"
             assert call == f"begin {run} off {parent}"
         assert calls.index(f"end {parent}") < place
-    assert calls[-2:] == ["analyse", "collect"]
+    assert calls[-3:] == ["analyse", *COLLECT]
 
 
 @pytest.mark.skipif(shutil.which("flock") is None, reason="the recipe locks a run with flock")
@@ -240,7 +250,7 @@ def test_the_recipe_goes_on_after_a_training_that_failed(recipe: Any) -> None:
     assert "evaluate" not in calls
     result, calls = recipe()
     assert result.returncode == 0
-    assert [call for call in calls if call.split()[0] not in {"evaluate", "analyse", "collect"}] == [
+    assert [call for call in calls if call.split()[0] not in {"evaluate", "analyse", *COLLECT}] == [
         "begin cb/seed1 off ce/seed1",
         "end cb/seed1",
         "replies cb/seed1/replies.test.beam1.txt",

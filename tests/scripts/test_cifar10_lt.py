@@ -1,0 +1,34 @@
+"""The table and the figures of docs/results/cifar10_lt.md come from the JSON beside it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("matplotlib")
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS, RESULTS = ROOT / "scripts" / "cifar10_lt", ROOT / "docs" / "results"
+COLLECTED = RESULTS / "cifar10_lt" / "runs.json"
+
+
+def test_the_results_page_has_the_table(
+    load_script: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["tables.py", str(COLLECTED)])
+    load_script(SCRIPTS / "tables.py").main()
+    rows = capsys.readouterr().out.splitlines()
+    page = (RESULTS / "cifar10_lt.md").read_text(encoding="utf-8").splitlines()
+    assert len(rows) > 10
+    assert set(rows) <= set(page)
+
+
+def test_figures(load_script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load_script(SCRIPTS / "tables.py")
+    monkeypatch.setattr(sys, "argv", ["figures.py", str(COLLECTED), "--out", str(tmp_path)])
+    load_script(SCRIPTS / "figures.py").main()
+    for name in ("accuracy_by_class", "training_loss"):
+        assert (tmp_path / f"{name}.png").stat().st_size > 5000
