@@ -18,10 +18,11 @@ import math
 import shlex
 import sys
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from eureka_nlg.bundled import find_bundled
 from eureka_nlg.dialogue.formats import FILE_FORMATS
 from eureka_nlg.dialogue.messages import MESSAGES, check_options, prepare_messages
 from eureka_nlg.dialogue.options import PrepareOptions, option_name
@@ -31,11 +32,23 @@ from eureka_nlg.dialogue.sources import SPLITS, find_sources
 from eureka_nlg.errors import UserError
 from eureka_nlg.files import new_folder
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["ConfigFamily", "add_arguments", "configs_for", "run"]
 
 FAIRSEQ = "fairseq"
-# the configs that the next commands name, and the size of their batches
-_CONFIGS, _NEXT, _BATCH = "configs/dialogue/convai2_small", ("ce", "el_capped"), 32
+
+
+class ConfigFamily(NamedTuple):
+    """Configs that the next commands name: a folder, a baseline and a model with Eureka, their batches."""
+
+    folder: str
+    names: tuple[str, ...]
+    batch: int
+
+
+_SAMPLE = "data/sample"
+_OF_SAMPLE = ConfigFamily("configs/dialogue/sample", ("ce", "el"), 24)
+# not at the paper's size, but a model that uses its context on a small corpus: docs/results/convai2.md
+_OF_OTHERS = ConfigFamily("configs/dialogue/convai2_small", ("ce", "el_capped"), 32)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -111,15 +124,24 @@ def run(args: argparse.Namespace) -> int:
                 progress=progress,
                 tell=_tell,
             )
-    print(_messages_summary(manifest, args.out) if "format_out" in manifest else _summary(manifest, args.out))
+    if "format_out" in manifest:
+        print(_messages_summary(manifest, args.out))
+    else:
+        print(_summary(manifest, args.out, configs_for(args.sources)))
     return 0
+
+
+def configs_for(sources: Sequence[str]) -> ConfigFamily:
+    """The configs that fit a corpus."""
+    is_sample = [find_bundled(source).resolve() for source in sources] == [find_bundled(_SAMPLE).resolve()]
+    return _OF_SAMPLE if is_sample else _OF_OTHERS
 
 
 def _tell(line: str) -> None:
     print(f"eureka prepare: {line}", file=sys.stderr)
 
 
-def _summary(manifest: Mapping[str, Any], out: Path) -> str:
+def _summary(manifest: Mapping[str, Any], out: Path, family: ConfigFamily) -> str:
     row = "{:<8}{:>10}{:>11}{:>16}{:>9}{:>14}{:>9}".format
     lines = [row("split", "dialogues", "exchanges", "context tokens", "<unk> %", "reply tokens", "<unk> %")]
     for split, counts in manifest["splits"].items():
@@ -150,10 +172,11 @@ def _summary(manifest: Mapping[str, Any], out: Path) -> str:
                 f"vectors: reduced from {vectors['source_width']} numbers, "
                 f"{100 * vectors['explained_variance']:.1f} % of the variance kept"
             )
-    updates = math.ceil(manifest["splits"]["train"]["exchanges"] / _BATCH)
+    updates = math.ceil(manifest["splits"]["train"]["exchanges"] / family.batch)
     plural = "s" if updates > 1 else ""
-    lines.append(f"training: {updates:,} update{plural} an epoch in batches of {_BATCH}")
-    lines += [f"wrote {out}", "", "next:", *(f"  {command}" for command in _next_commands(manifest, out))]
+    lines.append(f"training: {updates:,} update{plural} an epoch in batches of {family.batch}")
+    commands = _next_commands(manifest, out, family)
+    lines += [f"wrote {out}", "", "next:", *(f"  {command}" for command in commands)]
     return "\n".join(lines)
 
 
@@ -166,11 +189,8 @@ def _messages_summary(manifest: Mapping[str, Any], out: Path) -> str:
     return "\n".join([*lines, f"wrote {out}"])
 
 
-def _next_commands(manifest: Mapping[str, Any], out: Path) -> list[str]:
-    """Commands that train a baseline and a model with Eureka on the folder, in any working directory.
-
-    Not at the paper's size, but a model that uses its context on a small corpus: docs/results/convai2.md.
-    """
+def _next_commands(manifest: Mapping[str, Any], out: Path, family: ConfigFamily) -> list[str]:
+    """Commands that train a baseline and a model with Eureka on the folder, in any working directory."""
     options = [f"data={out}"]
     if "vectors" in manifest:
         width = manifest["vectors"]["width"]
@@ -178,7 +198,7 @@ def _next_commands(manifest: Mapping[str, Any], out: Path) -> list[str]:
         options += [f"encoder_embed_dim={width}", f"encoder_hidden_size={width}"]
     return [
         shlex.join(
-            ["eureka", "train", f"{_CONFIGS}/{name}.yaml", *options, f"save_dir=runs/{out.name}/{name}"]
+            ["eureka", "train", f"{family.folder}/{name}.yaml", *options, f"save_dir=runs/{out.name}/{name}"]
         )
-        for name in _NEXT
+        for name in family.names
     ]

@@ -14,7 +14,10 @@ from typing import Any
 
 import pytest
 
+from eureka_nlg.bundled import find_bundled
 from eureka_nlg.cli.main import main
+from eureka_nlg.cli.prepare import configs_for
+from eureka_nlg.dialogue.training import read_config
 
 pytest.importorskip("fairseq")
 pytest.importorskip("datasets")
@@ -50,6 +53,18 @@ def test_summary_and_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
         "<persona> i run. <partner> hi\n<persona> i run. <partner> hi <self> hello you <partner> so ?\n"
     )
     assert (folder / "out" / "references" / "train.txt").read_text() == "hello you\nso what\n"
+
+
+@pytest.mark.parametrize(
+    ("sources", "name"), [(["data/sample"], "sample"), (["corpus"], "convai2_small"), ([], "convai2_small")]
+)
+def test_the_next_commands_name_configs_that_fit(folder: Path, sources: list[str], name: str) -> None:
+    """In any folder: the corpus and the configs come with the package."""
+    family = configs_for(sources)
+    assert Path(family.folder).name == name
+    for row in family.names:
+        config = read_config(find_bundled(f"{family.folder}/{row}.yaml"), [])
+        assert config["batch_size"] == family.batch
 
 
 _BUILD = """
