@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["split_characters", "unspaced_share"]
+__all__ = ["is_unspaced", "split_characters", "unspaced_share"]
 
 # Scripts that are written without blanks between words, by their blocks in Unicode, with their punctuation.
 # Korean is not among them: it has blanks.
@@ -40,6 +40,11 @@ def split_characters(text: str) -> list[str]:
     ['我', '喜', '欢', 'iPhone', '15', '。']
     """
     return _UNIT.findall(text)
+
+
+def is_unspaced(character: str) -> bool:
+    """Whether a character is of a script that is written without blanks between words, and no blank."""
+    return _CHARACTER.match(character) is not None
 
 
 def unspaced_share(text: str) -> float:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from eureka_nlg.metrics.text.pairs import Pairs
-from eureka_nlg.units import unspaced_share
+from eureka_nlg.units import is_unspaced
 
 __all__ = ["UNSPACED", "Advice"]
 
@@ -24,21 +24,37 @@ class _Side:
     """Signs of how the texts of one side were written."""
 
     def __init__(self) -> None:
-        self.attached = self.detached = self.capitals = self.letters = 0
-        self.unspaced = self.size = 0.0
+        self.attached = self.detached = 0
+        self.characters = Counter[str]()
 
     def update(self, texts: Sequence[str]) -> None:
         joined = "\n".join(texts)
+        self.characters.update(joined)
         for mark in _MARK.finditer(joined):
             before = joined[mark.start() - 1 : mark.start()]
             if before and not before.isspace():
                 self.attached += 1
             else:
                 self.detached += 1
-        self.letters += sum(map(str.isalpha, joined))
-        self.capitals += sum(map(str.isupper, joined))
-        self.unspaced += unspaced_share(joined) * len(joined)
-        self.size += len(joined)
+
+    def count(self, belongs: Callable[[str], bool]) -> int:
+        """How many characters of a kind there are."""
+        return sum(number for character, number in self.characters.items() if belongs(character))
+
+    @property
+    def letters(self) -> int:
+        """Letters of any script."""
+        return self.count(str.isalpha)
+
+    @property
+    def capital_share(self) -> float:
+        """Share of the letters that are capitals."""
+        return self.count(str.isupper) / (self.letters or 1)
+
+    @property
+    def unspaced_share(self) -> float:
+        """Share of the characters, blanks left out, of scripts that are written without blanks."""
+        return self.count(is_unspaced) / (self.count(lambda character: not character.isspace()) or 1)
 
     @property
     def tokenised(self) -> bool | None:
@@ -67,10 +83,11 @@ class Advice:
 
     def update(self, pairs: Pairs) -> None:
         """Look at pairs."""
-        if self._num_pairs >= _ENOUGH:
+        missing = _ENOUGH - self._num_pairs
+        if missing <= 0:
             return
         self._num_pairs += len(pairs)
-        systems, references = pairs.raw_texts
+        systems, references = pairs.raw_texts(missing)
         for side, counts, texts in zip(self._replies, self._texts, systems):
             side.update(texts)
             counts.update(texts)
@@ -91,7 +108,7 @@ class Advice:
         ]
 
     def _unspaced(self) -> str | None:
-        share = self._references.unspaced / (self._references.size or 1)
+        share = self._references.unspaced_share
         if self._unit != "word" or share < UNSPACED:
             return None
         return (
@@ -112,7 +129,7 @@ class Advice:
         )
 
     def _case(self, replies: _Side) -> str | None:
-        shares = [side.capitals / (side.letters or 1) for side in (replies, self._references)]
+        shares = [side.capital_share for side in (replies, self._references)]
         if self._lowercase or min(replies.letters, self._references.letters) < _ENOUGH_LETTERS:
             return None
         if min(shares) > 0 or max(shares) < 0.01:

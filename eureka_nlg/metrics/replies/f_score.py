@@ -115,11 +115,12 @@ class MacroF(Totals):
     def num_types(self, totals: NDArray[Any]) -> NDArray[np.float64]:
         """Types that each of the metrics averages over, [number of metrics, B]."""
         _, hypotheses, references = np.moveaxis(totals.reshape(-1, 3, totals.shape[1]), 1, 0)
-        selection = self._selection(len(references)).astype(np.float64)
+        exact = np.float32 if len(references) < 2**24 else np.float64  # up to here whole numbers are
+        selection = self._selection(len(references)).astype(exact)
         if self._members is not None:
-            return np.tile(selection.sum(axis=1, keepdims=True), totals.shape[1])
+            return np.tile(selection.sum(axis=1, keepdims=True, dtype=np.float64), totals.shape[1])
         counted = references if self.setting.types == "reference" else hypotheses + references
-        return np.asarray(selection @ (counted > 0))
+        return np.asarray(selection @ (counted > 0).astype(exact), dtype=np.float64)
 
     def num_words(self, totals: NDArray[Any]) -> NDArray[np.int64]:
         """Matches, words of the replies and of the references, for each metric, [number of metrics, 3]."""

@@ -85,10 +85,10 @@ class Scorer:
         self._length = Length([Metric("")], setting)
         self._advice = Advice(setting.unit, setting.lowercase, num_systems)
         self._num_references = 1
-        self._streams = [
-            [Stream(totals) for totals in (self._words, self._length, *self.totals)]
-            for _ in range(num_systems)
-        ]
+        self._streams: list[list[Stream]] = [[] for _ in range(num_systems)]
+        for streams in self._streams:
+            for totals in (self._words, self._length, *self.totals):
+                streams.append(Stream(totals, beside=streams))
 
     def update(self, pairs: Pairs) -> None:
         """Add pairs."""

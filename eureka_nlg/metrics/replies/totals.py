@@ -305,10 +305,18 @@ class MeanFraction(Totals):
 
 
 class Stream:
-    """The totals of a system, summed up chunk by chunk."""
+    """The totals of a system, summed up chunk by chunk.
 
-    def __init__(self, totals: Totals) -> None:
+    Args:
+        totals: of the metrics.
+        beside: streams that see the same pairs before this one: what one of them sums up already, as this
+            one's totals take the same entries, is not summed up again.
+    """
+
+    def __init__(self, totals: Totals, beside: Iterable[Stream] = ()) -> None:
         self.totals = totals
+        same = (other for other in beside if other.totals.same_entries == totals.same_entries)
+        self._summed_by: Stream = next(same, self)
         self._sums: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
         self._table = totals.table() if isinstance(totals, Occurrences) else None
 
@@ -316,18 +324,18 @@ class Stream:
         """Add pairs."""
         if self._table is not None:
             self._table.update(pairs.words.hypotheses[system])
-            return
-        rows, _, amounts = self.totals.entries_of(pairs, system)
-        missing = 1 + int(rows.max(initial=0)) - len(self._sums)
-        if missing > 0:  # at least doubled, so that growing costs little on average
-            self._sums = np.pad(self._sums, (0, max(missing, len(self._sums))))
-        np.add.at(self._sums, rows, amounts)
+        elif self._summed_by is self:
+            rows, _, amounts = self.totals.entries_of(pairs, system)
+            missing = 1 + int(rows.max(initial=0)) - len(self._sums)
+            if missing > 0:  # at least doubled, so that growing costs little on average
+                self._sums = np.pad(self._sums, (0, max(missing, len(self._sums))))
+            np.add.at(self._sums, rows, amounts)
 
     def sums(self) -> NDArray[np.int64]:
         """The totals, [F, 1]."""
-        size = self.totals.num_rows
-        size = max(len(self._sums), 1) if size is None else size
-        return np.pad(self._sums[:size], (0, max(size - len(self._sums), 0)))[:, None]
+        sums, size = self._summed_by._sums, self.totals.num_rows
+        size = max(len(sums), 1) if size is None else size
+        return np.pad(sums[:size], (0, max(size - len(sums), 0)))[:, None]
 
     def scores(self) -> dict[str, float]:
         """Key of each metric -> its score."""

@@ -78,17 +78,23 @@ class Pairs:
             *([self._tokenise(side) for side in sides] for sides in (self._systems, self._references))
         )
 
-    @property
-    def raw_texts(self) -> tuple[list[list[str]], list[list[str]]]:
-        """The replies of each system and each set of references as strings, as they were given."""
-        systems = [[as_text(reply) for reply in side] for side in self._systems]
-        return systems, [[as_text(reply) for reply in side] for side in self._references]
+    def raw_texts(self, most: int | None = None) -> tuple[list[list[str]], list[list[str]]]:
+        """The replies of each system and each set of references as strings, as they were given.
+
+        Args:
+            most: of each, the first so many; None for all.
+        """
+        systems, references = (
+            [[as_text(reply) for reply in side[:most]] for side in sides]
+            for sides in (self._systems, self._references)
+        )
+        return systems, references
 
     @property
     def texts(self) -> tuple[list[list[str]], list[list[str]]]:
         """The replies of each system and each set of references as strings, in lower case if asked for."""
         if self._texts is None:
-            self._texts = self.raw_texts
+            self._texts = self.raw_texts()
             if self._tokenise.lowercase:
                 hypotheses, references = (
                     [[*map(str.lower, side)] for side in sides] for sides in self._texts

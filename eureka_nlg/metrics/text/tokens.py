@@ -5,7 +5,7 @@ Python touches each word once, to look up its id; numpy counts on integers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from itertools import islice
 from typing import NamedTuple
 
@@ -27,7 +27,7 @@ __all__ = [
     "overlaps",
 ]
 
-Split = Callable[[str], Iterable[str]]
+Split = Callable[[str], Sequence[str]]
 """From a text to its tokens."""
 
 
@@ -40,7 +40,8 @@ class Words(dict[str, int]):
 
     def encode(self, words: Iterable[str]) -> NDArray[np.int32]:
         """Ids of the words, [number of words]."""
-        return np.fromiter(map(self.__getitem__, words), dtype=np.int32)
+        number = len(words) if isinstance(words, Sized) else -1
+        return np.fromiter(map(self.__getitem__, words), dtype=np.int32, count=number)
 
 
 class PerWord:
@@ -100,12 +101,13 @@ class Tokeniser:
     def __call__(self, replies: Iterable[Reply]) -> Tokens:
         flat: list[str] = []
         lengths = []
+        split = self.split
         for reply in replies:
             if self.lowercase:
                 reply = reply.lower() if isinstance(reply, str) else [token.lower() for token in reply]
-            before = len(flat)
-            flat += self.split(reply) if isinstance(reply, str) else reply
-            lengths.append(len(flat) - before)
+            tokens = split(reply) if isinstance(reply, str) else reply
+            flat += tokens
+            lengths.append(len(tokens))
         return Tokens(self.words.encode(flat), np.array(lengths, dtype=np.int64))
 
 
