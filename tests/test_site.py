@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from eureka_nlg.cli.main import COMMANDS
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -113,6 +115,11 @@ def test_which_loss_has_no_number_of_its_own() -> None:
         return any(f"{float(other):.{digits}f}" == value for other in re.findall(r"\d+\.\d+", measured))
 
     assert not {number for number in numbers if not is_measured(number)}
+
+
+def test_every_command_is_described() -> None:
+    text = (ROOT / "docs/reference/commands.md").read_text(encoding="utf-8")
+    assert re.findall(r"\{command-help\} (\S+)", text) == list(COMMANDS)
 
 
 def test_every_loss_has_a_page() -> None:
