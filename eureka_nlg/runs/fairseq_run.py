@@ -95,6 +95,7 @@ class FairseqRun:
 
 class _Talker:
     def __init__(self, inner: FairseqTalker) -> None:
+        readable("")  # imports what the first reply would wait for
         self._inner = inner
 
     def replies(

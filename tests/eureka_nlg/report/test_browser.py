@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,16 +12,13 @@ import pytest
 
 pytest.importorskip("selenium")
 
-from selenium import webdriver
+from browser import CHROMEDRIVER, CHROMIUM, browser, show, until, wider_than
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
 from eureka_nlg.report.model import Report, System
 from eureka_nlg.report.page import render
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-CHROMEDRIVER = shutil.which("chromedriver")
 
 pytestmark = [
     pytest.mark.slow,
@@ -32,18 +28,8 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    profile = tmp_path_factory.mktemp("profile")
-    for argument in (
-        *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
-        *("--disable-background-networking", f"--user-data-dir={profile}"),
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(CHROMEDRIVER))
-    yield browser
-    browser.quit()
+    with browser(tmp_path_factory.mktemp("profile")) as driver:
+        yield driver
 
 
 Open = Callable[..., Any]
@@ -55,13 +41,7 @@ def open_page(driver: Any, html: str, tmp_path: Path) -> Open:
 
     def open_it(width: int = 1280, theme: str = "light", html: str = html) -> Any:
         (tmp_path / "report.html").write_text(html, encoding="utf-8")
-        screen = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
-        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
-        features = {"features": [{"name": "prefers-color-scheme", "value": theme}]}
-        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", features)
-        driver.get("about:blank")  # the page of a new tab goes on loading otherwise
-        driver.get_log("performance")
-        driver.get((tmp_path / "report.html").as_uri())
+        show(driver, (tmp_path / "report.html").as_uri(), width, theme)
         return driver
 
     return open_it
@@ -69,14 +49,6 @@ def open_page(driver: Any, html: str, tmp_path: Path) -> Open:
 
 def rows(driver: Any) -> list[str]:
     return [row.text for row in driver.find_elements(By.CSS_SELECTOR, "#table tbody tr")]
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for what the page does after a moment."""
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def search(driver: Any, text: str, expected: str) -> None:
@@ -163,12 +135,7 @@ def test_nothing_is_wider_than_a_phone(open_page: Open, theme: str) -> None:
     driver = open_page(width=390, theme=theme)
     driver.execute_script("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
     assert driver.execute_script("return document.documentElement.scrollWidth") == 390
-    outside = driver.execute_script("""
-        return [...document.querySelectorAll("body *")].filter((each) =>
-            !each.closest(".scroll, pre, svg, .skip, .unseen-text, thead")
-            && each.getClientRects().length && each.getBoundingClientRect().right > 390.5
-        ).map((each) => each.outerHTML.slice(0, 200));
-    """)
+    outside = wider_than(driver, 390, ".scroll, pre, svg, .skip, .unseen-text, thead")
     assert outside == []
     smallest = driver.execute_script("""
         return Math.min(...[...document.querySelectorAll(".narrow svg text")].map((text) => {
