@@ -76,7 +76,9 @@ def measure(
         )
     calls = {name: (lambda loss=loss: step(loss)) for name, loss in losses.items()}
     rows = []
-    for name, numbers in summary(alternate(calls, args.rounds, device), BASELINE).items():
+    processor: dict[str, list[float]] = {}
+    times = alternate(calls, args.rounds, device, processor)
+    for name, numbers in summary(times, BASELINE, processor).items():
 
         def once(name: str = name) -> None:
             calls[name]()
@@ -101,7 +103,8 @@ def measure(
         )
         print(
             f"{dtype!s:>15} {num_rows:5} x {width:4} x {num_classes:<6} {name:<24}"
-            f"{numbers['median_ms']:9.1f} ms  ratio {numbers['ratio']:.3f}  peak {peak:8.1f} MB",
+            f"{numbers['median_ms']:9.1f} ms  ratio {numbers['ratio']:.3f}  "
+            f"(processor {numbers['processor_ratio']:.3f})  peak {peak:8.1f} MB",
             flush=True,
         )
     if args.out:

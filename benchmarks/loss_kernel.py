@@ -4,7 +4,8 @@
 
 Label smoothing 0.1 everywhere, so that all do the same work. Each kernel takes turns with `F.cross_entropy`
 alone: the large matrices of a third one would leave memory in another state, which decides as much as the
-arithmetic does. `ratio` is to `F.cross_entropy` in these turns. All takes about 15 minutes on 2 cores.
+arithmetic does. `ratio` is to `F.cross_entropy` in these turns, `processor_ratio` the same in processor time.
+All takes about 15 minutes on 2 cores; `all.sh` has what is committed.
 """
 
 from __future__ import annotations
@@ -79,7 +80,9 @@ def measure(
         results = {}
         for kind in [kind for kind in calls if kind != BASELINE]:
             pair = {BASELINE: calls[BASELINE], kind: calls[kind]}
-            results = {**summary(alternate(pair, args.rounds, device), BASELINE), **results}
+            processor: dict[str, list[float]] = {}
+            times = alternate(pair, args.rounds, device, processor)
+            results = {**summary(times, BASELINE, processor), **results}
         for kind, numbers in results.items():
 
             def once(call: Callable[[], None] = calls[kind]) -> None:
@@ -105,7 +108,8 @@ def measure(
             )
             print(
                 f"{dtype!s:>15} {num_rows:5} x {num_classes:<6} {name:<17} {kind:<24}"
-                f"{numbers['median_ms']:9.2f} ms  ratio {numbers['ratio']:.3f}  peak {peak:8.1f} MB",
+                f"{numbers['median_ms']:9.2f} ms  ratio {numbers['ratio']:.3f}  "
+                f"(processor {numbers['processor_ratio']:.3f})  peak {peak:8.1f} MB",
                 flush=True,
             )
     if args.out:

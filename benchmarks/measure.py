@@ -22,34 +22,54 @@ __all__ = ["allocator", "alternate", "append", "environment", "peak_megabytes", 
 
 
 def alternate(
-    candidates: Mapping[str, Callable[[], Any]], rounds: int, device: str = "cpu"
+    candidates: Mapping[str, Callable[[], Any]],
+    rounds: int,
+    device: str = "cpu",
+    processor: dict[str, list[float]] | None = None,
 ) -> dict[str, list[float]]:
-    """Milliseconds of each candidate, ``rounds`` of them, after two rounds of warming up."""
+    """Milliseconds of each candidate, ``rounds`` of them, after two rounds of warming up.
+
+    ``processor`` receives the same in processor time, which other programs disturb less.
+    """
     milliseconds: dict[str, list[float]] = {name: [] for name in candidates}
     names = list(candidates)
     for number in range(rounds + 2):
         for name in names[:: 1 if number % 2 else -1]:
             synchronize(device)
-            start = time.perf_counter()
+            start, spent = time.perf_counter(), time.process_time()
             candidates[name]()
             synchronize(device)
             if number >= 2:
                 milliseconds[name].append(1000 * (time.perf_counter() - start))
+                if processor is not None:
+                    processor.setdefault(name, []).append(1000 * (time.process_time() - spent))
     return milliseconds
 
 
-def summary(milliseconds: Mapping[str, list[float]], baseline: str) -> dict[str, dict[str, float]]:
-    """Per candidate: median, interquartile range, and the median ratio to the baseline."""
+def summary(
+    milliseconds: Mapping[str, list[float]],
+    baseline: str,
+    processor: Mapping[str, list[float]] | None = None,
+) -> dict[str, dict[str, float]]:
+    """Per candidate: median, interquartile range, and the median ratio to the baseline.
+
+    With times of the processor from :func:`alternate`, also the median ratio of these.
+    """
     result = {}
     for name, times in milliseconds.items():
         low, median, high = statistics.quantiles(times, n=4)
-        ratios = [mine / other for mine, other in zip(times, milliseconds[baseline])]
         result[name] = {
             "median_ms": round(median, 3),
             "iqr_ms": round(high - low, 3),
-            "ratio": round(statistics.median(ratios), 3),
+            "ratio": _ratio(times, milliseconds[baseline]),
         }
+        if processor is not None:
+            result[name]["processor_ratio"] = _ratio(processor[name], processor[baseline])
     return result
+
+
+def _ratio(times: list[float], others: list[float]) -> float:
+    return round(statistics.median(mine / other for mine, other in zip(times, others)), 3)
 
 
 def peak_megabytes(call: Callable[[], Any], device: str = "cpu") -> float:
@@ -99,6 +119,10 @@ def append(path: str | os.PathLike[str], rows: list[dict[str, Any]]) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     is_new = not path.exists()
+    if not is_new:
+        with path.open(newline="", encoding="utf-8") as file:
+            if next(csv.reader(file)) != list(rows[0]):
+                raise SystemExit(f"{path}: has other columns: write to another file")
     with path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, rows[0], lineterminator="\n")
         if is_new:
