@@ -3,8 +3,8 @@
     python benchmarks/figure.py          # docs/figures/loss_kernel.png and .svg
 
 The lines are medians of the last run in the CSV for each size, in processor time; the dotted line is the
-goal of 0.3. An allocator that keeps memory is what a training should have; with the default one, cross-entropy
-pays most.
+goal of 0.3. An allocator that keeps memory is what a training should have; with the default one,
+cross-entropy pays most.
 """
 
 from __future__ import annotations
