@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from eureka_nlg.errors import UserError
 from eureka_nlg.frequency import (
@@ -16,13 +16,22 @@ from eureka_nlg.frequency import (
 from eureka_nlg.losses.objectives import SCALAR_LOSSES, Bonus, Margins, Preset, eureka_options
 from eureka_nlg.losses.options import LabelSmoothing, options_of, with_options_of
 from eureka_nlg.options import Options
+from eureka_nlg.vision.classification.methods.options import (
+    SECOND_STAGES,
+    FsaConfig,
+    MbjConfig,
+    Method,
+    OltrConfig,
+)
+from eureka_nlg.vision.classification.training_config import TrainingConfig
 from eureka_nlg.vision.config_file import RenamedOptions
-from eureka_nlg.vision.loop_config import LoopConfig, check_at_least, described
+from eureka_nlg.vision.loop_config import check_at_least, described
 from eureka_nlg.vision.training.schedule import half_cosine, step_decay
 
 __all__ = [
     "Config",
     "DataConfig",
+    "Phase",
     "ModelConfig",
     "LossConfig",
     "DeferralConfig",
@@ -160,53 +169,18 @@ class DeferralConfig:
         check_at_least("deferral.plain_epochs", self.plain_epochs, 0)
 
 
-@dataclass
-class EpochSchedule:
-    """How long a run is, and how its learning rate goes, in epochs."""
+class Phase(NamedTuple):
+    """What holds in an epoch.
 
-    epochs: int = field(default=200, metadata=described("passes over as many images as the training set has"))
-    warmup_epochs: float = field(
-        default=5.0, metadata=described("the learning rate rises linearly over these")
-    )
-    schedule: Literal["step", "cosine"] = field(
-        default="step", metadata=described("of the learning rate after the warm-up")
-    )
-    milestones: list[int] = field(
-        default_factory=lambda: [160, 180],
-        metadata=described("step: the learning rate falls after these epochs"),
-    )
-    decay: float = field(default=0.01, metadata=described("step: factor at each of the milestones"))
-    schedule_scale: float = field(
-        default=1.0,
-        metadata=described(
-            "factor of epochs, warm-up, milestones and plain_epochs: 0.3 for a run of 60 epochs of 200"
-        ),
-    )
+    Attributes:
+        loss: of the images.
+        sampling: how these are drawn.
+        memory: of ``mbj``, where it is filled and replayed.
+    """
 
-    def __post_init__(self) -> None:
-        check_at_least("training.epochs", self.epochs, 1)
-        for name in ("warmup_epochs", "decay"):
-            check_at_least(f"training.{name}", getattr(self, name), 0)
-        if not self.schedule_scale > 0:
-            raise UserError(f"training.schedule_scale: {self.schedule_scale}, expected more than 0")
-
-    def scaled(self, epochs: float) -> int:
-        """Whole epochs of the scaled schedule, at least one of any that is positive."""
-        return max(round(epochs * self.schedule_scale), 1 if epochs > 0 else 0)
-
-
-@dataclass
-class TrainingConfig(LoopConfig, EpochSchedule):
-    """Optimiser, schedule and the loop."""
-
-    analyse_training_images: bool = field(
-        default=False,
-        metadata=described("at the end, also the likelihood of the training images (the gap of Figure 6)"),
-    )
-
-    def __post_init__(self) -> None:
-        EpochSchedule.__post_init__(self)
-        LoopConfig.__post_init__(self)
+    loss: LossConfig
+    sampling: Sampling
+    memory: MbjConfig | None = None
 
 
 @dataclass
@@ -215,13 +189,17 @@ class Config:
 
     data: DataConfig = field(default_factory=DataConfig, metadata=described("images"))
     model: ModelConfig = field(default_factory=ModelConfig, metadata=described("network"))
-    method: Literal["plain", "bbn", "crt", "lws"] = field(
+    method: Method = field(
         default="plain",
         metadata=described(
-            "plain: one network, one loss; bbn: two branches with cumulative learning; crt and lws: second "
-            "stage of Decoupling, on the features of init_from"
+            "plain: one network, one loss; bbn: two branches with cumulative learning; mbj: a memory of "
+            "features of the tail; second stages, on the features of init_from: crt and lws of Decoupling, "
+            "oltr, fsa"
         ),
     )
+    oltr: OltrConfig = field(default_factory=OltrConfig, metadata=described("of method oltr"))
+    fsa: FsaConfig = field(default_factory=FsaConfig, metadata=described("of method fsa"))
+    mbj: MbjConfig = field(default_factory=MbjConfig, metadata=described("of method mbj"))
     loss: LossConfig = field(default_factory=LossConfig, metadata=described("loss of the method"))
     sampling: Sampling = field(
         default="instance", metadata=described("how training images are drawn: class_balanced is RS")
@@ -235,7 +213,8 @@ class Config:
     init_from: str | None = field(
         default=None,
         metadata=described(
-            "checkpoint: of the epoch to branch off at (deferral), or of the first stage (crt, lws)"
+            "checkpoint: of the epoch to branch off at (deferral), or of the first stage (crt, lws, oltr, "
+            "fsa)"
         ),
     )
     seed: int = field(
@@ -245,14 +224,41 @@ class Config:
 
     def __post_init__(self) -> None:
         check_at_least("seed", self.seed, 0)
-        if self.method in ("crt", "lws") and self.init_from is None:
+        if self.is_second_stage and self.init_from is None:
             raise UserError(
                 f"method {self.method} trains a second stage: give init_from=CHECKPOINT of the first"
+            )
+        if self.method == "oltr":
+            self._check_own_head()
+        if self.method == "fsa" and self.training.batch_size % self.fsa.bundle:
+            raise UserError(
+                f"training.batch_size: {self.training.batch_size} with method fsa, expected a multiple of "
+                f"{self.fsa.bundle}, which is 2 (1 + fsa.augmented): head images, a tail image and what is "
+                "made of it"
             )
         if self.plain_epochs >= self.epochs:
             raise UserError(
                 f"deferral.plain_epochs: {self.plain_epochs} of {self.epochs} epochs, expected fewer"
             )
+
+    def _check_own_head(self) -> None:
+        """Of a method that has a classifier of its own."""
+        if self.model.head != "auto":
+            raise UserError(
+                f"model.head: {self.model.head} with method {self.method}, which has a cosine classifier of "
+                "its own: leave it out"
+            )
+        for key, loss in (("loss", self.loss), ("deferral.loss", self.deferral.loss)):
+            if loss.name == "ldam":
+                raise UserError(
+                    f"{key}.name: ldam with method {self.method}, expected a loss of any logits: ldam wants "
+                    "plain cosines, and scales them itself"
+                )
+
+    @property
+    def is_second_stage(self) -> bool:
+        """Whether the run starts from the features of another one."""
+        return self.method in SECOND_STAGES
 
     @property
     def epochs(self) -> int:
@@ -271,11 +277,11 @@ class Config:
             return self.model.head == "cosine"
         return self.loss.name == "ldam" or (self.plain_epochs > 0 and self.deferral.loss.name == "ldam")
 
-    def phase(self, epoch: int) -> tuple[LossConfig, Sampling]:
-        """Loss and sampling of an epoch, counted from 1."""
+    def phase(self, epoch: int) -> Phase:
+        """What holds in an epoch, counted from 1."""
         if epoch <= self.plain_epochs:
-            return self.deferral.loss, "instance"
-        return self.loss, self.sampling
+            return Phase(self.deferral.loss, "instance")
+        return Phase(self.loss, self.sampling, self.mbj if self.method == "mbj" else None)
 
     def learning_rate(self, step: int, steps_per_epoch: int) -> float:
         """Learning rate of a step, counted from 0 over the whole run.

@@ -24,7 +24,9 @@ from eureka_nlg.vision import run_folder
 from eureka_nlg.vision.classification.config import Config
 from eureka_nlg.vision.classification.data import load_data
 from eureka_nlg.vision.classification.evaluation import evaluate, gold_likelihood
-from eureka_nlg.vision.classification.task import Classification, classification
+from eureka_nlg.vision.classification.methods.catalogue import classification
+from eureka_nlg.vision.classification.methods.first_stage import check_first_stage
+from eureka_nlg.vision.classification.task import Classification
 from eureka_nlg.vision.config_file import config_from_dict, flat
 from eureka_nlg.vision.run_folder import (
     CHECKPOINT,
@@ -67,7 +69,7 @@ _FREE = FREE_OPTIONS | {
     "init_from",
 }
 # Options of the phases, which a run and the one it branches off may differ in after the branch.
-_OF_PHASES = ("loss.", "sampling", "deferral.")
+_OF_PHASES = ("loss.", "sampling", "deferral.", "mbj.")
 
 
 def train_run(config: Config) -> dict[str, Any]:
@@ -83,11 +85,12 @@ def train_run(config: Config) -> dict[str, Any]:
     folder = Path(config.save_dir)
     accelerator = make_accelerator(config.training)
     config = with_precision(config, accelerator.device)
-    second_stage = config.method in ("crt", "lws")
-    check_folder(folder, config, _FREE - {"init_from"} if second_stage else _FREE)
+    check_folder(folder, config, _FREE - {"init_from"} if config.is_second_stage else _FREE)
     if (folder / RESULT).is_file():
         return read_result(folder)
     check_keep_epochs(config)
+    if config.is_second_stage and not (folder / CHECKPOINT).is_file():
+        check_first_stage(config)
     with running(folder, config, accelerator):
         tell = doing if accelerator.is_main_process else lambda what: None
         tell(f"reading and checking the images of {config.data.source}")
@@ -141,13 +144,18 @@ def agrees_until(config: Config, other: Config, epoch: int) -> str | None:
         None if they do, else the first option that differs.
     """
     first, second = flat(config), flat(other)
+    if {config.method, other.method} == {"plain", "mbj"}:
+        del first["method"]  # one network; whether it remembers is told by the phases
     for key, value in first.items():
         if key not in _FREE and not key.startswith(_OF_PHASES) and second[key] != value:
             return f"{key} ({second[key]} there, {value} here)"
     if config.uses_cosine_head != other.uses_cosine_head:
         return "the classifier, linear or cosine (model.head)"
     for number in range(1, epoch + 1):
-        if config.phase(number) != other.phase(number):
+        here, there = config.phase(number), other.phase(number)
+        if here.memory != there.memory:
+            return f"the memory (mbj) of epoch {number}"
+        if here != there:
             return f"the loss or the sampling of epoch {number}"
     return None
 
@@ -155,7 +163,7 @@ def agrees_until(config: Config, other: Config, epoch: int) -> str | None:
 def _state(config: Config, folder: Path) -> dict[str, Any] | None:
     if (folder / CHECKPOINT).is_file():
         return load_checkpoint(folder / CHECKPOINT)
-    if config.init_from is None or config.method in ("crt", "lws"):
+    if config.init_from is None or config.is_second_stage:
         return None
     path = Path(config.init_from)
     state = load_checkpoint(path)

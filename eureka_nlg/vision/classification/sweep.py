@@ -58,7 +58,7 @@ class SweepRun:
         """Whether what it starts from is there."""
         if self.source is None:
             return True
-        if self.config.method in ("crt", "lws"):
+        if self.config.is_second_stage:
             return self.source.finished
         return Path(str(self.config.init_from)).is_file()
 
@@ -122,7 +122,7 @@ def plan(configs: Sequence[Path], seeds: Sequence[int], overrides: Sequence[str]
             "and each seed, once, and each config a save_dir of its own"
         )
     for run in runs:
-        if run.config.method in ("crt", "lws"):
+        if run.config.is_second_stage:
             _second_stage(run, runs)
         else:
             _branch(run, runs)

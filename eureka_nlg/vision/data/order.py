@@ -12,7 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Draw", "generator", "seeds_of_images", "epoch_order", "class_probabilities", "own_parts"]
+__all__ = [
+    "Draw",
+    "generator",
+    "seeds_of_images",
+    "epoch_order",
+    "class_probabilities",
+    "images_of_classes",
+    "own_parts",
+]
 
 Draw = Literal["instance", "square_root", "class_balanced", "reversed"]
 # The power q of a class' count that the probability of the class is proportional to.
@@ -68,9 +76,24 @@ def epoch_order(labels: Tensor, draw: Draw, seed: int, epoch: int, stream: str =
     classes = torch.multinomial(
         class_probabilities(counts, draw), len(labels), replacement=True, generator=source
     )
+    return images_of_classes(labels, classes, source)
+
+
+def images_of_classes(labels: Tensor, classes: Tensor, source: torch.Generator) -> Tensor:
+    """An image of each of the given classes, any of the class' images with the same probability.
+
+    Args:
+        labels: ``[N]`` class of every training image.
+        classes: integers of any shape.
+        source: what is drawn from.
+
+    Returns:
+        Indices into ``labels``, of the shape of ``classes``.
+    """
+    counts = torch.bincount(labels)
     by_class = labels.argsort(stable=True)
     first = counts.cumsum(0) - counts
-    within = (torch.rand(len(labels), generator=source, dtype=torch.float64) * counts[classes]).long()
+    within = (torch.rand(classes.shape, generator=source, dtype=torch.float64) * counts[classes]).long()
     return by_class[first[classes] + within]
 
 

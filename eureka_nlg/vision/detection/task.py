@@ -15,11 +15,12 @@ from eureka_nlg.vision.detection.config import DetectionConfig
 from eureka_nlg.vision.detection.data import DetectionData, DetectionPart
 from eureka_nlg.vision.detection.evaluation import DetectionScores, coco_detections, evaluate
 from eureka_nlg.vision.detection.model import build_network
+from eureka_nlg.vision.training import Task
 
 __all__ = ["Detection"]
 
 
-class Detection:
+class Detection(Task):
     """A detector and the images it learns from; a :class:`eureka_nlg.vision.training.Task`.
 
     Args:

@@ -82,6 +82,22 @@ class Task(Protocol):
     def evaluate(self) -> dict[str, float | None]:
         """Scores for the log, by dotted name."""
 
+    # What a task seldom needs, with what it is without.
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """What learns, for the optimiser; a group's ``factor`` is that of its learning rate."""
+        return [{"params": [one for one in self.network.parameters() if one.requires_grad]}]
+
+    def end_step(self, epoch: int, step: int) -> None:
+        """A step (of the epoch, from 0) is done, in all processes."""
+
+    def state(self) -> dict[str, Any]:
+        """What a run that goes on needs besides the network: what a checkpoint can hold."""
+        return {}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Put back what :meth:`state` gave; nothing at the branch from another run."""
+
 
 class Interrupted(Exception):
     """SIGINT or SIGTERM came; the state is in the checkpoint.
@@ -127,7 +143,7 @@ class _Run:
         if training.channels_last:
             self.network.to(memory_format=torch.channels_last)
         self.optimizer = torch.optim.SGD(
-            [parameter for parameter in self.network.parameters() if parameter.requires_grad],
+            task.parameter_groups(),
             lr=training.learning_rate,
             momentum=training.momentum,
             weight_decay=training.weight_decay,
@@ -174,7 +190,7 @@ class _Run:
             "epoch": epoch,
             "step": self.step,
             "loss": self._mean_loss(epoch),
-            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "learning_rate": max(group["lr"] for group in self.optimizer.param_groups),
             "seconds": seconds,
             "seconds_per_step": seconds / max(steps, 1),
             "waiting_for_data": waited / seconds,
@@ -194,13 +210,14 @@ class _Run:
     def _step(self, parts: list[Any]) -> None:
         rate = self.task.learning_rate(self.step)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("factor", 1.0)
         self.prepared_optimizer.zero_grad(set_to_none=True)
         for part in parts[:-1]:
             with self.accelerator.no_sync(self.model):
                 self._backward(part)
         self._backward(parts[-1])
         self.prepared_optimizer.step()
+        self.task.end_step(self.epoch, self.step - (self.epoch - 1) * self.steps_per_epoch)
         self.step += 1
 
     def _backward(self, part: Any) -> None:
@@ -247,6 +264,7 @@ class _Run:
                 "steps_per_epoch": self.steps_per_epoch,
                 "signature": self.task.signature,
                 "loss_sum": self.loss_sum,
+                "task": self.task.state(),
                 "random": random_state(),
                 "config": asdict(self.config),  # type: ignore[call-overload]
             },
@@ -262,6 +280,7 @@ class _Run:
             self.network.load_state_dict(state["network"])
             self.optimizer.load_state_dict(state["optimizer"])
             set_random_state(state["random"])
+            self.task.load_state(state.get("task", {}))
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise UserError(f"{self.folder}: the checkpoint does not fit its config: {error}") from error
         self.step, self.epoch = state["step"], state["epoch"]

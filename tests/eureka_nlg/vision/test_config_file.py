@@ -96,6 +96,34 @@ def test_a_config_survives_the_way_through_yaml(tmp_path: Path) -> None:
         ("training:\n  epochs: 0\n", "training.epochs: 0, expected 1 or more"),
         ("deferral:\n  plain_epochs: 200\n", "plain_epochs: 200 of 200 epochs, expected fewer"),
         ("method: crt\n", "give init_from=CHECKPOINT"),
+        ("method: oltr\n", "method oltr trains a second stage: give init_from=CHECKPOINT"),
+        ("method: fsa\n", "method fsa trains a second stage: give init_from=CHECKPOINT"),
+        (
+            "method: oltr\ninit_from: a.pt\nloss:\n  name: ldam\n",
+            "^loss.name: ldam with method oltr, expected a loss of any logits",
+        ),
+        (
+            "method: oltr\ninit_from: a.pt\ndeferral:\n  plain_epochs: 1\n  loss:\n    name: ldam\n",
+            "^deferral.loss.name: ldam with method oltr",
+        ),
+        (
+            "method: oltr\ninit_from: a.pt\nmodel:\n  head: linear\n",
+            "^model.head: linear with method oltr, which has a cosine classifier of its own",
+        ),
+        ("oltr:\n  scale: 0\n", "^oltr.scale: 0.0, expected more than 0"),
+        ("oltr:\n  margin_weight: -1\n", "^oltr.margin_weight: -1.0, expected 0 or more"),
+        (
+            "method: fsa\ninit_from: a.pt\ntraining:\n  batch_size: 100\n",
+            "^training.batch_size: 100 with method fsa, expected a multiple of 8",
+        ),
+        ("fsa:\n  tail_fraction: 1\n", "^fsa.tail_fraction: 1.0, expected a share between 0 and 1"),
+        (
+            "fsa:\n  specific_threshold: 0.3\n  generic_threshold: 0.4\n",
+            "^fsa.generic_threshold, fsa.specific_threshold: 0.4, 0.3, expected 0 < generic_threshold <=",
+        ),
+        ("fsa:\n  augmented: 0\n", "^fsa.augmented: 0, expected 1 or more"),
+        ("mbj:\n  memory_size: 0\n", "^mbj.memory_size: 0, expected 1 or more"),
+        ("mbj:\n  power: -1\n", "^mbj.power: -1.0, expected 0 or more"),
         ("data:\n  imbalance_degree: 0.5\n", "data.imbalance_degree: 0.5, expected 1 or more"),
     ],
 )
@@ -127,10 +155,10 @@ def test_scaled_schedule() -> None:
     config.training.schedule_scale = 0.3
     config.deferral.plain_epochs = 160
     assert (config.epochs, config.plain_epochs) == (60, 48)
-    assert config.phase(48) == (LossConfig(), "instance")
+    assert config.phase(48) == (LossConfig(), "instance", None)
     config.sampling, config.loss.name = "class_balanced", "eureka"
-    assert config.phase(48) == (LossConfig(), "instance")
-    assert config.phase(49) == (LossConfig(name="eureka"), "class_balanced")
+    assert config.phase(48) == (LossConfig(), "instance", None)
+    assert config.phase(49) == (LossConfig(name="eureka"), "class_balanced", None)
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,7 @@ class BatchOptions:
     processes: int = 1
     accumulate: int = 1
     channels_last: bool = True
+    bundle: int = 1
 
 
 class ImageData:
@@ -81,10 +82,16 @@ class ImageData:
 
     def batches(self, draw: Callable[[int], Draw], options: BatchOptions, stream: str = "") -> Batches:
         """Training batches; ``draw`` says for each epoch how its images are drawn."""
+        return self.ordered_batches(
+            lambda epoch: epoch_order(self.train_labels, draw(epoch), options.seed, epoch, f"{stream}order"),
+            options,
+            stream,
+        )
 
-        def order(epoch: int) -> Tensor:
-            return epoch_order(self.train_labels, draw(epoch), options.seed, epoch, f"{stream}order")
-
+    def ordered_batches(
+        self, order: Callable[[int], Tensor], options: BatchOptions, stream: str = ""
+    ) -> Batches:
+        """Training batches; ``order`` gives for each epoch the indices of its images, bundle by bundle."""
         if isinstance(self._train, FileList):
             config = self._config
             transform = training_transform(config.image_size, config.color_jitter)

@@ -11,8 +11,14 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from eureka_nlg.errors import require
 from eureka_nlg.vision.classification.data.lists import FileList
-from eureka_nlg.vision.classification.data.tensor_batches import NORMALIZATION, Batch
-from eureka_nlg.vision.data.order import own_parts, seeds_of_images
+from eureka_nlg.vision.classification.data.tensor_batches import (
+    NORMALIZATION,
+    Batch,
+    bundled_parts,
+    step_range,
+    steps_of,
+)
+from eureka_nlg.vision.data.order import seeds_of_images
 from eureka_nlg.vision.data.pictures import read_picture
 from eureka_nlg.vision.data.workers import (
     ErrorsAsItems,
@@ -84,7 +90,8 @@ class FileBatches:
         files: the images.
         transform: Pillow image -> uint8 tensor; may draw from torch's global generator.
         workers: processes that decode; 0 decodes here.
-        order, batch_size, seed, stream, device, process, processes, accumulate, channels_last: as there.
+        order, batch_size, seed, bundle, stream, device, process, processes, accumulate, channels_last: as
+            there.
     """
 
     def __init__(
@@ -96,6 +103,7 @@ class FileBatches:
         batch_size: int,
         seed: int,
         workers: int,
+        bundle: int = 1,
         stream: str = "",
         device: torch.device | str = "cpu",
         process: int = 0,
@@ -107,6 +115,7 @@ class FileBatches:
         self._labels = files.labels
         self.order = order
         self.batch_size = batch_size
+        self.bundle = bundle
         self.seed = seed
         self.stream = stream
         self.device = torch.device(device)
@@ -116,21 +125,20 @@ class FileBatches:
         self._loader = _loader(_Images(files, transform), self._schedule, workers, self.device)
 
     def __len__(self) -> int:
-        """Steps of an epoch; a last batch with fewer images than processes is left out."""
-        whole, rest = divmod(self.count, self.batch_size)
-        return whole + (rest >= self.processes)
+        """Steps of an epoch; a last batch with fewer images (bundles) than processes is left out."""
+        return steps_of(self.count, self.batch_size, self.bundle, self.processes)
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[list[Batch]]:
         """The parts of each step of an epoch (counted from 1), from ``first_step`` (counted from 0) on."""
-        order = self.order(epoch).tolist()
+        order = self.order(epoch).flatten().tolist()
         seeds = seeds_of_images(len(order), self.seed, f"{self.stream}augmentation", epoch)
         batches: list[list[Item]] = []
         steps: list[tuple[Tensor, int]] = []  # of each batch: classes of its step, and the step's parts
         for step in range(first_step, len(self)):
-            positions = range(step * self.batch_size, min((step + 1) * self.batch_size, len(order)))
-            parts = own_parts(len(positions), self.process, self.processes, self.accumulate)
+            positions = range(len(order))[step_range(step, self.batch_size, self.count, self.bundle)]
+            parts = bundled_parts(len(positions), self.bundle, self.process, self.processes, self.accumulate)
             step_labels = self._labels[[order[position] for position in positions]]
-            for part, _ in parts:
+            for part in parts:
                 batches.append([(order[positions[i]], seeds[positions[i]]) for i in part.tolist()])
                 steps.append((step_labels, len(parts)))
         self._schedule.batches = batches

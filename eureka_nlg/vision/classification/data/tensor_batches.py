@@ -43,8 +43,9 @@ class TensorBatches:
     Args:
         pixels: ``[N, H, W, 3]`` uint8.
         labels: ``[N]`` int64.
-        order: epoch -> indices of its images.
-        batch_size: images of a step over all processes.
+        order: epoch -> indices of its images; with bundles ``[..., bundle]``, one in a row.
+        batch_size: images of a step over all processes, a multiple of ``bundle``.
+        bundle: images that stay together, one after the other, however a step is split.
         seed: of the augmentation.
         padding: pixels of black on each side, before an image is cropped to its own size.
         stream: name that keeps the augmentation of two streams of one run apart.
@@ -63,6 +64,7 @@ class TensorBatches:
         batch_size: int,
         seed: int,
         padding: int = 4,
+        bundle: int = 1,
         stream: str = "",
         device: torch.device | str = "cpu",
         process: int = 0,
@@ -77,6 +79,7 @@ class TensorBatches:
         self.labels = labels.to(device)
         self.order = order
         self.batch_size = batch_size
+        self.bundle = bundle
         self.seed = seed
         self.padding = padding
         self.stream = stream
@@ -85,15 +88,14 @@ class TensorBatches:
         self.channels_last = channels_last
 
     def __len__(self) -> int:
-        """Steps of an epoch; a last batch with fewer images than processes is left out."""
-        whole, rest = divmod(len(self.labels), self.batch_size)
-        return whole + (rest >= self.processes)
+        """Steps of an epoch; a last batch with fewer images (bundles) than processes is left out."""
+        return steps_of(len(self.labels), self.batch_size, self.bundle, self.processes)
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[list[Batch]]:
         """The parts of each step of an epoch (counted from 1), from ``first_step`` (counted from 0) on."""
-        order = self.order(epoch)
+        order = self.order(epoch).flatten()
         for step in range(first_step, len(self)):
-            chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
+            chosen = order[step_range(step, self.batch_size, len(self.labels), self.bundle)]
             source = generator(self.seed, f"{self.stream}crops", epoch, step)
             # Drawn for the whole batch, so that the images do not depend on the number of processes.
             corners = torch.randint(2 * self.padding + 1, (2, len(chosen)), generator=source)
@@ -101,7 +103,9 @@ class TensorBatches:
             step_labels = self.labels[chosen.to(self.device)]
             yield [
                 Batch(*self._images(chosen[part], corners[:, part], flips[part]), step_labels)
-                for part, _ in own_parts(len(chosen), self.process, self.processes, self.accumulate)
+                for part in bundled_parts(
+                    len(chosen), self.bundle, self.process, self.processes, self.accumulate
+                )
             ]
 
     def _images(self, chosen: Tensor, corners: Tensor, flips: Tensor) -> tuple[Tensor, Tensor]:
@@ -112,6 +116,26 @@ class TensorBatches:
         cropped = self.pixels[chosen[:, None, None], rows[:, :, None], columns[:, None, :]]
         images = normalized(cropped, "cifar")
         return images if self.channels_last else images.contiguous(), self.labels[chosen]
+
+
+def steps_of(images: int, batch_size: int, bundle: int, processes: int) -> int:
+    """Steps of an epoch of ``images``; a last batch with fewer bundles than processes is left out."""
+    whole, rest = divmod(images // bundle, batch_size // bundle)
+    return whole + (rest >= processes)
+
+
+def step_range(step: int, batch_size: int, images: int, bundle: int) -> slice:
+    """Where a step's images are in the order of its epoch."""
+    return slice(step * batch_size, min((step + 1) * batch_size, images // bundle * bundle))
+
+
+def bundled_parts(count: int, bundle: int, process: int, processes: int, accumulate: int) -> list[Tensor]:
+    """Positions of the images of each part of this process, in a step of ``count`` images."""
+    within = torch.arange(bundle)
+    return [
+        (bundle * part[:, None] + within).flatten()
+        for part, _ in own_parts(count // bundle, process, processes, accumulate)
+    ]
 
 
 def normalized(pixels: Tensor, name: str) -> Tensor:

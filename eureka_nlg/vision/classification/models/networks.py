@@ -13,7 +13,7 @@ from eureka_nlg.vision.classification.config import ModelConfig
 from eureka_nlg.vision.classification.models.heads import ScaledClassifier, classifier
 from eureka_nlg.vision.classification.models.resnet_cifar import cifar_resnet
 
-__all__ = ["Network", "BilateralNetwork", "second_stage"]
+__all__ = ["Network", "BilateralNetwork", "in_float32", "second_stage"]
 
 
 class Network(nn.Module):
@@ -41,7 +41,7 @@ class Network(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """``[B, 3, H, W]`` -> ``[B, C]`` float32."""
-        return _in_float32(self.classifier, self.backbone(images))
+        return in_float32(self.classifier, self.backbone(images))
 
     def train(self, mode: bool = True) -> Network:
         """As in torch, but a frozen backbone stays in evaluation mode."""
@@ -81,7 +81,7 @@ class BilateralNetwork(nn.Module):
         shared = self.trunk(images)
         both = (shared, shared if rebalanced is None else self.trunk(rebalanced))
         conventional, balanced = (
-            _in_float32(head, self.pool(block(half)))
+            in_float32(head, self.pool(block(half)))
             for head, block, half in zip(self.classifiers, self.blocks, both)
         )
         return alpha * conventional + (1 - alpha) * balanced
@@ -108,7 +108,8 @@ def second_stage(network: Network, method: str, num_classes: int, cosine: bool) 
     return network.train(network.training)
 
 
-def _in_float32(head: nn.Module, features: Tensor) -> Tensor:
+def in_float32(head: nn.Module, features: Tensor) -> Any:
+    """What a head makes of features, computed in float32 under autocast too."""
     with torch.autocast(features.device.type, enabled=False):
         return head(features.float())
 

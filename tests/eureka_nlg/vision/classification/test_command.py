@@ -79,12 +79,13 @@ def test_killed_resumed_and_evaluated(
 def test_two_processes_learn_what_one_does(config: Path, tmp_path: Path) -> None:
     """torchrun on gloo. A second stage has frozen batch statistics, so the weights agree to rounding.
 
-    Batches of 17 images, the last of 3, are shared unevenly, and weighted by class.
+    Steps of three bundles of eight images are shared unevenly, and weighted by class.
     """
     first = tmp_path / "first"
     options = ["training.epochs=8", "training.learning_rate=0.02", f"save_dir={first}"]
     assert main(["vision", "train", str(config), *options]) == 0
-    options = ["method=crt", f"init_from={first / 'checkpoint.pt'}", "training.batch_size=17"]
+    options = ["method=fsa", f"init_from={first / 'checkpoint.pt'}", "training.batch_size=24"]
+    options += ["fsa.confusing_classes=2", "fsa.specific_threshold=0.5", "sampling=class_balanced"]
     options += ["loss.name=eureka", "loss.class_balanced=true", "loss.likelihood_cap=0.9"]
     assert main(["vision", "train", str(config), *options, f"save_dir={tmp_path / 'one'}"]) == 0
 

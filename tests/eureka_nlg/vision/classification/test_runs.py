@@ -72,6 +72,10 @@ def scores(folder: str | Path) -> list[dict[str, Any]]:
         (STEPS + 2, ["sampling=class_balanced", "training.accumulate=3"]),
         (STEPS + 1, ["method=bbn", "training.channels_last=false"]),
         (3, ["loss.name=eureka", "deferral.plain_epochs=1"]),
+        (
+            STEPS + 2,
+            ["method=mbj", "mbj.memory_size=9", "training.accumulate=2"],
+        ),  # the memory has gone round
     ],
 )
 def test_interrupted_and_resumed_is_the_same_bit_for_bit(
@@ -110,8 +114,13 @@ def test_seeds_differ(make_config: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "method",
-    [["loss.name=eureka"], ["loss.class_balanced=true"], ["sampling=class_balanced"]],
-    ids=["EL", "CB", "RS"],
+    [
+        ["loss.name=eureka"],
+        ["loss.class_balanced=true"],
+        ["sampling=class_balanced"],
+        ["method=mbj", "mbj.memory_size=20"],
+    ],
+    ids=["EL", "CB", "RS", "MBJ"],
 )
 def test_a_branch_is_the_deferred_run_bit_for_bit(
     method: list[str], make_config: Any, tmp_path: Path
@@ -122,6 +131,7 @@ def test_a_branch_is_the_deferred_run_bit_for_bit(
     branch = f"init_from={tmp_path / 'ce' / 'epoch001.pt'}"
     train_run(make_config(*deferred, branch, f"save_dir={tmp_path / 'branch'}"))
     assert same(state(tmp_path / "whole"), state(tmp_path / "branch"))
+    assert bool(state(tmp_path / "whole")["task"]) == ("method=mbj" in method)  # the memory
     assert not same(state(tmp_path / "whole"), state(tmp_path / "ce"))
     assert [entry["epoch"] for entry in scores(tmp_path / "branch")] == [2]
 
@@ -134,6 +144,7 @@ def test_a_branch_must_agree_until_it_starts(make_config: Any, tmp_path: Path) -
         (["deferral.plain_epochs=0"], "the loss or the sampling of epoch 1"),
         (["deferral.plain_epochs=1", "deferral.loss.name=ldam"], "the classifier, linear or cosine"),
         (["deferral.plain_epochs=1", "training.batch_size=8"], "training.batch_size"),
+        (["method=mbj", "loss.name=cross_entropy", "mbj.memory_size=9"], "the memory .mbj. of epoch 1"),
     ]:
         with pytest.raises(UserError, match=message):
             train_run(make_config(*branch, *options))
@@ -164,6 +175,68 @@ def test_second_stage_keeps_the_features(method: str, make_config: Any, tmp_path
     else:
         with pytest.raises(UserError, match=r"does not fit model resnet32 with 4 classes \(cosine head"):
             train_run(cosine)
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("oltr", ["loss.name=eureka", "loss.likelihood_cap=0.9", "training.accumulate=2"]),
+        ("fsa", ["sampling=class_balanced", "fsa.confusing_classes=1", "fsa.specific_threshold=0.5"]),
+    ],
+)
+def test_a_second_stage_goes_on_bit_for_bit(
+    method: str,
+    options: list[str],
+    first_stage: str,
+    make_config: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    options = [f"method={method}", f"init_from={first_stage}", *options]
+    whole, config = make_config(*options, f"save_dir={tmp_path / 'whole'}"), make_config(*options)
+    result = train_run(whole)
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 3)
+        with pytest.raises(Interrupted):
+            train_run(config)
+    train_run(config)
+    assert same(state(whole.save_dir), state(config.save_dir))
+    assert evaluate_run(Path(config.save_dir))["accuracy"] == result["accuracy"]
+
+    first, after = load_checkpoint(Path(first_stage))["network"], state(config.save_dir)["network"]
+    backbone = [key for key in first if key.startswith("backbone.")]
+    assert all(torch.equal(first[key], after[key]) for key in backbone) == (method == "fsa")
+    if method == "fsa":
+        assert torch.equal(after["first_weight"], first["classifier.weight"])
+        assert not torch.equal(after["classifier.weight"], first["classifier.weight"])
+    else:
+        assert not torch.equal(after["head.centroids"], torch.zeros(4, 64))
+
+
+def test_a_first_stage_of_another_network_is_refused_before_the_images_are_read(
+    first_stage: str, make_config: Any, tmp_path: Path
+) -> None:
+    content = load_checkpoint(Path(first_stage))
+    for key, value, message in [
+        ("model.name", "resnet50", "is of model.name resnet50, but this run is of resnet32: give"),
+        (
+            "method",
+            "bbn",
+            "is of a run of method bbn, whose network is another one; expected one of method plain",
+        ),
+    ]:
+        section = content["config"]
+        for name in key.split(".")[:-1]:
+            section = section[name]
+        before, section[key.split(".")[-1]] = section[key.split(".")[-1]], value
+        torch.save(content, tmp_path / "other.pt")
+        section[key.split(".")[-1]] = before
+        for method in ("crt", "lws", "oltr", "fsa"):
+            config = make_config(
+                f"method={method}", f"init_from={tmp_path / 'other.pt'}", "data.source=/nowhere"
+            )
+            with pytest.raises(UserError, match=message):
+                train_run(config)
 
 
 def test_a_run_leaves_what_reports_need(make_config: Any) -> None:

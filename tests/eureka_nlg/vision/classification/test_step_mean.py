@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from eureka_nlg.vision.classification.config import Config, LossConfig, TrainingConfig
 from eureka_nlg.vision.classification.data import ImageData
 from eureka_nlg.vision.classification.losses import build_loss
+from eureka_nlg.vision.classification.methods.bbn import BilateralClassification
 from eureka_nlg.vision.classification.step_mean import step_mean
-from eureka_nlg.vision.classification.task import BilateralClassification, Classification
+from eureka_nlg.vision.classification.task import Classification
 from eureka_nlg.vision.data.order import own_parts
 
 COUNTS = torch.tensor([500, 60, 9, 2])

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from eureka_nlg.errors import UserError
 from eureka_nlg.vision.loop_config import LoopConfig
-from eureka_nlg.vision.training import fit
+from eureka_nlg.vision.training import Task, fit
 from eureka_nlg.vision.training.checkpoint import load_checkpoint
 from eureka_nlg.vision.training.log import TrainingLog, read_log
 
@@ -32,7 +32,7 @@ class ToyConfig:
     epochs: int = 3
 
 
-class Falling:
+class Falling(Task):
     """One weight from 0 on, and the weight itself as the loss: SGD takes it down by the rate at each step."""
 
     signature = "none"
@@ -118,3 +118,30 @@ def test_a_bad_state_never_takes_the_place_of_a_good_one(
         f"the last good state is in {tmp_path / 'checkpoint.pt'}"
     )
     assert load_checkpoint(tmp_path / "checkpoint.pt")["network"]["weight"].item() == -2
+
+
+def test_a_group_of_parameters_has_its_share_of_the_learning_rate(tmp_path: Path) -> None:
+    accelerate = pytest.importorskip("accelerate")
+
+    class Two(Falling):
+        """The same slope in two weights, one in a group of a tenth of the rate."""
+
+        def __init__(self, rate: float) -> None:
+            super().__init__(rate)
+            self.network = nn.Linear(1, 2, bias=False)
+            nn.init.zeros_(self.network.weight)
+            self.slow = nn.Parameter(torch.zeros(()))
+            self.network.register_parameter("slow", self.slow)
+
+        def parameter_groups(self) -> list[dict[str, Any]]:
+            return [{"params": [self.network.weight]}, {"params": [self.slow], "factor": 0.1}]
+
+        def loss(self, model: nn.Module, part: Any) -> Tensor:
+            return model(torch.ones(1, 1)).sum() + self.slow
+
+    loop = LoopConfig(momentum=0, weight_decay=0, precision="float32", device="cpu", channels_last=False)
+    task = Two(1.0)
+    fit(task, ToyConfig(loop), tmp_path, accelerate.Accelerator(cpu=True), None)
+    assert task.network.weight.flatten().tolist() == [-6.0, -6.0]  # six steps
+    assert task.slow.item() == pytest.approx(-0.6)
+    assert read_log(tmp_path / "log.jsonl")[0]["learning_rate"] == 1.0

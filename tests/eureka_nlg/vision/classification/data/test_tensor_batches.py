@@ -105,3 +105,25 @@ def test_memory_formats_hold_the_same_numbers() -> None:
     assert torch.equal(last.images, first.images)
     assert last.images.is_contiguous(memory_format=torch.channels_last)
     assert first.images.is_contiguous()
+
+
+@pytest.mark.parametrize(("processes", "accumulate"), [(1, 1), (2, 1), (2, 3), (3, 2)])
+def test_bundles_stay_together(processes: int, accumulate: int) -> None:
+    """Bundles of four, told by their order: the images 0, 10, 20, 30, then 1, 11, 21, 31, and so on."""
+    pixels = PIXELS.clone()
+    labels = torch.arange(50)
+    order = (torch.arange(10)[:, None] + 10 * torch.arange(4)).repeat(2, 1)[:12]
+    seen = []
+    for process in range(processes):
+        loader = TensorBatches(
+            pixels, labels, lambda epoch: order, batch_size=16, seed=7, bundle=4,
+            process=process, processes=processes, accumulate=accumulate,
+        )  # fmt: skip
+        assert len(loader) == 3  # 50 images are 12 bundles
+        for parts in loader.epoch(1):
+            assert all(len(part.step_labels) == 16 for part in parts)
+            for part in parts:
+                bundles = part.labels.view(-1, 4)
+                assert torch.equal(bundles - bundles[:, :1], (10 * torch.arange(4)).expand_as(bundles))
+                seen += bundles[:, 0].tolist()
+    assert sorted(seen) == sorted(order[:, 0].tolist())

@@ -1,0 +1,1 @@
+"""Methods of long-tailed classification, each in a file with its idea in the first lines."""

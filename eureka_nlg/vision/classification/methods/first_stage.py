@@ -1,0 +1,69 @@
+"""The first stage that a second one starts from: checked before anything is read, then loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from eureka_nlg.errors import UserError
+from eureka_nlg.vision.classification.config import Config
+from eureka_nlg.vision.classification.methods.options import Method
+from eureka_nlg.vision.classification.models import Network
+from eureka_nlg.vision.config_file import config_from_dict
+from eureka_nlg.vision.training.checkpoint import load_checkpoint
+
+__all__ = ["check_first_stage", "first_stage"]
+
+_FIRST_STAGES: tuple[Method, ...] = ("plain", "mbj", "crt")
+"""Methods whose network is a backbone and one classifier, and nothing else."""
+
+
+def check_first_stage(config: Config) -> None:
+    """Look whether ``init_from`` can be the first stage of a config, before images are decoded.
+
+    Raises:
+        UserError: no checkpoint, or one of another network or method.
+    """
+    path = Path(str(config.init_from))
+    first = config_from_dict(Config, load_checkpoint(path)["config"], f"checkpoint {path}")
+    if first.method not in _FIRST_STAGES:
+        raise UserError(
+            f"init_from {path}: is of a run of method {first.method}, whose network is another one; expected "
+            f"one of method {', '.join(_FIRST_STAGES[:-1])} or {_FIRST_STAGES[-1]}"
+        )
+    if first.model.name != config.model.name:
+        raise UserError(
+            f"init_from {path}: is of model.name {first.model.name}, but this run is of {config.model.name}: "
+            "give the checkpoint of a first stage of the same network"
+        )
+
+
+def first_stage(config: Config, num_classes: int, *, load: bool, classifier: bool = True) -> Network:
+    """The network of the first stage.
+
+    Args:
+        config: of the second stage.
+        num_classes: C.
+        load: take the weights of ``config.init_from``; not needed if a checkpoint of the second stage is
+            loaded next.
+        classifier: take its classifier too, which then has to be of the config's kind; else a fresh one.
+
+    Raises:
+        UserError: a first stage that does not fit.
+    """
+    cosine = config.uses_cosine_head
+    network = Network(config.model, num_classes, cosine)
+    if not load:
+        return network
+    weights = load_checkpoint(Path(str(config.init_from)))["network"]
+    if not classifier:
+        own = {f"classifier.{name}": value for name, value in network.classifier.state_dict().items()}
+        weights = {k: v for k, v in weights.items() if not k.startswith("classifier.")} | own
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise UserError(
+            f"init_from {config.init_from}: does not fit model {config.model.name} with {num_classes} "
+            f"classes ({'cosine' if cosine else 'linear'} head, see model.head): {reason}"
+        ) from error
+    return network

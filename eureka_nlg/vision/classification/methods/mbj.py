@@ -1,0 +1,206 @@
+"""MBJ (Liu et al. 2020, "Memory-based Jitter: ... with Diversity in Memory").
+
+The network changes with every step, so the features that the same tail image had some steps ago differ
+from those it has now: a jitter that the tail lacks otherwise. A memory keeps features of past steps with
+their classes, rare classes more often than common ones, and the classifier learns from them besides the
+images:
+
+    L = mean loss(images of the step) + memory_weight * mean loss(features drawn from the memory)
+
+Nothing flows back from the second term into the backbone, whose state made those features is gone.
+
+The paper has the memory, filled by class-specific probabilities that are higher for the tail, and a
+classifier that learns from memory and batch. Chosen here, as its sizes and weights are open to us:
+
+- An image of a class with m training images is remembered with probability ``(m_min / m) ** power``. With
+  power 1 all classes have the same share of the memory.
+- The memory is a ring: the newest feature takes the place of the oldest. ``memory_size`` 2048.
+- A step replays as many features as it has images, drawn evenly with replacement; there is no replay while
+  the memory is empty. ``memory_weight`` 1.
+- Features are those of the training step itself (augmented image, batch statistics), before its update.
+- With ``deferral.plain_epochs`` the memory begins after these; until then the run is one without a memory.
+- Any loss takes its place for both terms. With the released forms of Eureka the reward is that of both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from eureka_nlg.errors import UserError, require
+from eureka_nlg.vision.classification.config import Config
+from eureka_nlg.vision.classification.data import Batch, ImageData
+from eureka_nlg.vision.classification.models import Network, in_float32
+from eureka_nlg.vision.classification.task import Classification
+from eureka_nlg.vision.data.order import generator, own_parts
+
+__all__ = ["FeatureMemory", "MemoryBasedJitter", "RememberingNetwork"]
+
+
+class FeatureMemory:
+    """A ring of features with their classes.
+
+    Args:
+        size: features that it holds.
+        width: D.
+        device: where it lies.
+
+    Attributes:
+        features: ``[size, D]`` float32.
+        labels: ``[size]`` int64, -1 where nothing is held.
+        written: features that were ever written; the next one goes to ``written % size``.
+    """
+
+    def __init__(self, size: int, width: int, device: torch.device | str = "cpu") -> None:
+        self.features = torch.zeros(size, width, device=device)
+        self.labels = torch.full((size,), -1, device=device)
+        self.written = 0
+
+    def __len__(self) -> int:
+        return min(self.written, len(self.labels))
+
+    def write(self, features: Tensor, labels: Tensor) -> None:
+        """Take in features ``[n, D]`` of classes ``[n]``, in this order; the oldest go."""
+        size = len(self.labels)
+        features, labels = features[-size:], labels[-size:]  # what came before would be gone at once
+        places = (self.written + torch.arange(len(labels), device=self.labels.device)) % size
+        self.features[places] = features.to(self.features)
+        self.labels[places] = labels.to(self.labels)
+        self.written += len(labels)
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {"features": self.features, "labels": self.labels, "written": self.written}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Put back what :meth:`state` gave.
+
+        Raises:
+            ValueError: of a memory of another size.
+        """
+        for name in ("features", "labels"):
+            here, there = getattr(self, name), state[name]
+            if here.shape != there.shape:
+                raise ValueError(f"memory of shape {list(there.shape)}, expected {list(here.shape)}")
+            here.copy_(there)
+        self.written = state["written"]
+
+
+class RememberingNetwork(Network):
+    """A plain network that also classifies features from a memory, and hands out those of the images."""
+
+    def forward(  # type: ignore[override]
+        self, images: Tensor, recalled: Tensor | None = None
+    ) -> Tensor | tuple[Tensor, Tensor, Tensor]:
+        """``[B, 3, H, W]`` -> logits ``[B, C]``.
+
+        With features ``[R, D]``: logits of the images and of these ``[R, C]``, and the images' features.
+        """
+        features = self.backbone(images)
+        if recalled is None:
+            return in_float32(self.classifier, features)
+        both = in_float32(self.classifier, torch.cat([features.float(), recalled]))
+        return both[: len(features)], both[len(features) :], features.detach().float()
+
+
+class _Part(NamedTuple):
+    batch: Batch
+    positions: Tensor  # of the images in the step
+    recalled: Tensor  # places in the memory that this part replays
+    recalled_of_step: Tensor  # those of the whole step
+
+
+class MemoryBasedJitter(Classification):
+    """Training with a memory of features."""
+
+    @classmethod
+    def build_network(cls, config: Config, num_classes: int, pretrained: bool) -> nn.Module:
+        """One that can classify features."""
+        return RememberingNetwork(config.model, num_classes, config.uses_cosine_head)
+
+    def __init__(self, config: Config, data: ImageData, network: Any, accelerator: Any) -> None:
+        super().__init__(config, data, network, accelerator)
+        images = len(data.train_labels)
+        if config.mbj.memory_size > images:
+            raise UserError(
+                f"mbj.memory_size: {config.mbj.memory_size}, but there are {images} training images; "
+                "expected as many or fewer"
+            )
+        self.memory = FeatureMemory(config.mbj.memory_size, network.num_features, accelerator.device)
+        counts = data.class_counts.double()
+        rarest = counts[counts > 0].min()
+        self._probability = ((rarest / counts.clamp(min=1)) ** config.mbj.power).clamp(max=1)
+        self._remembers = False
+        self._fresh: list[tuple[Tensor, Tensor, Tensor]] = []  # positions, features, labels of this process
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Whether there is a memory."""
+        super().begin_epoch(epoch)
+        self._remembers = self.config.phase(epoch).memory is not None
+
+    def batches(self, epoch: int, first_step: int) -> Iterator[list[Any]]:
+        """Parts of the images, each with its part of what is replayed."""
+        options = self._options
+        for step, parts in enumerate(self._batches.epoch(epoch, first_step), start=first_step):
+            count = len(parts[0].step_labels)
+            own = own_parts(count, options.process, options.processes, options.accumulate)
+            recalled = self._recalled(epoch, step, count)
+            shares = recalled[options.process :: options.processes].tensor_split(len(own))
+            yield [
+                _Part(batch, positions, share, recalled)
+                for batch, (positions, _), share in zip(parts, own, shares)
+            ]
+
+    def loss(self, model: nn.Module, part: _Part) -> Tensor:  # type: ignore[override]
+        """What a part adds to the mean loss of its step, of images and of the memory."""
+        if not self._remembers:
+            return super().loss(model, part.batch)
+        memory, device = self.memory, self.accelerator.device
+        places, of_step = part.recalled.to(device), part.recalled_of_step.to(device)
+        logits, recalled, features = model(part.batch.images, memory.features[places])
+        self._fresh.append((part.positions, features, part.batch.labels))
+        mean = self._mean(logits, part.batch)
+        if not len(places):
+            return mean
+        labels = memory.labels[places]
+        of_memory = self._mean(recalled, Batch(part.batch.images, labels, memory.labels[of_step]))
+        return mean + self.config.mbj.memory_weight * of_memory
+
+    def end_step(self, epoch: int, step: int) -> None:
+        """Remember some of the step's features: the same in all processes, however the step was split."""
+        if not self._remembers:
+            return
+        positions, features, labels = (torch.cat(parts) for parts in zip(*self._fresh))
+        self._fresh.clear()
+        drawn = torch.rand(
+            self.config.training.batch_size,
+            generator=generator(self.config.seed, "remembered", epoch, step),
+            dtype=torch.float64,
+        )
+        chosen = drawn[positions] < self._probability[labels.cpu()]
+        kept = (positions[chosen], features[chosen.to(features.device)].cpu(), labels.cpu()[chosen])
+        if self.accelerator.num_processes > 1:
+            gather = require("accelerate.utils", extra="vision").gather_object
+            kept = tuple(torch.cat(parts) for parts in zip(*gather([kept])))  # type: ignore[assignment]
+        order = kept[0].argsort()
+        self.memory.write(kept[1][order], kept[2][order])
+
+    def state(self) -> dict[str, Any]:
+        """The memory."""
+        return self.memory.state() if self.memory.written else {}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """The memory; that of a run without one is empty."""
+        if state:
+            self.memory.load_state(state)
+
+    def _recalled(self, epoch: int, step: int, count: int) -> Tensor:
+        """Places of the memory that a step of ``count`` images replays, in all its parts."""
+        held = len(self.memory)
+        if not self._remembers or not held:
+            return torch.zeros(0, dtype=torch.int64)
+        source = generator(self.config.seed, "recalled", epoch, step)
+        return torch.randint(held, (self.config.mbj.replayed or count,), generator=source)

@@ -1,0 +1,102 @@
+"""Options of the methods that have some of their own; which methods there are, and what each starts from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from eureka_nlg.errors import UserError
+from eureka_nlg.vision.loop_config import check_at_least, described
+
+__all__ = ["FsaConfig", "MbjConfig", "Method", "OltrConfig", "SECOND_STAGES"]
+
+Method = Literal["plain", "bbn", "crt", "lws", "oltr", "fsa", "mbj"]
+SECOND_STAGES: tuple[Method, ...] = ("crt", "lws", "oltr", "fsa")
+"""Methods that start from the features of another run, which ``init_from`` names."""
+
+
+@dataclass
+class OltrConfig:
+    """Of ``method: oltr``; margin and its weight are of Liu et al. 2019, the rest is of their release."""
+
+    scale: float = field(default=16.0, metadata=described("factor of the cosine classifier's logits"))
+    margin: float = field(
+        default=5.0, metadata=described("how much nearer a feature is to be to its class' centroid")
+    )
+    margin_weight: float = field(default=0.1, metadata=described("factor of the large-margin loss"))
+    feature_rate: float = field(
+        default=0.1,
+        metadata=described(
+            "learning rate of the features and centroids, as a share of training.learning_rate"
+        ),
+    )
+    attention: bool = field(default=True, metadata=described("modulated attention on the feature map"))
+
+    def __post_init__(self) -> None:
+        if not self.scale > 0:
+            raise UserError(f"oltr.scale: {self.scale}, expected more than 0")
+        for name in ("margin", "margin_weight", "feature_rate"):
+            check_at_least(f"oltr.{name}", getattr(self, name), 0)
+
+
+@dataclass
+class FsaConfig:
+    """Of ``method: fsa``."""
+
+    tail_fraction: float = field(
+        default=0.5, metadata=described("share of the classes, the rarest, that are the tail")
+    )
+    specific_threshold: float = field(
+        default=0.8, metadata=described("class activation from which a location is class-specific")
+    )
+    generic_threshold: float = field(
+        default=0.2, metadata=described("class activation below which a location is class-generic")
+    )
+    confusing_classes: int = field(
+        default=3, metadata=described("head classes that each tail class takes generic features from")
+    )
+    augmented: int = field(default=3, metadata=described("tail features that are made of each tail image"))
+
+    def __post_init__(self) -> None:
+        if not 0 < self.tail_fraction < 1:
+            raise UserError(f"fsa.tail_fraction: {self.tail_fraction}, expected a share between 0 and 1")
+        low, high = self.generic_threshold, self.specific_threshold
+        if not 0 < low <= high <= 1:
+            raise UserError(
+                f"fsa.generic_threshold, fsa.specific_threshold: {low}, {high}, expected "
+                "0 < generic_threshold <= specific_threshold <= 1"
+            )
+        for name in ("confusing_classes", "augmented"):
+            check_at_least(f"fsa.{name}", getattr(self, name), 1)
+
+    @property
+    def bundle(self) -> int:
+        """Images that belong together: as many of the head as tail features, the tail image, its donors."""
+        return 2 * (1 + self.augmented)
+
+
+@dataclass
+class MbjConfig:
+    """Of ``method: mbj``."""
+
+    memory_size: int = field(
+        default=2048, metadata=described("features that the memory holds, at most as many as training images")
+    )
+    replayed: int = field(
+        default=0, metadata=described("features that a step takes from the memory; 0: as many as images")
+    )
+    memory_weight: float = field(
+        default=1.0, metadata=described("factor of the mean loss over the features from the memory")
+    )
+    power: float = field(
+        default=1.0,
+        metadata=described(
+            "an image of a class of m is remembered with probability (m_min / m) ** power; 1: the memory "
+            "holds as much of each class"
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        check_at_least("mbj.memory_size", self.memory_size, 1)
+        for name in ("replayed", "memory_weight", "power"):
+            check_at_least(f"mbj.{name}", getattr(self, name), 0)
