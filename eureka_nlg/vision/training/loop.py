@@ -90,6 +90,7 @@ class Task(Protocol):
 
     def end_step(self, epoch: int, step: int) -> None:
         """A step (of the epoch, from 0) is done, in all processes."""
+        return
 
     def state(self) -> dict[str, Any]:
         """What a run that goes on needs besides the network: what a checkpoint can hold."""
@@ -97,6 +98,7 @@ class Task(Protocol):
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Put back what :meth:`state` gave; nothing at the branch from another run."""
+        return
 
 
 class Interrupted(Exception):

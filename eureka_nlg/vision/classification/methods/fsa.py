@@ -133,15 +133,13 @@ class AugmentedNetwork(Network):
         self.backbone.requires_grad_(False)
         self.frozen = True
         self.options = options
-        weight = self.classifier.weight.detach().clone()
+        weight = self.classifier.get_parameter("weight").detach().clone()
         # A cosine classifier's weights count by their direction alone.
         self.register_buffer("first_weight", F.normalize(weight) if _is_cosine(self.classifier) else weight)
         self.register_buffer("confusing", torch.full((num_classes, options.confusing_classes), -1))
         self.train(self.training)
 
-    def forward(  # type: ignore[override]
-        self, images: Tensor, labels: Tensor | None = None, draw: Draw | None = None
-    ) -> Tensor:
+    def forward(self, images: Tensor, labels: Tensor | None = None, draw: Draw | None = None) -> Tensor:
         """Logits ``[B, C]`` float32 of images ``[B, 3, H, W]``; of bundles, if their classes are given.
 
         A bundle is ``1 + N_a`` images of the head, one of the tail and its N_a donors; in place of a donor

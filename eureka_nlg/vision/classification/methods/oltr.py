@@ -19,6 +19,7 @@ Chosen here, where the paper is open, or its text and released settings differ:
 - SA is a non-local block (Wang et al. 2018, embedded Gaussian, half the channels) whose last convolution
   begins at zero, so that the first step sees the features of the first stage. MA is a softmax over the
   locations of one 1 x 1 convolution. Both are trained in the second stage only.
+- Weight decay acts on the centroids as on the rest, as in the released code.
 - T_hal is fresh; the released code takes the classifier of the first stage for it.
 - Any loss of logits takes the place of cross-entropy; an LDAM loss does not, since it scales cosines
   itself.
@@ -137,8 +138,8 @@ class ModulatedAttention(nn.Module):
         inner = max(channels // 2, 1)
         self.query, self.key, self.value = (nn.Conv2d(channels, inner, 1) for _ in range(3))
         self.out = nn.Conv2d(inner, channels, 1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        for parameter in self.out.parameters():
+            nn.init.zeros_(parameter)
         self.where = nn.Conv2d(channels, 1, 1)
 
     def forward(self, maps: Tensor) -> Tensor:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import math
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from eureka_nlg.vision.classification.config import ModelConfig
+from eureka_nlg.vision.classification.config import Config, ModelConfig, TrainingConfig
+from eureka_nlg.vision.classification.data import ImageData
 from eureka_nlg.vision.classification.methods.oltr import (
     MetaEmbedding,
     ModulatedAttention,
+    OpenLongTailed,
     OpenLongTailedNetwork,
     large_margin,
 )
@@ -30,18 +35,20 @@ def some_head() -> MetaEmbedding:
 
 def expected_logits(head: MetaEmbedding, v: Tensor) -> list[float]:
     """Of one feature, float64."""
-    v = v.double()
-    memory = head.centroids.double()
-    o = torch.exp(head.hallucinator.weight.double() @ v + head.hallucinator.bias.double())
+    head, v = copy.deepcopy(head).double().requires_grad_(False), v.double()
+    memory = head.centroids
+    o = torch.exp(head.hallucinator.weight @ v + head.hallucinator.bias)
     o = o / o.sum()
     v_memory = sum(o[i] * memory[i] for i in range(CLASSES))
-    e = torch.tanh(head.selector.weight.double() @ v + head.selector.bias.double())
-    gamma = min(math.sqrt(((v - memory[i]) ** 2).sum()) for i in range(CLASSES))
+    e = torch.tanh(head.selector.weight @ v + head.selector.bias)
+    gamma = min(math.sqrt(((v - memory[i]) ** 2).sum().item()) for i in range(CLASSES))
     meta = (v + e * v_memory) / gamma
-    norm = math.sqrt((meta**2).sum())
+    norm = math.sqrt((meta**2).sum().item())
     squashed = norm**2 / (1 + norm**2) * meta / norm
-    weight = head.weight.double()
-    return [float(16 * squashed @ weight[i] / math.sqrt((weight[i] ** 2).sum())) for i in range(CLASSES)]
+    weight = head.weight
+    return [
+        float(16 * squashed @ weight[i] / math.sqrt((weight[i] ** 2).sum().item())) for i in range(CLASSES)
+    ]
 
 
 def test_logits_are_those_of_the_formula() -> None:
@@ -119,3 +126,45 @@ def test_the_network_begins_with_the_features_of_its_first_stage() -> None:
     assert torch.equal(network(images), logits)
     assert distances.shape == (2, CLASSES)
     assert logits.dtype == torch.float32
+
+
+def test_the_task_begins_at_class_means_and_adds_both_losses() -> None:
+    torch.manual_seed(4)
+    pixels = torch.randint(256, (20, 8, 8, 3), dtype=torch.uint8)
+    labels = torch.repeat_interleave(torch.arange(4), torch.tensor([10, 6, 3, 1]))
+    config = Config(method="oltr", init_from="first.pt", training=TrainingConfig(batch_size=8))
+    accelerator: Any = SimpleNamespace(
+        device=torch.device("cpu"),
+        process_index=0,
+        num_processes=1,
+        reduce=lambda tensor, reduction: tensor,
+    )
+    network = OpenLongTailedNetwork(Network(config.model, 4, cosine=False), 4, 16.0, attention=True)
+    data = ImageData(config.data, (pixels, labels), (pixels, labels))
+    task = OpenLongTailed(config, data, network, accelerator)
+    task.prepare()
+    images = next(data.plain_images(torch.arange(20), 20, torch.device("cpu"), training=True))
+    with torch.no_grad():
+        features = network.eval().features(images)
+    for c in range(4):
+        expected = features[labels == c].mean(0)
+        torch.testing.assert_close(network.head.centroids[c], expected, rtol=1e-4, atol=1e-5)
+
+    fast, slow = task.parameter_groups()
+    assert slow["factor"] == 0.1
+    assert {id(one) for one in slow["params"]} == {
+        id(one)
+        for name, one in network.named_parameters()
+        if name.startswith("backbone.") or name == "head.centroids"
+    }
+    assert len(fast["params"]) + len(slow["params"]) == len(list(network.parameters()))
+
+    [part] = next(task.batches(1, 0))
+    loss = task.loss(network, part)  # in evaluation mode: the same numbers again
+    logits, distances = network(part.images, with_distances=True)
+    rows = []
+    for row, y in enumerate(part.labels.tolist()):
+        others = [distances[row, c].item() for c in range(4) if c != y]
+        margin = max(0.0, distances[row, y].item() - sum(others) / 3 + 5.0)
+        rows.append(-logits[row].double().log_softmax(0)[y].item() + 0.1 * margin)
+    assert loss.item() == pytest.approx(sum(rows) / len(rows), rel=1e-5)
