@@ -158,10 +158,13 @@ def _call(function: str, logits: Tensor, target: Tensor, weight: Tensor | None, 
 @functools.cache
 def _library() -> Any:
     spec = importlib.util.find_spec("eureka_nlg.losses.kernels._native")
-    if spec is None or spec.origin is None:
-        return None
+    return None if spec is None or spec.origin is None else _loaded(spec.origin)
+
+
+def _loaded(path: str) -> Any:
+    """The library in a file, with the types of its functions; None if it is none for this code."""
     try:
-        library = ctypes.CDLL(spec.origin)
+        library = ctypes.CDLL(path)
     except OSError:  # for one, torch's OpenMP is not there to be shared
         return None
     if not hasattr(library, "abi_version") or library.abi_version() != _ABI_VERSION:
