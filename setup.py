@@ -1,5 +1,7 @@
-"""What setup.cfg cannot say: the compiled kernel, the files that the wheel carries besides code, its tag."""
+"""What setup.cfg cannot say: the kernel, files in the wheel besides code, the wheel's tag, README on PyPI."""
 
+import configparser
+import re
 import shutil
 import subprocess
 import sys
@@ -29,6 +31,33 @@ def _openmp(compiler):
     if sys.platform == "darwin":
         return ["-Xpreprocessor", "-fopenmp"], ["-undefined", "dynamic_lookup"]
     return ["-fopenmp-simd" if "clang" in version else "-fopenmp"], []
+
+
+def _readme():
+    """README.md as PyPI can show it: pictures and links that are not of a page are of the repository there.
+
+    While setup.cfg names no `url`, pictures are left out and links are plain text.
+    """
+    metadata = configparser.ConfigParser()
+    metadata.read("setup.cfg", encoding="utf-8")
+    url = metadata["metadata"].get("url", "").rstrip("/")
+    version = re.search(r'__version__ = "(.*)"', Path("eureka_nlg/__init__.py").read_text(encoding="utf-8"))[
+        1
+    ]
+    tree = "main" if "dev" in version else f"v{version}"
+
+    def absolute(match):
+        picture, text, target = match.groups()
+        if re.match(r"https?:|mailto:", target):
+            return match[0]
+        if not url:
+            return "" if picture else text
+        if target.startswith("#"):
+            target = f"README.md{target}"
+        return f"{picture}[{text}]({url}/{'raw' if picture else 'blob'}/{tree}/{target})"
+
+    text = Path("README.md").read_text(encoding="utf-8")
+    return re.sub(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)", absolute, text)
 
 
 class BuildKernel(build_ext):
@@ -70,6 +99,7 @@ class Wheel(bdist_wheel):
 
 
 setup(
+    long_description=_readme(),
     cmdclass={"bdist_wheel": Wheel, "build_ext": BuildKernel, "build_py": BuildWithFiles},
     ext_modules=[
         Extension(

@@ -25,6 +25,19 @@ tar tzf "$out"/*.tar.gz | sed 's#^[^/]*/##' | sort >"$work/packed"
 missing=$(comm -23 "$work/tracked" "$work/packed")
 [ -z "$missing" ] || fail "not in the sdist: $missing"
 
+# On PyPI a link or a picture of README must not be relative.
+relative=$("$venv/bin/python" - "$wheel" <<'END'
+import re, sys, zipfile
+
+wheel = zipfile.ZipFile(sys.argv[1])
+(name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+text = wheel.read(name).decode()
+assert "## In plain PyTorch" in text, "the README is not in the wheel's metadata"
+print(*re.findall(r"\]\((?!https?:|mailto:)[^)\s]+\)", text))
+END
+)
+[ -z "$relative" ] || fail "relative links in the wheel's README: $relative"
+
 "$venv/bin/uv" venv --quiet --python "$venv/bin/python" "$work/bare"
 sed 's/ *\\$//; /--hash/d' requirements/lock.txt >"$work/constraints.txt"
 "$venv/bin/uv" pip install --quiet --python "$work/bare/bin/python" --constraints "$work/constraints.txt" "$wheel"

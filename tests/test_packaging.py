@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import eureka_nlg
+
 ROOT = Path(__file__).resolve().parents[1]
 METADATA = configparser.ConfigParser()
 METADATA.read(ROOT / "setup.cfg", encoding="utf-8")
@@ -41,3 +43,24 @@ def test_nothing_breaks_the_import_of_transformers_models() -> None:
     assert "torchaudio" not in LOCKED
     pytest.importorskip("transformers")
     assert importlib.import_module("transformers").GPT2LMHeadModel
+
+
+def test_one_version() -> None:
+    version = eureka_nlg.__version__
+    citation = re.search(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    heading = re.search(
+        r"^## (\S+) \((.*)\)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert citation is not None
+    assert heading is not None
+    assert citation[1] == heading[1] == version.removesuffix(".dev0")
+    dated = re.fullmatch(r"\d{4}-\d\d-\d\d", heading[2]) is not None
+    assert dated or heading[2] == "unreleased"
+    assert dated != version.endswith(".dev0")
+
+
+def test_github_is_given_yaml_and_runs_what_ci_runs() -> None:
+    yaml = pytest.importorskip("yaml")
+    files = {path.name: yaml.safe_load(path.read_text()) for path in (ROOT / ".github").rglob("*.yml")}
+    assert set(files) >= {"ci.yml", "wheels.yml", "bug.yml", "wish.yml"}
+    assert {"run": "bash .ci/run"} in files["ci.yml"]["jobs"]["check"]["steps"]
