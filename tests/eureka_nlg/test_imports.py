@@ -19,6 +19,7 @@ OPTIONAL = [
     "PIL",
     "accelerate",
     "anyio",
+    "argcomplete",
     "datasets",
     "fairseq",
     "fairseq_cli",
