@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -25,7 +27,7 @@ from eureka_nlg.losses.kernels import (
 )
 from eureka_nlg.losses.objectives import Objective
 
-__all__ = ["Rows", "loss_and_log_odds", "loss_of_logits", "reduced", "result_dtype"]
+__all__ = ["Rows", "loss_and_log_odds", "loss_of_logits", "loss_of_rows", "reduced", "result_dtype"]
 
 
 class Rows(NamedTuple):
@@ -94,20 +96,24 @@ class Rows(NamedTuple):
         """Loss of each row, ``[N]``, 0 where ignored."""
         # Cut off before the arithmetic too: not even NaN in an ignored row may reach a gradient.
         log_odds = self.only_kept(log_odds, 0.0)
-        loss = objective.term(log_odds, self.target)
-        if self.label_smoothing > 0.0:
-            share = 1.0 - self.label_smoothing
-            # of an infinite loss nothing is left either, but NaN stays
-            loss = share * loss if share > 0.0 else 0.0 * log_odds.sigmoid()
-        if self.weight is not None:
-            # a weight of zero wins over an infinite loss
-            loss = torch.where(self.weight == 0.0, 0.0, self.weight * loss)
-        if uniform is not None:
-            scale = 1.0 if self.class_weight is None else self.class_weight.mean()
-            loss = loss + self.label_smoothing * scale * self.only_kept(uniform, 0.0)
+        # of an infinite loss nothing is left where all of it is smoothed away, but NaN stays
+        loss = self.weighted(objective.term(log_odds, self.target), 0.0 * log_odds.sigmoid(), uniform)
         if objective.reward is not None:
             loss = loss + objective.reward(log_odds, self.target)
         return self.only_kept(loss, 0.0)
+
+    def weighted(self, term: Tensor, nothing: Tensor, uniform: Tensor | None) -> Tensor:
+        """Terms of the rows, weighted and smoothed; ``nothing`` is what a share of zero leaves of them."""
+        if self.label_smoothing > 0.0:
+            share = 1.0 - self.label_smoothing
+            term = share * term if share > 0.0 else nothing
+        if self.weight is not None:
+            # a weight of zero wins over an infinite loss
+            term = torch.where(self.weight == 0.0, 0.0, self.weight * term)
+        if uniform is not None:
+            scale = 1.0 if self.class_weight is None else self.class_weight.mean()
+            term = term + self.label_smoothing * scale * self.only_kept(uniform, 0.0)
+        return term
 
 
 def loss_of_logits(input: Tensor, target: Tensor, objective: Objective, options: Options) -> Tensor:
@@ -149,6 +155,53 @@ def loss_and_log_odds(
         log_odds = log_odds.reshape(target.shape)
         loss = loss.reshape(target.shape) if options.reduction == "none" else loss
     return loss, log_odds
+
+
+def loss_of_rows(
+    input: Tensor,
+    target: Tensor,
+    of_rows: Callable[[Tensor, Tensor, str], tuple[Tensor, Tensor | None]],
+    options: Options,
+) -> Tensor:
+    """A loss of a row that is no function of the target's log-odds, with the arguments that all losses share.
+
+    Args:
+        input, target: as :func:`loss_and_log_odds`.
+        of_rows: logits ``[N, C]``, targets ``[N]`` (negative where a row is ignored) and "fused" or
+            "reference" -> the rows' terms ``[N]``, and what is added to them as it is, or None. Both are in
+            the dtype of the computation, float32 or float64; what they are in an ignored row does not matter.
+        options: the arguments that all losses share.
+
+    Returns:
+        The loss, reduced or in the shape of ``target``, in the dtype of ``input``; in float32 under autocast.
+    """
+    check_arguments(input, target, options)
+    class_dim = 1 if input.dim() > 1 else 0
+    num_classes = input.shape[class_dim]
+    logits = input if input.dim() == 2 else input.movedim(class_dim, -1).reshape(target.numel(), num_classes)
+    impl = _implementation(options)
+    if is_transformed(logits, target):
+        impl = "reference"  # operations that torch knows
+    dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
+    if options.label_smoothing > 0.0:
+        logits = logits.to(dtype)  # two gradients are summed: a half is rounded after that
+    rows = Rows.of(target.reshape(-1).long(), num_classes, options, dtype)
+    targets = rows.only_kept(rows.target, -1)
+    term, added = of_rows(logits, targets, impl)
+    if options.reduction == "mean" and added is not None:
+        rows = rows.balanced()
+    uniform = None
+    if options.label_smoothing > 0.0:
+        if impl == "reference":
+            _, uniform = reference_log_odds(logits, rows.target, rows.class_weight, True)
+        else:
+            _, uniform = fused_log_odds(logits, targets, rows.class_weight, True)
+    loss = rows.weighted(term, torch.where(term == math.inf, 0.0, 0.0 * term), uniform)
+    loss = rows.only_kept(loss if added is None else loss + added, 0.0)
+    result = reduced(loss, rows, options.reduction)
+    if options.reduction == "none":
+        result = result.reshape(target.shape)
+    return result.to(result_dtype(input))
 
 
 def _implementation(options: Options) -> str:

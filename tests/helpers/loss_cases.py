@@ -14,10 +14,12 @@ from plain_formulas import (
     plain_encouragement,
     plain_eureka_loss,
     plain_focal_loss,
+    plain_gem_loss,
     plain_halted_focal_loss,
     plain_ldam_loss,
     plain_logit_adjusted_loss,
     plain_loss,
+    plain_unlikelihood_loss,
 )
 from torch import Tensor
 
@@ -27,12 +29,14 @@ from eureka_nlg.losses import (
     dft_loss,
     eureka_loss,
     focal_loss,
+    gem_loss,
     halted_focal_loss,
     ldam_loss,
     logit_adjusted_loss,
     mixce_loss,
     power_loss,
     tldr_loss,
+    unlikelihood_loss,
 )
 
 BETA = 0.99
@@ -125,6 +129,30 @@ def _class_balanced(build: Callable[[list[int]], Loss]) -> Callable[[list[int]],
     return balanced
 
 
+def _gem(**options: Any) -> Callable[[list[int]], Loss]:
+    return lambda counts: Loss(partial(gem_loss, **options), partial(plain_gem_loss, **options))
+
+
+def _unlikelihood(counts: list[int]) -> Loss:
+    """Two of three classes of each row are punished, other ones from row to row."""
+
+    def candidates(input: Tensor, target: Tensor) -> Tensor:
+        class_dim = 1 if input.dim() > 1 else 0
+        index = torch.arange(input.shape[class_dim], device=input.device)
+        index = index.reshape(-1, *[1] * (input.dim() - class_dim - 1))
+        place = torch.arange(target.numel(), device=input.device).reshape(target.shape).unsqueeze(class_dim)
+        return torch.where((index + place) % 3 > 0, index, -1).expand(input.shape)
+
+    return Loss(
+        lambda input, target, **options: unlikelihood_loss(
+            input, target, candidates(input, target), alpha=0.7, **options
+        ),
+        lambda input, target, **options: plain_unlikelihood_loss(
+            input, target, candidates(input, target), alpha=0.7, **options
+        ),
+    )
+
+
 _LOSSES: dict[str, Callable[[list[int]], Loss]] = {
     "CE": _eureka(0.0),
     "CE + CB": _class_balanced(_eureka(0.0)),
@@ -156,6 +184,9 @@ _LOSSES: dict[str, Callable[[list[int]], Loss]] = {
     "anti-focal": _scalar(anti_focal_loss, lambda p: -((1 + p.detach()) ** 2.5) * p.log(), gamma=2.5),
     "TLDR": _scalar(tldr_loss, lambda p: -((math.pi * p).cos() + 1) * p.log()),
     "MixCE": _scalar(mixce_loss, lambda p: -(0.3 + 0.7 * p.detach()) * p.log(), eta=0.3),
+    "GEM": _gem(),
+    "GEM log-sigmoid": _gem(contrast="log_sigmoid", temperature=1.5),
+    "unlikelihood": _unlikelihood,
     "logit adjustment": lambda counts: Loss(
         partial(logit_adjusted_loss, class_counts=counts, tau=1.5),
         partial(plain_logit_adjusted_loss, class_counts=counts, tau=1.5),
@@ -167,7 +198,7 @@ _LOSSES: dict[str, Callable[[list[int]], Loss]] = {
 }
 LOSSES = list(_LOSSES)
 # with a factor that is held fixed: their gradient is not the derivative of their value
-HELD_FIXED = {"DFT", "anti-focal", "MixCE"}
+HELD_FIXED = {"DFT", "anti-focal", "MixCE", "GEM", "GEM log-sigmoid"}
 
 # -- numbers, and how to compare them ------------------------------------------------------------------------
 

@@ -184,6 +184,34 @@ def plain_logit_adjusted_loss(
     return plain_eureka_loss(class_last.movedim(-1, 1 if input.dim() > 1 else 0), target, 0.0, **shared)
 
 
+def plain_gem_loss(
+    input: Tensor, target: Tensor, *, temperature: float = 0.7, contrast: str = "linear", **shared: Any
+) -> Tensor:
+    """Li et al. 2025: -sum of q h (log p_y - log p_j), with q and h held fixed."""
+    logits = input.double().movedim(1 if input.dim() > 1 else 0, -1)
+    label = torch.where(target == shared.get("ignore_index", -100), 0, target)
+    log_p = logits - logits.exp().sum(-1, keepdim=True).log()
+    own = (log_p * torch.eye(logits.shape[-1], dtype=torch.float64)[label]).sum(-1, keepdim=True)
+    q = (logits / temperature).exp() / (logits / temperature).exp().sum(-1, keepdim=True)
+    h = 1 / (1 + (-0.01 * (log_p - own)).exp()) if contrast == "log_sigmoid" else torch.ones_like(q)
+    rows = -((q * h).detach() * (own - log_p)).sum(-1)
+    return plain_loss(input, target, lambda p, label: rows, **shared)
+
+
+def plain_unlikelihood_loss(
+    input: Tensor, target: Tensor, candidates: Tensor, *, alpha: float = 1.0, **shared: Any
+) -> Tensor:
+    """Welleck et al. 2020: cross-entropy less alpha times the sum of log(1 - p_c), by a mask of classes."""
+    class_dim, input = (1 if input.dim() > 1 else 0), input.double()  # once: its gradient is rounded once
+    likelihoods = input.softmax(class_dim).movedim(class_dim, -1)
+    listed = candidates.movedim(class_dim, -1)
+    counts = torch.nn.functional.one_hot(listed + 1, likelihoods.shape[-1] + 1).sum(-2)[..., 1:]
+    label = torch.where(target == shared.get("ignore_index", -100), 0, target)
+    counts = counts * (1 - torch.eye(likelihoods.shape[-1], dtype=torch.long)[label])
+    punished = -alpha * (counts * torch.where(counts > 0, 1 - likelihoods, 1.0).log()).sum(-1)
+    return plain_loss(input, target, lambda p, label: -p.log(), lambda p, label: punished, **shared)
+
+
 # -- one row, exact for any logits ---------------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ from eureka_nlg.frequency import (
     LogitAdjustmentOptions,
     RarestOptions,
 )
+from eureka_nlg.losses.gem import GEM
 from eureka_nlg.losses.objectives import SCALAR_LOSSES, Bonus, Margins, Preset, eureka_options
 from eureka_nlg.losses.options import LabelSmoothing, options_of, with_options_of
 from eureka_nlg.options import Options
@@ -40,12 +41,13 @@ __all__ = [
 ]
 
 Sampling = Literal["instance", "square_root", "class_balanced"]
-LOSS_NAMES = (*SCALAR_LOSSES, "eureka", "ldam", "logit_adjusted")
+LOSS_NAMES = (*SCALAR_LOSSES, "eureka", "ldam", "logit_adjusted", "gem")
 LOSS_OPTIONS: tuple[type[Options], ...] = (
     *SCALAR_LOSSES.values(),
     RarestOptions,
     ClassWeightOptions,
     LogitAdjustmentOptions,
+    GEM,
     Preset,
     Bonus,
     EncouragementOptions,

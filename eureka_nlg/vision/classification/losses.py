@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from eureka_nlg.errors import UserError
 from eureka_nlg.frequency import ClassWeightOptions, LogitAdjustmentOptions, RarestOptions, rarest_classes
-from eureka_nlg.losses import Deferred, EurekaLoss, HaltedFocalLoss, LDAMLoss, LogitAdjustedLoss
+from eureka_nlg.losses import Deferred, EurekaLoss, GEMLoss, HaltedFocalLoss, LDAMLoss, LogitAdjustedLoss
+from eureka_nlg.losses.gem import GEM
 from eureka_nlg.losses.modules import LogitsLoss
 from eureka_nlg.losses.objectives import SCALAR_LOSSES, HaltedFocal, Margins, eureka_options
 from eureka_nlg.losses.options import LabelSmoothing, Reduction, SharedArguments, options_of
@@ -53,6 +54,8 @@ def _module(config: LossConfig, class_counts: Tensor, reduction: Reduction) -> n
     if config.name == "logit_adjusted":
         tau = options_of(config, LogitAdjustmentOptions).tau
         return LogitAdjustedLoss(class_counts, tau=tau, **shared)
+    if config.name == "gem":
+        return GEMLoss(**options_of(config, GEM).values(), **shared)
     if config.name == "eureka":
         encouragement, bonus = eureka_options(config)
         return EurekaLoss(encouragement.of(class_counts, torch.float32), **bonus.values(), **shared)

@@ -24,6 +24,7 @@ from eureka_nlg.losses import (
     DFTLoss,
     EurekaLoss,
     FocalLoss,
+    GEMLoss,
     HaltedFocalLoss,
     LDAMLoss,
     LinearEurekaLoss,
@@ -38,6 +39,7 @@ from eureka_nlg.losses import (
     dft_loss,
     eureka_loss,
     focal_loss,
+    gem_loss,
     halted_focal_loss,
     ldam_loss,
     linear_eureka_loss,
@@ -240,6 +242,12 @@ CASES: list[Case] = [
     (TLDRLoss(**SHARED), lambda *pair: tldr_loss(*pair, **SHARED), TARGET),
     (MixCELoss(), mixce_loss, TARGET),
     (MixCELoss(eta=0.2, **SHARED), lambda *pair: mixce_loss(*pair, eta=0.2, **SHARED), TARGET),
+    (GEMLoss(), gem_loss, TARGET),
+    (
+        GEMLoss(temperature=1.2, contrast="log_sigmoid", **SHARED),
+        lambda *pair: gem_loss(*pair, temperature=1.2, contrast="log_sigmoid", **SHARED),
+        TARGET,
+    ),
     (LogitAdjustedLoss(COUNTS), lambda *pair: logit_adjusted_loss(*pair, COUNTS), TARGET),
     (
         LogitAdjustedLoss(COUNTS, tau=0.5, **SHARED),

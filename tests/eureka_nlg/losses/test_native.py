@@ -331,6 +331,8 @@ def test_any_number_of_threads_gives_the_same_bits(dtype: torch.dtype) -> None:
 
 # rivals whose formulas the compiled pass does not know: two passes, and autograd between them
 TWO_PASSES = {"minus p", "minus p to the 10", "anti-focal", "TLDR", "MixCE"}
+# and those that are no function of the log-odds
+TWO_PASSES |= {"GEM", "GEM log-sigmoid", "unlikelihood"}
 
 
 @needs_native

@@ -49,6 +49,10 @@ EXPECTED = {
         LossConfig(name="logit_adjusted", logit_adjustment_tau=2),
         F.cross_entropy(LOGITS + 2 * (COUNTS.double() / COUNTS.sum()).log(), LABELS),
     ),
+    "GEM": (
+        LossConfig(name="gem", gem_temperature=0.5),
+        ((LOGITS / 0.5).softmax(1) * (LOGITS - LOGITS.gather(1, LABELS[:, None]))).sum(1).mean(),
+    ),
     "FACE": (
         LossConfig(class_balanced=True, class_weight="face"),
         F.cross_entropy(LOGITS, LABELS, weight=1 - COUNTS.double() / COUNTS.max()),

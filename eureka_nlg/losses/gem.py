@@ -1,0 +1,154 @@
+"""GEM: a loss that is no function of the target's log-odds, since it looks at the whole row.
+
+Source: Li et al. 2025, "Preserving Diversity in Supervised Fine-tuning of Large Language Models". With logits
+``z``, target ``y``, ``q = softmax(z / temperature)`` and factors ``h`` the loss of a row is
+
+    sum_j q_j h_j (log p_j - log p_y) = sum_j q_j h_j (z_j - z_y),
+
+where q and h are held fixed. So the gradient is ``q_j h_j`` at ``j != y``, and minus their sum at y: a target
+that is likely already is pushed no further at the cost of the others, and their distribution stays. With
+``h = 1`` that is the gradient of ``temperature`` times the cross-entropy of ``z / temperature``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from typing_extensions import Unpack
+
+from eureka_nlg.losses.checks import Options as Shared
+from eureka_nlg.losses.modules import LogitsLoss
+from eureka_nlg.losses.options import Impl, Reduction, SharedArguments
+from eureka_nlg.losses.rows import loss_of_rows
+from eureka_nlg.options import Options, option
+
+__all__ = ["GEMLoss", "gem_loss"]
+
+Contrast = Literal["linear", "log_sigmoid"]
+_STEEPNESS = 0.01  # of the sigmoid, as the authors have it
+_CHUNK_BYTES_ON_CPU = 1 << 20
+_CHUNK_BYTES_ELSEWHERE = 1 << 28
+
+
+@dataclass(frozen=True)
+class GEM(Options):
+    """Options of :func:`gem_loss`."""
+
+    temperature: float = option(
+        0.7, "GEM: temperature of the distribution over the other classes", above=0, name="gem_temperature"
+    )
+    contrast: Contrast = option(
+        "linear",
+        "GEM: linear, or log_sigmoid, which leaves classes far below the target alone",
+        choices=Contrast,
+        name="gem_contrast",
+    )
+
+    def of_rows(self, logits: Tensor, target: Tensor, impl: str) -> tuple[Tensor, None]:
+        """Loss of each row, ``[N]``; see :func:`.rows.loss_of_rows`."""
+        if impl == "fused":
+            return _Fused.apply(logits, target, self), None
+        rows = logits if logits.dtype == torch.float64 else logits.float()
+        rows = torch.where((target >= 0).unsqueeze(-1), rows, 0.0)  # no NaN of an ignored row in a gradient
+        gap, pull = self.gap_and_pull(rows, target.clamp(min=0).unsqueeze(-1))
+        return _product(gap, pull), None
+
+    def gap_and_pull(self, rows: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+        """``z_j - z_y`` and ``q_j h_j``, both ``[N, C]``; the second is held fixed, and 0 at the target."""
+        gap = rows - rows.gather(-1, index)
+        with torch.no_grad():
+            pull = torch.softmax(rows / self.temperature, -1)
+            if self.contrast == "log_sigmoid":
+                pull.mul_(torch.sigmoid(_STEEPNESS * gap))
+            return gap, pull.scatter_(-1, index, 0.0)
+
+
+def _product(gap: Tensor, pull: Tensor) -> Tensor:
+    # a class without any mass may have a gap of -inf
+    return torch.where(pull == 0.0, 0.0, pull * gap).sum(-1)
+
+
+class _Fused(torch.autograd.Function):
+    """A few rows at a time: nothing of the size of the logits is there besides their gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, target: Tensor, gem: GEM) -> Tensor:
+        dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
+        loss = torch.empty(len(logits), dtype=dtype, device=logits.device)
+        for chunk in _chunks(logits):
+            index = target[chunk].clamp(min=0).unsqueeze(-1)
+            loss[chunk] = _product(*gem.gap_and_pull(logits[chunk].to(dtype), index))
+        ctx.save_for_backward(logits, target)
+        ctx.gem = gem
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, of_loss: Tensor) -> tuple[Tensor | None, ...]:
+        logits, target = ctx.saved_tensors
+        if torch.is_grad_enabled():  # create_graph
+            loss, _ = ctx.gem.of_rows(logits, target, "reference")
+            return torch.autograd.grad(loss, logits, of_loss, create_graph=True)[0], None, None
+        gradient = torch.empty_like(logits, memory_format=torch.contiguous_format)
+        is_zero = (of_loss == 0.0) | (target < 0)
+        for chunk in _chunks(logits):
+            index = target[chunk].clamp(min=0).unsqueeze(-1)
+            _, pull = ctx.gem.gap_and_pull(logits[chunk].to(of_loss.dtype), index)
+            pull.mul_(of_loss[chunk].unsqueeze(-1)).masked_fill_(is_zero[chunk].unsqueeze(-1), 0.0)
+            gradient[chunk] = pull.scatter_(-1, index, -pull.sum(-1, keepdim=True))
+        return gradient, None, None
+
+
+def _chunks(logits: Tensor) -> list[slice]:
+    size = _CHUNK_BYTES_ON_CPU if logits.device.type == "cpu" else _CHUNK_BYTES_ELSEWHERE
+    rows = max(1, size // (4 * max(1, logits.shape[1])))
+    return [slice(start, start + rows) for start in range(0, len(logits), rows)]
+
+
+def gem_loss(
+    input: Tensor,
+    target: Tensor,
+    *,
+    temperature: float = 0.7,
+    contrast: Contrast = "linear",
+    impl: Impl = "auto",
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: Reduction = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """GEM: the target is pushed only while other classes stand in its way, and keeps what they have to say.
+
+    ``sum_j q_j h_j (log p_j - log p_y)`` with ``q = softmax(z / temperature)`` and h held fixed. The value is
+    no guide to how a run goes, and there is no second derivative worth the name. Source: Li et al. 2025,
+    "Preserving Diversity in Supervised Fine-tuning of Large Language Models".
+
+    Args:
+        temperature: of q, the authors' beta; positive. Below 1 it looks at the likeliest classes alone.
+        contrast: h, ``"linear"``, one for all classes, or ``"log_sigmoid"``, the sigmoid of a hundredth of
+            ``z_j - z_y``.
+        impl: ``"fused"`` works on a few rows at a time and holds nothing of the size of the logits besides
+            their gradient; ``"reference"`` is plain autograd. The numbers are the same.
+        input, target, weight, ignore_index, reduction, label_smoothing: as
+            :func:`eureka_nlg.losses.focal_loss`.
+
+    Raises:
+        As :func:`eureka_nlg.losses.eureka_loss`.
+    """
+    options = Shared(weight, ignore_index, reduction, label_smoothing, impl)
+    return loss_of_rows(input, target, GEM(temperature, contrast).of_rows, options)
+
+
+class GEMLoss(LogitsLoss):
+    """Module of :func:`gem_loss`; the arguments are the same."""
+
+    def __init__(
+        self, *, temperature: float = 0.7, contrast: Contrast = "linear", **shared: Unpack[SharedArguments]
+    ) -> None:
+        self._build(GEM(temperature, contrast), {}, shared)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """See :class:`LogitsLoss`."""
+        return loss_of_rows(input, target, self.made(GEM).of_rows, self.shared)

@@ -1,0 +1,136 @@
+"""GEM and unlikelihood where the shared tests do not go: certain rows, sentences, and what cannot work."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from eureka_nlg.losses import UnlikelihoodLoss, gem_loss, previous_tokens, unlikelihood_loss
+
+
+def value_and_gradient(loss: Any, logits: Tensor) -> tuple[float, list[float]]:
+    return loss.item(), torch.autograd.grad(loss, logits)[0][0].tolist()
+
+
+@pytest.mark.parametrize("gap", [0.0, 5.0, 30.0, 200.0])
+def test_a_candidate_that_is_certain(impl: str, dtype: torch.dtype, gap: float) -> None:
+    """By hand: p of the candidate is 1 / (1 + 2 exp(-gap)), and 1 - p keeps its digits."""
+    logits = torch.tensor([[gap, 0.0, 0.0]], dtype=dtype, requires_grad=True)
+    loss = unlikelihood_loss(logits, torch.tensor([1]), torch.tensor([[0]]), impl=impl)
+    log_mass = math.log1p(2 * math.exp(-gap))  # of all classes, relative to the candidate
+    punished = -(math.log(2) - gap - log_mass)
+    value, gradient = value_and_gradient(loss, logits)
+    assert value == pytest.approx(gap + log_mass + punished, rel=1e-6)
+    p, q = math.exp(-log_mass), math.exp(-gap - log_mass)
+    # of cross-entropy and of what is punished: p, and minus p in equal shares
+    assert gradient == pytest.approx([2 * p, q - 1 - p / 2, q - p / 2], rel=1e-5)
+
+
+@pytest.mark.parametrize("gap", [5.0, 50.0])
+def test_gem_of_a_row_that_is_sure(impl: str, dtype: torch.dtype, gap: float) -> None:
+    """By hand: the target pulls against both others with q = exp(-gap / 0.5) / (1 + 2 exp(-gap / 0.5))."""
+    logits = torch.tensor([[gap, 0.0, 0.0]], dtype=dtype, requires_grad=True)
+    value, gradient = value_and_gradient(
+        gem_loss(logits, torch.tensor([0]), temperature=0.5, impl=impl), logits
+    )
+    q = math.exp(-gap / 0.5) / (1 + 2 * math.exp(-gap / 0.5))
+    assert value == pytest.approx(-2 * q * gap, rel=1e-5)
+    assert gradient == pytest.approx([-2 * q, q, q], rel=1e-5)
+
+
+def test_gem_is_the_gradient_of_cross_entropy_at_a_temperature(impl: str, dtype: torch.dtype) -> None:
+    logits = torch.randn(6, 9, dtype=dtype, requires_grad=True)
+    target = torch.arange(6)
+    (actual,) = torch.autograd.grad(gem_loss(logits, target, temperature=0.7, impl=impl), logits)
+    hotter = 0.7 * torch.nn.functional.cross_entropy(logits / 0.7, target)
+    torch.testing.assert_close(actual, torch.autograd.grad(hotter, logits)[0])
+
+
+def test_rows_in_several_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fused GEM of rows that are not looked at together."""
+    monkeypatch.setattr("eureka_nlg.losses.gem._CHUNK_BYTES_ON_CPU", 4 * 3 * 10)
+    logits, target = torch.randn(10, 10, requires_grad=True), torch.tensor([*range(9), -100])
+    values = [gem_loss(logits, target, impl=impl, reduction="none") for impl in ("fused", "reference")]
+    torch.testing.assert_close(*values)
+    torch.testing.assert_close(*(torch.autograd.grad(value.sum(), logits)[0] for value in values))
+
+
+def test_no_nan_of_a_row_that_is_ignored(impl: str, dtype: torch.dtype) -> None:
+    rows = torch.tensor([[1.0, 2.0, 3.0], [math.nan, math.inf, -math.inf]], dtype=dtype)
+    target, candidates = torch.tensor([0, -100]), torch.tensor([[1], [2]])
+    for call in (
+        lambda logits: gem_loss(logits, target, impl=impl),
+        lambda logits: unlikelihood_loss(logits, target, candidates, impl=impl),
+    ):
+        logits = rows.clone().requires_grad_()
+        loss = call(logits)
+        assert torch.isfinite(loss)
+        gradient = torch.autograd.grad(loss, logits)[0]
+        assert gradient[0].all()
+        assert not gradient[1].any()
+
+
+def test_candidates_that_are_masked(impl: str, dtype: torch.dtype) -> None:
+    """A logit of -inf cannot be chosen, and costs nothing; of a repeated candidate each is punished."""
+    logits = torch.tensor([[0.0, 1.0, -math.inf]], dtype=dtype, requires_grad=True)
+    target = torch.tensor([0])
+    plain, masked, twice = (
+        unlikelihood_loss(logits, target, torch.tensor([candidates]), impl=impl)
+        for candidates in ([-1, -1], [2, 0], [1, 1])
+    )
+    assert masked == plain
+    p = logits.detach().softmax(1)[0, 1]
+    torch.testing.assert_close(twice.detach(), plain.detach() - 2 * torch.log1p(-p))
+    assert torch.isfinite(torch.autograd.grad(masked, logits)[0]).all()
+
+
+def test_previous_tokens() -> None:
+    """Each token that was there before once; nothing of a padding, and what stands before the sentence."""
+    target = torch.tensor([[5, 6, 5, 7], [8, 8, -100, -100]])
+    found = previous_tokens(target)
+    assert found.shape == (2, 4, 4)
+    sets = [[set(place.tolist()) - {-1} for place in sentence] for sentence in found]
+    assert sets == [[set(), {5}, {5, 6}, {5, 6}], [set(), {8}, {8}, {8}]]
+    assert max(sorted(place.tolist()).count(5) for place in found[0]) == 1
+    with_context = previous_tokens(target, before=torch.tensor([[-100, 6], [9, 8]]))
+    sets = [[set(place.tolist()) - {-1} for place in sentence] for sentence in with_context]
+    assert sets == [[{6}, {5, 6}, {5, 6}, {5, 6}], [{8, 9}, {8, 9}, {8, 9}, {8, 9}]]
+    assert with_context[0, 2].tolist().count(6) == 1
+
+
+def test_the_module_is_the_function() -> None:
+    logits, target = torch.randn(4, 5, 3), torch.randint(5, (4, 3))
+    candidates = torch.randint(-1, 5, (4, 2, 3))
+    module = UnlikelihoodLoss(alpha=0.3, label_smoothing=0.1, reduction="sum")
+    expected = unlikelihood_loss(
+        logits, target, candidates, alpha=0.3, label_smoothing=0.1, reduction="sum", impl="reference"
+    )
+    torch.testing.assert_close(module(logits, target, candidates), expected)
+    assert "alpha=0.3" in repr(module)
+
+
+BAD: dict[str, tuple[Any, type[Exception], str]] = {
+    "no tensor": ([[1]], TypeError, "candidates must be a tensor, got list"),
+    "mask": (torch.ones(2, 3, dtype=torch.bool), TypeError, "candidates must hold integer class indices"),
+    "one a row": (torch.tensor([0, 1]), ValueError, r"candidates must have shape \[2, K\]"),
+    "other rows": (torch.zeros(3, 2, dtype=torch.long), ValueError, r"got \[3, 2\]"),
+    "no class": (torch.tensor([[0], [3]]), IndexError, "candidate 3 is out of bounds for 3 classes"),
+}
+
+
+@pytest.mark.parametrize(("candidates", "error", "message"), BAD.values(), ids=BAD)
+def test_bad_candidates(candidates: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        unlikelihood_loss(torch.zeros(2, 3), torch.tensor([0, 1]), candidates)
+
+
+def test_bad_options() -> None:
+    for options, message in (({"temperature": 0.0}, "temperature"), ({"contrast": "sigmoid"}, "contrast")):
+        with pytest.raises(ValueError, match=message):
+            gem_loss(torch.zeros(2, 3), torch.tensor([0, 1]), **options)
+    with pytest.raises(ValueError, match="alpha"):
+        UnlikelihoodLoss(alpha=-1.0)
