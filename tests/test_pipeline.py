@@ -111,6 +111,24 @@ def test_sampling_gives_one_reply_a_line_and_follows_the_seed(
     assert len({text.count("\n") for text in texts}) == 1
 
 
+def test_adjusted_afterwards(eureka: Command, run: Path, tmp_path: Path) -> None:
+    """Other replies; what is written says so, and not when it is overwritten without."""
+    eureka("generate", run, "--beam", 1, "--max-len-b", 10, "--out", tmp_path / "as_is.txt")
+    done = eureka("generate", run, "--beam", 1, "--max-len-b", 10, "--logit-adjustment", 1)
+    out = run / "replies.test.logit-adjustment-1.txt"
+    assert f"replies of {run} in {out}" in done.stdout
+    assert "logit adjustment 1, as" in done.stdout
+    assert json.loads(out.with_suffix(".decoding.json").read_text())["logit_adjustment"] == 1
+    texts = [path.read_text() for path in (tmp_path / "as_is.txt", out)]
+    assert texts[0].count("\n") == texts[1].count("\n")
+    assert texts[0] != texts[1]
+    eureka("generate", run, "--beam", 1, "--max-len-b", 10, "--out", out)
+    assert out.read_text() == texts[0]
+    assert not out.with_suffix(".decoding.json").exists()
+    for options in (("--logit-adjustment", 1, "--perplexity"), ("--adjust-again",)):
+        eureka("generate", run, *options, status=2)
+
+
 def test_an_interrupted_run_goes_on(eureka: Command, run: Path, data: Path) -> None:
     done = eureka(
         *("train", "--verbose"),

@@ -4,6 +4,7 @@
     eureka generate runs/eureka --sampling --sampling-topp 0.9 --out replies.txt
     eureka generate runs/eureka --input mine.txt                reply to your own text, one message a line
     echo "hi , any hobbies ?" | eureka generate runs/eureka --input -
+    eureka generate runs/eureka --logit-adjustment 0.3          frequent words step back
     eureka generate runs/eureka -- --diverse-beam-groups 5      any option of fairseq-generate after --
 
     eureka generate runs/finetuned --beam 1                     a model of transformers; writes references too
@@ -16,15 +17,17 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from eureka_nlg.cli.decoding import add_decoding_arguments, decoding_of
 from eureka_nlg.dialogue.likelihoods import perplexity
 from eureka_nlg.dialogue.own_text import Preparation, turns_of
 from eureka_nlg.dialogue.run_data import RunData
 from eureka_nlg.errors import UserError
-from eureka_nlg.files import output_file, write_lines
+from eureka_nlg.files import output_file, write_json, write_lines
 from eureka_nlg.runs.base import Conversation, Run
 from eureka_nlg.runs.decoding import Decoding
+from eureka_nlg.runs.fairseq_run import FairseqRun
 from eureka_nlg.runs.find import load_run
 from eureka_nlg.runs.text_form import in_form
 from eureka_nlg.text_files import TextFile
@@ -69,6 +72,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also print the perplexity of the references, and write it beside the replies",
     )
+    parser.add_argument(
+        "--logit-adjustment",
+        type=float,
+        metavar="TAU",
+        help="decode with TAU times the log-frequency of each word in the training targets taken off its "
+        "logit (Menon et al. 2021, afterwards); the end of a reply stays as likely as it was. The default "
+        "--out has TAU in its name then, and OUT.decoding.json says it beside any",
+    )
+    parser.add_argument(
+        "--adjust-again",
+        action="store_true",
+        help="with --logit-adjustment: even if the model was trained with logit adjustment",
+    )
     decoding = parser.add_argument_group("decoding, as in fairseq-generate")
     add_decoding_arguments(decoding)
     decoding.add_argument("--batch-size", type=int, metavar="INT", help="examples at once, with fairseq")
@@ -78,6 +94,7 @@ def run(args: argparse.Namespace) -> int:
     """Decode and write the replies."""
     model = load_run(args.run_folder, args.data)
     decoding = decoding_of(args)
+    adjusted = _adjust(args, model)
     passed_on = [*(["--batch-size", str(args.batch_size)] if args.batch_size else []), *args.passed_on]
     if args.input is not None:
         return _reply(args, model, decoding, passed_on)
@@ -88,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
     split = args.split or model.default_split()
     model.check_split(split)
     form = _form(args, model)
-    out = output_file(args.out or model.results / f"replies.{split}.txt", "--out")
+    out = output_file(args.out or model.results / f"replies.{split}{adjusted}.txt", "--out")
     beside = None
     if model.kind == "transformers":
         beside = output_file(out.with_name(f"references.{split}.txt"), "the references in")
@@ -98,6 +115,7 @@ def run(args: argparse.Namespace) -> int:
     if form is not None:
         found = in_form(found, form)
     write_lines(out, found.replies)
+    _tell_adjustment(args, model, out)
     print(f"{len(found.replies):,} replies of {model.results} in {out}")
     _show(found.contexts, found.replies)
     if beside is not None and found.references is not None:
@@ -108,6 +126,36 @@ def run(args: argparse.Namespace) -> int:
         write_lines(out.with_suffix(".perplexity"), [f"{value:.4f}"])
         print(f"perplexity of the references: {value:.2f}")
     return 0
+
+
+def _adjust(args: argparse.Namespace, model: Run) -> str:
+    """Adjust the model if that is wanted; what the name of a file with its replies has of it."""
+    if args.logit_adjustment is None:
+        if args.adjust_again:
+            raise UserError("--adjust-again: is for --logit-adjustment")
+        return ""
+    if args.perplexity:
+        raise UserError("--perplexity is of the model without --logit-adjustment: give one of the two")
+    if not isinstance(model, FairseqRun):
+        raise UserError(
+            "--logit-adjustment: is for runs of fairseq, whose training targets are counted; "
+            f"{model.results} is a model of transformers"
+        )
+    model.adjust(args.logit_adjustment, args.adjust_again)
+    return f".logit-adjustment-{args.logit_adjustment:g}"
+
+
+def _tell_adjustment(args: argparse.Namespace, model: Run, out: Path) -> None:
+    """Write beside the replies that they are of adjusted logits; take away that earlier ones were."""
+    if not out.is_file():  # /dev/stdout
+        return
+    beside = out.with_suffix(".decoding.json")
+    if args.logit_adjustment is None:
+        beside.unlink(missing_ok=True)
+        return
+    weights = [str(path) for path in model.weights]
+    write_json(beside, {"weights": weights, "logit_adjustment": args.logit_adjustment})
+    print(f"logit adjustment {args.logit_adjustment:g}, as {beside} says")
 
 
 def _form(args: argparse.Namespace, model: Run) -> Callable[[str], str] | None:
@@ -138,5 +186,6 @@ def _reply(args: argparse.Namespace, model: Run, decoding: Decoding, passed_on: 
     found = model.talker().replies(conversations, decoding, passed_on)
     write_lines(out, ["\t".join(reply.text for reply in replies) for replies in found])
     if args.out:
+        _tell_adjustment(args, model, out)
         print(f"{len(found):,} replies of {model.results} in {out}")
     return 0

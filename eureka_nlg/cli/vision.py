@@ -49,6 +49,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     evaluate.add_argument("folder", type=Path, metavar="RUN", help="folder of the run")
     evaluate.add_argument("overrides", **overrides)  # type: ignore[arg-type]
     evaluate.add_argument("--checkpoint", type=Path, metavar="FILE", help="default: the run's last")
+    evaluate.add_argument(
+        "--logit-adjustment",
+        type=float,
+        metavar="TAU",
+        help="classification: with TAU times the log-frequency of each class in the training images taken "
+        "off its logit (Menon et al. 2021, afterwards)",
+    )
+    evaluate.add_argument(
+        "--adjust-again",
+        action="store_true",
+        help="with --logit-adjustment: even if the run was trained with logit adjustment",
+    )
     evaluate.add_argument("--json", type=Path, metavar="OUT", help="write all scores there")
     evaluate.set_defaults(function=_evaluate)
 
@@ -91,6 +103,7 @@ with an interrupted run.
 _EVALUATE = """Score a checkpoint of a run on its images to evaluate on, or on others.
 
     eureka vision evaluate runs/cifar10_lt/ce
+    eureka vision evaluate runs/cifar10_lt/ce --logit-adjustment 1
     eureka vision evaluate runs/cifar10_lt/ce --checkpoint runs/cifar10_lt/ce/epoch160.pt --json s.json"""
 
 _SWEEP = """Train configs with several seeds, what is finished excepted; deferred methods branch off the run
@@ -164,12 +177,25 @@ def _evaluate(args: argparse.Namespace) -> int:
     own_output(args.json, args.folder)
     show = _show
     if task_of_run(args.folder) == "detection":
-        from eureka_nlg.vision.detection.runs import evaluate_detection_run as evaluate_run
+        from eureka_nlg.vision.detection.runs import evaluate_detection_run
 
+        if args.logit_adjustment is not None or args.adjust_again:
+            raise UserError(
+                f"{args.folder}: is a run of detection, whose classes are independent of one another: "
+                "--logit-adjustment is for classification"
+            )
         show = _show_detection
+        result = evaluate_detection_run(args.folder, args.overrides, args.checkpoint)
     else:
         from eureka_nlg.vision.classification.runs import evaluate_run
-    result = evaluate_run(args.folder, args.overrides, args.checkpoint)
+
+        result = evaluate_run(
+            args.folder,
+            args.overrides,
+            args.checkpoint,
+            logit_adjustment=args.logit_adjustment,
+            adjust_again=args.adjust_again,
+        )
     if _is_first_process():
         if args.json:
             write_json(args.json, result)
@@ -235,7 +261,9 @@ def _show(result: dict[str, Any], folder: Path) -> None:
         ]
         for name in result["accuracy"]
     ]
-    print(f"{folder}, epoch {result['epoch']}, in percent:")
+    tau = result.get("logit_adjustment")
+    adjusted = "" if tau is None else f", logit adjustment {tau:g} afterwards"
+    print(f"{folder}, epoch {result['epoch']}{adjusted}, in percent:")
     print(
         tabulate(
             rows,

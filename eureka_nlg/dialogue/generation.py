@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from eureka_nlg.dialogue.checkpoint import read_checkpoint
 from eureka_nlg.dialogue.fairseq_options import parse_options
+from eureka_nlg.dialogue.logit_adjustment import TRAINED_WITH_IT, LogitAdjustment
 from eureka_nlg.dialogue.ngram_block import ngram_block_mended
 from eureka_nlg.dialogue.no_code import check_options, no_code
 from eureka_nlg.dialogue.plugin import plugin_dir
@@ -29,11 +31,15 @@ class Run:
         checkpoint: path of the checkpoint.
         data: fairseq's data folder, or several with ``:`` between them.
         task: arguments that choose fairseq's task and languages.
+        criterion: name of the criterion that it was trained with; empty if the checkpoint does not say.
+        adjustment: of the likelihoods that are searched or sampled from.
     """
 
     checkpoint: Path
     data: str
     task: tuple[str, ...]
+    criterion: str = ""
+    adjustment: LogitAdjustment | None = None
 
     @classmethod
     def load(cls, run: str | os.PathLike[str], data: str | None = None) -> Run:
@@ -58,12 +64,30 @@ class Run:
         for option in ("source_lang", "target_lang"):
             if task.get(option):
                 arguments += ["--" + option.replace("_", "-"), str(task[option])]
-        return cls(checkpoint, str(folders), tuple(arguments))
+        criterion = str(sections.get("criterion", {}).get("_name") or "")
+        return cls(checkpoint, str(folders), tuple(arguments), criterion)
 
     @property
     def folders(self) -> RunData:
         """The data folders."""
         return RunData.find(self.data)
+
+    def adjusted(self, tau: float, again: bool = False) -> Run:
+        """The same model with logit adjustment, by the counts of the training targets in its data folders.
+
+        Args:
+            tau: factor of the log-frequencies.
+            again: even if the model was trained with logit adjustment.
+
+        Raises:
+            UserError: it was, another tau, or data folders without training targets.
+        """
+        if self.criterion == TRAINED_WITH_IT and not again:
+            raise UserError(
+                f"{self.checkpoint}: was trained with logit adjustment, so its logits are adjusted already: "
+                "leave --logit-adjustment out, or give --adjust-again as well"
+            )
+        return replace(self, adjustment=LogitAdjustment(tau, self.folders.target_counts()))
 
     def check_split(self, split: str) -> None:
         """Raise UserError if the data have no such split."""
@@ -141,7 +165,8 @@ def _generate(run: Run, folder: Path, split: str, options: Sequence[str]) -> Gen
     with tempfile.TemporaryDirectory() as results:
         arguments += ["--results-path", results, *options]
         args = parse_options("generate", arguments, plugin_dir())
-        with quiet(), no_code(), ngram_block_mended():
+        adjusting = nullcontext() if run.adjustment is None else run.adjustment.of_loaded(args.temperature)
+        with quiet(), no_code(), ngram_block_mended(), adjusting:
             main = require("fairseq_cli.generate", extra="fairseq").main
             try:
                 main(args)

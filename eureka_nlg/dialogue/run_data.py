@@ -11,16 +11,20 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from eureka_nlg.dialogue.quiet import quiet
 from eureka_nlg.errors import UserError, require
 from eureka_nlg.metrics.text.lines import Reply
 from eureka_nlg.text_files import TextFile
 
-__all__ = ["RunData", "TrainingTargets", "training_shards"]
+__all__ = ["RunData", "TargetCounts", "TrainingTargets", "training_shards"]
 
 TRAIN = "train"
+_AT_ONCE = 10_000  # targets
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,36 @@ class RunData:
         pattern = f"{split}*.*" if split == TRAIN else f"{split}.*"
         return [path for folder in self.of_split(split) for path in sorted(folder.glob(pattern))]
 
+    def target_counts(self) -> TargetCounts:
+        """How often each word of the target dictionary is a target in the binarised training data.
+
+        Raises:
+            UserError: a folder has no training data.
+        """
+        with quiet():
+            load = require("fairseq.data.data_utils", extra="fairseq").load_indexed_dataset
+            dictionaries = require("fairseq.data", extra="fairseq").Dictionary
+            found = [(folder, _binarised_targets(folder)) for folder in self.folders]
+            counts: NDArray[np.int64] | None = None
+            for folder, binarised in found:
+                if binarised is None:
+                    raise UserError(
+                        f"{folder}: no train.SOURCE-TARGET.TARGET.idx with its dictionary to count words "
+                        "in; expected the folder that the model was trained on"
+                    )
+                prefixes, dictionary = binarised
+                words = dictionaries.load(str(dictionary))
+                if counts is None:
+                    counts = np.zeros(len(words), dtype=np.int64)
+                for prefix in prefixes:
+                    targets = load(str(prefix), words)
+                    for start in range(0, len(targets), _AT_ONCE):
+                        part = range(start, min(start + _AT_ONCE, len(targets)))
+                        tokens = np.concatenate([targets[index].numpy() for index in part])
+                        counts += np.bincount(tokens, minlength=len(counts))
+        assert counts is not None
+        return TargetCounts(counts, words.eos())
+
     def training_targets(self) -> TrainingTargets:
         """All targets of the training data, streamed.
 
@@ -139,6 +173,18 @@ class TrainingTargets:
 
     files: list[Path]
     replies: Iterable[Reply]
+
+
+class TargetCounts(NamedTuple):
+    """Counts of the training targets.
+
+    Attributes:
+        counts: [C] int64, in the order of the target dictionary.
+        end: index of the token that ends each target.
+    """
+
+    counts: NDArray[np.int64]
+    end: int
 
 
 def training_shards(task: Any, subset: str) -> Iterator[Any]:
@@ -171,6 +217,19 @@ def _targets_of(folder: Path) -> TrainingTargets:
     text = folder / "references" / "train.txt"
     if text.is_file():
         return TrainingTargets([text], TextFile(text, holds="one reply"))
+    binarised = _binarised_targets(folder)
+    if binarised is not None:
+        prefixes, dictionary = binarised
+        files = [prefix.parent / f"{prefix.name}.bin" for prefix in prefixes]
+        return TrainingTargets(files, _decode(prefixes, dictionary))
+    raise UserError(
+        f"{folder}: no references/train.txt and no train.SOURCE-TARGET.TARGET.idx with its dictionary; "
+        "expected the folder that the model was trained on"
+    )
+
+
+def _binarised_targets(folder: Path) -> tuple[list[Path], Path] | None:
+    """Paths of the binarised training targets, without their suffix, and their dictionary."""
     for index in sorted(folder.glob(f"{TRAIN}.*-*.*.idx")):
         _, pair, language = index.name.removesuffix(".idx").split(".", 2)
         dictionary = folder / f"dict.{language}.txt"
@@ -178,14 +237,8 @@ def _targets_of(folder: Path) -> TrainingTargets:
             parts = [index]
             while (part := folder / f"{TRAIN}{len(parts)}.{pair}.{language}.idx").is_file():
                 parts.append(part)
-            prefixes = [part.with_suffix("") for part in parts]
-            return TrainingTargets(
-                [part.with_suffix(".bin") for part in parts], _decode(prefixes, dictionary)
-            )
-    raise UserError(
-        f"{folder}: no references/train.txt and no train.SOURCE-TARGET.TARGET.idx with its dictionary; "
-        "expected the folder that the model was trained on"
-    )
+            return [part.with_suffix("") for part in parts], dictionary
+    return None
 
 
 def _decode(prefixes: Sequence[Path], dictionary: Path) -> Iterator[list[str]]:

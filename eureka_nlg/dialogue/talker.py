@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -78,7 +78,16 @@ class FairseqTalker:
         post_process = "sentencepiece" if self._is_sentencepiece else args.post_process
         found: dict[int, list[Hypothesis]] = {}
         seed = None if args.no_seed_provided else args.seed
-        with quiet(), no_code(), ngram_block_mended(), _seeded(seed, device), torch.inference_mode():
+        model, adjustment = self._loaded.model, self._run.adjustment
+        adjusting = nullcontext() if adjustment is None else adjustment.of_model(model, args.temperature)
+        with (
+            quiet(),
+            no_code(),
+            ngram_block_mended(),
+            _seeded(seed, device),
+            torch.inference_mode(),
+            adjusting,
+        ):
             try:
                 generator = task.build_generator([self._loaded.model], args)
                 for batch in self._batches(contexts, args.batch_size or _AT_ONCE):

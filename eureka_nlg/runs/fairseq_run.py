@@ -41,6 +41,10 @@ class FairseqRun:
         self.path = os.fspath(path)
         self.inner = FairseqFolder.load(path, data)
 
+    def adjust(self, tau: float, again: bool = False) -> None:
+        """Decode with logit adjustment from now on; see :meth:`.generation.Run.adjusted`."""
+        self.inner = self.inner.adjusted(tau, again)
+
     @property
     def weights(self) -> tuple[Path, ...]:
         return (self.inner.checkpoint,)

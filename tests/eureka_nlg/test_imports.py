@@ -62,7 +62,7 @@ MAY_IMPORT = {
     "losses": {"frequency"},
     "metrics": set(),
     "analysis": {"metrics", "frequency"},
-    "dialogue": {"metrics"},
+    "dialogue": {"metrics", "frequency"},
     "vision": {"analysis", "metrics", "losses", "frequency"},
     "integrations": {"metrics", "losses", "frequency"},
     "finetune": {"integrations", "losses", "frequency"},

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from eureka_nlg.analysis import (
@@ -17,9 +18,11 @@ from eureka_nlg.analysis import (
 )
 from eureka_nlg.errors import UserError
 from eureka_nlg.files import write_json
+from eureka_nlg.frequency import LogitAdjustmentOptions, log_prior
 from eureka_nlg.losses.objectives import eureka_options
 from eureka_nlg.metrics.classes.bands import FrequencyBands
 from eureka_nlg.metrics.classes.likelihood import GroupLikelihood
+from eureka_nlg.options import BadOption
 from eureka_nlg.vision import run_folder
 from eureka_nlg.vision.classification.config import Config
 from eureka_nlg.vision.classification.data import load_data
@@ -106,7 +109,12 @@ def train_run(config: Config) -> dict[str, Any]:
 
 
 def evaluate_run(
-    folder: Path, overrides: Sequence[str] = (), checkpoint: Path | None = None
+    folder: Path,
+    overrides: Sequence[str] = (),
+    checkpoint: Path | None = None,
+    *,
+    logit_adjustment: float | None = None,
+    adjust_again: bool = False,
 ) -> dict[str, Any]:
     """Evaluate a checkpoint of a run (default: its last) and return what ``evaluation.json`` would hold.
 
@@ -114,18 +122,41 @@ def evaluate_run(
         folder: of the run.
         overrides: ``key=value``, such as another ``data.source``.
         checkpoint: another file, such as ``epoch160.pt``.
+        logit_adjustment: this times the log-frequency of each class is taken off its logit (Menon et al.
+            2021, afterwards), and the result has it under this name; None for nothing.
+        adjust_again: even if the run was trained with logit adjustment.
 
     Raises:
-        UserError: no run there, or a checkpoint that does not fit.
+        UserError: no run there, a checkpoint that does not fit, or an adjustment of what is adjusted already.
     """
     config = read_run_config(Config, folder, overrides)
+    if logit_adjustment is not None:
+        _check_adjustment(config, folder, logit_adjustment, adjust_again)
+    elif adjust_again:
+        raise UserError("--adjust-again: is for --logit-adjustment")
     accelerator = make_accelerator(config.training)
     task = classification(
         config, load_data(config.data, tell=accelerator.is_main_process), accelerator, resumed=True
     )
     epoch = load_network(task.network, checkpoint or folder / CHECKPOINT, accelerator.device)
-    scores = evaluate(task.predict(), task.data.class_counts)
-    return {**scores, **run_record(config, folder, accelerator, epoch)}
+    counts = task.data.class_counts
+    if logit_adjustment is None:
+        return {**evaluate(task.predict(), counts), **run_record(config, folder, accelerator, epoch)}
+    predictions = task.predict(offset=-log_prior(counts, logit_adjustment, dtype=torch.float32))
+    record = run_record(config, folder, accelerator, epoch)
+    return {"logit_adjustment": logit_adjustment, **evaluate(predictions, counts), **record}
+
+
+def _check_adjustment(config: Config, folder: Path, tau: float, again: bool) -> None:
+    try:
+        LogitAdjustmentOptions(tau)
+    except BadOption as error:
+        raise UserError(str(error.spelled("--logit-adjustment"))) from None
+    if config.loss.name == "logit_adjusted" and not again:
+        raise UserError(
+            f"{folder}: was trained with logit adjustment, so its logits are adjusted already: leave "
+            "--logit-adjustment out, or give --adjust-again as well"
+        )
 
 
 def read_result(folder: Path) -> dict[str, Any]:

@@ -117,8 +117,13 @@ class Classification(Task):
         entry = {f"accuracy.{name}": value for name, value in scores["accuracy"].items()}
         return entry | {"calibration_error": scores["calibration_error"]["all"]}
 
-    def predict(self, training_images: bool = False) -> Predictions:
-        """Predictions for the images to evaluate on, or to train on, in float32; processes share the work."""
+    def predict(self, training_images: bool = False, offset: Tensor | None = None) -> Predictions:
+        """Predictions for the images to evaluate on, or to train on, in float32; processes share the work.
+
+        Args:
+            training_images: those to train on.
+            offset: ``[C]``, added to the logits; None for nothing.
+        """
         labels = self.data.train_labels if training_images else self.data.labels
         rank, processes = self.accelerator.process_index, self.accelerator.num_processes
         own = torch.arange(rank, len(labels), processes)
@@ -128,6 +133,8 @@ class Classification(Task):
         self.network.eval()
         with torch.inference_mode():
             logits = torch.cat([self.network(batch).float().cpu() for batch in images])
+        if offset is not None:
+            logits = logits + offset
         predictions = Predictions.of_logits(logits, labels[own])
         if processes == 1:
             return predictions

@@ -13,7 +13,9 @@ import torch
 
 from eureka_nlg.analysis import read_analysis
 from eureka_nlg.errors import UserError
+from eureka_nlg.vision.classification.data import load_data
 from eureka_nlg.vision.classification.runs import evaluate_run, train_run
+from eureka_nlg.vision.classification.task import build_network
 from eureka_nlg.vision.training import Interrupted
 from eureka_nlg.vision.training.checkpoint import load_checkpoint
 from eureka_nlg.vision.training.log import TrainingLog, read_log
@@ -239,6 +241,22 @@ def test_a_first_stage_of_another_network_is_refused_before_the_images_are_read(
                 train_run(config)
 
 
+def adjusted_likelihoods(config: Any) -> Any:
+    """Mean likelihood of the true class in percent, by group, with the logits less log pi."""
+    data = load_data(config.data, tell=False)
+    network = build_network(config, len(data.class_counts)).eval()
+    network.load_state_dict(load_checkpoint(Path(config.save_dir) / "checkpoint.pt")["network"])
+    batches = data.plain_images(torch.arange(len(data.labels)), 64, torch.device("cpu"), training=False)
+    with torch.inference_mode():
+        logits = torch.cat([network(batch) for batch in batches]).double()
+    prior = data.class_counts.double() / data.class_counts.sum()
+    likelihood = (logits - prior.log()).softmax(1).gather(1, data.labels[:, None])[:, 0]
+    few = data.class_counts[data.labels] < 20
+    means = {"all": likelihood.mean(), "medium": likelihood[~few].mean(), "few": likelihood[few].mean()}
+    expected = {name: pytest.approx(100 * mean.item(), rel=1e-4) for name, mean in means.items()}
+    return {"all": expected["all"], "many": None, "medium": expected["medium"], "few": expected["few"]}
+
+
 def test_a_run_leaves_what_reports_need(make_config: Any) -> None:
     config = make_config(
         "loss.name=eureka",
@@ -263,6 +281,19 @@ def test_a_run_leaves_what_reports_need(make_config: Any) -> None:
     again = evaluate_run(folder)
     assert again["accuracy"] == result["accuracy"]
     assert again["calibration_error"] == result["calibration_error"]
+
+    # of logits adjusted afterwards: the file of the run stays, and the result says it
+    adjusted = evaluate_run(folder, logit_adjustment=1.0)
+    assert adjusted["logit_adjustment"] == 1.0
+    assert "logit_adjustment" not in again
+    assert evaluate_run(folder, logit_adjustment=0.0)["accuracy"] == result["accuracy"]
+    assert adjusted["likelihood"] == adjusted_likelihoods(config)
+    assert result == json.loads((folder / "evaluation.json").read_text())
+    with pytest.raises(UserError, match=r"--logit-adjustment must be .*, got -1.0"):
+        evaluate_run(folder, logit_adjustment=-1.0)
+    with pytest.raises(UserError, match=r"was trained with logit adjustment.*--adjust-again"):
+        evaluate_run(folder, ["loss.name=logit_adjusted"], logit_adjustment=1.0)
+    evaluate_run(folder, ["loss.name=logit_adjusted"], logit_adjustment=1.0, adjust_again=True)
 
     written = (folder / "checkpoint.pt").stat().st_mtime_ns
     assert train_run(config) == result  # finished: not trained again

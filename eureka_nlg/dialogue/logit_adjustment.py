@@ -1,0 +1,117 @@
+"""Logit adjustment of a trained model while it decodes: frequent words step back.
+
+Source: Menon et al. 2021, "Long-tail Learning via Logit Adjustment", post-hoc form.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from eureka_nlg.dialogue.quiet import quiet
+from eureka_nlg.dialogue.run_data import TargetCounts
+from eureka_nlg.errors import UserError, require
+from eureka_nlg.frequency import LogitAdjustmentOptions, log_prior
+from eureka_nlg.options import BadOption
+
+__all__ = ["LogitAdjustment", "TRAINED_WITH_IT"]
+
+TRAINED_WITH_IT = "logit_adjusted"
+"""The criterion whose models have been adjusted in training."""
+
+
+class LogitAdjustment:
+    """Takes ``tau`` times the log-frequency of each word off its logit; the end of a reply stays.
+
+    What is adjusted is the distribution over the words: the probability that the reply ends stays as the
+    model has it. ``</s>`` ends each training target, and so is among the most frequent ones; adjusted like a
+    word it would come late, and replies would run on. A word that never is a training target gets nothing
+    added, which is less than any other.
+
+    Args:
+        tau: finite and not negative; 0 changes nothing.
+        targets: counts of the training targets.
+
+    Raises:
+        UserError: another tau, or no target that is counted.
+    """
+
+    def __init__(self, tau: float, targets: TargetCounts) -> None:
+        try:
+            self.tau = LogitAdjustmentOptions(tau).tau
+            prior = log_prior(targets.counts, self.tau, dtype=torch.float64)
+        except BadOption as error:
+            raise UserError(str(error.spelled("--logit-adjustment"))) from None
+        except ValueError as error:
+            raise UserError(f"--logit-adjustment: {error}") from error
+        self._added = torch.where(torch.from_numpy(targets.counts > 0), -prior, 0.0).float()
+        self._added[targets.end] = 0.0
+        self._end = targets.end
+
+    def __call__(self, log_likelihoods: Tensor, temperature: float = 1.0) -> Tensor:
+        """Adjusted log-likelihoods.
+
+        Args:
+            log_likelihoods: ``[..., C]`` of words, from logits that were divided by the temperature.
+            temperature: by which what is added is divided too.
+
+        Raises:
+            UserError: the model has another number of words.
+        """
+        if log_likelihoods.shape[-1] != len(self._added):
+            raise UserError(
+                f"--logit-adjustment: the model has {log_likelihoods.shape[-1]} words, the dictionary of the "
+                f"training targets {len(self._added)}: give the folder of the training, --data DIR"
+            )
+        before = log_likelihoods.float()
+        after = before + self._added.to(before.device) / temperature
+        words = torch.ones(len(self._added), dtype=torch.bool, device=before.device)
+        words[self._end] = False
+        mass = before.masked_fill(~words, -math.inf).logsumexp(-1, keepdim=True)
+        excess = after.masked_fill(~words, -math.inf).logsumexp(-1, keepdim=True) - mass
+        # without any word there is nothing to share out
+        after = torch.where(words & (mass > -math.inf), after - excess, before)
+        return after.to(log_likelihoods.dtype)
+
+    @contextmanager
+    def of_model(self, model: Any, temperature: float = 1.0) -> Iterator[None]:
+        """While this lasts, fairseq decodes with adjusted likelihoods of this model."""
+        self.adjust(model, temperature)
+        try:
+            yield
+        finally:
+            del model.get_normalized_probs
+
+    @contextmanager
+    def of_loaded(self, temperature: float = 1.0) -> Iterator[None]:
+        """While this lasts, the models that fairseq loads have adjusted likelihoods."""
+        with quiet():
+            loading: Any = require("fairseq.checkpoint_utils", extra="fairseq")
+        load = loading.load_model_ensemble
+
+        def load_adjusted(*arguments: Any, **options: Any) -> Any:
+            models, config = load(*arguments, **options)
+            for model in models:
+                self.adjust(model, temperature)
+            return models, config
+
+        loading.load_model_ensemble = load_adjusted
+        try:
+            yield
+        finally:
+            loading.load_model_ensemble = load
+
+    def adjust(self, model: Any, temperature: float) -> None:
+        """Put the adjusted likelihoods before those of the model's class."""
+        likelihoods = model.get_normalized_probs
+
+        def adjusted(net_output: Any, log_probs: bool, sample: Any = None) -> Tensor:
+            found = self(likelihoods(net_output, log_probs=True, sample=sample), temperature)
+            return found if log_probs else found.exp()
+
+        model.get_normalized_probs = adjusted
