@@ -283,15 +283,22 @@ def inverse_frequency_weight(
 
 
 def face_weight(
-    class_counts: ClassCounts, *, mean_over: MeanOver = "classes", dtype: torch.dtype | None = None
+    class_counts: ClassCounts,
+    *,
+    output_counts: ClassCounts | None = None,
+    mean_over: MeanOver = "classes",
+    dtype: torch.dtype | None = None,
 ) -> Tensor:
     """FACE's weight ``1 - m / max(m)`` with mean one: none for the most frequent class.
 
     Source: Jiang et al. 2019, "Improving Neural Response Diversity with Frequency-Aware Cross-Entropy Loss",
-    counted from the training targets.
+    counted from the training targets, or from the model's output as it trains.
 
     Args:
         class_counts: number of training examples of each class, ``[C]`` non-negative integers.
+        output_counts: how often the model has chosen each class, ``[C]``, in the place of m: a class that it
+            never chose has the largest weight. All zero, before it has chosen any: one for every class.
+            Which classes occur, and the mean, is said by ``class_counts`` all the same.
         mean_over, dtype: as :func:`class_balanced_weight`.
 
     Returns:
@@ -305,7 +312,14 @@ def face_weight(
     tensor([0.0000, 1.5000, 1.5000, 0.0000])
     """
     counts = check_class_counts(class_counts)
-    weight = torch.where(counts > 0, 1.0 - counts / counts.max(), 0.0)
+    chosen = counts
+    if output_counts is not None:
+        chosen = torch.as_tensor(output_counts).to(counts.device, torch.float64)
+        if chosen.shape != counts.shape:
+            raise ValueError(
+                f"output_counts must have {len(counts)} entries, one per class, got {list(chosen.shape)}"
+            )
+    weight = torch.where(counts > 0, 1.0 - chosen / chosen.max().clamp(min=1.0), 0.0)
     weight = torch.where(weight.any(), weight, (counts > 0).to(torch.float64))
     return _with_mean_one(weight, class_counts, mean_over).to(dtype or torch.get_default_dtype())
 

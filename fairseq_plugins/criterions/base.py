@@ -167,11 +167,7 @@ class LogitsCriterion(FairseqCriterion):
         """Compute the loss of a batch; returns the loss, its denominator and the sums to log."""
         output = self._output(model, sample)
         target, started = output.target, self.has_started
-        offset = self.class_offset(target.device) if started else None
-        loss, log_odds = output.loss_and_log_odds(offset, *self._loss(output, reduce, started))
-        if offset is not None:  # what is logged is of the model as it is
-            with torch.no_grad():
-                _, log_odds = output.loss_and_log_odds(None, *self._loss(output, reduce, False))
+        loss, log_odds = self.loss_and_log_odds(output, sample, reduce, started)
         sample_size = sample["target"].size(0) if self.cfg.sentence_avg else sample["ntokens"]
         with torch.no_grad():
             kept = target != self.padding_idx
@@ -184,11 +180,38 @@ class LogitsCriterion(FairseqCriterion):
                 "ntokens": sample["ntokens"],
                 "nsentences": sample["target"].size(0),
                 "sample_size": sample_size,
+                **self.counts_of_update(output, started),
             }
             if self.cfg.report_accuracy and output.layer is None:
                 logging_output["n_correct"] = ((output.values.argmax(-1) == target) & kept).sum()
                 logging_output["total"] = kept.sum()
         return loss, sample_size, logging_output
+
+    def loss_and_log_odds(
+        self, output: "_Output", sample: dict[str, Any], reduce: bool, started: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Loss of a batch, summed or ``[N]``, and log-odds of its targets ``[N]`` in the model as it is."""
+        offset = self.class_offset(output.target.device) if started else None
+        loss, log_odds = output.loss_and_log_odds(offset, *self._loss(output, reduce, started))
+        if offset is not None:
+            log_odds = self.plain_log_odds(output, reduce)
+        return loss, log_odds
+
+    @torch.no_grad()
+    def plain_log_odds(self, output: "_Output", reduce: bool) -> Tensor:
+        """Log-odds of the targets ``[N]``, where the loss is computed from something else."""
+        return output.loss_and_log_odds(None, *self._loss(output, reduce, False))[1]
+
+    def counts_of_update(self, output: "_Output", started: bool) -> dict[str, Tensor]:
+        """What is counted over the updates, by name in the log; see :class:`.RunningCounts`."""
+        return {}
+
+    def refuse_fused_linear(self) -> None:
+        """Raise UserError under ``--fused-linear``: for a criterion that needs the logits."""
+        if self.cfg.fused_linear:
+            raise UserError(
+                f"--fused-linear never holds the logits that --criterion {self.name} looks at: leave it out"
+            )
 
     def _output(self, model: Any, sample: dict[str, Any]) -> "_Output":
         if self.cfg.fused_linear:

@@ -1,16 +1,18 @@
 """The losses to compare with: ``--criterion focal``, ``halted_focal``, ``class_balanced``."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from fairseq.criterions import register_criterion
 from torch import Tensor
 
+from eureka_nlg.errors import UserError
 from eureka_nlg.frequency import (
     ClassWeightOptions,
     LogitAdjustmentOptions,
     RarestOptions,
+    face_weight,
     log_prior,
     rarest_classes,
 )
@@ -23,8 +25,10 @@ from eureka_nlg.losses.objectives import (
     Objective,
     PowerOfLikelihood,
 )
+from eureka_nlg.options import Options, option
 from fairseq_plugins.criterions.base import LogitsCriterion, LogitsCriterionConfig
 from fairseq_plugins.criterions.options import with_options_of
+from fairseq_plugins.running_counts import RunningCounts
 
 __all__ = [
     "ClassBalancedCriterion",
@@ -178,8 +182,24 @@ class MixCECriterion(ScalarCriterion):
     loss_name = "mixce"
 
 
+@dataclass(frozen=True)
+class FaceCounts(Options):
+    """What FACE counts."""
+
+    counted: Literal["targets", "output"] = option(
+        "targets",
+        "what --class-weight face counts: the training targets, or the tokens that the model held likeliest "
+        "in all updates before",
+        choices=Literal["targets", "output"],
+        name="face_counts",
+    )
+
+
+_OUTPUT = RunningCounts("face_output")
+
+
 @dataclass
-@with_options_of(Focal, ClassWeightOptions, defaults={"focal_gamma": 0.0})
+@with_options_of(Focal, ClassWeightOptions, FaceCounts, defaults={"focal_gamma": 0.0})
 class ClassBalancedCriterionConfig(ScalarCriterionConfig):
     """Options of ``--criterion class_balanced``; ``focal_gamma`` 0 weights cross-entropy."""
 
@@ -196,10 +216,35 @@ class ClassBalancedCriterion(ScalarCriterion):
     def __init__(self, cfg: ClassBalancedCriterionConfig, task: Any) -> None:
         super().__init__(cfg, task)
         self.weights = self.options(ClassWeightOptions)
+        self.counts_output = self.options(FaceCounts).counted == "output"
+        if self.counts_output:
+            if self.weights.class_weight != "face":
+                raise UserError("--face-counts output: is for --class-weight face")
+            self.refuse_fused_linear()
 
     def class_weight(self, device: torch.device) -> Tensor:
         """See :class:`LogitsCriterion`."""
-        return self.class_weights(self.weights, device)
+        if not self.counts_output:
+            return self.class_weights(self.weights, device)
+        counts = self.from_counts("counts", lambda counts: torch.from_numpy(counts).double(), device)
+        chosen = _OUTPUT.total()
+        if chosen is None:
+            chosen = torch.zeros_like(counts)
+        return face_weight(counts, output_counts=chosen, mean_over="examples", dtype=torch.float32)
+
+    def counts_of_update(self, output: Any, started: bool) -> dict[str, Tensor]:
+        """In training, how often each word is the likeliest where a target stands."""
+        if not (self.counts_output and self.training):
+            return {}
+        chosen = output.values.argmax(-1)[output.target != self.padding_idx]
+        return {"chosen": torch.bincount(chosen, minlength=output.num_classes).double()}
+
+    @classmethod
+    def reduce_metrics(cls, logging_outputs: list[dict[str, Any]]) -> None:
+        """Keep what was counted, and log the rest."""
+        counted = [log["chosen"] for log in logging_outputs if "chosen" in log]
+        _OUTPUT.add(sum(counted) if counted else None)
+        super().reduce_metrics(logging_outputs)
 
 
 @dataclass

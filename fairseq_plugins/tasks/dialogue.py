@@ -24,6 +24,7 @@ from eureka_nlg.metrics.replies.advice import UNSPACED
 from eureka_nlg.text_files import TextFile
 from eureka_nlg.units import unspaced_share
 from fairseq_plugins.model_output import unwrapped
+from fairseq_plugins.tasks.own_replies import OwnReplies, check_own_replies
 
 __all__ = ["DialogueConfig", "DialogueTask"]
 
@@ -49,6 +50,28 @@ class DialogueConfig(TranslationConfig):
     eval_replies_max_len: int = field(
         default=200, metadata={"help": "longest reply in tokens, the --max-len-b of fairseq-generate"}
     )
+    sequence_unlikelihood: str = field(
+        default="",
+        metadata={
+            "help": "punish what the model's own replies over-use in training: any of repetition (n-grams "
+            "that are in the reply already), context (n-grams of the context) and vocabulary (words that it "
+            "has used more often than the training targets do), with commas between them"
+        },
+    )
+    sequence_unlikelihood_alpha: float = field(
+        default=1.0, metadata={"help": "factor of each of these, beside the criterion's loss of a token"}
+    )
+    sequence_unlikelihood_rate: float = field(
+        default=0.5, metadata={"help": "share of the updates that decode replies to their contexts for it"}
+    )
+    sequence_unlikelihood_ngram: int = field(
+        default=4, metadata={"help": "length of the n-grams of repetition and context"}
+    )
+    sequence_unlikelihood_max_len: int = field(
+        default=40, metadata={"help": "longest reply in tokens that is decoded for it, greedily"}
+    )
+    train_subset: str = II("dataset.train_subset")
+    seed: int = II("common.seed")
     best_checkpoint_metric: str = II("checkpoint.best_checkpoint_metric")
     maximize_best_checkpoint_metric: bool = II("checkpoint.maximize_best_checkpoint_metric")
 
@@ -81,6 +104,7 @@ class DialogueTask(TranslationTask):
         super().__init__(cfg, src_dict, tgt_dict)
         self.scores: dict[str, float] = {}
         self._to_decode: Optional[_Split] = None  # noqa: UP045
+        self._own_replies = OwnReplies(cfg, self) if cfg.sequence_unlikelihood else None
         self._folder = Path(utils.split_paths(cfg.data)[0])  # validation data are in the first one
         is_sentencepiece = (self._folder / "sentencepiece.model").is_file()
         self._post_process = "sentencepiece" if is_sentencepiece else None
@@ -89,6 +113,23 @@ class DialogueTask(TranslationTask):
         """Refuse options that cannot work together, before the first batch."""
         super().begin_epoch(epoch, model)
         _check(self.cfg)
+        if self._own_replies is not None:
+            self._own_replies.check(model)
+
+    def train_step(
+        self,
+        sample: dict[str, Any],
+        model: Any,
+        criterion: Any,
+        optimizer: Any,
+        update_num: int,
+        *args: Any,
+        **kwargs: Any,
+    ) -> tuple[Any, Any, dict[str, Any]]:
+        """Train on a batch and, in some updates, on what is over-used in replies to its contexts."""
+        if self._own_replies is not None and self._own_replies.are_due(update_num):
+            criterion = self._own_replies.beside(criterion)
+        return super().train_step(sample, model, criterion, optimizer, update_num, *args, **kwargs)
 
     def get_batch_iterator(
         self,
@@ -118,6 +159,8 @@ class DialogueTask(TranslationTask):
     def reduce_metrics(self, logging_outputs: list[dict[str, Any]], criterion: Any) -> None:
         """Log what the criterion logs and, on validation, the scores of the replies."""
         super().reduce_metrics(logging_outputs, criterion)
+        if criterion.training and self._own_replies is not None:
+            self._own_replies.log(logging_outputs)
         if not criterion.training:
             for name, score in self.scores.items():
                 metrics.log_scalar(name, score, weight=0, round=4)  # weight 0: no average, the latest value
@@ -215,6 +258,8 @@ def _check(cfg: DialogueConfig) -> None:
         raise UserError(f"--eval-replies-beam must be positive, got {cfg.eval_replies_beam}")
     if cfg.eval_replies_max_len < 1:
         raise UserError(f"--eval-replies-max-len must be positive, got {cfg.eval_replies_max_len}")
+    if cfg.sequence_unlikelihood:
+        check_own_replies(cfg)
     if cfg.best_checkpoint_metric in SCORES:
         given = f"--best-checkpoint-metric {cfg.best_checkpoint_metric}"
         if not cfg.maximize_best_checkpoint_metric:

@@ -235,6 +235,54 @@ def test_two_batches_an_update(one_process: tuple[Path, Log], train: Any, tmp_pa
 
 
 def test_two_processes(one_process: tuple[Path, Log], data: Path, tmp_path: Path) -> None:
+    in_two_processes(data, tmp_path, **SAME_UPDATES)
+    assert_same_updates((tmp_path, parse((tmp_path / "0.log").read_text())), one_process)
+
+
+# What each update counts decides about the weights of the next.
+FACE: dict[str, Any] = {
+    **SAME_UPDATES,
+    "criterion": "class_balanced",
+    "class_weight": "face",
+    "face_counts": "output",
+    "beta": None,
+    "encouragement_start_epoch": None,
+}
+
+
+def output_counts(checkpoint: Path) -> torch.Tensor:
+    meters = torch.load(checkpoint, weights_only=False)["extra_state"]["metrics"]
+    ((_, name, _, state),) = meters["face_output"]
+    assert name == "counts"
+    return state["sum"]
+
+
+def test_counts_of_the_output_survive_a_resume_and_agree_between_processes(
+    train: Any, data: Path, tmp_path: Path
+) -> None:
+    whole = train(tmp_path / "whole", **FACE, save_interval_updates=3, batch_size=32)
+    middle, last = tmp_path / "whole" / "checkpoint_1_3.pt", tmp_path / "whole" / "checkpoint_last.pt"
+    assert 0 < output_counts(middle).sum() < output_counts(last).sum()
+    assert output_counts(last).sum() == sum(float(update["wpb"]) for update in whole.updates)
+
+    resumed = train(tmp_path / "resumed", **FACE, restore_file=middle, batch_size=32)
+    assert [update["loss"] for update in resumed.updates] == [update["loss"] for update in whole.updates[3:]]
+    assert output_counts(tmp_path / "resumed" / "checkpoint_last.pt").equal(output_counts(last))
+    expected = parameters(last)
+    for name, value in parameters(tmp_path / "resumed" / "checkpoint_last.pt").items():
+        torch.testing.assert_close(value, expected[name], rtol=0, atol=0)
+    # without the counts it is another training
+    forgetful = train(tmp_path / "reset", **FACE, restore_file=middle, batch_size=32, reset_meters=True)
+    assert forgetful.updates[0]["loss"] != whole.updates[3]["loss"]
+
+    in_two_processes(data, tmp_path, **FACE)
+    assert output_counts(tmp_path / "checkpoint_last.pt").equal(output_counts(last))
+    for name, value in parameters(tmp_path / "checkpoint_last.pt").items():
+        torch.testing.assert_close(value, expected[name], rtol=1e-4, atol=1e-5)
+
+
+def in_two_processes(data: Path, tmp_path: Path, **options: Any) -> None:
+    """Run fairseq-train; the logs are ``0.log`` and ``1.log``."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -243,7 +291,7 @@ def test_two_processes(one_process: tuple[Path, Log], data: Path, tmp_path: Path
         words = arguments(
             data,
             tmp_path,
-            **SAME_UPDATES,
+            **options,
             distributed_init_method=f"tcp://127.0.0.1:{port}",
             distributed_rank=rank,
             distributed_world_size=2,
@@ -263,7 +311,6 @@ def test_two_processes(one_process: tuple[Path, Log], data: Path, tmp_path: Path
         for process in processes:
             process.kill()
     assert statuses == [0, 0], (tmp_path / "0.log").read_text()[-2000:]
-    assert_same_updates((tmp_path, parse((tmp_path / "0.log").read_text())), one_process)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])

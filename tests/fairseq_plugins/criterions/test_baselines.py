@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from fairseq import options
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+from fairseq.logging import metrics
 from torch import Tensor
 
 from eureka_nlg.errors import UserError
@@ -26,6 +28,8 @@ CONFIGS = {
     "tldr": (criterions.TLDRCriterion, criterions.TLDRCriterionConfig),
     "mixce": (criterions.MixCECriterion, criterions.MixCECriterionConfig),
     "logit_adjusted": (criterions.LogitAdjustedCriterion, criterions.LogitAdjustedCriterionConfig),
+    "gem": (criterions.GEMCriterion, criterions.GEMCriterionConfig),
+    "unlikelihood": (criterions.UnlikelihoodCriterion, criterions.UnlikelihoodCriterionConfig),
     "eureka": (criterions.EurekaCriterion, criterions.EurekaCriterionConfig),
 }
 
@@ -134,6 +138,40 @@ def test_other_class_weights(task: Any, model: Any, sample: Any, target_counts: 
     weight = torch.where(counts > 0, weight, 0.0)
     weight = weight * counts.sum() / (weight * counts).sum()
     assert_loss(criterion_of("class_balanced", task, **options), model, sample, -weight[target] * p.log())
+
+
+def test_face_of_the_output(task: Any, model: Any, sample: Any, target_counts: Tensor) -> None:
+    """Weights of what the model chose in the updates before, which are summed over batches and processes."""
+    metrics.reset()
+    options = {"class_weight": "face", "face_counts": "output"}
+    criterion = criterion_of("class_balanced", task, **options)
+    p, target = tokens(model, sample)
+    assert_loss(criterion, model, sample, -p.log())  # nothing was chosen before the first update
+    logits = model(**sample["net_input"])[0]
+    chosen = logits.argmax(-1)[sample["target"] != model.decoder.dictionary.pad()]
+    counts = torch.tensor([3 * chosen.tolist().count(index) for index in range(logits.size(-1))]).double()
+    with metrics.aggregate("train"):  # the first update: of two batches, the second one from two processes
+        log = criterion(model, sample)[2]
+        criterion.reduce_metrics([log, {**log, "chosen": 2 * log["chosen"]}])
+    assert not any("chosen" in name for name in metrics.get_smoothed_values("train"))
+
+    weight = torch.where(target_counts > 0, 1 - counts / counts.max(), 0.0)
+    weight = weight * target_counts.sum() / (weight * target_counts).sum()
+    assert len(weight[target].unique()) > 2
+    torch.save(metrics.state_dict(), buffer := io.BytesIO())
+    metrics.reset()
+    resumed = criterion_of("class_balanced", task, **options)
+    buffer.seek(0)
+    metrics.load_state_dict(torch.load(buffer, weights_only=True))
+    for one in (resumed, resumed.eval()):
+        p, _ = tokens(model, sample)
+        assert_loss(one, model, sample, -weight[target] * p.log())
+    assert "chosen" not in resumed(model, sample)[2]  # a validation counts nothing
+    metrics.reset()
+    refused = (({"class_weight": "effective_number"}, "is for"), ({"fused_linear": True}, "--fused"))
+    for other, named in refused:
+        with pytest.raises(UserError, match=named):
+            criterion_of("class_balanced", task, **{**options, **other})
 
 
 def test_logit_adjusted(task: Any, model: Any, sample: Any, target_counts: Tensor) -> None:

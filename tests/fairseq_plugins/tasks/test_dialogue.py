@@ -131,6 +131,19 @@ def test_references_are_those_of_the_prepared_folder(dictionary: Dictionary, tmp
             },
             "diversity_4 needs decoded replies",
         ),
+        ({"sequence_unlikelihood": "repetition,vocab"}, "--sequence-unlikelihood vocab: expected any of"),
+        (
+            {"sequence_unlikelihood": "context", "sequence_unlikelihood_alpha": -1.0},
+            "--sequence-unlikelihood-alpha must be finite and not negative",
+        ),
+        (
+            {"sequence_unlikelihood": "context", "sequence_unlikelihood_rate": 1.5},
+            "--sequence-unlikelihood-rate must be in",
+        ),
+        (
+            {"sequence_unlikelihood": "context", "sequence_unlikelihood_max_len": 0},
+            "--sequence-unlikelihood-max-len must be positive",
+        ),
     ],
 )
 def test_options_that_cannot_work(
@@ -248,6 +261,25 @@ def test_scores_are_those_of_generate_and_evaluate(
     for name in SCORES:
         assert float(found[f"valid_{name}"]) == round(expected["scores"][name], 4)
     assert 2 < float(found["valid_macro_f"]) < 95  # a model that knows something, and not everything
+
+
+@pytest.mark.slow
+def test_training_against_what_its_own_replies_over_use(data: Path, python: Any, tmp_path: Path) -> None:
+    """At first a model says one word again and again; the counts of what it said are in the checkpoint."""
+    own = {"sequence_unlikelihood": "repetition", "sequence_unlikelihood_rate": 1}
+    own |= {"sequence_unlikelihood_ngram": 1, "sequence_unlikelihood_max_len": 10, "eval_replies": 0}
+    words = arguments(data, tmp_path, **own, best_checkpoint_metric="ppl", max_epoch=3)
+    words.remove("--maximize-best-checkpoint-metric")
+    done = python("-m", "fairseq_cli.train", *words)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    epochs = logged(done.stdout, "train")
+    punished = [float(epoch["train_own_punished"]) for epoch in epochs]
+    assert punished[-1] < 0.9 * punished[0]
+    assert all(float(epoch["train_own_unlikelihood"]) > 0 for epoch in epochs)
+    assert float(epochs[-1]["train_ppl"]) < float(epochs[0]["train_ppl"])
+    meters = torch.load(tmp_path / "checkpoint_last.pt", weights_only=False)["extra_state"]["metrics"]
+    ((_, _, _, said),) = meters["own_replies"]
+    assert 3 * 160 * 2 < said["sum"].sum() <= 3 * 160 * 11  # an end in each of them
 
 
 # The model of the run goes on with learning rate 0, so every validation must find the scores of the last one.
