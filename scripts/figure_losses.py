@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from eureka_nlg.losses import gem_loss, unlikelihood_loss
+from eureka_nlg.losses import gem_loss
 from eureka_nlg.losses.objectives import SCALAR_LOSSES, Bonus, Objective, eureka_objective
 from eureka_nlg.report.figures import loss_curves
 from eureka_nlg.report.theme import write_figure
@@ -35,7 +35,6 @@ RIVALS = {
         if name not in ("cross_entropy", "focal", "halted_focal")
     },
     "GEM, of two classes": Objective(lambda log_odds, target: gem(log_odds)),
-    "unlikelihood of a candidate": Objective(lambda log_odds, target: punished(log_odds)),
 }
 
 
@@ -43,17 +42,6 @@ def gem(log_odds: Tensor) -> Tensor:
     """GEM needs the whole row: here that of one class beside the target."""
     logits = torch.stack([log_odds, torch.zeros_like(log_odds)], -1)
     return gem_loss(logits, torch.zeros(len(logits), dtype=torch.long), reduction="none")
-
-
-def punished(log_odds: Tensor) -> Tensor:
-    """What unlikelihood adds for a candidate with these log-odds."""
-    logits = torch.stack([log_odds, torch.zeros_like(log_odds)], -1)
-    candidates = torch.zeros(len(logits), 1, dtype=torch.long)
-    target = torch.ones(len(logits), dtype=torch.long)
-    plain, both = (
-        unlikelihood_loss(logits, target, candidates, alpha=alpha, reduction="none") for alpha in (0.0, 1.0)
-    )
-    return both - plain
 
 
 def main() -> None:
