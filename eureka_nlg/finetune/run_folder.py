@@ -30,7 +30,8 @@ def write_record(options: FinetuneOptions, arguments: Any) -> None:
     """Say in the folder what is trained there, and how."""
     values = {name: getattr(arguments, name, None) for name in _ARGUMENTS}
     record = {
-        "options": asdict(options),
+        # found again from wherever it is asked for
+        "options": {**asdict(options), "data": os.path.abspath(options.data)},
         "arguments": {name: getattr(value, "value", value) for name, value in values.items()},
         "versions": {
             "eureka_nlg": __version__,

@@ -1,0 +1,52 @@
+"""The Eureka loss in Axolotl, as a plug-in of its YAML.
+
+plugins:
+  - eureka_nlg.integrations.axolotl.EurekaPlugin
+eureka:
+  likelihood_cap: 0.75
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from axolotl.integrations.base import BasePlugin
+from pydantic import BaseModel
+
+from eureka_nlg.errors import UserError
+from eureka_nlg.integrations.transformers import EurekaTrainerLoss
+
+__all__ = ["EurekaArguments", "EurekaPlugin"]
+
+
+class EurekaArguments(BaseModel):
+    """What the YAML may hold.
+
+    Attributes:
+        eureka: options of ``EurekaTrainerLoss.from_counts``; with ``counts: false`` every token has weight one.
+    """
+
+    eureka: dict[str, Any] | None = None
+
+
+class EurekaPlugin(BasePlugin):  # type: ignore[misc]
+    """Counts the training targets and gives the loss to Axolotl's trainer."""
+
+    def get_input_args(self) -> str:
+        """Where the schema of the options is."""
+        return f"{__name__}.EurekaArguments"
+
+    def post_trainer_create(self, cfg: Any, trainer: Any) -> None:
+        """Attach the loss.
+
+        Raises:
+            UserError: a streamed data set, whose targets cannot be counted before the training.
+        """
+        options = dict(cfg.get("eureka") or {})
+        if not options.pop("counts", True):
+            loss = EurekaTrainerLoss.for_model(trainer.model, **options)
+        elif not hasattr(trainer.train_dataset, "__len__"):
+            raise UserError("eureka: counting needs a data set that is not streamed; give `counts: false`")
+        else:
+            loss = EurekaTrainerLoss.from_dataset(trainer.train_dataset, trainer.model, **options)
+        loss.attach(trainer)
