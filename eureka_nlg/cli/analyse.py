@@ -20,12 +20,12 @@ from typing import Any
 
 from eureka_nlg.analysis import Document, merged_analysis, read_analysis
 from eureka_nlg.cli.arguments import add_bands_argument, add_run_arguments
+from eureka_nlg.dialogue.analysis import DialogueAnalysis
 from eureka_nlg.errors import UserError, require
 from eureka_nlg.files import output_file, write_json
 from eureka_nlg.metrics.classes.bands import parse_band_rule
 from eureka_nlg.report.sections import analysis_drawings
 from eureka_nlg.report.theme import write_figure
-from eureka_nlg.runs.analysis import DialogueAnalysis
 from eureka_nlg.runs.find import load_run
 from eureka_nlg.runs.names import run_names
 

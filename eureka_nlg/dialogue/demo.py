@@ -24,6 +24,7 @@ from typing import Any
 from eureka_nlg.bundled import find_bundled
 from eureka_nlg.dialogue.analysis import DialogueAnalysis
 from eureka_nlg.dialogue.generation import Run, generate
+from eureka_nlg.dialogue.likelihoods import ReferenceModel
 from eureka_nlg.dialogue.training import fairseq_arguments, read_config
 from eureka_nlg.errors import UserError
 from eureka_nlg.files import write_json, write_lines
@@ -125,7 +126,7 @@ class Demo:
         run = Run.load(self.run_folder(name))
         write_lines(self.replies(name), generate(run, "test", ["--beam", "1"]).hypotheses)
         analysis = DialogueAnalysis(FrequencyBands.by_token_mass, ["test"])
-        analysis.add(name, run)
+        analysis.add(name, ReferenceModel(run), [run.checkpoint])
         groups = analysis.groups[name]["test"]
         likelihoods = {
             group: 100 * groups[group].mean_likelihood

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from eureka_nlg.dialogue.quiet import quiet
 from eureka_nlg.dialogue.run_data import TRAIN, training_shards
 from eureka_nlg.errors import UserError
 
-__all__ = ["ReferenceModel", "TokenLikelihoods", "perplexity", "reference_perplexity"]
+__all__ = ["ReferenceModel", "ScoringModel", "TokenLikelihoods", "perplexity", "reference_perplexity"]
 
 # Bounds the logits of a batch, [tokens, words]: 0.3 GB for a vocabulary of 20,000.
 _TOKENS_AT_ONCE = 4000
@@ -35,6 +35,25 @@ class TokenLikelihoods(NamedTuple):
     targets: NDArray[np.int64]
     log_likelihoods: NDArray[np.float32]
     correct: NDArray[np.bool_]
+
+
+class ScoringModel(Protocol):
+    """A model in memory that scores references with teacher forcing.
+
+    Attributes:
+        symbols: its target vocabulary.
+        criterion: the options of its criterion, where there are some.
+        class_counts: [C] how often each symbol is a target in the training data.
+    """
+
+    symbols: list[str]
+    criterion: dict[str, Any]
+
+    @property
+    def class_counts(self) -> NDArray[np.int64]: ...
+
+    def likelihoods(self, split: str, sample: int | None = None, seed: int = 1) -> Iterator[Sequence[Any]]:
+        """Batches of targets [N], their log-probabilities [N] in nats, and whether none is likelier [N]."""
 
 
 class ReferenceModel:

@@ -23,13 +23,13 @@ class EurekaArguments(BaseModel):
     """What the YAML may hold.
 
     Attributes:
-        eureka: options of ``EurekaTrainerLoss.from_counts``; with ``counts: false`` every token has weight one.
+        eureka: options of ``EurekaTrainerLoss.from_counts``; ``counts: false`` gives all tokens weight one.
     """
 
     eureka: dict[str, Any] | None = None
 
 
-class EurekaPlugin(BasePlugin):  # type: ignore[misc]
+class EurekaPlugin(BasePlugin):
     """Counts the training targets and gives the loss to Axolotl's trainer."""
 
     def get_input_args(self) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 
 from eureka_nlg import __version__
 from eureka_nlg.analysis import Document, check_analysis, merged_analysis, read_analysis
+from eureka_nlg.dialogue.analysis import DialogueAnalysis
 from eureka_nlg.dialogue.manifest import MANIFEST
 from eureka_nlg.dialogue.training_statistics import TrainingStatistics, training_statistics
 from eureka_nlg.errors import UserError
@@ -25,7 +26,6 @@ from eureka_nlg.metrics.significance import compare
 from eureka_nlg.report.cache import cached
 from eureka_nlg.report.model import Report, ScoreTable, System
 from eureka_nlg.report.scores import perplexity_row, score_table_of
-from eureka_nlg.runs.analysis import DialogueAnalysis
 from eureka_nlg.runs.base import Decoded, Run
 from eureka_nlg.runs.decoding import Decoding
 from eureka_nlg.runs.find import load_run

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from eureka_nlg.dialogue.likelihoods import ScoringModel
 from eureka_nlg.dialogue.run_data import TrainingTargets
 from eureka_nlg.runs.decoding import Decoding
 from eureka_nlg.training_log import TrainingLog
 
-__all__ = ["Conversation", "Decoded", "Kind", "Provenance", "Reply", "Run", "ScoringModel", "Talker"]
+__all__ = ["Conversation", "Decoded", "Kind", "Provenance", "Reply", "Run", "Talker"]
 
 Kind = Literal["fairseq", "transformers"]
 
@@ -70,25 +68,6 @@ class Talker(Protocol):
 
     def words(self, text: str) -> list[str]:
         """The words of a text, as those of the training data are counted."""
-
-
-class ScoringModel(Protocol):
-    """A model in memory that scores references with teacher forcing.
-
-    Attributes:
-        symbols: its target vocabulary.
-        criterion: the options of its criterion, where there are some.
-        class_counts: [C] how often each symbol is a target in the training data.
-    """
-
-    symbols: list[str]
-    criterion: dict[str, Any]
-
-    @property
-    def class_counts(self) -> NDArray[np.int64]: ...
-
-    def likelihoods(self, split: str, sample: int | None = None, seed: int = 1) -> Iterator[Sequence[Any]]:
-        """Batches of targets [N], their log-probabilities [N] in nats, and whether none is likelier [N]."""
 
 
 class Decoded(NamedTuple):

@@ -21,12 +21,12 @@ import torch
 from eureka_nlg.analysis import read_analysis
 from eureka_nlg.cli import analyse
 from eureka_nlg.cli.main import main
+from eureka_nlg.dialogue.analysis import DialogueAnalysis
 from eureka_nlg.dialogue.generation import Run, generate
 from eureka_nlg.dialogue.likelihoods import ReferenceModel, TokenLikelihoods, reference_perplexity
 from eureka_nlg.dialogue.own_text import Preparation
 from eureka_nlg.errors import UserError
 from eureka_nlg.metrics.classes.bands import FrequencyBands
-from eureka_nlg.runs.analysis import DialogueAnalysis
 
 ROOT = Path(__file__).resolve().parents[3]
 

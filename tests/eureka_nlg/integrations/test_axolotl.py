@@ -8,8 +8,8 @@ transformers = pytest.importorskip("transformers")
 datasets = pytest.importorskip("datasets")
 pytest.importorskip("axolotl.integrations.base")
 
-from eureka_nlg.errors import UserError
-from eureka_nlg.integrations.axolotl import EurekaArguments, EurekaPlugin
+from eureka_nlg.errors import UserError  # noqa: E402
+from eureka_nlg.integrations.axolotl import EurekaArguments, EurekaPlugin  # noqa: E402
 
 
 @pytest.mark.parametrize("options", [{}, {"counts": False, "likelihood_cap": 0.5}])

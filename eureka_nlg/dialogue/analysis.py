@@ -17,13 +17,13 @@ from eureka_nlg.analysis import (
     encouragement_label,
     system_block,
 )
+from eureka_nlg.dialogue.likelihoods import ScoringModel
 from eureka_nlg.errors import UserError, require
 from eureka_nlg.files import sha256_of
 from eureka_nlg.frequency import EncouragementOptions
 from eureka_nlg.losses.objectives import eureka_options
 from eureka_nlg.metrics.classes.bands import FrequencyBands
 from eureka_nlg.metrics.classes.likelihood import ALL, GroupLikelihood, LikelihoodStatistics
-from eureka_nlg.runs.base import ScoringModel
 
 __all__ = ["DialogueAnalysis"]
 
