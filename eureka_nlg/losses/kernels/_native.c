@@ -10,6 +10,7 @@
  */
 #include <math.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #ifdef __linux__
 #include <sys/mman.h>
@@ -24,6 +25,7 @@
 #endif
 
 enum { BLOCK = 1024 };                /* classes at once: their float32 copy stays in the first-level cache */
+enum { MOST_BLOCKS = 512 };           /* in a row whose exponentials are kept; above they are taken twice */
 enum { FEW = 64, LANES = 16 };        /* up to so many classes a row is padded to whole lanes, and kept */
 enum { PARALLEL_FROM = 1 << 16 };     /* elements below which threads cost more than they bring */
 enum { HUGE_PAGES_FROM = 1 << 23 };   /* bytes from which fresh memory is worth large pages */
@@ -39,22 +41,25 @@ INLINE uint16_t bfloat16_of_float(float value) { /* to nearest, ties to even; fo
 /* A NaN whose bits are all ones would be carried over into a zero by that rounding. */
 INLINE float with_plain_nan(float value) { return value == value ? value : NAN; }
 
-/* exp(x) for x <= 0 to two units in the last place, zero below the smallest normal number; NaN stays NaN.
- * x = n log 2 + r with |r| <= log(2) / 2, and a polynomial of degree 7 for exp(r). */
+/* exp(x) for x <= 0, exactly 1 at 0, zero below -87, near the smallest normal number; NaN stays NaN. x = n log 2 + r
+ * with |r| <= log(2) / 2, and a polynomial of degree 6 for exp(r), minimax in relative error (2e-9). The error is one
+ * unit in the last place near 0 and that of x by half a unit further off: x is a difference that was rounded so too,
+ * which is why log 2 needs no second constant here. */
 INLINE float exp_of(float x) {
-    const float lowest = -87.0f, to_integer = 12582912.0f /* 1.5 * 2^23: adding it rounds */;
+    /* 1.5 * 2^23: adding it rounds to an integer; the bias of the exponent goes along in the lowest bits. */
+    const float lowest = -87.0f, to_integer = 12582912.0f + 127.0f;
     float bounded = x < lowest ? lowest : x;
     float shifted = bounded * 1.44269504088896341f + to_integer;
     float n = shifted - to_integer;
-    float r = bounded - n * 0.693359375f + n * 2.12194440e-4f;
-    float p = 1.9875691500e-4f;
-    p = p * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * r * r + r + 1.0f;
-    float power = float_of_bits((bits_of_float(shifted) - bits_of_float(to_integer) + 127u) << 23);
+    float r = bounded - n * 0.69314718055994531f;
+    float p = 1.38436067e-3f;
+    p = p * r + 8.37419562e-3f;
+    p = p * r + 4.16680047e-2f;
+    p = p * r + 1.66664308e-1f;
+    p = p * r + 4.99999942e-1f;
+    p = p * r + 1.00000003f;
+    p = p * r + 1.0f;
+    float power = float_of_bits(bits_of_float(shifted) << 23);
     return x < lowest ? 0.0f : p * power;
 }
 
@@ -65,7 +70,28 @@ typedef struct {
     double weight; /* sum of the class weights */
 } Totals;
 
-INLINE void add_block(Totals *totals, const float *logits, const float *weight, int64_t size) {
+/* Sums over a block, of exp(z - from) and, unless `summed` is NO_SUM, of z - from times the class weight. The choices
+ * are constants where this is inlined. */
+enum { NO_SUM, PLAIN_SUM, WEIGHTED_SUM };
+INLINE void add_sums(Totals *totals, const float *logits, const float *weight, int64_t size, float from, int summed,
+                     float *kept) {
+    float mass = 0.0f, sum = 0.0f, weights = summed == PLAIN_SUM ? (float)size : 0.0f;
+#pragma omp simd reduction(+ : mass, sum, weights)
+    for (int64_t j = 0; j < size; j++) {
+        float below = logits[j] - from, exponential = exp_of(below);
+        mass += exponential;
+        if (summed == PLAIN_SUM) sum += below;
+        if (summed == WEIGHTED_SUM) sum += below * weight[j], weights += weight[j];
+        if (kept) kept[j] = exponential;
+    }
+    totals->mass += mass;
+    totals->sum += sum;
+    totals->weight += weights;
+}
+
+/* Add some classes. `kept` receives their exponentials, relative to the top so far, and may be `logits` itself; or it
+ * is null. */
+INLINE void add_block(Totals *totals, const float *logits, const float *weight, int64_t size, int summed, float *kept) {
     float top = -INFINITY;
 #pragma omp simd reduction(max : top)
     for (int64_t j = 0; j < size; j++) top = logits[j] > top ? logits[j] : top;
@@ -76,25 +102,16 @@ INLINE void add_block(Totals *totals, const float *logits, const float *weight, 
         totals->top = top;
     }
     /* Where all is -inf so far, exp(-inf - 0) is the zero that is meant. */
-    float from = totals->top == -INFINITY ? 0.0f : totals->top, mass = 0.0f, sum = 0.0f, weights = 0.0f;
-    if (weight) {
-#pragma omp simd reduction(+ : mass, sum, weights)
-        for (int64_t j = 0; j < size; j++) {
-            mass += exp_of(logits[j] - from);
-            sum += (logits[j] - from) * weight[j];
-            weights += weight[j];
-        }
+    float from = totals->top == -INFINITY ? 0.0f : totals->top;
+    if (kept) {
+        if (summed == NO_SUM) add_sums(totals, logits, 0, size, from, NO_SUM, kept);
+        else if (summed == PLAIN_SUM) add_sums(totals, logits, 0, size, from, PLAIN_SUM, kept);
+        else add_sums(totals, logits, weight, size, from, WEIGHTED_SUM, kept);
     } else {
-        weights = (float)size;
-#pragma omp simd reduction(+ : mass, sum)
-        for (int64_t j = 0; j < size; j++) {
-            mass += exp_of(logits[j] - from);
-            sum += logits[j] - from;
-        }
+        if (summed == NO_SUM) add_sums(totals, logits, 0, size, from, NO_SUM, 0);
+        else if (summed == PLAIN_SUM) add_sums(totals, logits, 0, size, from, PLAIN_SUM, 0);
+        else add_sums(totals, logits, weight, size, from, WEIGHTED_SUM, 0);
     }
-    totals->mass += mass;
-    totals->sum += sum;
-    totals->weight += weights;
 }
 
 INLINE void row_gradient_block(const float *logits, const float *weight, int64_t size, float top, float of_mass,
@@ -231,17 +248,6 @@ INLINE Slopes slopes_of(int64_t target, const float *weight, double weight_sum, 
     return by;
 }
 
-INLINE void row_scaled(const float *exponentials, const float *weight, int64_t size, float of_mass, float of_all,
-                       float *gradient) {
-    if (weight) {
-#pragma omp simd
-        for (int64_t j = 0; j < size; j++) gradient[j] = exponentials[j] * of_mass + of_all * weight[j];
-    } else {
-#pragma omp simd
-        for (int64_t j = 0; j < size; j++) gradient[j] = exponentials[j] * of_mass + of_all;
-    }
-}
-
 /* What the two element types do differently: a block as float32, and back. */
 INLINE const float *read_float32(const float *from, int64_t size, float *buffer) {
     (void)size, (void)buffer;
@@ -271,8 +277,9 @@ static double sum_of(const float *weight, int64_t classes) {
     return sum;
 }
 
-/* Both passes at once, and the loss between them: while a row is in the cache its gradient is written. Everything
- * is float32 but the logits and their gradient. Returns -1, or the first row whose target is neither a class nor
+/* Both passes at once, and the loss between them: the exponentials of a row stay in the cache and become its gradient,
+ * in place in float32, from a row of scratch in bfloat16. `gradient` may be `logits`. Everything is float32 but these
+ * two. Returns -1, or the first row whose target is neither a class nor
  * to be ignored; then nothing is written. */
 #define LOSS_ARGUMENTS(TYPE)                                                                                           \
     const TYPE *logits, int64_t row_stride, const int64_t *target, int64_t ignored, int64_t num_rows, int64_t classes, \
@@ -283,31 +290,70 @@ static double sum_of(const float *weight, int64_t classes) {
 enum { NONE = 0, SUM = 1, MEAN = 2 }; /* reductions */
 
 #define FOR_TYPE(NAME, TYPE)                                                                                           \
-    INLINE void add_classes_##NAME(Totals *totals, const TYPE *logits, const float *weight, int64_t size) {            \
+    /* The exponentials of each block are left in `kept`, and the top that they are relative to in `tops`. */          \
+    INLINE float *add_classes_##NAME(Totals *totals, const TYPE *logits, const float *weight, int64_t size, int summed,\
+                                     float *kept, float *tops) {                                                       \
         float buffer[BLOCK];                                                                                           \
         for (int64_t start = 0; start < size; start += BLOCK) {                                                        \
             int64_t length = size - start < BLOCK ? size - start : BLOCK;                                              \
-            const float *block = read_##NAME(logits + start, length, buffer);                                          \
-            add_block(totals, block, weight ? weight + start : 0, length);                                             \
+            float *values = kept ? kept + start : 0;                                                                   \
+            const float *block = read_##NAME(logits + start, length, values ? values : buffer);                        \
+            add_block(totals, block, weight ? weight + start : 0, length, summed, values);                             \
+            if (kept) *tops++ = totals->top;                                                                           \
         }                                                                                                              \
+        return tops;                                                                                                   \
+    }                                                                                                                  \
+    INLINE void scale_##NAME(const float *kept, const float *weight, int64_t size, float of_mass, float of_all,        \
+                             TYPE *gradient) {                                                                         \
+        if (weight) {                                                                                                  \
+            _Pragma("omp simd")                                                                                        \
+            for (int64_t j = 0; j < size; j++) gradient[j] = as_##NAME(kept[j] * of_mass + of_all * weight[j]);        \
+        } else {                                                                                                       \
+            _Pragma("omp simd")                                                                                        \
+            for (int64_t j = 0; j < size; j++) gradient[j] = as_##NAME(kept[j] * of_mass + of_all);                    \
+        }                                                                                                              \
+    }                                                                                                                  \
+    INLINE const float *scale_classes_##NAME(const float *kept, const float *tops, const float *weight, int64_t size,  \
+                                             float top, const Slopes *by, TYPE *gradient) {                            \
+        for (int64_t start = 0; start < size; start += BLOCK) {                                                        \
+            int64_t length = size - start < BLOCK ? size - start : BLOCK;                                              \
+            float of_mass = by->of_mass * expf(*tops++ - top);                                                         \
+            scale_##NAME(kept + start, weight ? weight + start : 0, length, of_mass, by->of_all, gradient + start);    \
+        }                                                                                                              \
+        return tops;                                                                                                   \
     }                                                                                                                  \
     EACH_CPU static void row_log_odds_##NAME(const TYPE *logits, int64_t target, const float *weight,                  \
                                              double weight_sum, int64_t classes, float *log_odds, float *uniform,      \
-                                             float *top, float *mass) {                                                \
+                                             float *top, float *mass, float *kept, float *tops) {                      \
         Totals totals = {-INFINITY, 0.0, 0.0, 0.0};                                                                    \
-        add_classes_##NAME(&totals, logits, weight, target);                                                           \
-        add_classes_##NAME(&totals, logits + target + 1, weight ? weight + target + 1 : 0, classes - target - 1);      \
+        int summed = !uniform ? NO_SUM : weight ? WEIGHTED_SUM : PLAIN_SUM;                                            \
+        int64_t after = target + 1;                                                                                    \
+        double own = one_##NAME(logits[target]);                                                                       \
+        tops = add_classes_##NAME(&totals, logits, weight, target, summed, kept, tops);                                \
+        add_classes_##NAME(&totals, logits + after, weight ? weight + after : 0, classes - after, summed,              \
+                           kept ? kept + after : 0, tops);                                                             \
         *top = totals.top == -INFINITY ? 0.0f : totals.top;                                                            \
         *mass = (float)totals.mass;                                                                                    \
         /* All is relative to the top, beside which log(mass) would vanish if that is large. A logit of +inf is an     \
          * overflow, not certainty; no other class with mass is certainty. */                                          \
-        double own = one_##NAME(logits[target]), above = own - *top, others = log(totals.mass);                        \
+        double above = own - *top, others = log(totals.mass);                                                          \
         double u = own == INFINITY ? NAN : above - others;                                                             \
         *log_odds = (float)u;                                                                                          \
         if (uniform) {                                                                                                 \
             double all = u > 0.0 ? above + log1p(exp(-u)) : others + log1p(exp(u));                                    \
             *uniform = (float)(all - (totals.sum + (weight ? weight[target] : 1.0) * above) / weight_sum);             \
         }                                                                                                              \
+    }                                                                                                                  \
+    /* From what was kept, which may lie where the gradient does. */                                                   \
+    EACH_CPU static void row_scaled_##NAME(const float *kept, const float *tops, int64_t target, const float *weight,  \
+                                           double weight_sum, int64_t classes, float log_odds, float top, float mass,  \
+                                           float grad_log_odds, float grad_uniform, TYPE *gradient) {                  \
+        Slopes by = slopes_of(target, weight, weight_sum, log_odds, mass, grad_log_odds, grad_uniform);                \
+        int64_t after = target + 1;                                                                                    \
+        tops = scale_classes_##NAME(kept, tops, weight, target, top, &by, gradient);                                   \
+        scale_classes_##NAME(kept + after, tops, weight ? weight + after : 0, classes - after, top, &by,               \
+                             gradient + after);                                                                        \
+        gradient[target] = as_##NAME(by.at_target);                                                                    \
     }                                                                                                                  \
     EACH_CPU static void row_gradient_##NAME(const TYPE *logits, int64_t target, const float *weight,                  \
                                              double weight_sum, int64_t classes, float log_odds, float top,            \
@@ -354,9 +400,7 @@ enum { NONE = 0, SUM = 1, MEAN = 2 }; /* reductions */
                                              double weight_sum, int64_t classes, float log_odds, float mass,           \
                                              float grad_log_odds, float grad_uniform, TYPE *gradient) {                \
         Slopes by = slopes_of(target, weight, weight_sum, log_odds, mass, grad_log_odds, grad_uniform);                \
-        float values[FEW];                                                                                             \
-        row_scaled(exponentials, weight, classes, by.of_mass, by.of_all, values);                                      \
-        for (int64_t j = 0; j < classes; j++) gradient[j] = as_##NAME(values[j]);                                      \
+        scale_##NAME(exponentials, weight, classes, by.of_mass, by.of_all, gradient);                                  \
         gradient[target] = as_##NAME(by.at_target);                                                                    \
     }                                                                                                                  \
     EXPORT void row_statistics_##NAME(const TYPE *logits, int64_t row_stride, const int64_t *target, const float *weight,\
@@ -370,7 +414,7 @@ enum { NONE = 0, SUM = 1, MEAN = 2 }; /* reductions */
                 continue;                                                                                              \
             }                                                                                                          \
             row_log_odds_##NAME(logits + i * row_stride, target[i], weight, weight_sum, classes, log_odds + i,         \
-                                uniform ? uniform + i : 0, top + i, mass + i);                                         \
+                                uniform ? uniform + i : 0, top + i, mass + i, 0, 0);                                   \
         }                                                                                                              \
     }                                                                                                                  \
     EXPORT void write_gradient_##NAME(const TYPE *logits, int64_t row_stride, const int64_t *target, const float *weight,\
@@ -407,7 +451,12 @@ enum { NONE = 0, SUM = 1, MEAN = 2 }; /* reductions */
         float *losses = reduction == NONE ? loss : found + 5 * num_rows;                                               \
         if (gradient) prefer_huge_pages(gradient, num_rows * classes * (int64_t)sizeof(TYPE));                         \
         int64_t together = classes < 4096 ? 4096 / (classes + 1) : 1;                                                  \
-        _Pragma("omp parallel for schedule(dynamic, together) num_threads(threads) if (num_rows * classes >= PARALLEL_FROM)")\
+        _Pragma("omp parallel num_threads(threads) if (num_rows * classes >= PARALLEL_FROM)")                          \
+        {                                                                                                              \
+        float tops[MOST_BLOCKS + 2], *scratch = 0;                                                                     \
+        int keeps = gradient && classes > FEW && classes <= (int64_t)MOST_BLOCKS * BLOCK;                              \
+        if (keeps && sizeof(TYPE) != sizeof(float)) keeps = !!(scratch = malloc((size_t)classes * sizeof(float)));     \
+        _Pragma("omp for schedule(dynamic, together)")                                                                 \
         for (int64_t i = 0; i < num_rows; i++) {                                                                       \
             TYPE *row = gradient ? gradient + i * classes : 0;                                                         \
             if (target[i] == ignored) {                                                                                \
@@ -416,12 +465,14 @@ enum { NONE = 0, SUM = 1, MEAN = 2 }; /* reductions */
                 continue;                                                                                              \
             }                                                                                                          \
             float uniform = 0.0f, *of_all = label_smoothing > 0.0 ? &uniform : 0, exponentials[FEW];                   \
+            float *kept = !keeps ? 0 : scratch ? scratch : (float *)row;                                               \
             const TYPE *from = logits + i * row_stride;                                                                \
             if (classes <= FEW)                                                                                        \
                 few_log_odds_##NAME(from, target[i], weight, weight_sum, classes, log_odds + i, of_all, top + i, mass + i,\
                                     exponentials);                                                                     \
             else                                                                                                       \
-                row_log_odds_##NAME(from, target[i], weight, weight_sum, classes, log_odds + i, of_all, top + i, mass + i);\
+                row_log_odds_##NAME(from, target[i], weight, weight_sum, classes, log_odds + i, of_all, top + i, mass + i,\
+                                    kept, tops);                                                                       \
             losses[i] = (float)row_loss(form, &rows, target[i], log_odds[i], uniform, of_log_odds + i, of_uniform + i);\
             if (!row) continue;                                                                                        \
             float by_log_odds = with_plain_nan(of_log_odds[i] * incoming);                                             \
@@ -431,9 +482,14 @@ enum { NONE = 0, SUM = 1, MEAN = 2 }; /* reductions */
             else if (classes <= FEW)                                                                                   \
                 few_gradient_##NAME(exponentials, target[i], of_all ? weight : 0, weight_sum, classes, log_odds[i], mass[i],\
                                     by_log_odds, by_uniform, row);                                                     \
+            else if (kept)                                                                                             \
+                row_scaled_##NAME(kept, tops, target[i], of_all ? weight : 0, weight_sum, classes, log_odds[i], top[i],\
+                                  mass[i], by_log_odds, by_uniform, row);                                              \
             else                                                                                                       \
                 row_gradient_##NAME(from, target[i], of_all ? weight : 0, weight_sum, classes, log_odds[i], top[i], mass[i],\
                                     by_log_odds, by_uniform, row);                                                     \
+        }                                                                                                              \
+        free(scratch);                                                                                                 \
         }                                                                                                              \
         if (reduction != NONE) {                                                                                       \
             for (int64_t i = 0; i < num_rows; i++) total += losses[i];                                                 \
