@@ -30,7 +30,7 @@ from eureka_nlg.losses.objectives import (
     Objective,
     eureka_objective,
 )
-from eureka_nlg.losses.options import Impl, Reduction
+from eureka_nlg.losses.options import Impl, Reduction, checked
 from eureka_nlg.losses.projection import loss_of_projection
 from eureka_nlg.losses.rows import Rows, loss_of_logits, reduced, result_dtype
 
@@ -105,7 +105,7 @@ def eureka_loss(
     tensor(True)
     """
     encouragement = check_encouragement(encouragement, num_classes_of(input, target))
-    rewarded = Bonus(bonus, gamma, threshold, likelihood_cap, likelihood_clamp)
+    rewarded = checked(Bonus, bonus, gamma, threshold, likelihood_cap, likelihood_clamp)
     objective = eureka_objective(encouragement, rewarded)
     options = Options(weight, ignore_index, reduction, label_smoothing, impl)
     return loss_of_logits(input, target, objective, options)

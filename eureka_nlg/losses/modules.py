@@ -30,7 +30,14 @@ from eureka_nlg.losses.objectives import (
     ScalarLoss,
     eureka_objective,
 )
-from eureka_nlg.losses.options import Impl, Reduction, SharedArguments, SigmoidArguments, check_shared
+from eureka_nlg.losses.options import (
+    Impl,
+    Reduction,
+    SharedArguments,
+    SigmoidArguments,
+    check_shared,
+    checked,
+)
 from eureka_nlg.losses.projection import loss_of_projection
 from eureka_nlg.losses.rows import loss_of_logits
 from eureka_nlg.losses.runaway import RunawayWatch
@@ -96,8 +103,7 @@ class _Loss(nn.Module):
 
     def made(self, kind: type[T], **others: str) -> T:
         """Options of a class from the attributes that hold them now; ``others`` have another name here."""
-        names = {field: others.get(field, field) for field in kind.names()}
-        return kind(**{field: getattr(self, name) for field, name in names.items()})
+        return checked(kind, *(getattr(self, others.get(field, field)) for field in kind.names()))
 
     def extra_repr(self) -> str:
         """Options as ``print(module)`` shows them."""

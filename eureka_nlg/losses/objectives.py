@@ -324,7 +324,6 @@ def eureka_options(config: Any) -> tuple[EncouragementOptions, Bonus]:
 
 def eureka_objective(encouragement: Tensor | float | None, bonus: Bonus) -> Objective:
     """Cross-entropy plus encouragement (None for one, a number, or ``[C]``) times bonus (paper, Eq. 7)."""
-    plain = CrossEntropy().objective()
     if isinstance(encouragement, Tensor):
         per_class = encouragement
 
@@ -332,7 +331,7 @@ def eureka_objective(encouragement: Tensor | float | None, bonus: Bonus) -> Obje
             return per_class[target].to(log_odds.dtype) * bonus(log_odds)
 
     elif encouragement == 0.0:
-        return plain
+        return CrossEntropy().objective()
     else:
         factor = 1.0 if encouragement is None else encouragement
 
@@ -340,7 +339,7 @@ def eureka_objective(encouragement: Tensor | float | None, bonus: Bonus) -> Obje
             return factor * bonus(log_odds)
 
     weight = 1.0 if encouragement is None else encouragement
-    return plain._replace(reward=reward, in_numbers=_in_numbers(bonus, weight))
+    return Objective(_cross_entropy, reward, _in_numbers(bonus, weight))
 
 
 @dataclass(frozen=True)
@@ -462,6 +461,10 @@ class Bonus(Options):
         if self.bonus == "likelihood":
             return -1.0 / (1.0 - likelihood)
         return -self.gamma * likelihood ** (self.gamma - 1.0)
+
+
+def _cross_entropy(log_odds: Tensor, target: Tensor) -> Tensor:
+    return -F.logsigmoid(log_odds)
 
 
 def _weighted_cross_entropy(factor: Tensor, log_odds: Tensor) -> Tensor:

@@ -8,11 +8,13 @@ arguments that all losses share, and what a config with the options of several l
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, Literal, TypeVar, get_type_hints
 
+import torch
 from torch import Tensor
 from typing_extensions import TypedDict
 
@@ -27,6 +29,7 @@ __all__ = [
     "SharedArguments",
     "SigmoidArguments",
     "check_shared",
+    "checked",
     "option",
     "options_of",
     "same_as",
@@ -80,7 +83,22 @@ class SharedArguments(TypedDict, total=False):
 
 def check_shared(label_smoothing: float = 0.0, reduction: Reduction = "mean", impl: Impl = "auto") -> None:
     """Raise BadOption if one of the options that losses share is invalid."""
-    _Shared(label_smoothing, reduction, impl)
+    checked(_Shared, label_smoothing, reduction, impl)
+
+
+def checked(cls: Callable[..., T], *values: Any) -> T:
+    """``cls(*values)``; the checks of values that were there before are not made again at each call."""
+    if torch.compiler.is_compiling():
+        return cls(*values)
+    try:
+        return _made(cls, *values)
+    except TypeError:  # a value that cannot be hashed, which its own check tells better
+        return cls(*values)
+
+
+@functools.lru_cache(maxsize=256, typed=True)  # typed, as True is no number here
+def _made(cls: Callable[..., T], *values: Any) -> T:
+    return cls(*values)
 
 
 # -- the options of several losses side by side --------------------------------------------------------------

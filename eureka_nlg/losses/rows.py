@@ -18,6 +18,7 @@ from eureka_nlg.losses.checks import (
     needs_plain_operations,
 )
 from eureka_nlg.losses.kernels import (
+    InNumbers,
     LossOfRows,
     fused_log_odds,
     fused_loss,
@@ -27,7 +28,15 @@ from eureka_nlg.losses.kernels import (
 )
 from eureka_nlg.losses.objectives import Objective
 
-__all__ = ["Rows", "loss_and_log_odds", "loss_of_logits", "loss_of_rows", "reduced", "result_dtype"]
+__all__ = [
+    "Rows",
+    "for_compiled_pass",
+    "loss_and_log_odds",
+    "loss_of_logits",
+    "loss_of_rows",
+    "reduced",
+    "result_dtype",
+]
 
 
 class Rows(NamedTuple):
@@ -142,9 +151,10 @@ def loss_and_log_odds(
     class_dim = 1 if input.dim() > 1 else 0
     num_classes = input.shape[class_dim]
     logits = input if input.dim() == 2 else input.movedim(class_dim, -1).reshape(target.numel(), num_classes)
-    labels = target.reshape(-1).long()
+    labels = target if target.dim() == 1 else target.reshape(-1)
+    labels = labels if labels.dtype == torch.int64 else labels.long()
     impl = _implementation(options)
-    of = _for_compiled_pass(logits, objective, options) if impl == "fused" else None
+    of = for_compiled_pass(logits, objective, options) if impl == "fused" else None
     if of is not None:
         loss, log_odds = fused_loss(
             logits, labels, of, lambda again: _by_log_odds(again, labels, objective, options, "reference")[0]
@@ -221,22 +231,24 @@ def _implementation(options: Options) -> str:
     return options.impl
 
 
-def _for_compiled_pass(logits: Tensor, objective: Objective, options: Options) -> LossOfRows | None:
-    """The loss as the compiled pass takes it, or None where that does not know it or cannot look at it."""
+def for_compiled_pass(logits: Tensor, objective: Objective, options: Options) -> LossOfRows | None:
+    """The loss as the compiled pass takes it, or None where that does not know it or cannot look at it.
+
+    ``logits``: for their dtype and device alone.
+    """
     loss, weight = objective.in_numbers, options.weight
     if loss is None or logits.device.type != "cpu" or not native.supports(logits) or is_transformed(logits):
         return None
-    learned = torch.is_grad_enabled()
-    for tensor in (weight, loss.halted, loss.encouragement):
+    form, encouragement, halted = loss
+    for tensor in (weight, halted, encouragement):
         if isinstance(tensor, Tensor) and (
-            (learned and tensor.requires_grad) or tensor.device != logits.device
+            tensor.device.type != "cpu" or (tensor.requires_grad and torch.is_grad_enabled())
         ):
             return None
-    if isinstance(loss.encouragement, Tensor):
-        loss = loss._replace(encouragement=_in_float32(loss.encouragement))
-    halted = None if loss.halted is None else loss.halted.contiguous()
+    if isinstance(encouragement, Tensor):
+        encouragement = _in_float32(encouragement)
     return LossOfRows(
-        loss._replace(halted=halted),
+        InNumbers(form, encouragement, None if halted is None else halted.contiguous()),
         None if weight is None else _in_float32(weight),
         options.ignore_index,
         options.reduction,
@@ -245,6 +257,8 @@ def _for_compiled_pass(logits: Tensor, objective: Objective, options: Options) -
 
 
 def _in_float32(tensor: Tensor) -> Tensor:
+    if tensor.dtype == torch.float32 and tensor.is_contiguous() and not tensor.requires_grad:
+        return tensor
     return tensor.detach().to(torch.float32).contiguous()
 
 

@@ -45,7 +45,7 @@ class RunawayWatch:
 
 
 def _value(loss: Tensor) -> float:
-    return float(loss.detach())
+    return loss.item()
 
 
 def _is_cheap_to_read(loss: Tensor) -> bool:

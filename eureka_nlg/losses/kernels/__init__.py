@@ -2,7 +2,8 @@
 
 ``passes`` says what the two passes over the logits are; ``native``, ``portable`` and ``triton_kernels`` make
 them; ``dispatch`` chooses among these; ``fused`` is the differentiable operation on top, ``operator`` the
-same for what torch traces, and ``reference`` the same in plain autograd.
+same for what torch traces, and ``reference`` the same in plain autograd. ``incoming`` guesses what a gradient
+will be multiplied with.
 """
 
 from eureka_nlg.losses.kernels.closed_form import ClosedForm, InNumbers

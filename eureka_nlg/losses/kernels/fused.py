@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from eureka_nlg.losses.kernels import native
+from eureka_nlg.losses.kernels import incoming, native
 from eureka_nlg.losses.kernels.dispatch import passes_for
 from eureka_nlg.losses.kernels.native import LossOfRows
 from eureka_nlg.losses.kernels.operator import left_out
@@ -88,55 +88,54 @@ def fused_loss(
     """
     if logits.stride(-1) != 1 and logits.shape[1] != 1:
         logits = logits.contiguous()
-    return _FusedLoss.apply(logits, target.contiguous(), of, again)
-
-
-# What gradients were multiplied with in the last two backward passes: one, or one over the number of
-# accumulated batches. If it is the same again, the gradient that is written along with the loss needs no more
-# work; if it changes from batch to batch, none is written before it is known.
-_incoming = [1.0, 1.0]
+    statistics: list[Tensor] = []
+    loss = _FusedLoss.apply(logits, target.contiguous(), of, again, statistics)
+    return loss, statistics[0][0]
 
 
 class _FusedLoss(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, logits: Tensor, target: Tensor, of: LossOfRows, again: Callable[[Tensor], Tensor]
-    ) -> tuple[Tensor, Tensor]:
+        ctx: Any,
+        logits: Tensor,
+        target: Tensor,
+        of: LossOfRows,
+        again: Callable[[Tensor], Tensor],
+        statistics: list[Tensor],
+    ) -> Tensor:
         gradient = None
-        if ctx.needs_input_grad[0] and of.reduction != "none" and _incoming[0] == _incoming[1]:
+        if ctx.needs_input_grad[0] and of.reduction != "none" and incoming.is_steady():
             gradient = torch.empty_like(logits, memory_format=torch.contiguous_format)
-        ctx.incoming = _incoming[1]
+        ctx.incoming = incoming.expected()
         loss, found = native.loss(logits, target, of, gradient, ctx.incoming)
-        log_odds = found[0]
+        statistics.append(found)  # not a result: autograd has less to wrap
         if ctx.needs_input_grad[0]:
             ctx.save_for_backward(logits, target, found, gradient)
             ctx.of, ctx.again, ctx.is_handed_over = of, again, False
-        ctx.mark_non_differentiable(log_odds)
-        return loss, log_odds
+        return loss
 
     @staticmethod
-    def backward(ctx: Any, grad_loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor | None, ...]:
         logits, target, found, gradient = ctx.saved_tensors
         if torch.is_grad_enabled():  # create_graph
             with torch.enable_grad():
                 loss = ctx.again(logits)
             (second,) = torch.autograd.grad(loss, logits, grad_loss, create_graph=True)
-            return second, None, None, None
+            return second, None, None, None, None
         # It is handed over once, as another tensor on its memory with another count of changes: autograd
         # would copy one that is saved here, and whoever gets it may change it.
         gradient = None if gradient is None or ctx.is_handed_over else gradient.data
         ctx.is_handed_over = True
-        if ctx.of.reduction != "none" and not _is_batched(grad_loss):
-            incoming = grad_loss.item()
-            _incoming[:] = _incoming[1], incoming
-            if gradient is not None and incoming == ctx.incoming:
-                return gradient, None, None, None
+        is_whole = ctx.of.reduction != "none" and incoming.is_as_expected(grad_loss, ctx.incoming)
+        if is_whole and gradient is not None:
+            return gradient, None, None, None, None
         log_odds, of_log_odds, of_uniform, top, mass, _ = found
         statistics = RowStatistics(log_odds, None, top, mass)
         weight = ctx.of.weight if ctx.of.label_smoothing > 0.0 else None
         slopes = of_log_odds * grad_loss, of_uniform * grad_loss if ctx.of.label_smoothing > 0.0 else None
         target = left_out(target, ctx.of.ignore_index)
-        return _gradient(logits, target, weight, statistics, *slopes, gradient), None, None, None
+        whole = _gradient(logits, target, weight, statistics, *slopes, gradient)
+        return whole, None, None, None, None
 
 
 def _gradient(
@@ -149,7 +148,7 @@ def _gradient(
     out: Tensor | None,
 ) -> Tensor:
     """Gradient of the logits for slopes ``[N]``, or for many of them at once under ``is_grads_batched``."""
-    if _is_batched(of_log_odds) or _is_batched(of_uniform):
+    if incoming.is_batched(of_log_odds) or incoming.is_batched(of_uniform):
         return reference_gradient(logits, target, weight, found, of_log_odds, of_uniform)
     if out is None:
         out = torch.empty_like(logits, memory_format=torch.contiguous_format)
@@ -176,10 +175,3 @@ def _differentiable(
         ]
     outputs, slopes = zip(*pairs)
     return torch.autograd.grad(outputs, logits, slopes, create_graph=True)[0]
-
-
-def _is_batched(tensor: Tensor | None) -> bool:
-    functorch = torch._C._functorch
-    return tensor is not None and (
-        functorch.is_batchedtensor(tensor) or functorch.is_legacy_batchedtensor(tensor)
-    )

@@ -103,13 +103,12 @@ def loss(
         IndexError: a target that is neither a class nor ``ignore_index``.
     """
     num_rows, num_classes = logits.shape
-    result = torch.empty(
-        (num_rows,) if of.reduction == "none" else (), dtype=torch.float32, device=logits.device
-    )
-    found = torch.empty((6, num_rows), dtype=torch.float32, device=logits.device)
+    # on the CPU, whatever torch's defaults are
+    result = torch.empty((num_rows,) if of.reduction == "none" else (), dtype=torch.float32, device="cpu")
+    found = torch.empty((6, num_rows), dtype=torch.float32, device="cpu")
     form, encouragement, halted = of.loss
     per_class = isinstance(encouragement, Tensor)
-    bad = getattr(_library(), f"loss_{_NAMES[logits.dtype]}")(
+    bad = _loss_in_c(logits.dtype)(
         logits.data_ptr(),
         logits.stride(0),
         target.data_ptr(),
@@ -153,6 +152,11 @@ def _call(function: str, logits: Tensor, target: Tensor, weight: Tensor | None, 
         torch.get_num_threads(),
         *addresses,
     )
+
+
+@functools.cache
+def _loss_in_c(dtype: torch.dtype) -> Any:
+    return getattr(_library(), f"loss_{_NAMES[dtype]}")
 
 
 @functools.cache

@@ -219,12 +219,45 @@ class Products(TorchDispatchMode):
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
-def test_numbers_of_rows_share_compiled_products(dtype: torch.dtype, bias: bool) -> None:
+def test_numbers_of_rows_share_compiled_products(
+    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, bias: bool
+) -> None:
     """oneDNN compiles a product of 16-bit matrices for each shape; those of 32 bits are MKL's."""
+    monkeypatch.setattr(projection, "_has_products", lambda dtype: True)
     with Products() as products:
         for num_rows in range(33, 65):
             together(layer(num_rows, dtype, bias), torch.zeros(num_rows).long()).backward()
     assert (len(products.shapes) == 3) is (dtype == torch.bfloat16)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_without_products_of_16_bits(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, bias: bool) -> None:
+    """They are computed in float32, some classes at a time, so nothing is rounded but the results."""
+    monkeypatch.setattr(projection, "_has_products", lambda dtype: False)
+    monkeypatch.setattr(projection, "_PIECE_BYTES", 4 * H * (C // 3))
+    arguments, target = layer(10, dtype, bias), labels(10)
+    exact: Any = [value if value is None else value.detach().double().requires_grad_() for value in arguments]
+    loss = together(arguments, target, label_smoothing=0.1)
+    expected = apart(exact, target, label_smoothing=0.1)
+    torch.testing.assert_close(loss.double(), expected, rtol=2 * torch.finfo(dtype).eps, atol=0.0)
+    loss.backward()
+    expected.backward()
+    for actual, precise in zip(arguments, exact):
+        if actual is not None:
+            largest = precise.grad.abs().max().item()
+            torch.testing.assert_close(
+                actual.grad.double(), precise.grad, rtol=torch.finfo(dtype).eps, atol=1e-4 * largest
+            )
+
+
+def test_scaled_losses(in_chunks: bool) -> None:
+    """The gradient is computed along with the loss, for the factor that the last two had."""
+    arguments, target = layer(8, torch.float32), labels(8)
+    for factor in (1.0, 0.25, 0.25, 0.25, 0.0, 0.0, 2.0, -1.0):
+        losses = [factor * loss(arguments, target, label_smoothing=0.1) for loss in (together, apart)]
+        for one, other in zip(*(torch.autograd.grad(loss, arguments) for loss in losses)):
+            torch.testing.assert_close(one, other)
 
 
 def test_evaluation_computes_no_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
