@@ -370,3 +370,34 @@ def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "_library", lambda: None)
     assert not native.is_available()
     assert passes_for(torch.zeros(1, 2)) is portable
+
+
+@needs_native
+@each_dtype
+@pytest.mark.parametrize("in_place", [False, True])
+@pytest.mark.parametrize(
+    "num_classes", [3 * BLOCK + 5, 513 * BLOCK]
+)  # kept in its row, and too many for that
+def test_tops_that_rise_from_block_to_block(dtype: torch.dtype, num_classes: int, in_place: bool) -> None:
+    """The exponentials of a block are relative to what was the largest logit so far."""
+    logits = torch.randn(3, num_classes)
+    levels = torch.tensor([-math.inf, -200.0, -10.0, 3.0])
+    logits[:2] += levels[torch.arange(num_classes) // BLOCK % 4]
+    logits[1] = logits[1].flip(0)
+    logits = logits.to(dtype)
+    target = torch.tensor([BLOCK + 7, num_classes - 1, num_classes // 2])
+    weight, smoothing = torch.rand(num_classes), 0.0
+    if num_classes < 4 * BLOCK:  # else a weight of 0 * inf
+        logits[:2] = logits[:2].clamp(min=-300.0)
+        smoothing = 0.1
+    exact = logits.double().requires_grad_()
+    costs = torch.nn.functional.cross_entropy(
+        exact, target, weight.double(), label_smoothing=smoothing, reduction="sum"
+    )
+    (expected,) = torch.autograd.grad(costs, exact)
+    of = native.LossOfRows(Focal(0.0).objective().in_numbers, weight, -100, "sum", smoothing)  # type: ignore[arg-type]
+    out = logits if in_place else torch.full_like(logits, 7.0)
+    loss, _ = native.loss(logits, target, of, out, 0.5)
+    torch.testing.assert_close(loss.double(), costs.detach(), rtol=2e-6, atol=0.0)
+    rounding = 0.51 * torch.finfo(torch.bfloat16).eps if dtype == torch.bfloat16 else 4e-6
+    torch.testing.assert_close(out.double(), 0.5 * expected, rtol=rounding, atol=1e-8)
