@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 def serve() -> None:
     """Answer requests until the standard input ends."""
-    import torch  # noqa: F401
+    import torch._dynamo  # noqa: F401 - every optimiser imports it, which takes seconds
 
     with contextlib.suppress(ImportError):
         import fairseq  # noqa: F401

@@ -97,7 +97,7 @@ def test_only_what_the_assistant_says_is_learned(tokenizer):
     ],
 )
 def test_what_does_not_fit_is_said(override, said, folders, capsys, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # the variable was read before
     assert main(["finetune", str(folders / "config.yaml"), override]) == 2
     assert said in capsys.readouterr().err
 
