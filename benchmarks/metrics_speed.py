@@ -173,7 +173,7 @@ def diversity(hypotheses: list[str], _: list[str]) -> list[float]:
 
 
 def diversity_by_nltk(hypotheses: list[str], _: list[str]) -> list[float]:
-    """The same with nltk's n-grams in Python sets."""
+    """Diversity-1 to 4 with nltk's n-grams in Python sets."""
     tokens = [reply.split() for reply in hypotheses]
     scores = []
     for n in range(1, 5):

@@ -196,7 +196,7 @@ def read_analysis(path: str | Path) -> Document:
 
 
 def check_analysis(document: Any, where: str = "analysis") -> None:
-    """Raise UserError where a document lacks what it is drawn from; ``where`` is what messages call it."""
+    """Raise UserError where a document lacks what it is drawn from; ``where`` is its name in messages."""
     if not isinstance(document, dict) or document.get("version") != VERSION:
         version = document.get("version") if isinstance(document, dict) else None
         raise UserError(

@@ -225,7 +225,7 @@ def _score(
         "vocabulary": vocabulary,
         "lowercase": args.lowercase,
         "bands": training.bands,
-        "seen": training.training_ngrams,
+        "training_ngrams": training.training_ngrams,
         "unit": args.unit,
         "bleu_tokenize": args.bleu_tokenize,
     }

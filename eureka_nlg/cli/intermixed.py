@@ -20,7 +20,7 @@ class IntermixedParser(argparse.ArgumentParser):
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> tuple[Any, list[str]]:
-        """As in argparse."""
+        """See :meth:`argparse.ArgumentParser.parse_known_args`."""
         plain = any(action.nargs in (argparse.PARSER, argparse.REMAINDER) for action in self._actions)
         if plain or self._inside:
             return super().parse_known_args(args, namespace)

@@ -45,7 +45,8 @@ class Demo:
 
     Attributes:
         folder: for the data, the runs and the scores.
-        epochs: of each training; None for those of the configs. The bonus begins at the same share of them.
+        epochs: how many each training has; None: as many as its config says. The bonus begins after the same
+            share of them.
     """
 
     folder: Path
@@ -57,11 +58,11 @@ class Demo:
         return self.folder / "data"
 
     def run_folder(self, name: str) -> Path:
-        """Of a system."""
+        """Folder of the training of a system."""
         return self.folder / SYSTEMS[name]
 
     def config(self, name: str) -> str:
-        """Of a system, as it can be typed in any folder."""
+        """Config of a system, under a path that can be typed in any folder."""
         return f"configs/dialogue/sample/{SYSTEMS[name]}.yaml"
 
     def overrides(self, name: str) -> list[str]:
@@ -145,7 +146,7 @@ class Demo:
         return self.run_folder(name) / "replies.test.txt"
 
     def perplexity(self, name: str) -> float:
-        """Of the test references under a finished system."""
+        """Perplexity of the test references under a finished system."""
         return float(self._note(name)["ppl"])
 
     def likelihoods(self, name: str) -> dict[str, float]:
@@ -180,7 +181,7 @@ class Demo:
 
 
 def _epochs_done(run: Path) -> float:
-    """From the last entry of fairseq's JSON log that says so."""
+    """How many epochs are done, by the last entry of fairseq's JSON log that says so."""
     try:
         lines = (run / "fairseq.log").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

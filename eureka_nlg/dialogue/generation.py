@@ -50,7 +50,7 @@ class Run:
             data: data folder, where it is not the one of the training any more.
 
         Raises:
-            UserError: no checkpoint, a file that is none, or a data folder that is not there.
+            UserError: no checkpoint, a file that is no checkpoint, or a data folder that is not there.
         """
         checkpoint = find_checkpoint(run)
         sections = read_checkpoint(checkpoint).sections

@@ -31,7 +31,7 @@ class Preparation:
 
     @classmethod
     def of(cls, data: RunData) -> Preparation:
-        """Of a folder that `eureka prepare` made.
+        """How a folder that `eureka prepare` made was prepared.
 
         Raises:
             UserError: the folder does not say how it was prepared.

@@ -23,7 +23,7 @@ def plugin_dir() -> str:
 
 
 def user_dir() -> str:
-    """The same folder as short as it can be typed here: relative inside of a clone, absolute elsewhere."""
+    """The folder of the plug-in as short as it can be typed here: relative in a clone, else absolute."""
     folder = plugin_dir()
     relative = os.path.relpath(folder)
     return folder if relative.startswith(os.pardir) else relative

@@ -100,8 +100,8 @@ def check_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     """Let fairseq parse the arguments, and check what it would trip over after a minute of loading.
 
     Raises:
-        UserError: an unknown option, a bad value, a data folder or a checkpoint that is none, or a save
-            folder that cannot be written to.
+        UserError: an unknown option, a bad value, something that is no data folder or no checkpoint, or a
+            save folder that cannot be written to.
     """
     args = parse_options("train", arguments, arguments[arguments.index("--user-dir") + 1])
     check_options(vars(args), "--")

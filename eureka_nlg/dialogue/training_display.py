@@ -59,7 +59,7 @@ class Progress:
         Args:
             bar: fairseq's, with its own log.
             epoch: from 1 on.
-            validates: whether it is that of a validation.
+            validates: whether the bar shows a validation.
             statistics: called for the statistics of the epoch of training up to here.
         """
         return (_ValidationBar if validates else _TrainingBar)(bar, self, epoch, statistics)

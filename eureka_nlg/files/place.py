@@ -35,7 +35,7 @@ def output_file(
 
     Args:
         path: where the result is to go.
-        option: what a message calls it, such as ``"--out"``.
+        option: its name in error messages, such as ``"--out"``.
         kind: what the result is. A file of another kind is never replaced.
         holds: keys of the document, or of each document in it, that the JSON at this place must have to be
             replaced; another is left alone.

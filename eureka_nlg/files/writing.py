@@ -101,7 +101,7 @@ class _Guarded:
 
 
 def _permissions(path: Path) -> int:
-    """Those of the file that is replaced, else those of a new one."""
+    """Permissions of the file that is replaced, else of a new one."""
     try:
         return stat.S_IMODE(path.stat().st_mode)
     except FileNotFoundError:

@@ -81,7 +81,7 @@ class TokenLoss:
         **bonus: options of the bonus, as :func:`eureka_nlg.losses.eureka_loss`; the paper's form has no cap.
 
     Raises:
-        ValueError, TypeError: an option that is none.
+        ValueError, TypeError: an option that is not known, or a value that it cannot have.
     """
 
     def __init__(
@@ -208,7 +208,7 @@ class TokenLoss:
         num_items: Tensor | int | None = None,
         training: bool = True,
     ) -> Tensor:
-        """The same of ``F.linear(hidden, linear_weight, linear_bias)``, whose values are never held at once.
+        """The loss of ``F.linear(hidden, linear_weight, linear_bias)``, whose values are never held at once.
 
         Args:
             hidden: ``[N, H]``, floating.

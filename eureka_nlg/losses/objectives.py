@@ -398,7 +398,7 @@ class Bonus(Options):
         return self.bonus == "power" or any(bound is not None for bound in bounds)
 
     def of_log_likelihood(self, log_likelihood: Tensor) -> Tensor:
-        """The same for each ``log p``, same shape, where p is known and 1 - p is not.
+        """Bonus for each ``log p``, same shape, where p is known and 1 - p is not.
 
         Exact up to the rounding of ``log p`` where the bonus :attr:`follows_from_likelihood`.
         """

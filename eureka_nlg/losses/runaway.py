@@ -53,5 +53,5 @@ def _is_cheap_to_read(loss: Tensor) -> bool:
 
 
 def _is_being_captured(loss: Tensor) -> bool:
-    """Into a CUDA graph, where nothing may wait."""
+    """Whether it is being recorded in a CUDA graph, where nothing may wait."""
     return loss.device.type == "cuda" and torch.cuda.is_current_stream_capturing()

@@ -41,7 +41,7 @@ class Deferred(nn.Module):
         self.epoch: int | None = None
 
     def set_epoch(self, epoch: int) -> None:
-        """Say which epoch it is, from 1 on; told on to the two losses if they are deferred themselves."""
+        """Say which epoch it is, from 1 on; passed on to the two losses if they are deferred themselves."""
         if isinstance(epoch, bool) or not isinstance(epoch, int) or epoch < 1:
             raise ValueError(f"epoch must be a whole number from 1 on, got {epoch!r}")
         self.epoch = epoch

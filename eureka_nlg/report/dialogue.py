@@ -109,7 +109,7 @@ class DialogueReport:
 
         Args:
             runs: folders of trainings, or checkpoints.
-            names: of the runs; None for those of the folders.
+            names: how the page calls the runs; None: by the names of their folders.
             data: data folder; None for that of each training.
             split: to decode; None for ``test``, or the only one besides the training data.
             **options: ``beam``, ``title``, ``analysis``.
@@ -217,7 +217,9 @@ class DialogueReport:
         analysis: Document | None,
     ) -> ScoreTable:
         replies = {system.name: system.replies for system in systems}
-        comparison = compare(replies, references, bands=training.bands, seen=training.training_ngrams)
+        comparison = compare(
+            replies, references, bands=training.bands, training_ngrams=training.training_ngrams
+        )
         for metric, reason in comparison.unavailable.items():
             self._lack("scores", f"No {metric}: {reason}.")
         table = score_table_of(comparison)

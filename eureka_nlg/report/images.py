@@ -54,7 +54,7 @@ def image_report(
 
     Args:
         runs: their folders.
-        names: of the runs; None for those of the folders.
+        names: how the page calls the runs; None: by the names of their folders.
         title: of the page.
 
     Raises:
@@ -124,7 +124,7 @@ def _system(name: str, path: Path, result: Mapping[str, Any], missing: dict[str,
 
 
 def _sections(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The options by section; those of none are of the run."""
+    """The options by section; what stands in no section is in ``"run"``."""
     sections: dict[str, dict[str, Any]] = {"run": {}}
     for key, value in config.items():
         if isinstance(value, Mapping):

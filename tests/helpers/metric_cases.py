@@ -46,7 +46,9 @@ def known(key: str) -> dict[str, Any]:
     metric = find_metric(key)
     assert metric is not None, key
     needs: dict[str, Any] = {"bands": WordBands.from_counts(COUNTS)} if metric.band else {}
-    return needs | ({"seen": count_ngrams(TARGETS, metric.n or 0)} if metric.family == "novelty" else {})
+    return needs | (
+        {"training_ngrams": count_ngrams(TARGETS, metric.n or 0)} if metric.family == "novelty" else {}
+    )
 
 
 def check_metric(key: str, plain: Plain | None = None, **options: Any) -> None:

@@ -42,7 +42,7 @@ class _Episode:
         """One line: persona sentences and a context, one under the other, and a reply.
 
         Raises:
-            BadEntry: a persona line that is none, or stands where a dialogue has begun.
+            BadEntry: a persona line without a sentence, with a reply, or after the first turn.
         """
         sentences, spoken = [], []
         for part in text.split("\\n"):  # ParlAI writes a line break inside a text as a backslash and an n

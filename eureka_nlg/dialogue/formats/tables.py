@@ -100,8 +100,8 @@ def _rows(path: str, findings: Findings) -> Iterator[Row]:
 def _is_quoted(path: str, delimiter: str, width: int) -> bool:
     """Whether quotation marks around cells are the table's, not the text's: which way the rows come out even.
 
-    Where both ways do, those of a CSV file are the table's; among tabs, where many write text as it is, they
-    are if there are doubled marks in such a cell, or if every cell has them.
+    Where both ways do, the marks of a CSV file are the table's. Among tabs, where many write text as it is,
+    the marks are the table's if such a cell has doubled marks, or if every cell has marks around it.
 
     Args:
         path: the file.

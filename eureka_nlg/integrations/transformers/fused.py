@@ -79,8 +79,8 @@ def add_fused_loss(model: Any, loss: EurekaTrainerLoss, *, logits_in_evaluation:
         The model.
 
     Raises:
-        UserError: an output layer that is none, is adapted by PEFT or replaced, or logits that are changed
-            after it in a way that does not go with this.
+        UserError: the model has no linear output layer, PEFT has adapted or replaced it, or the logits are
+            changed after it in a way that the fused loss cannot follow.
     """
     inner = base_model(model)
     name = type(inner).__name__

@@ -56,7 +56,7 @@ class ClosedForm:
 
     @functools.cached_property
     def as_array(self) -> ctypes.Array[ctypes.c_double]:
-        """For the compiled pass."""
+        """The numbers in the order in which the compiled pass reads them."""
         numbers = [float(getattr(self, field.name)) for field in fields(self)]
         return (ctypes.c_double * len(numbers))(*numbers)
 

@@ -45,7 +45,7 @@ def occurring_counts(counts: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def as_integers(name: str, values: Integers) -> NDArray[np.int64]:
-    """The values as one array of integers; ``name`` is what a message calls them.
+    """The values as one array of integers; ``name`` is their name in error messages.
 
     Raises:
         UserError: another number of dimensions than one, or an entry that is no integer.

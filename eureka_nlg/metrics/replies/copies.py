@@ -28,7 +28,7 @@ class WholeReplies:
         self._replies.update(map(bytes, tokens.each()))
 
     def counts(self) -> NDArray[np.int64]:
-        """Of each different reply."""
+        """How often each different reply occurs."""
         return np.fromiter(self._replies.values(), dtype=np.int64)
 
 

@@ -91,16 +91,16 @@ class Novelty(Totals):
 
     def __init__(self, metrics: Sequence[Metric], setting: Setting) -> None:
         super().__init__(metrics, setting)
-        if setting.seen is None or setting.seen.n != self.n:
+        if setting.training_ngrams is None or setting.training_ngrams.n != self.n:
             raise UserError(f"{self.key} needs the {self.n}-grams of the training targets")
-        self._seen = setting.seen
-        known = self._seen.words
+        self._training_ngrams = setting.training_ngrams
+        known = self._training_ngrams.words
         self._ids = PerWord(setting.words, lambda word: known.get(word, -1))
 
     def entries(self, pairs: Pairs, system: int) -> Entries:
         tokens = pairs.words.hypotheses[system]
         lengths = np.maximum(tokens.lengths - self.n + 1, 0)
-        new = ~self._seen.contains(self._ids()[ngrams(tokens, self.n)])
+        new = ~self._training_ngrams.contains(self._ids()[ngrams(tokens, self.n)])
         owners = np.repeat(np.arange(len(pairs)), lengths)
         return by_pair(np.bincount(owners[new], minlength=len(pairs)), lengths)
 
@@ -209,7 +209,7 @@ def ngram_novelty(hypotheses: Sequence[Reply], training_targets: Sequence[Reply]
     >>> ngram_novelty(["a b c", "a b"], ["x a b"], n=2)
     33.333333333333336
     """
-    setting = Setting(seen=count_ngrams(training_targets, n, name="training_targets"))
+    setting = Setting(training_ngrams=count_ngrams(training_targets, n, name="training_targets"))
     return score_stream(Novelty([Metric("novelty", n=n)], setting), hypotheses)["novelty"]
 
 

@@ -75,9 +75,9 @@ class Scorer:
         self.setting = setting
         self._n = n if metrics is None else None  # metrics that were named say theirs in their keys
         self.keys = (
-            default_metrics(*setting.known, n=n)
+            default_metrics(*setting.bands_and_novelty, n=n)
             if metrics is None
-            else select_metrics(metrics, *setting.known)
+            else select_metrics(metrics, *setting.bands_and_novelty)
         )
         self.totals, self.unavailable = totals_of(self.keys, setting)
         bands = () if setting.bands is None else (*setting.bands.names, UNSEEN)
@@ -219,7 +219,7 @@ def score_replies(
     lowercase: bool = False,
     n: int = 4,
     bands: WordBands | None = None,
-    seen: NgramCounts | None = None,
+    training_ngrams: NgramCounts | None = None,
     names: Sequence[str] = ("hypotheses", "references"),
     more_references: Sequence[Iterable[Reply]] = (),
     unit: Unit = "word",
@@ -237,7 +237,8 @@ def score_replies(
         lowercase: lower the case of replies, references and vocabulary first.
         n: words per n-gram of the default metrics.
         bands: bands of training frequency, for the scores of each band; lowered already with ``lowercase``.
-        seen: n-grams of the training targets, for ``novelty_<n>``; lowered already with ``lowercase``.
+        training_ngrams: n-grams of the training targets, for ``novelty_<n>``; lowered already with
+            ``lowercase``.
         names: of the two sides in error messages, for example the names of their files.
         more_references: further sets of references. Each reply is compared with the one that suits it best,
             as each metric defines it; an empty line stands for no further reference.
@@ -251,7 +252,7 @@ def score_replies(
         MissingExtraError: sacrebleu or rouge-score is needed and not installed.
     """
     check_types(types, vocabulary)
-    setting = Setting(lowercase, types, vocabulary, bands, seen, unit, bleu_tokenize)
+    setting = Setting(lowercase, types, vocabulary, bands, training_ngrams, unit, bleu_tokenize)
     scorer = Scorer(metrics, setting, n)
     names = [*names, *(f"references {number}" for number in range(2, 2 + len(more_references)))]
     for pairs in paired(hypotheses, references, *more_references, tokenise=setting.tokenise, names=names):

@@ -118,7 +118,7 @@ class Setting:
         types: the word types that macro F averages over.
         vocabulary: word types, for ``types="vocabulary"``.
         bands: bands of training frequency; lowered already with ``lowercase``.
-        seen: n-grams of the training targets; lowered already with ``lowercase``.
+        training_ngrams: n-grams of the training targets; lowered already with ``lowercase``.
         unit: what scores of words compare: ``"word"``, what stands between spaces, or ``"character"``, each
             character of a script that is written without spaces and the words of all others.
         bleu_tokenize: the tokeniser of sacrebleu for BLEU; ``"none"`` for the units as they are.
@@ -132,7 +132,7 @@ class Setting:
     types: Types = "reference"
     vocabulary: Iterable[str] | None = None
     bands: WordBands | None = None
-    seen: NgramCounts | None = None
+    training_ngrams: NgramCounts | None = None
     unit: Unit = "word"
     bleu_tokenize: BleuTokenizer = "none"
     tokenise: Tokeniser = field(init=False)
@@ -162,9 +162,11 @@ class Setting:
         return SPLITS[self.unit]
 
     @property
-    def known(self) -> tuple[tuple[str, ...], int | None]:
+    def bands_and_novelty(self) -> tuple[tuple[str, ...], int | None]:
         """Names of the bands, and words per n-gram of the training targets, for the catalogue."""
-        return (() if self.bands is None else self.bands.names), None if self.seen is None else self.seen.n
+        return (
+            () if self.bands is None else self.bands.names
+        ), None if self.training_ngrams is None else self.training_ngrams.n
 
 
 class Entries(NamedTuple):

@@ -38,7 +38,7 @@ class Synset(NamedTuple):
     words: tuple[Lemma, ...]
 
     def lemmas(self) -> tuple[Lemma, ...]:
-        """Its words."""
+        """The words of the set."""
         return self.words
 
 

@@ -43,7 +43,7 @@ def compare(
     vocabulary: Iterable[str] | None = None,
     lowercase: bool = False,
     bands: WordBands | None = None,
-    seen: NgramCounts | None = None,
+    training_ngrams: NgramCounts | None = None,
     more_references: Sequence[Sequence[Reply]] = (),
     unit: Unit = "word",
     bleu_tokenize: BleuTokenizer = "none",
@@ -70,7 +70,8 @@ def compare(
         lowercase: lower the case first.
         bands: frequency bands of the training words, for ``macro_f_<band>``, ``micro_f_<band>`` and
             ``recall_<band>``; lowered already with ``lowercase``.
-        seen: n-grams of the training targets, for ``novelty_<n>``; lowered already with ``lowercase``.
+        training_ngrams: n-grams of the training targets, for ``novelty_<n>``; lowered already with
+            ``lowercase``.
         more_references, unit, bleu_tokenize: as in :func:`eureka_nlg.metrics.score_replies`.
 
     Raises:
@@ -79,7 +80,7 @@ def compare(
     """
     check_types(types, vocabulary)  # all before the work
     check_options(num_resamples, confidence, resampling)
-    setting = Setting(lowercase, types, vocabulary, bands, seen, unit, bleu_tokenize)
+    setting = Setting(lowercase, types, vocabulary, bands, training_ngrams, unit, bleu_tokenize)
     return compare_scored(
         ScoredSystems(systems, references, metrics, setting, more_references),
         num_resamples=num_resamples,

@@ -67,7 +67,7 @@ class Comparison:
 
     @property
     def confidence(self) -> float:
-        """Of the intervals, in percent."""
+        """Coverage of the intervals, in percent."""
         return float(self.signature["confidence"])
 
     def p_values(self, correction: Correction | None = None) -> dict[str, dict[str, float]]:

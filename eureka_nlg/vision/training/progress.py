@@ -63,7 +63,7 @@ class Progress:
 
 
 def _duration(seconds: float) -> str:
-    """As one would say it: ``45 s``, ``12 min``, ``3 h 05 min``."""
+    """A duration as one would say it: ``45 s``, ``12 min``, ``3 h 05 min``."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

@@ -34,7 +34,7 @@ KNOW = ["i do not know .", "i do not know .", "i sail .", "no ."]
 )
 def test_examples(key: str, replies: list[str], references: list[str]) -> None:
     seen = count_ngrams(["x a b"], 2) if key.startswith("novelty") else None
-    value = score_replies(replies, references, metrics=[key], seen=seen).scores[key]
+    value = score_replies(replies, references, metrics=[key], training_ngrams=seen).scores[key]
     for text in (*replies, *references):
         assert text in TEXT
     metric = find_metric(key)

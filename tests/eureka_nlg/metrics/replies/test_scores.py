@@ -100,7 +100,7 @@ def test_token_sequences() -> None:
 
 
 def test_scores_of_the_training_data_and_chosen_ones() -> None:
-    result = score_replies(HYPOTHESES, REFERENCES, bands=BANDS, seen=seen_by(3))
+    result = score_replies(HYPOTHESES, REFERENCES, bands=BANDS, training_ngrams=seen_by(3))
     by_band = f_scores_by_band(HYPOTHESES, REFERENCES, BANDS)
     expected = {f"macro_f_{name}": by_band[name].macro for name in ("head", "body", "tail")}
     expected |= {f"micro_f_{name}": by_band[name].micro for name in ("head", "body", "tail")}

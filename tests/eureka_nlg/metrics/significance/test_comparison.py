@@ -266,7 +266,7 @@ def test_to_dict_is_json_and_says_what_defines_it() -> None:
         ({"metrics": ["accuracy"]}, "no metric 'accuracy'"),
         ({"metrics": ["macro_f_tail"]}, "needs training counts"),
         ({"metrics": ["novelty_4"]}, "needs the training targets"),
-        ({"metrics": ["novelty_4"], "seen": NgramCounts(2)}, "2-grams"),
+        ({"metrics": ["novelty_4"], "training_ngrams": NgramCounts(2)}, "2-grams"),
         ({"num_resamples": 0}, "num_resamples is 0"),
         ({"confidence": 100}, "confidence is 100"),
         ({"resampling": "jack"}, "resampling is 'jack'"),

@@ -39,7 +39,7 @@ def test_systems_side_by_side_have_the_scores_of_each_alone(types: Any, lowercas
     systems, references = made_up(seed=1)
     bands = WordBands.from_counts(COUNTS)
     given = {"types": types, "vocabulary": VOCABULARY if types == "vocabulary" else None, "bands": bands}
-    given |= {"seen": count_ngrams(TARGETS, 2), "lowercase": lowercase}
+    given |= {"training_ngrams": count_ngrams(TARGETS, 2), "lowercase": lowercase}
     keys = [key for key in all_metrics((*bands.names, "unseen"), novelty=2) if key != "meteor"]
     scored = ScoredSystems(dict(zip("AB", systems)), references, keys, Setting(**given)).scores()
     for name, replies in zip("AB", systems):
