@@ -14,7 +14,7 @@ __all__ = ["UNSPACED", "Advice"]
 UNSPACED = 0.3
 """Share of characters of scripts without spaces from which on words are no units of a text."""
 
-_ENOUGH = 2000  # pairs that are looked at
+_ENOUGH = 1000  # pairs that are looked at
 _ENOUGH_LETTERS = 100  # of either side, to speak of its case
 _MANY = 20  # replies, so that one text among them is no accident
 _MARK = re.compile(r"(?:(?<=\s)|^)[.,!?](?=\s|$)|(?<=\w)[.,!?](?=\s|$)")
@@ -84,9 +84,9 @@ class Advice:
     def update(self, pairs: Pairs) -> None:
         """Look at pairs."""
         missing = _ENOUGH - self._num_pairs
+        self._num_pairs += len(pairs)
         if missing <= 0:
             return
-        self._num_pairs += len(pairs)
         systems, references = pairs.raw_texts(missing)
         for side, counts, texts in zip(self._replies, self._texts, systems):
             side.update(texts)
@@ -144,9 +144,10 @@ class Advice:
         ((text, count),) = texts.most_common(1)
         if 2 * count < number:
             return None
+        which = f"first {number:,} replies" if number < self._num_pairs else "replies"
         text = " ".join(text.split())
         said = f'the same text, "{text if len(text) <= 60 else text[:57] + "..."}"' if text else "empty"
         return (
-            f"{100 * count / number:.0f} % of the replies are {said}: the scores are those of that reply, "
+            f"{100 * count / number:.0f} % of the {which} are {said}: the scores are those of that reply, "
             "and neither intervals nor p-values know it"
         )

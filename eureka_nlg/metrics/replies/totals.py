@@ -342,8 +342,7 @@ class Stream:
     def scores(self) -> dict[str, float]:
         """Key of each metric -> its score."""
         if isinstance(self.totals, Occurrences) and self._table is not None:
-            # sorted, so that a sum does not depend on the order in which things were seen
-            values, multiplicity = np.unique(self._table.counts(), return_counts=True)
+            values, multiplicity = _histogram(self._table.counts())
             found = self.totals.score_counts(values[:, None], multiplicity)
         else:
             found = self.totals.score(self.sums())
@@ -363,6 +362,16 @@ def score_stream(
         totals.note(pairs)
         stream.update(pairs)
     return stream.scores()
+
+
+def _histogram(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Which counts there are, rising, so that a sum does not depend on the order of what was counted; and
+    how often there is each."""
+    if counts.max(initial=0) > 8 * len(counts):  # memory must not grow with the counts
+        return np.unique(counts, return_counts=True)
+    numbers = np.bincount(counts)
+    values = np.flatnonzero(numbers)
+    return values, numbers[values]
 
 
 def ratio(numerator: NDArray[Any], denominator: NDArray[Any], factor: float = 100.0) -> Values:

@@ -34,6 +34,7 @@ def warnings(hypotheses: list[str], references: list[str], **options: Any) -> li
         ),
         (["i see ."] * 15 + ["no"] * 5, ["a b"] * 20, '75 % of the replies are the same text, "i see ."'),
         ([""] * 19 + ["no"], ["a b"] * 20, "95 % of the replies are empty"),
+        (["no"] * 900 + ["a b"] * 300, ["b"] * 1200, "90 % of the first 1,000 replies are the same text"),
     ],
 )
 def test_noticed(hypotheses: list[str], references: list[str], expected: str) -> None:

@@ -217,3 +217,13 @@ def test_entropy_of_one_ngram_over_and_over_is_zero() -> None:
     """Not -9e-16, as rounding has it for some numbers of repetitions."""
     for repetitions in range(1, 400):
         assert ngram_entropy(["a b c d"] * repetitions, n=4) == 0.0
+
+
+def test_scores_do_not_depend_on_how_counts_are_counted() -> None:
+    """Few n-grams that occur often are counted in another way than many that occur rarely."""
+    often = ["a"] * 100 + ["b"] * 50
+    assert ngram_diversity(often, 1) == pytest.approx(100 * 2 / 150)
+    assert ngram_entropy(often, 1) == pytest.approx(math.log(3) - 2 / 3 * math.log(2))
+    rarely = ["a b c d e f", "a b c g"]
+    assert ngram_diversity(rarely, 1) == pytest.approx(100 * 7 / 10)
+    assert ngram_entropy(rarely, 1) == pytest.approx(-(0.6 * math.log(0.2) + 0.4 * math.log(0.1)))
