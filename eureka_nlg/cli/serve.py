@@ -10,6 +10,7 @@ http://127.0.0.1:8765. Nothing is written; Ctrl-C ends it.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import socket
 import sys
 
@@ -66,7 +67,8 @@ def run(args: argparse.Namespace) -> int:
         )
         names = ", ".join(model.name for model in models)
         print(f"{names}: http://{HOSTS[0]}:{listening.getsockname()[1]}", flush=True)
-        server.run(sockets=[listening])
+        with contextlib.suppress(KeyboardInterrupt):  # uvicorn has ended in good order, and passes it on
+            server.run(sockets=[listening])
     return 0
 
 
