@@ -14,6 +14,7 @@ and the encouragement by frequency: what `eureka report --analysis` draws.
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,9 @@ def run(args: argparse.Namespace) -> int:
         for drawing in analysis_drawings(document, _splits(document)[0], nouns):
             for path in write_figure(drawing.draw(title=drawing.title), args.figures, drawing.name):
                 print(f"wrote {path}")
+    given = "" if are_images or not args.out else f" --analysis {shlex.quote(args.out)}"
+    names = f" --names {shlex.join(args.names)}" if args.names else ""
+    print(f"next: eureka report {shlex.join(args.runs)}{names}{given} --out report.html")
     return 0
 
 

@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     for lines in report.missing.values():
         for line in lines:
             print(f"eureka report: note: {line}", file=sys.stderr)
-    print(f"Next: open {out} in a browser")
+    print(f"next: open {out} in a browser")
     return 0
 
 

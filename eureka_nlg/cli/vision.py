@@ -230,7 +230,7 @@ def _sweep(args: argparse.Namespace) -> int:
         raise UserError(f"{len(failed)} runs failed: {', '.join(str(run.folder) for run in failed)}")
     folders = shlex.join(str(run.folder) for run in runs)
     names = shlex.join(f"{run.name}-{run.config.seed}" for run in runs)
-    print(f"next: eureka analyse {folders} --names {names} --figures figures")
+    print(f"next: eureka report {folders} --names {names} --out report.html")
     return 0
 
 

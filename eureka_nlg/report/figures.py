@@ -364,7 +364,8 @@ def loss_curves(
         (slope,) = torch.autograd.grad(loss.sum(), log_odds)
         gradient = slope / (likelihood * (1 - likelihood))  # du/dp = 1 / (p (1 - p))
         highest = max(highest, gradient.max().item())
-        style = {"color": color_of(index), "linestyle": dash_of(index)}
+        # Where curves are one, the first named lies on top, and the others show in the gaps of its dashes.
+        style = {"color": color_of(index), "linestyle": dash_of(index), "zorder": 3 - 0.1 * index}
         (lines[label],) = left.plot(likelihood.tolist(), loss.detach().tolist(), **style)
         right.plot(likelihood.tolist(), gradient.tolist(), **style)
     left.set(xlim=(0, 1), ylabel="loss (nats)", xlabel="likelihood of the gold class")
