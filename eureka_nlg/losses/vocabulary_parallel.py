@@ -56,8 +56,8 @@ def vocabulary_parallel_eureka_loss(
         num_classes: C. By default the processes are asked, which is one exchange more.
         first_class: of this process. By default the classes of lower ranks come first, which is asked too.
         group: of ``torch.distributed``; None for all processes.
-        bonus, gamma, threshold, likelihood_cap, likelihood_clamp, weight, ignore_index, reduction,
-            label_smoothing: as in :func:`eureka_loss`; ``weight`` is for all C classes.
+        bonus: this and the options not named here are as in :func:`eureka_loss`; ``weight`` is for all C
+            classes.
 
     Returns:
         The loss, a plain tensor, in the dtype of ``input`` (float32 under autocast), without a second
