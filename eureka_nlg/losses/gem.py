@@ -20,6 +20,7 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 from eureka_nlg.losses.checks import Options as Shared
+from eureka_nlg.losses.kernels import RowStatistics, passes_for
 from eureka_nlg.losses.modules import LogitsLoss
 from eureka_nlg.losses.options import Impl, Reduction, SharedArguments
 from eureka_nlg.losses.rows import loss_of_rows
@@ -29,7 +30,7 @@ __all__ = ["GEMLoss", "gem_loss"]
 
 Contrast = Literal["linear", "log_sigmoid"]
 _STEEPNESS = 0.01  # of the sigmoid, as the authors have it
-_CHUNK_BYTES_ON_CPU = 1 << 20
+_CHUNK_BYTES_ON_CPU = 1 << 21
 _CHUNK_BYTES_ELSEWHERE = 1 << 28
 
 
@@ -71,6 +72,15 @@ def _product(gap: Tensor, pull: Tensor) -> Tensor:
     return torch.where(pull == 0.0, 0.0, pull * gap).sum(-1)
 
 
+def _dot(gap: Tensor, pull: Tensor) -> Tensor:
+    """The same with a pass less, on CPUs; elsewhere looking at the result would wait."""
+    if gap.device.type == "cpu":
+        result = (gap * pull).sum(-1)  # no matrix product, which autocast computes in halves
+        if torch.isfinite(result).all():
+            return result
+    return _product(gap, pull)
+
+
 class _Fused(torch.autograd.Function):
     """A few rows at a time: nothing of the size of the logits is there besides their gradient."""
 
@@ -78,27 +88,60 @@ class _Fused(torch.autograd.Function):
     def forward(ctx: Any, logits: Tensor, target: Tensor, gem: GEM) -> Tensor:
         dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
         loss = torch.empty(len(logits), dtype=dtype, device=logits.device)
+        statistics = []
         for chunk in _chunks(logits):
-            index = target[chunk].clamp(min=0).unsqueeze(-1)
-            loss[chunk] = _product(*gem.gap_and_pull(logits[chunk].to(dtype), index))
-        ctx.save_for_backward(logits, target)
+            rows, index = logits[chunk].to(dtype), target[chunk].clamp(min=0).unsqueeze(-1)
+            if gem.contrast == "linear":
+                gap = rows - rows.gather(-1, index)
+                pull = rows / gem.temperature
+                statistics.append(passes_for(pull).row_statistics(pull, target[chunk], None, False))
+                _write_pull(pull, target[chunk], statistics[-1], None, pull)
+                pull.scatter_(-1, index, 0.0)
+            else:
+                gap, pull = gem.gap_and_pull(rows, index)
+            loss[chunk] = _dot(gap, pull)
+        known = [torch.cat([getattr(one, name) for one in statistics]) for name in _KEPT if statistics]
+        ctx.save_for_backward(logits, target, *known)
         ctx.gem = gem
         return loss
 
     @staticmethod
     def backward(ctx: Any, of_loss: Tensor) -> tuple[Tensor | None, ...]:
-        logits, target = ctx.saved_tensors
+        logits, target, *known = ctx.saved_tensors
         if torch.is_grad_enabled():  # create_graph
             loss, _ = ctx.gem.of_rows(logits, target, "reference")
             return torch.autograd.grad(loss, logits, of_loss, create_graph=True)[0], None, None
         gradient = torch.empty_like(logits, memory_format=torch.contiguous_format)
         is_zero = (of_loss == 0.0) | (target < 0)
         for chunk in _chunks(logits):
+            rows = logits[chunk].to(of_loss.dtype)
+            if known:
+                pull = rows / ctx.gem.temperature
+                log_odds, top, mass = (one[chunk] for one in known)
+                found = RowStatistics(log_odds, None, top, mass)
+                _write_pull(pull, target[chunk], found, of_loss[chunk], pull)
+                gradient[chunk] = pull
+                continue
             index = target[chunk].clamp(min=0).unsqueeze(-1)
-            _, pull = ctx.gem.gap_and_pull(logits[chunk].to(of_loss.dtype), index)
+            _, pull = ctx.gem.gap_and_pull(rows, index)
             pull.mul_(of_loss[chunk].unsqueeze(-1)).masked_fill_(is_zero[chunk].unsqueeze(-1), 0.0)
             gradient[chunk] = pull.scatter_(-1, index, -pull.sum(-1, keepdim=True))
         return gradient, None, None
+
+
+_KEPT = ("log_odds", "top", "mass")
+
+
+def _write_pull(
+    scaled: Tensor, target: Tensor, found: RowStatistics, of_loss: Tensor | None, out: Tensor
+) -> None:
+    """``q_j`` of the other classes and minus their sum at the target, times the slope of each row.
+
+    With h = 1 that is the gradient of cross-entropy in the scaled logits, which the passes write.
+    """
+    slope = -torch.sigmoid(-found.log_odds)
+    slope = slope if of_loss is None else slope * of_loss
+    passes_for(scaled).write_gradient(scaled, target, None, found, slope, None, out)
 
 
 def _chunks(logits: Tensor) -> list[slice]:
