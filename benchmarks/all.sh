@@ -20,15 +20,15 @@ keeps="MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=4294967296"
     export $keeps
     loss --kernels "eureka fused" --rows 64 256 --classes 10 1000 --rounds 101
     loss --kernels "eureka fused" --rows 64 256 1024 --classes 18848 100000 --rounds 9
-    loss --kernels "eureka fused, portable" "plain formula" --rows 64 256 1024 --classes 18848 --rounds 3
+    loss --kernels "eureka fused, portable" "plain formula" --rows 64 256 1024 --classes 18848 --rounds 2
     loss --kernels "cross_entropy, compiled" "eureka fused, compiled" --compile --rows 512 --classes 2854 --rounds 25
     linear --dtypes float32 --rows 64 --hidden 64 --classes 1000 --rounds 51
     linear --dtypes float32 --rows 64 1024 --hidden 256 --classes 8000 --rounds 7
-    linear --dtypes float32 --rows 64 --hidden 256 1024 --classes 50000 128000 --rounds 3
-    linear --dtypes float32 --rows 1024 4096 --hidden 256 --classes 18848 --rounds 2
-    linear --dtypes bfloat16 --rows 64 256 --hidden 256 --classes 8000 --rounds 3
+    linear --dtypes float32 --rows 64 --hidden 256 --classes 50000 128000 --rounds 2
+    linear --dtypes float32 --rows 1024 --hidden 256 --classes 18848 --rounds 2
+    linear --dtypes bfloat16 --rows 64 --hidden 256 --classes 8000 --rounds 2
 )
-loss --kernels "eureka fused" --rows 64 256 1024 --classes 18848 100000 --rounds 5
+loss --kernels "eureka fused" --rows 64 256 1024 --classes 18848 --rounds 4
 $python benchmarks/figure.py
 if [ $# -gt 0 ]; then
     rm -f $results/whole_training.csv

@@ -86,11 +86,11 @@ class Rule(NamedTuple):
             return value in self.choices
         if isinstance(value, bool) or not isinstance(value, numbers.Real):
             return False
-        value = float(value)
-        if not math.isfinite(value):
+        number: Any = value
+        if not -math.inf < number < math.inf:  # not isfinite, which torch.compile cannot trace for any number
             return False
-        above = value >= self.low if self.low_is_in else value > self.low
-        below = value <= self.high if self.high_is_in else value < self.high
+        above = number >= self.low if self.low_is_in else number > self.low
+        below = number <= self.high if self.high_is_in else number < self.high
         return above and below
 
 

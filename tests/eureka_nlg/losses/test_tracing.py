@@ -77,6 +77,15 @@ def test_a_compiled_model_keeps_the_kernel(kind: Any, graphs: list[str]) -> None
     assert not any("softmax" in graph or "logsumexp" in graph for graph in graphs)
 
 
+def test_compiled_for_any_size_and_option() -> None:
+    """``dynamic=True`` makes the numbers among the options symbols too."""
+    loss_function = EurekaLoss(torch.rand(7), likelihood_cap=0.5, threshold=0.3, gamma=2.0)
+    compiled = torch.compile(loss_function, fullgraph=True, backend="eager", dynamic=True)
+    for num_rows in (3, 4):
+        logits, target = torch.randn(num_rows, 7), torch.randint(7, (num_rows,))
+        torch.testing.assert_close(compiled(logits, target), loss_function(logits, target))
+
+
 def test_export_keeps_the_kernel() -> None:
     model = Model(EurekaLoss.from_counts(COUNTS))
     hidden, target = batch()
