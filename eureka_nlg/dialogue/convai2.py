@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import tarfile
-import tempfile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from eureka_nlg.errors import UserError, require
-from eureka_nlg.files import sha256
+from eureka_nlg.files import new_folder, sha256
 
 __all__ = ["fetch_convai2"]
 
@@ -76,27 +74,21 @@ def _download(pooch: Any, url: str, archive: Path, archive_sha256: str) -> None:
 def _extract(archive: Path, folder: Path) -> None:
     """Copy the needed members into ``folder``, under their own plain names."""
     wanted = set(MEMBERS.values())
-    building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        with tarfile.open(archive) as tar:
+        with new_folder(folder, overwrite=True) as building, tarfile.open(archive) as tar:
             for member in tar:
                 name = PurePosixPath(member.name).name
                 if name not in wanted:
                     continue
-                tarfile.data_filter(
-                    member, str(building)
-                )  # refuses links, devices and paths that lead outside
+                # refuses links, devices and paths that lead outside
+                tarfile.data_filter(member, str(building))
                 content = tar.extractfile(member)
                 if content is None:
                     raise UserError(f"{archive}: {member.name} is no regular file")
                 with content, open(building / name, "wb") as file:
                     shutil.copyfileobj(content, file)
                 wanted.remove(name)
-        if wanted:
-            raise UserError(f"{archive}: the archive has no {', '.join(sorted(wanted))}")
-        shutil.rmtree(folder, ignore_errors=True)
-        os.rename(building, folder)
+            if wanted:
+                raise UserError(f"{archive}: the archive has no {', '.join(sorted(wanted))}")
     except tarfile.TarError as error:
         raise UserError(f"{archive}: not unpacked: {error}") from error
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
