@@ -20,7 +20,7 @@ from torch import Tensor
 from eureka_nlg.errors import require
 from eureka_nlg.vision.classification.config import Config
 from eureka_nlg.vision.classification.data import load_data
-from eureka_nlg.vision.classification.task import classification
+from eureka_nlg.vision.classification.methods.catalogue import classification
 from eureka_nlg.vision.config_file import flat, read_config
 from eureka_nlg.vision.training.checkpoint import load_checkpoint
 

@@ -23,7 +23,7 @@ from measure import append, environment
 from eureka_nlg.errors import require
 from eureka_nlg.vision.classification.config import Config, DataConfig
 from eureka_nlg.vision.classification.data import ImageData
-from eureka_nlg.vision.classification.task import classification
+from eureka_nlg.vision.classification.methods.catalogue import classification
 from eureka_nlg.vision.training import fit
 from eureka_nlg.vision.training.log import read_log
 

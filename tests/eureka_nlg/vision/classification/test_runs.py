@@ -15,7 +15,7 @@ from eureka_nlg.analysis import read_analysis
 from eureka_nlg.errors import UserError
 from eureka_nlg.vision.classification.data import load_data
 from eureka_nlg.vision.classification.runs import evaluate_run, train_run
-from eureka_nlg.vision.classification.task import build_network
+from eureka_nlg.vision.classification.task import Classification
 from eureka_nlg.vision.training import Interrupted
 from eureka_nlg.vision.training.checkpoint import load_checkpoint
 from eureka_nlg.vision.training.log import TrainingLog, read_log
@@ -244,7 +244,7 @@ def test_a_first_stage_of_another_network_is_refused_before_the_images_are_read(
 def adjusted_likelihoods(config: Any) -> Any:
     """Mean likelihood of the true class in percent, by group, with the logits less log pi."""
     data = load_data(config.data, tell=False)
-    network = build_network(config, len(data.class_counts)).eval()
+    network = Classification.build_network(config, len(data.class_counts), pretrained=False).eval()
     network.load_state_dict(load_checkpoint(Path(config.save_dir) / "checkpoint.pt")["network"])
     batches = data.plain_images(torch.arange(len(data.labels)), 64, torch.device("cpu"), training=False)
     with torch.inference_mode():
