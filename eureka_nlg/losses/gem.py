@@ -90,7 +90,7 @@ class _Fused(torch.autograd.Function):
         loss = torch.empty(len(logits), dtype=dtype, device=logits.device)
         statistics = []
         for chunk in _chunks(logits):
-            rows, index = logits[chunk].to(dtype), target[chunk].clamp(min=0).unsqueeze(-1)
+            rows, index = logits[chunk].to(dtype).contiguous(), target[chunk].clamp(min=0).unsqueeze(-1)
             if gem.contrast == "linear":
                 gap = rows - rows.gather(-1, index)
                 pull = rows / gem.temperature
@@ -114,7 +114,7 @@ class _Fused(torch.autograd.Function):
         gradient = torch.empty_like(logits, memory_format=torch.contiguous_format)
         is_zero = (of_loss == 0.0) | (target < 0)
         for chunk in _chunks(logits):
-            rows = logits[chunk].to(of_loss.dtype)
+            rows = logits[chunk].to(of_loss.dtype).contiguous()
             if known:
                 pull = rows / ctx.gem.temperature
                 log_odds, top, mass = (one[chunk] for one in known)

@@ -56,10 +56,14 @@ class Decoding:
     def __post_init__(self) -> None:
         for option in fields(self):
             value, (least, most) = getattr(self, option.name), option.metadata.get("within", (None, None))
-            if value is None or isinstance(value, bool):
+            if value is None and option.default is None:
+                continue
+            if isinstance(option.default, bool):
+                if not isinstance(value, bool):
+                    raise UserError(f"{option.name} {value!r}: expected true or false")
                 continue
             wanted = f"expected a number from {least} on" + ("" if most is None else f" to {most}")
-            is_number = isinstance(value, int) or ("float" in str(option.type) and isinstance(value, float))
+            is_number = type(value) is int or ("float" in str(option.type) and isinstance(value, float))
             if not is_number or not (least <= value and (most is None or value <= most)):
                 raise UserError(f"{option.name} {value!r}: {wanted}")
         if not self.sampling and (self.top_k is not None or self.top_p is not None):

@@ -241,6 +241,9 @@ def test_decoding_says_what_does_not_go_together() -> None:
         ({"nbest": 101}, "nbest 101: expected a number from 1 on to 100"),
         ({"temperature": math.nan}, "temperature nan"),
         ({"beam": 2.5}, "beam 2.5"),
+        ({"beam": None}, "beam None: expected a number"),
+        ({"beam": True}, "beam True: expected a number"),
+        ({"sampling": "yes"}, "sampling 'yes': expected true or false"),
     ):
         with pytest.raises(UserError, match=said):
             Decoding(**values)
