@@ -58,6 +58,10 @@ VARIANTS = {
     "el_released": "EL as released for images",
     "el_encouraging": "EL, encouraging loss",
     "el_encouraging_low": "EL, encouraging loss from 0.5",
+    "gem": "GEM",
+    "face_output": "FACE, counts of the output",
+    "unlikelihood": "unlikelihood of the words before",
+    "own_replies_from_start": "unlikelihood of own replies",
 }
 LABELS = ROWS | NINE_EPOCHS | VARIANTS
 NUM_EPOCHS = 9  # of all but the longer runs
