@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import pty
 import re
 import select
+import signal
 import sys
 import time
 from pathlib import Path
@@ -67,6 +69,7 @@ class Screen:
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
         self.text = ""
+        self.decode = codecs.getincrementaldecoder("utf-8")().decode  # a read may end within a character
 
     def expect(self, pattern: str) -> None:
         """Read until the pattern comes, and forget what was before its end."""
@@ -75,7 +78,7 @@ class Screen:
             assert time.monotonic() < deadline, self.text
             if select.select([self.descriptor], [], [], 1)[0]:
                 try:
-                    self.text += os.read(self.descriptor, 4096).decode()
+                    self.text += self.decode(os.read(self.descriptor, 4096))
                 except OSError:  # the other end is closed
                     raise AssertionError(self.text) from None
         self.text = self.text[found.end() :]
@@ -89,6 +92,8 @@ def test_in_a_terminal(models: list[ChatModel]) -> None:
     if child == 0:
         status = 1
         try:
+            # a test run in the background of a shell has it ignored
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             os.environ.pop("NO_COLOR", None)
             os.environ |= {"TERM": "xterm", "COLUMNS": "100"}
             # pytest has taken these
