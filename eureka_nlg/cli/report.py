@@ -16,8 +16,10 @@ accuracy of each class, and the curves; from the files of the runs, so at once.
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from eureka_nlg.cli.arguments import add_run_arguments
 from eureka_nlg.errors import UserError, require
@@ -61,7 +63,8 @@ def run(args: argparse.Namespace) -> int:
     for package in ("jinja2", "matplotlib"):  # before hours of decoding, not after
         require(package, extra="report")
     title = {"title": args.title} if args.title else {}
-    report = _of_images(args, title) if any(map(is_image_run, args.runs)) else _of_dialogue(args, title)
+    with _told():
+        report = _of_images(args, title) if any(map(is_image_run, args.runs)) else _of_dialogue(args, title)
     write_page(report, out)
     names = ", ".join(system.name for system in report.systems)
     examples = f"{len(report.contexts):,} contexts, " if report.contexts else ""
@@ -73,6 +76,23 @@ def run(args: argparse.Namespace) -> int:
             print(f"eureka report: note: {line}", file=sys.stderr)
     print(f"next: open {out} in a browser")
     return 0
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What is being computed goes to the standard error, a line a piece of work."""
+    logger, handler = logging.getLogger("eureka_nlg.report"), logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("eureka report: %(message)s"))
+    before = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before[0])
+        logger.propagate = before[1]
 
 
 def _of_dialogue(args: argparse.Namespace, title: Mapping[str, str]) -> Report:

@@ -7,6 +7,7 @@ write_page(DialogueReport.of(["runs/ce", "runs/el"]).collect(), "report.html")
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -34,6 +35,8 @@ from eureka_nlg.runs.rare_words import rare_words
 from eureka_nlg.runs.text_form import in_form, nltk_words
 
 __all__ = ["DialogueReport", "ReportedRun"]
+
+_LOGGER = logging.getLogger(__name__)
 
 _TRAIN_SAMPLE = 5000  # training replies that are scored; enough for the gap to the test data
 _NGRAM = 4  # of the share of n-grams that no training reply has
@@ -217,6 +220,7 @@ class DialogueReport:
         analysis: Document | None,
     ) -> ScoreTable:
         replies = {system.name: system.replies for system in systems}
+        _LOGGER.info("scores of %d replies of each, with intervals and tests ...", len(references))
         comparison = compare(
             replies, references, bands=training.bands, training_ngrams=training.training_ngrams
         )
@@ -266,7 +270,12 @@ class DialogueReport:
 
 def _decode(model: ReportedRun, split: str, beam: int) -> Decoded:
     path, key = model.kept(f"replies.beam{beam}", [split], {"beam": beam})
-    found = Decoded(**cached(path, key, lambda: model.run.decode(split, Decoding(beam=beam))._asdict()))
+
+    def compute() -> Document:
+        _LOGGER.info("%s: decoding the replies of the split %s ...", model.name, split)
+        return model.run.decode(split, Decoding(beam=beam))._asdict()
+
+    found = Decoded(**cached(path, key, compute))
     if found.references is None:
         raise UserError(
             f"split {split}: {model.run.data} has no references for it, expected replies to compare with"
@@ -280,6 +289,7 @@ def _analyse(model: ReportedRun, split: str) -> Document:
     path, key = model.kept("analysis", splits, {"train_sample": _TRAIN_SAMPLE})
 
     def compute() -> Document:
+        _LOGGER.info("%s: likelihoods of the references of %s ...", model.name, " and ".join(splits))
         analysis = DialogueAnalysis(FrequencyBands.by_token_mass, splits, _TRAIN_SAMPLE)
         analysis.add("model", model.run.scoring_model(), model.run.weights)
         return analysis.document()

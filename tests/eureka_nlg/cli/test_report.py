@@ -106,6 +106,8 @@ def test_a_page_from_two_runs(
     assert figures == {f"{name}.{kind}" for name in ("scores", "training_curves") for kind in ("svg", "png")}
     said = capsys.readouterr()
     assert "4 contexts, ce, eureka" in said.out
+    work = ["ce: decoding the replies of the split test", "eureka: decoding the replies of the split test"]
+    assert said.err.splitlines()[:2] == [f"eureka report: {each} ..." for each in work]
     assert "No training curves of eureka" in said.err
     assert "--no-analysis" in page
 
