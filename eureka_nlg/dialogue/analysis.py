@@ -21,7 +21,7 @@ from eureka_nlg.dialogue.likelihoods import ScoringModel
 from eureka_nlg.errors import UserError, require
 from eureka_nlg.files import sha256_of
 from eureka_nlg.frequency import EncouragementOptions
-from eureka_nlg.losses.objectives import eureka_options
+from eureka_nlg.losses.bonus import eureka_options
 from eureka_nlg.metrics.classes.bands import FrequencyBands
 from eureka_nlg.metrics.classes.likelihood import ALL, GroupLikelihood, LikelihoodStatistics
 

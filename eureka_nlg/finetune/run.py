@@ -13,7 +13,7 @@ from eureka_nlg.finetune.run_folder import write_record
 from eureka_nlg.frequency import EncouragementOptions
 from eureka_nlg.integrations.transformers import EurekaTrainerLoss, add_fused_loss, count_targets
 from eureka_nlg.integrations.transformers.trainer_loss import num_outputs, shifts_labels
-from eureka_nlg.losses.objectives import Bonus
+from eureka_nlg.losses.bonus import Bonus
 from eureka_nlg.losses.options import options_of
 
 __all__ = ["finetune"]

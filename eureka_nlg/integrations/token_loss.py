@@ -11,8 +11,9 @@ from torch import Tensor
 
 from eureka_nlg.errors import UserError
 from eureka_nlg.frequency import ClassCounts, EncouragementOptions, Measure, Normalization
+from eureka_nlg.losses.bonus import PRESETS, Bonus
 from eureka_nlg.losses.checks import Encouragement, Options, check_encouragement
-from eureka_nlg.losses.objectives import PRESETS, Bonus, CrossEntropy, Objective, eureka_objective
+from eureka_nlg.losses.objectives import CrossEntropy, Objective, eureka_objective
 from eureka_nlg.losses.projection import loss_and_log_odds_of_projection
 from eureka_nlg.losses.rows import loss_and_log_odds
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from eureka_nlg.frequency import ClassCounts, ldam_margins
+from eureka_nlg.losses.bonus import Bonus, BonusKind
 from eureka_nlg.losses.checks import (
     Encouragement,
     Options,
@@ -20,8 +21,6 @@ from eureka_nlg.losses.checks import (
     check_tensors,
 )
 from eureka_nlg.losses.objectives import (
-    Bonus,
-    BonusKind,
     CrossEntropy,
     Factor,
     Focal,

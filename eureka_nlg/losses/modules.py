@@ -14,19 +14,15 @@ from typing_extensions import Self, TypedDict, Unpack
 
 from eureka_nlg.frequency import ClassCounts, EncouragementOptions, Measure, Normalization, ldam_margins
 from eureka_nlg.losses import functional, sigmoid
+from eureka_nlg.losses.bonus import PRESETS, Bonus, BonusKind, Preset, PresetName
 from eureka_nlg.losses.checks import Encouragement, check_encouragement
 from eureka_nlg.losses.checks import Options as Shared
 from eureka_nlg.losses.objectives import (
-    PRESETS,
-    Bonus,
-    BonusKind,
     Factor,
     Focal,
     HaltedFocal,
     Margins,
     Objective,
-    Preset,
-    PresetName,
     ScalarLoss,
     eureka_objective,
 )
@@ -262,7 +258,7 @@ class EurekaLoss(RunawayWatch, LogitsLoss):
         """Build one of the forms that the authors use, from the training counts of the classes.
 
         Args:
-            name: of the form, one of :data:`~.objectives.PRESETS`: ``"printed"``, ``"released"``,
+            name: of the form, one of :data:`~.bonus.PRESETS`: ``"printed"``, ``"released"``,
                 ``"encouraging"`` or ``"encouraging_low"``.
             class_counts: as :func:`eureka_nlg.frequency.encouragement`.
             **options: as :meth:`from_counts`; they win over the preset.

@@ -16,24 +16,21 @@ import functools
 import math
 import numbers
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eureka_nlg.frequency import EncouragementOptions, MarginOptions
+from eureka_nlg.frequency import MarginOptions
+from eureka_nlg.losses.bonus import Bonus, log_odds_of
 from eureka_nlg.losses.kernels import ClosedForm, InNumbers
-from eureka_nlg.losses.options import options_of
 from eureka_nlg.options import BadOption, Options, option
 
 __all__ = [
-    "PRESETS",
     "SCALAR_LOSSES",
     "AntiFocal",
-    "Bonus",
-    "BonusKind",
     "CrossEntropy",
     "DynamicFineTuning",
     "Factor",
@@ -43,15 +40,11 @@ __all__ = [
     "MixedCrossEntropy",
     "Objective",
     "PowerOfLikelihood",
-    "Preset",
-    "PresetName",
     "ScalarLoss",
     "TokenLossDynamicReweighting",
     "eureka_objective",
-    "eureka_options",
 ]
 
-BonusKind = Literal["likelihood", "power"]
 OfRows = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -151,7 +144,7 @@ class HaltedFocal(Focal):
 
     def __call__(self, log_odds: Tensor) -> Tensor:
         """See :class:`ScalarLoss`."""
-        above = log_odds > _logit(self.threshold)
+        above = log_odds > log_odds_of(self.threshold)
         return torch.where(above, -F.logsigmoid(log_odds) - self.shift, super().__call__(log_odds))
 
     @property
@@ -279,49 +272,6 @@ class Margins(MarginOptions):
     scale: float = option(30.0, "ldam: factor of the cosines", above=0)
 
 
-PresetName = Literal["printed", "released", "encouraging", "encouraging_low"]
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "printed": {},
-    "released": {"encouragement_normalization": "mean_weight", "likelihood_clamp": 0.99999},
-    "encouraging": {"encouragement_measure": "one", "likelihood_cap": 0.75},
-    "encouraging_low": {"encouragement_measure": "one", "likelihood_cap": 0.5},
-}
-"""The forms that the authors use, by the options in which they differ from the paper as it is printed.
-
-``"released"`` is that of their code for images. ``"encouraging"`` is the encouraging loss of their follow-up
-paper (Zhao et al. 2022), linear from 0.75 on, or from 0.5, "for all settings tested" (notes, section 8).
-"""
-
-
-@dataclass(frozen=True)
-class Preset(Options):
-    """One of the :data:`PRESETS`."""
-
-    preset: PresetName = option(
-        "printed",
-        "form of the Eureka loss; an option that is not at its default wins over it",
-        choices=PresetName,
-    )
-
-
-def eureka_options(config: Any) -> tuple[EncouragementOptions, Bonus]:
-    """How the reward is weighted and what it is, from a config with the options and perhaps a preset.
-
-    Args:
-        config: see :func:`eureka_nlg.losses.options.options_of`. An option that has its default there takes
-            the value of the preset.
-
-    Raises:
-        BadOption: a value that an option cannot have.
-    """
-    preset = PRESETS[options_of(config, Preset).preset]
-    return (
-        options_of(config, EncouragementOptions, defaults=preset),
-        options_of(config, Bonus, defaults=preset),
-    )
-
-
 def eureka_objective(encouragement: Tensor | float | None, bonus: Bonus) -> Objective:
     """Cross-entropy plus encouragement (None for one, a number, or ``[C]``) times bonus (paper, Eq. 7)."""
     if isinstance(encouragement, Tensor):
@@ -340,127 +290,6 @@ def eureka_objective(encouragement: Tensor | float | None, bonus: Bonus) -> Obje
 
     weight = 1.0 if encouragement is None else encouragement
     return Objective(_cross_entropy, reward, _in_numbers(bonus, weight))
-
-
-@dataclass(frozen=True)
-class Bonus(Options):
-    """The bonus of the Eureka loss as a function of the target's log-odds; never positive.
-
-    Source: paper, Eq. 8 (likelihood), Eq. 10 (power), Eq. 11 (threshold); notes, sections 1 and 2.
-    """
-
-    bonus: BonusKind = option("likelihood", "log(1 - p), or -p ** gamma", choices=BonusKind)
-    gamma: float = option(1.0, "exponent of the power bonus", above=0, name="bonus_gamma")
-    threshold: float | None = option(
-        None,
-        "no bonus up to this likelihood, and starting from zero above it",
-        at_least=0,
-        below=1,
-        name="bonus_threshold",
-    )
-    likelihood_cap: float | None = option(
-        None,
-        "above this likelihood the bonus goes on linearly, with a bounded slope; without it the exact loss",
-        above=0,
-        below=1,
-    )
-    likelihood_clamp: float | None = option(
-        None,
-        "above this likelihood the bonus is constant, as where 1 - p is clamped from below",
-        above=0,
-        below=1,
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.likelihood_clamp is not None and not (self.threshold or 0.0) < self.likelihood_clamp:
-            expected = f"above the threshold of the bonus, {self.threshold!r}"
-            raise BadOption("likelihood_clamp", expected, self.likelihood_clamp)
-
-    @property
-    def linear_from(self) -> float:
-        """The likelihood above which the bonus goes on linearly; 1 for never."""
-        return 1.0 if self.likelihood_cap is None else self.likelihood_cap
-
-    def __call__(self, log_odds: Tensor) -> Tensor:
-        """Bonus for each log-odds, same shape. Differentiable twice; 0 where the log-odds are +inf."""
-        clamp = self.likelihood_clamp
-        value = self._capped(log_odds if clamp is None else log_odds.clamp(max=_logit(clamp)))
-        if self.threshold:
-            value = torch.where(log_odds > _logit(self.threshold), value - self._at(self.threshold), 0.0)
-        # Without another class that could be chosen there is nothing to reward.
-        return value.masked_fill(log_odds == math.inf, 0.0)
-
-    @property
-    def follows_from_likelihood(self) -> bool:
-        """Whether p is enough near p = 1, where ``log(1 - p)`` cannot be had from what p is rounded to."""
-        bounds = (self.likelihood_cap, self.likelihood_clamp)
-        return self.bonus == "power" or any(bound is not None for bound in bounds)
-
-    def of_log_likelihood(self, log_likelihood: Tensor) -> Tensor:
-        """Bonus for each ``log p``, same shape, where p is known and 1 - p is not.
-
-        Exact up to the rounding of ``log p`` where the bonus :attr:`follows_from_likelihood`.
-        """
-        clamp, cap = self.likelihood_clamp, self.linear_from
-        log_p = log_likelihood if clamp is None else log_likelihood.clamp(max=math.log(clamp))
-        if self.bonus == "power":
-            value = -torch.exp(self.gamma * log_p)
-        else:
-            # finite where the other branch is taken, as in _capped
-            known = torch.where(log_p > math.log(cap), -1.0, log_p) if cap < 1.0 else log_p
-            value = torch.log(-torch.expm1(known))
-        if cap < 1.0:
-            tangent = self._exact_at(cap) + self._slope_at(cap) * (torch.exp(log_p) - cap)
-            value = torch.where(log_p > math.log(cap), tangent, value)
-        if self.threshold:
-            started = log_likelihood > math.log(self.threshold)
-            value = torch.where(started, value - self._at(self.threshold), 0.0)
-        return value
-
-    def closed_form(self) -> ClosedForm:
-        """Cross-entropy with this bonus in numbers."""
-        form = ClosedForm(reward=1.0 if self.bonus == "likelihood" else 2.0, bonus_gamma=self.gamma)
-        if self.threshold:
-            form = replace(form, starts_from=_logit(self.threshold), starts_at=self._at(self.threshold))
-        if self.likelihood_clamp is not None:
-            form = replace(form, clamp_from=_logit(self.likelihood_clamp))
-        cap = self.linear_from
-        if cap == 1.0:
-            return form
-        at_cap, slope_at_cap = self._exact_at(cap), self._slope_at(cap)
-        return replace(form, cap_from=_logit(cap), cap=cap, at_cap=at_cap, slope_at_cap=slope_at_cap)
-
-    def _capped(self, log_odds: Tensor) -> Tensor:
-        cap = self.linear_from
-        if cap == 1.0:
-            return self._exact(log_odds)
-        # The branch that is not taken must stay finite, or its zero gradient turns into NaN.
-        above = log_odds > _logit(cap)
-        below_cap = self._exact(torch.where(above, 0.0, log_odds))
-        # p - cap, written so that it keeps its digits for p near 1
-        past_cap = (1.0 - cap) - torch.sigmoid(-log_odds)
-        return torch.where(above, self._exact_at(cap) + self._slope_at(cap) * past_cap, below_cap)
-
-    def _exact(self, log_odds: Tensor) -> Tensor:
-        if self.bonus == "likelihood":
-            return F.logsigmoid(-log_odds)
-        return -torch.exp(self.gamma * F.logsigmoid(log_odds))
-
-    def _at(self, likelihood: float) -> float:
-        cap = self.linear_from
-        if likelihood <= cap:
-            return self._exact_at(likelihood)
-        return self._exact_at(cap) + self._slope_at(cap) * (likelihood - cap)
-
-    def _exact_at(self, likelihood: float) -> float:
-        return math.log1p(-likelihood) if self.bonus == "likelihood" else -(likelihood**self.gamma)
-
-    def _slope_at(self, likelihood: float) -> float:
-        """Derivative of the bonus with respect to the likelihood."""
-        if self.bonus == "likelihood":
-            return -1.0 / (1.0 - likelihood)
-        return -self.gamma * likelihood ** (self.gamma - 1.0)
 
 
 def _cross_entropy(log_odds: Tensor, target: Tensor) -> Tensor:
@@ -492,14 +321,10 @@ def _closed_form(loss: Options) -> ClosedForm | None:
         return ClosedForm(term=1.0, gamma=loss.gamma)
     if type(loss) is HaltedFocal:
         return ClosedForm(
-            term=2.0, gamma=loss.gamma, halted_from=_logit(loss.threshold), halted_by=loss.shift
+            term=2.0, gamma=loss.gamma, halted_from=log_odds_of(loss.threshold), halted_by=loss.shift
         )
     if type(loss) is DynamicFineTuning:
         return ClosedForm(term=3.0)
     if type(loss) is Bonus:
         return loss.closed_form()
     return None
-
-
-def _logit(likelihood: float) -> float:
-    return math.log(likelihood) - math.log1p(-likelihood)

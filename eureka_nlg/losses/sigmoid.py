@@ -14,8 +14,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from eureka_nlg.losses.bonus import Bonus, BonusKind
 from eureka_nlg.losses.checks import Encouragement, check_encouragement, is_transformed
-from eureka_nlg.losses.objectives import Bonus, BonusKind, CrossEntropy, Focal, HaltedFocal, ScalarLoss
+from eureka_nlg.losses.objectives import CrossEntropy, Focal, HaltedFocal, ScalarLoss
 from eureka_nlg.losses.options import Reduction, check_shared
 from eureka_nlg.losses.rows import result_dtype
 from eureka_nlg.options import BadOption, Options, option

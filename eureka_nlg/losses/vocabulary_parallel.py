@@ -16,9 +16,10 @@ import torch
 import torch.distributed as distributed
 from torch import Tensor
 
+from eureka_nlg.losses.bonus import Bonus, BonusKind
 from eureka_nlg.losses.checks import Encouragement, Options, check_arguments, check_encouragement
 from eureka_nlg.losses.kernels import RowStatistics, passes_for
-from eureka_nlg.losses.objectives import Bonus, BonusKind, Objective, eureka_objective
+from eureka_nlg.losses.objectives import Objective, eureka_objective
 from eureka_nlg.losses.options import Reduction
 from eureka_nlg.losses.rows import Rows, reduced, result_dtype
 

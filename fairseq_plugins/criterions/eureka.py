@@ -8,7 +8,8 @@ from fairseq.criterions import register_criterion
 from torch import Tensor
 
 from eureka_nlg.frequency import ClassBalancedOptions, ClassWeightOptions, EncouragementOptions
-from eureka_nlg.losses.objectives import Bonus, Objective, Preset, eureka_objective
+from eureka_nlg.losses.bonus import Bonus, Preset
+from eureka_nlg.losses.objectives import Objective, eureka_objective
 from fairseq_plugins.criterions.base import LogitsCriterion, LogitsCriterionConfig
 from fairseq_plugins.criterions.options import eureka_options_of, same_as, with_options_of
 

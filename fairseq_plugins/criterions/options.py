@@ -11,7 +11,7 @@ from fairseq.dataclass import ChoiceEnum
 from eureka_nlg.errors import UserError
 from eureka_nlg.frequency import EncouragementOptions
 from eureka_nlg.losses import options as losses
-from eureka_nlg.losses.objectives import Bonus, eureka_options
+from eureka_nlg.losses.bonus import Bonus, eureka_options
 from eureka_nlg.losses.options import same_as
 from eureka_nlg.options import BadOption, Options
 

@@ -13,8 +13,9 @@ from eureka_nlg.frequency import (
     LogitAdjustmentOptions,
     RarestOptions,
 )
+from eureka_nlg.losses.bonus import Bonus, Preset, eureka_options
 from eureka_nlg.losses.gem import GEM
-from eureka_nlg.losses.objectives import SCALAR_LOSSES, Bonus, Margins, Preset, eureka_options
+from eureka_nlg.losses.objectives import SCALAR_LOSSES, Margins
 from eureka_nlg.losses.options import LabelSmoothing, options_of, with_options_of
 from eureka_nlg.options import Options
 from eureka_nlg.vision.classification.methods.options import (

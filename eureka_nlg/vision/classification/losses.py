@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from eureka_nlg.errors import UserError
 from eureka_nlg.frequency import ClassWeightOptions, LogitAdjustmentOptions, RarestOptions, rarest_classes
 from eureka_nlg.losses import Deferred, EurekaLoss, GEMLoss, HaltedFocalLoss, LDAMLoss, LogitAdjustedLoss
+from eureka_nlg.losses.bonus import eureka_options
 from eureka_nlg.losses.gem import GEM
 from eureka_nlg.losses.modules import LogitsLoss
-from eureka_nlg.losses.objectives import SCALAR_LOSSES, HaltedFocal, Margins, eureka_options
+from eureka_nlg.losses.objectives import SCALAR_LOSSES, HaltedFocal, Margins
 from eureka_nlg.losses.options import LabelSmoothing, Reduction, SharedArguments, options_of
 from eureka_nlg.vision.classification.config import Config, LossConfig
 

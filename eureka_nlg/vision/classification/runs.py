@@ -19,7 +19,7 @@ from eureka_nlg.analysis import (
 from eureka_nlg.errors import UserError
 from eureka_nlg.files import write_json
 from eureka_nlg.frequency import LogitAdjustmentOptions, log_prior
-from eureka_nlg.losses.objectives import eureka_options
+from eureka_nlg.losses.bonus import eureka_options
 from eureka_nlg.metrics.classes.bands import FrequencyBands
 from eureka_nlg.metrics.classes.likelihood import GroupLikelihood
 from eureka_nlg.options import BadOption

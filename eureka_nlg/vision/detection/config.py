@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from eureka_nlg.errors import UserError
 from eureka_nlg.frequency import IMAGE_BETA, EncouragementOptions
-from eureka_nlg.losses.objectives import SCALAR_LOSSES, Bonus, Preset, eureka_options
+from eureka_nlg.losses.bonus import Bonus, Preset, eureka_options
+from eureka_nlg.losses.objectives import SCALAR_LOSSES
 from eureka_nlg.losses.options import options_of, with_options_of
 from eureka_nlg.losses.sigmoid import Balance, HaltedSide
 from eureka_nlg.options import Options

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from eureka_nlg.errors import UserError
 from eureka_nlg.losses import SigmoidEurekaLoss, SigmoidHaltedFocalLoss
+from eureka_nlg.losses.bonus import eureka_options
 from eureka_nlg.losses.modules import SigmoidLoss
-from eureka_nlg.losses.objectives import SCALAR_LOSSES, Focal, HaltedFocal, eureka_options
+from eureka_nlg.losses.objectives import SCALAR_LOSSES, Focal, HaltedFocal
 from eureka_nlg.losses.options import SigmoidArguments, options_of
 from eureka_nlg.losses.sigmoid import Balance, HaltedSide
 from eureka_nlg.vision.detection.config import DetectionLossConfig

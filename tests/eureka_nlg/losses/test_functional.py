@@ -22,8 +22,9 @@ from eureka_nlg.losses import (
     linear_eureka_loss,
     logit_adjusted_loss,
 )
+from eureka_nlg.losses.bonus import Bonus
 from eureka_nlg.losses.checks import Options
-from eureka_nlg.losses.objectives import Bonus, eureka_objective
+from eureka_nlg.losses.objectives import eureka_objective
 from eureka_nlg.losses.rows import loss_and_log_odds
 
 C = 5

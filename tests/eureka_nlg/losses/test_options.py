@@ -13,8 +13,9 @@ import torch
 
 from eureka_nlg.errors import UserError
 from eureka_nlg.frequency import IMAGE_BETA, ClassBalancedOptions, EncouragementOptions
+from eureka_nlg.losses.bonus import Bonus, eureka_options
 from eureka_nlg.losses.modules import EurekaLoss
-from eureka_nlg.losses.objectives import SCALAR_LOSSES, Bonus, Focal, eureka_options
+from eureka_nlg.losses.objectives import SCALAR_LOSSES, Focal
 from eureka_nlg.losses.options import LabelSmoothing, options_of, same_as, with_options_of
 from eureka_nlg.losses.sigmoid import Balance
 from eureka_nlg.options import BadOption, Options, option_fields
