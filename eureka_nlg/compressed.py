@@ -16,6 +16,7 @@ from pathlib import PurePath
 from typing import Any, BinaryIO
 
 from eureka_nlg.errors import UserError, require
+from eureka_nlg.limits import ALWAYS_UNPACKED, GREATEST_RATIO
 
 __all__ = ["open_input", "plain_name"]
 
@@ -29,9 +30,6 @@ _MAGIC = (
     (b"PK\x05\x06", "zip"),  # without a file in it
 )
 _SUFFIXES = (".gz", ".bz2", ".xz", ".zst", ".zip")
-# Text packs 3 to 10 times, one line again and again some 300 times; gzip can reach 1,030, the others more.
-_GREATEST_RATIO = 300
-_ALWAYS_ALLOWED = 1 << 28  # bytes
 _TAR = slice(257, 262)
 
 
@@ -92,7 +90,7 @@ def _opened(file: Any, kind: str, path: Any, stack: ExitStack) -> Any:
 def _limit(file: BinaryIO) -> int | None:
     """How many bytes may come out; None where the size is not known."""
     status = os.fstat(file.fileno())
-    return max(_ALWAYS_ALLOWED, _GREATEST_RATIO * status.st_size) if stat.S_ISREG(status.st_mode) else None
+    return max(ALWAYS_UNPACKED, GREATEST_RATIO * status.st_size) if stat.S_ISREG(status.st_mode) else None
 
 
 def _refuse_tar(head: bytes, path: Any) -> None:
@@ -140,7 +138,7 @@ class _Decompressed(io.RawIOBase):
         self._bytes += len(data)
         if self._limit is not None and self._bytes > self._limit:
             raise UserError(
-                f"{self._path}: unpacks to more than {_GREATEST_RATIO} times its size ({self._limit:,} bytes)"
+                f"{self._path}: unpacks to more than {GREATEST_RATIO} times its size ({self._limit:,} bytes)"
                 ", which no text does; if the file is right, unpack it yourself"
             )
         buffer[: len(data)] = data

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from eureka_nlg.bundled import find_bundled
 from eureka_nlg.errors import UserError, require
+from eureka_nlg.limits import DEEPEST, MOST_DIGITS, MOST_OPTION_BYTES, MOST_OPTIONS
 
 __all__ = ["Given", "read_options"]
-
-
-_MOST_NODES, _DEEPEST = 10_000, 20
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Given(NamedTuple):
@@ -55,11 +55,9 @@ def read_options(
         key, separator, text = override.partition("=")
         if not separator or not key:
             raise UserError(f"override {override!r}: expected key=value, such as {override_example}")
-        try:
-            value = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError, RecursionError):  # a date that is none, a number without end
-            value = text
-        values[_name(key)] = Given(value, f"override {override!r}")
+        shown = override if len(override) <= 80 else f"{override[:80]}..."
+        where = f"override {shown!r}"
+        values[_name(key)] = Given(_value_or_text(yaml, text, where), where)
     return values
 
 
@@ -71,19 +69,20 @@ def _read(yaml: Any, path: Path, seen: tuple[Path, ...], examples: str) -> dict[
     if path.resolve() in seen:
         raise UserError(f"config {path}: is its own base")
     try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        with open(path, "rb") as file:
+            content = file.read(MOST_OPTION_BYTES + 1)
+        node = _composed(yaml, content.decode(), f"config {path}")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not valid UTF-8"
         raise UserError(
             f"config {path}: {reason}; expected a YAML file such as those in {examples}"
         ) from error
-    except (yaml.YAMLError, RecursionError) as error:
+    except yaml.YAMLError as error:
         raise UserError(f"config {path}: not valid YAML: {error}") from error
     values: dict[str, Given] = {}
     if node is not None:
         if not isinstance(node, yaml.MappingNode):
             raise UserError(f"config {path}: expected a mapping of options, such as `seed: 1`")
-        _check_size(yaml, node, path)
         _flatten(yaml, node, "", path, values)
     base = values.pop("base", None)
     if base is None:
@@ -105,25 +104,90 @@ def _flatten(yaml: Any, node: Any, prefix: str, path: Path, values: dict[str, Gi
         if key in values:
             raise UserError(f"{where}: {key} is given twice")
         try:
-            values[key] = Given(yaml.SafeLoader("").construct_document(value_node), where)
-        except (yaml.YAMLError, ValueError, OverflowError) as error:
-            reason = getattr(error, "problem", None) or str(error)
-            raise UserError(f"{where}: {key}: not a value: {reason}") from error
+            values[key] = Given(_constructed(yaml, value_node), where)
+        except ValueError as error:
+            raise UserError(f"{where}: {key}: not a value: {error}") from error
 
 
-def _check_size(yaml: Any, root: Any, path: Path) -> None:
-    """Refuse what aliases make endless, or larger than any file of options; each counts where it stands."""
-    left = _MOST_NODES
-    nodes = [(root, 0)]
+def _value_or_text(yaml: Any, text: str, where: str) -> Any:
+    """The value of an override; what is no YAML is text, a path perhaps."""
+    try:
+        node = _composed(yaml, text, where)
+        return None if node is None else _constructed(yaml, node)
+    except (yaml.YAMLError, ValueError):
+        return text
+
+
+def _composed(yaml: Any, text: str, where: str) -> Any:
+    """The root of a document, or None of an empty one.
+
+    Raises:
+        UserError: larger or deeper than any file of options.
+        YAMLError: no YAML.
+    """
+    if len(text) > MOST_OPTION_BYTES:
+        raise UserError(f"{where}: more than {MOST_OPTION_BYTES:,} bytes; that is no file of options")
+
+    class Loader(yaml.SafeLoader):
+        """Counts before it reads on: PyYAML takes minutes, and its stack, for what is refused here."""
+
+        made, depth = 0, 0
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            self.made, self.depth = self.made + 1, self.depth + 1
+            if self.made > MOST_OPTIONS or self.depth > DEEPEST:
+                raise _too_much(where, self.peek_event())
+            node = super().compose_node(parent, index)
+            self.depth -= 1
+            return node
+
+    root = yaml.compose(text, Loader=Loader)
+    _check_size(yaml, root, where)
+    return root
+
+
+def _constructed(yaml: Any, node: Any) -> Any:
+    """The value of a node.
+
+    Raises:
+        ValueError: a date that is none, a tag that is unknown, ...
+    """
+    try:
+        return yaml.SafeLoader("").construct_document(node)
+    except yaml.YAMLError as error:
+        raise ValueError(getattr(error, "problem", None) or str(error)) from error
+    # what PyYAML lets out for a value that is not of its tag, such as `!!bool x` and `!!timestamp x`
+    except (KeyError, AttributeError, TypeError, OverflowError) as error:
+        raise ValueError(f"{str(node.value)[:40]!r} is no {node.tag.rpartition(':')[2]}") from error
+
+
+def _too_much(where: str, node: Any) -> UserError:
+    return UserError(
+        f"{where}, line {node.start_mark.line + 1}: more than {MOST_OPTIONS:,} values, or more "
+        f"than {DEEPEST} inside one another, aliases written out; that is no file of options"
+    )
+
+
+def _check_size(yaml: Any, root: Any, where: str) -> None:
+    """Refuse what aliases make endless, or too much; each counts where it stands."""
+    left = MOST_OPTIONS
+    nodes = [] if root is None else [(root, 0)]
     while nodes:
         node, depth = nodes.pop()
         left -= 1
-        if left < 0 or depth > _DEEPEST:
-            raise UserError(
-                f"config {path}, line {node.start_mark.line + 1}: more than {_MOST_NODES} values, or more "
-                f"than {_DEEPEST} inside one another, aliases written out; that is no file of options"
-            )
+        if left < 0 or depth > DEEPEST:
+            raise _too_much(where, node)
+        if isinstance(node, yaml.ScalarNode):
+            _check_scalar(node, where)
         if isinstance(node, yaml.MappingNode):
             nodes += [(inner, depth + 1) for pair in node.value for inner in pair]
         elif isinstance(node, yaml.SequenceNode):
             nodes += [(inner, depth + 1) for inner in node.value]
+
+
+def _check_scalar(node: Any, where: str) -> None:
+    where = f"{where}, line {node.start_mark.line + 1}"
+    if node.tag == "tag:yaml.org,2002:int" and len(node.value) > MOST_DIGITS:
+        raise UserError(f"{where}: a number of {len(node.value):,} digits, expected at most {MOST_DIGITS}")
+    if half := _SURROGATE.search(node.value):
+        raise UserError(f"{where}: \\u{ord(half[0]):04x} is half of a character, expected a whole one")

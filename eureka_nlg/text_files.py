@@ -10,13 +10,11 @@ from typing import BinaryIO
 
 from eureka_nlg.compressed import open_input
 from eureka_nlg.errors import UserError
+from eureka_nlg.limits import LONGEST_LINE
 
-__all__ = ["LONGEST_LINE", "PathLike", "TextFile"]
+__all__ = ["PathLike", "TextFile"]
 
 PathLike = str | os.PathLike[str]
-
-LONGEST_LINE = 1 << 24
-"""Bytes of a line that are read at most: 16 MiB, some two million words."""
 
 _BLOCK = 1 << 16  # bytes decoded at a time
 

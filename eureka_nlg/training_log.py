@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import re
@@ -10,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from eureka_nlg.limits import parse_json
 
 __all__ = ["TrainingLog", "find_log", "read_log", "parse_log"]
 
@@ -126,7 +127,7 @@ def _parse_json(text: str) -> dict[str, Any]:
     if not text.startswith("{"):
         return {}
     try:
-        values = json.loads(text)
+        values = parse_json(text)
     except ValueError:
         return {}
     return values if isinstance(values, dict) else {}

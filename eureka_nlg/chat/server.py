@@ -7,7 +7,6 @@ reply at a time.
 
 from __future__ import annotations
 
-import json
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ from typing import Any
 from eureka_nlg.chat.models import ChatModel
 from eureka_nlg.chat.session import DEFAULTS
 from eureka_nlg.errors import UserError, require
+from eureka_nlg.limits import parse_json
 from eureka_nlg.page import LOOK
 from eureka_nlg.runs.base import Conversation, Reply
 from eureka_nlg.runs.decoding import Decoding
@@ -201,8 +201,8 @@ def _likelihoods(asked: _Asked) -> dict[str, Any]:
 
 def _asked(body: bytes, models: Sequence[ChatModel]) -> _Asked:
     try:
-        values = json.loads(body)
-    except (ValueError, RecursionError):
+        values = parse_json(body.decode())
+    except ValueError:
         raise _Refused(400, "expected JSON") from None
     if not isinstance(values, dict):
         raise _Refused(400, "expected a JSON object")

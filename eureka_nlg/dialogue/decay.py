@@ -5,7 +5,6 @@ fairseq wants ``total_num_update``, a number that is right for one corpus alone.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from typing import Any
 import torch
 
 from eureka_nlg.errors import UserError
+from eureka_nlg.limits import parse_json
 
 __all__ = ["with_total_num_update"]
 
@@ -57,7 +57,7 @@ def with_total_num_update(config: Mapping[str, Any]) -> dict[str, Any]:
 def _num_exchanges(folder: str) -> int:
     path = Path(folder) / "manifest.json"
     try:
-        return int(json.loads(path.read_text(encoding="utf-8"))["splits"]["train"]["exchanges"])
+        return int(parse_json(path.read_text(encoding="utf-8"))["splits"]["train"]["exchanges"])
     except OSError as error:
         reason = error.strerror or "cannot be read"
     except (ValueError, KeyError, TypeError):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import math
 import os
 import shlex
@@ -28,6 +27,7 @@ from eureka_nlg.dialogue.likelihoods import ReferenceModel
 from eureka_nlg.dialogue.training import fairseq_arguments, read_config
 from eureka_nlg.errors import UserError
 from eureka_nlg.files import write_json, write_lines
+from eureka_nlg.limits import parse_json
 from eureka_nlg.metrics.classes.bands import FrequencyBands
 from eureka_nlg.metrics.classes.likelihood import ALL
 
@@ -174,7 +174,7 @@ class Demo:
 
     def _note(self, name: str) -> dict[str, Any]:
         try:
-            note = json.loads((self.run_folder(name) / "demo.json").read_text(encoding="utf-8"))
+            note = parse_json((self.run_folder(name) / "demo.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
         return note if isinstance(note, dict) else {}
@@ -190,5 +190,5 @@ def _epochs_done(run: Path) -> float:
         _, brace, entry = line.partition("{")
         if '"update": ' in entry:
             with contextlib.suppress(ValueError, KeyError):
-                return float(json.loads(brace + entry)["update"])
+                return float(parse_json(brace + entry)["update"])
     return 0.0

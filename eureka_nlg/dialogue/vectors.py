@@ -18,7 +18,7 @@ import numpy as np
 
 from eureka_nlg.compressed import open_input
 from eureka_nlg.errors import UserError, require
-from eureka_nlg.text_files import LONGEST_LINE
+from eureka_nlg.limits import LONGEST_LINE, WIDEST_VECTOR
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Coverage", "check_vectors", "write_vectors", "reduce_width"]
 
 _HEAD = 100  # lines that tell the layout of a file
-_DIGITS = 19  # of a number in its header
-_WIDEST = 10_000  # numbers a word
+_HEADER_DIGITS = 19  # of a number in its header
 
 
 @dataclass(frozen=True)
@@ -178,7 +177,7 @@ def _layout(path: Path) -> tuple[int, bool]:
     head = [line.split() for _, line in islice(_byte_lines(path), _HEAD)]
     if not head or not head[0]:
         raise UserError(f"{path}:1: the line is empty; expected a word and its vector")
-    has_header = len(head[0]) == 2 and all(part.isdigit() and len(part) < _DIGITS for part in head[0])
+    has_header = len(head[0]) == 2 and all(part.isdigit() and len(part) < _HEADER_DIGITS for part in head[0])
     widths = Counter(len(line) - 1 for line in head[has_header:] if line)
     if any(b"\0" in part for line in head for part in line):
         raise UserError(
@@ -193,8 +192,8 @@ def _layout(path: Path) -> tuple[int, bool]:
             f"{path}:1: the first line says {int(head[0][1]):,} numbers a word, most of the next lines have "
             f"{width:,}; expected the same"
         )
-    if width > _WIDEST:
-        raise UserError(f"{path}: {width:,} numbers a word; expected at most {_WIDEST:,}")
+    if width > WIDEST_VECTOR:
+        raise UserError(f"{path}: {width:,} numbers a word; expected at most {WIDEST_VECTOR:,}")
     return width, has_header
 
 

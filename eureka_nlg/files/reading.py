@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from eureka_nlg.errors import UserError
+from eureka_nlg.limits import parse_json
 
 __all__ = ["read_json", "sha256", "sha256_of"]
 
@@ -18,16 +19,22 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     """Read a JSON file.
 
     Raises:
-        UserError: not there, or not JSON; with the place.
+        UserError: not there, not JSON, or beyond the bounds of :mod:`eureka_nlg.limits`; with the place.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8-sig"))  # some editors begin with a mark
+        text = Path(path).read_text(encoding="utf-8-sig")  # some editors begin with a mark
+        value = parse_json(text)
+        if "\\ud" in text.lower():
+            json.dumps(value, ensure_ascii=False).encode()  # else it can be neither shown nor written
+        return value
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"{path}: is no JSON (\\u{ord(error.object[error.start]):04x} is half of a character)"
+        ) from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: is no JSON (byte {error.start + 1} is not valid UTF-8)") from error
-    except RecursionError as error:
-        raise UserError(f"{path}: is no JSON that can be read (it is nested too deeply)") from error
     except ValueError as error:
         raise UserError(f"{path}: is no JSON ({error})") from error
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from eureka_nlg.errors import UserError, require
+from eureka_nlg.limits import parse_json
 from eureka_nlg.text_files import TextFile
 
 __all__ = [
@@ -91,7 +91,7 @@ def _rows(path: Path) -> Iterator[Any]:
         return
     for number, line in enumerate(TextFile(path, holds="one conversation as JSON"), start=1):
         try:
-            yield json.loads(line)
+            yield parse_json(line)
         except ValueError as error:
             raise UserError(f"{path}:{number}: not JSON: {error}") from error
 

@@ -20,25 +20,15 @@ from eureka_nlg.compressed import open_input
 from eureka_nlg.dialogue.formats.base import BadEntry, Dialogue, Findings, Source, numbered_lines
 from eureka_nlg.dialogue.formats.rows import Row, dialogues_of_rows, shape_of
 from eureka_nlg.errors import UserError
+from eureka_nlg.limits import LONGEST_LINE, parse_json, parse_json_at
 
 __all__ = ["is_json_lines", "json_splits", "read_json", "read_json_lines"]
 
-_LONGEST_ROW = 1 << 24  # characters
 _BLOCK = 1 << 16
 _EXPECTED = (
     'expected an array of rows, [{...}, ...], or an object of splits, {"train": [...], "valid": [...]}'
 )
 _SPACE = re.compile(r"[ \t\r\n]*")
-_MOST_DIGITS = 1000
-
-
-def _whole_number(text: str) -> int:
-    if len(text) > _MOST_DIGITS:  # reading takes time that is quadratic in their number
-        raise ValueError(f"a number of {len(text):,} digits; expected at most {_MOST_DIGITS:,}")
-    return int(text)
-
-
-_DECODER = json.JSONDecoder(parse_int=_whole_number)
 
 
 class _Item(NamedTuple):
@@ -116,12 +106,12 @@ def read_json_lines(source: Source, findings: Findings) -> Iterator[Dialogue]:
                 continue
             where = f"{source.location}:{number}"
             try:
-                row = _DECODER.decode(line)
+                row = parse_json(line)
                 if not isinstance(row, dict):
                     raise BadEntry(f"{where}: no object in the line; expected a row such as {{...}}")
             except BadEntry as error:
                 findings.refuse(error)
-            except (ValueError, RecursionError) as error:
+            except ValueError as error:
                 findings.refuse(
                     BadEntry(f"{where}: broken JSON ({_reason(error)}); expected an object in each line")
                 )
@@ -136,8 +126,8 @@ def is_json_lines(path: str) -> bool:
     lines = [line for _, line in islice(numbered_lines(path, Findings(skip_bad=True)), 2) if line.strip()]
     rows = []
     for line in lines:
-        with suppress(ValueError, RecursionError):
-            rows.append(_DECODER.decode(line))
+        with suppress(ValueError):
+            rows.append(parse_json(line))
     if not rows or not all(isinstance(row, dict) for row in rows):
         return False
     if len(rows) == 1:  # a row, or an object of splits
@@ -146,8 +136,8 @@ def is_json_lines(path: str) -> bool:
     return len(rows) > 1
 
 
-def _reason(error: Exception) -> str:
-    return "nested too deep" if isinstance(error, RecursionError) else str(error).partition("\n")[0]
+def _reason(error: ValueError) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _items(text: _Text) -> Iterator[_Item]:
@@ -252,17 +242,15 @@ class _Text:
         self.next_character()
         while True:
             try:
-                value, end = _DECODER.raw_decode(self._buffer, self._at)
-            except RecursionError as error:
-                raise self.broken(_reason(error)) from None
+                value, end = parse_json_at(self._buffer, self._at)
             except ValueError as error:
-                if not isinstance(error, json.JSONDecodeError):  # more digits than Python makes a number of
+                if not isinstance(error, json.JSONDecodeError):  # beyond a bound
                     raise self.broken(_reason(error)) from None
                 size = len(self._buffer) - self._at
-                if self._ended or size > _LONGEST_ROW:
+                if self._ended or size > LONGEST_LINE:
                     problem = (
-                        f"a row of more than {_LONGEST_ROW:,} characters"
-                        if size > _LONGEST_ROW
+                        f"a row of more than {LONGEST_LINE:,} characters"
+                        if size > LONGEST_LINE
                         else error.msg
                     )
                     self._at = min(error.pos, len(self._buffer))

@@ -14,7 +14,7 @@ from eureka_nlg.compressed import open_input
 from eureka_nlg.dialogue.formats.base import BadEntry, Dialogue, Findings, Source, numbered_lines
 from eureka_nlg.dialogue.formats.rows import Row, context_dialogue, dialogues_of_rows, shape_of
 from eureka_nlg.errors import UserError
-from eureka_nlg.text_files import LONGEST_LINE
+from eureka_nlg.limits import LONGEST_LINE
 
 __all__ = ["header_of", "read_csv", "read_tsv"]
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from eureka_nlg.errors import UserError, require
 from eureka_nlg.files import write_text
+from eureka_nlg.limits import parse_json
 from eureka_nlg.vision.training.progress import Progress
 
 __all__ = ["TrainingLog", "read_log"]
@@ -124,9 +125,9 @@ def read_log(path: Path) -> list[dict[str, Any]]:
         if number == len(lines):
             break  # empty, or cut off: an entry ends with its line
         try:
-            entry = json.loads(line)
+            entry = parse_json(line)
             wrong = _wrong(entry)
-        except (ValueError, RecursionError):
+        except ValueError:
             wrong = "no JSON"
         if wrong:
             raise UserError(

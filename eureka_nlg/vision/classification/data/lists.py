@@ -14,12 +14,12 @@ from torch import Tensor
 
 from eureka_nlg.errors import UserError
 from eureka_nlg.files import read_json
+from eureka_nlg.limits import LARGEST_CLASS
 
 __all__ = ["FileList", "read_list", "read_inaturalist", "read_image_folder", "repeated_images"]
 
 
-_LARGEST_CLASS = 2**31 - 1
-_TOO_LARGE = f"classes above {_LARGEST_CLASS}"
+_TOO_LARGE = f"classes above {LARGEST_CLASS}"
 _PICTURES = frozenset(
     (
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".avif", ".jp2"),
@@ -72,7 +72,7 @@ def read_list(path: Path, root: Path) -> FileList:
         image, _, label = line.strip().rpartition(" ")
         if not image or not (label.isascii() and label.isdecimal()):
             problems["lines that are no `path label`"].append(f"line {number}: {line.strip()[:60]!r}")
-        elif len(digits := label.lstrip("0")) > 10 or int(digits or 0) > _LARGEST_CLASS:
+        elif len(digits := label.lstrip("0")) > 10 or int(digits or 0) > LARGEST_CLASS:
             problems[_TOO_LARGE].append(f"line {number}: {line.strip()[:60]!r}")
         else:
             paths.append(image.strip())
@@ -118,7 +118,7 @@ def read_inaturalist(path: Path, root: Path) -> FileList:
             problems["annotations to no image"].append(f"image id {_shown(number)}")
         elif type(label) is not int:
             problems["categories that are no whole number"].append(f"{files[number]}: {_shown(label)}")
-        elif abs(label) > _LARGEST_CLASS:
+        elif abs(label) > LARGEST_CLASS:
             problems[_TOO_LARGE].append(f"{files[number]}: {_shown(label)}")
         else:
             kept.append((files[number], label))

@@ -394,10 +394,10 @@ def test_json_of_any_size_and_layout(tmp_path: Path, size: int, shape: str) -> N
     ("text", "message"),
     [
         ('{"train": [\n{"personality": [], "utterances": []},\n{"personality" []}\n]}\n', ":3: broken JSON"),
-        ("[" * 1_000_000, ":1: broken JSON (nested too deep)"),
+        ("[" * 1_000_000, ":1: broken JSON (nested more than 100 deep)"),
         (
             '[\n{"a":' + "7" * 5000 + "}]",
-            ":2: broken JSON (a number of 5,000 digits; expected at most 1,000)",
+            ":2: broken JSON (a number of 5,000 digits; expected at most 300)",
         ),
         ('["' + "x" * (1 << 25), ":1: broken JSON (a row of more than 16,777,216 characters)"),
         ('[{"context": "a", "reply": "b"}]\n\nmore', ":3: broken JSON (something after its end)"),

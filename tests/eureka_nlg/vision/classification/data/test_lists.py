@@ -154,7 +154,7 @@ def test_inaturalist_annotations(tmp_path: Path) -> None:
         ('{"images": []}', "no list of annotations"),
         ("[]", "no annotations of"),
         ('{"images": {}, "annotations": []}', "no list of images"),
-        ("[" * 100_000, "nested too deeply"),
+        ("[" * 100_000, "nested more than 100 deep"),
     ],
 )
 def test_json_of_another_kind(tmp_path: Path, text: str, message: str) -> None:
