@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -80,17 +81,22 @@ def test_perplexity_is_that_of_fairseqs_validation(eureka: Command, run: Path, t
     best = min(float(entry["valid_ppl"]) for entry in log if "valid_ppl" in entry)
     out = tmp_path / "replies.txt"
     done = eureka("generate", run, "--split", "valid", "--beam", 1, "--perplexity", "--out", out)
-    assert float(done.stdout.rpartition(" ")[2]) == pytest.approx(best, rel=1e-3)
+    (found,) = re.findall(r"^perplexity of the references: (.*)$", done.stdout, re.MULTILINE)
+    assert float(found) == pytest.approx(best, rel=1e-3)
 
 
 def test_replies_are_scored(eureka: Command, run: Path, data: Path, tmp_path: Path) -> None:
-    eureka("generate", run, "--beam", 2, "--no-repeat-ngram-size", 3, "--max-len-b", 20)
+    done = eureka("generate", run, "--beam", 2, "--no-repeat-ngram-size", 3, "--max-len-b", 20)
     replies, references = run / "replies.test.txt", data / "references" / "test.txt"
     num_replies = len(replies.read_text().splitlines())
     assert num_replies == len(references.read_text().splitlines()) > 0
     scores = tmp_path / "scores.json"
-    done = eureka("evaluate", "--hypotheses", replies, "--references", references, "--json", scores)
+    following = f"evaluate --hypotheses {replies} --references {references}"
+    assert done.stdout.endswith(f"\nnext: eureka {following}\n")
+    done = eureka(*following.split(), "--json", scores)
     assert "macro F" in done.stdout
+    assert f"\nwrote {scores}\nnext: " in done.stdout
+    assert done.stdout.endswith(f"; eureka report {run} --out report.html\n")
     found = json.loads(scores.read_text())
     assert found["num_pairs"] == num_replies
     without_upper_limit = {"ead_4", "entropy_4", "mean_length"}

@@ -13,6 +13,7 @@ a reply is a line NAME<TAB>REPLY. Greedy decoding without repeated 3-grams unles
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 
 from eureka_nlg.cli.arguments import add_run_arguments
@@ -48,4 +49,7 @@ def run(args: argparse.Namespace) -> int:
     for model in models:
         if isinstance(model.rare, str):
             tell(f"note: rare words of {model.name} are not marked: {model.rare}")
-    return Terminal(Session(models, decoding, persona), sys.stdin, sys.stdout).run()
+    status = Terminal(Session(models, decoding, persona), sys.stdin, sys.stdout).run()
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        tell(f"next: eureka serve {shlex.join(args.runs)}, the same on a web page")
+    return status

@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="of each training; Eureka's bonus begins at the same share (default: 7)",
     )
+    parser.add_argument("--seed", type=int, metavar="N", help="of both trainings (default: 1)")
     parser.add_argument("--fresh", action="store_true", help="throw away what an earlier demo made in --out")
 
 
@@ -53,7 +54,9 @@ def run(args: argparse.Namespace) -> int:
 
     if args.epochs is not None and args.epochs < 1:
         raise UserError(f"--epochs {args.epochs}: expected 1 or more")
-    demo = Demo(args.out, args.epochs)
+    if args.seed is not None and args.seed < 0:
+        raise UserError(f"--seed {args.seed}: expected 0 or more")
+    demo = Demo(args.out, args.epochs, args.seed)
     if args.fresh:
         for folder in (demo.data, *map(demo.run_folder, SYSTEMS)):
             shutil.rmtree(folder, ignore_errors=True)
@@ -72,6 +75,8 @@ def run(args: argparse.Namespace) -> int:
         _say("decode", "the replies to the test contexts, greedily, and the perplexity of the references")
         for name in names:
             demo.decode(name)
+    else:
+        print(f"The trainings in {demo.folder} are finished and are shown; --fresh begins anew.", flush=True)
     _show(demo, time.monotonic() - start)
     return 0
 
@@ -127,6 +132,7 @@ def _show(demo: object, seconds: float) -> None:
 
     assert isinstance(demo, Demo)
     references = _lines(demo.data / "references/test.txt")
+    _say("scores", f"{len(references)} test replies")
     contexts = _lines(demo.data / "contexts/test.txt")
     replies = {name: _lines(demo.replies(name)) for name in SYSTEMS}
     scores = {
@@ -134,8 +140,6 @@ def _show(demo: object, seconds: float) -> None:
         for name in SYSTEMS
     }
     write_json(demo.folder / "scores.json", scores)
-
-    _say("scores", f"{len(references)} test replies")
     print(score_table(scores, ["macro_f", "micro_f", "diversity_4", "ppl"]))
     _say("likelihood", "what the right word of a reference is given, by its frequency in training, mean in %")
     likelihoods = {name: demo.likelihoods(name) for name in SYSTEMS}
@@ -151,9 +155,9 @@ def _show(demo: object, seconds: float) -> None:
             print(_wrapped(name, replies[name][index]))
         print(_wrapped("reference", references[index]) + "\n")
     runs = " ".join(str(demo.run_folder(name)) for name in SYSTEMS)
-    print(f"{seconds:.0f} seconds; models, logs, replies, data and scores are in {demo.folder}.")
     print("One seed on a made-up corpus: the scores show that everything works, not which loss is better.")
-    print(f"Next, both runs on one page: eureka report {runs} --out {demo.folder / 'report.html'}")
+    print(f"Models, logs, replies, data and scores are in {demo.folder}; this took {seconds:.0f} seconds.")
+    print(f"next: eureka report {runs} --out {demo.folder / 'report.html'}, or eureka chat {runs}")
 
 
 def likelihood_lines(likelihoods: Mapping[str, Mapping[str, float]]) -> list[str]:

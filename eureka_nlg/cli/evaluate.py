@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
@@ -48,6 +49,11 @@ from eureka_nlg.text_files import TextFile
 __all__ = ["add_arguments", "run"]
 
 _SIGNIFICANCE = "significance"  # key in the JSON
+_OF_RUNS = (
+    "checkpoint_best.pt",
+    "checkpoint_last.pt",
+    "finetune.json",
+)  # what a training leaves in its folder
 
 
 class _Source(NamedTuple):
@@ -175,7 +181,24 @@ def run(args: argparse.Namespace) -> int:
         if comparison is not None:
             document = {**document, _SIGNIFICANCE: comparison.to_dict()}
         write_json(json_path, document)
+        if json_path.is_file():  # no pipe
+            print(f"wrote {args.json}")
+    print(f"next: {_following(args)}")
     return 0
+
+
+def _following(args: argparse.Namespace) -> str:
+    """What to do after this: intervals, where there are none, and the report on the runs of the replies."""
+    named = _named_paths(args.hypotheses or args.generated)
+    folders = [str(Path(path).parent) for path in named.values()]
+    if all(any((Path(folder) / name).is_file() for name in _OF_RUNS) for folder in folders):
+        names = f" --names {shlex.join(named)}" if len(named) > 1 else ""
+        report = f"eureka report {shlex.join(folders)}{names} --out report.html"
+    else:
+        report = "eureka report RUN... --out report.html shows replies of trained models beside their scores"
+    if args.significance:
+        return report
+    return f"the same with --significance, for intervals and tests; {report}"
 
 
 def _print(

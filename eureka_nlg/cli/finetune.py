@@ -11,6 +11,7 @@ A config holds the options of ``eureka_nlg.finetune.options`` and any of transfo
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
 from eureka_nlg.files import write_lines
@@ -35,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"trained in {metrics['train_runtime']:.0f} s; the model is in {arguments.output_dir}")
         if options.decode_split:
             _decode(arguments.output_dir, options)
-        print(f"next: eureka chat {arguments.output_dir}")
+        print(f"next: eureka chat {shlex.quote(arguments.output_dir)}")
     return 0
 
 
@@ -49,4 +50,5 @@ def _decode(folder: str, options: FinetuneOptions) -> None:
     replies, references = (Path(folder) / f"{side}.{split}.txt" for side in ("replies", "references"))
     write_lines(replies, found.replies)
     write_lines(references, found.references or [])
-    print(f"next: eureka evaluate --hypotheses {replies} --references {references}")
+    files = shlex.join(["--hypotheses", str(replies), "--references", str(references)])
+    print(f"next: eureka evaluate {files}")

@@ -15,6 +15,8 @@ Beam search with fairseq's beam of 5 unless told otherwise.
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,7 +24,7 @@ from pathlib import Path
 from eureka_nlg.cli.decoding import add_decoding_arguments, decoding_of
 from eureka_nlg.dialogue.likelihoods import perplexity
 from eureka_nlg.dialogue.own_text import Preparation, turns_of
-from eureka_nlg.dialogue.run_data import RunData
+from eureka_nlg.dialogue.run_data import TRAIN, RunData
 from eureka_nlg.errors import UserError
 from eureka_nlg.files import output_file, write_json, write_lines
 from eureka_nlg.runs.base import Conversation, Run
@@ -120,12 +122,29 @@ def run(args: argparse.Namespace) -> int:
     _show(found.contexts, found.replies)
     if beside is not None and found.references is not None:
         write_lines(beside, found.references)
-        print(f"next: eureka evaluate --hypotheses {out} --references {beside}")
     if args.perplexity:
         value = perplexity(model.scoring_model().likelihoods(split))
         write_lines(out.with_suffix(".perplexity"), [f"{value:.4f}"])
         print(f"perplexity of the references: {value:.2f}")
+    if out.is_file():  # no pipe
+        _tell_next(args.run_folder, out, beside or _references_of(model, split))
     return 0
+
+
+def _references_of(model: Run, split: str) -> Path | None:
+    """The references as `eureka prepare` left them, if they are in one file."""
+    path = Path(model.data.split(os.pathsep)[0]) / "references" / f"{split}.txt"
+    return path if split != TRAIN and path.is_file() else None
+
+
+def _tell_next(run_folder: str, out: Path, references: Path | None) -> None:
+    if references is None:
+        print(f"next: eureka report {shlex.quote(run_folder)} --out report.html")
+    else:
+        print(
+            f"next: eureka evaluate --hypotheses {shlex.quote(str(out))} "
+            f"--references {shlex.quote(str(references))}"
+        )
 
 
 def _adjust(args: argparse.Namespace, model: Run) -> str:
@@ -188,4 +207,5 @@ def _reply(args: argparse.Namespace, model: Run, decoding: Decoding, passed_on: 
     if args.out:
         _tell_adjustment(args, model, out)
         print(f"{len(found):,} replies of {model.results} in {out}")
+        print(f"next: eureka chat {shlex.quote(args.run_folder)}")
     return 0

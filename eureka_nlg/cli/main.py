@@ -28,7 +28,7 @@ COMMANDS = {
     "generate": ("generate", "decode a split with a trained model, one reply per line"),
     "evaluate": ("evaluate", "score replies against references"),
     "analyse": ("analyse", "likelihood of the right word by its frequency in training"),
-    "report": ("report", "one HTML page about one or more dialogue models"),
+    "report": ("report", "one HTML page about one or more runs, of dialogue or of images"),
     "chat": ("chat", "talk to one or more trained models, side by side"),
     "serve": ("serve", "the same on a web page of this machine"),
     "vision": ("vision", "long-tailed images: train classifiers and detectors, evaluate, sweep over seeds"),

@@ -186,7 +186,8 @@ def _messages_summary(manifest: Mapping[str, Any], out: Path) -> str:
     for split, counts in manifest["splits"].items():
         numbers = [f"{counts[name]:,}" for name in ("dialogues", "conversations", "exchanges")]
         lines.append(row(split, *numbers, f"{split}{MESSAGES[manifest['format_out']]}"))
-    return "\n".join([*lines, f"wrote {out}"])
+    following = f"eureka finetune configs/finetune/smollm2.yaml model=FOLDER {shlex.join([f'data={out}'])}"
+    return "\n".join([*lines, f"wrote {out}", "", "next:", f"  {following}"])
 
 
 def _next_commands(manifest: Mapping[str, Any], out: Path, family: ConfigFamily) -> list[str]:

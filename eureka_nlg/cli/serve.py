@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
             )
         )
         names = ", ".join(model.name for model in models)
-        print(f"{names}: http://{HOSTS[0]}:{listening.getsockname()[1]}", flush=True)
+        print(f"{names}: http://{HOSTS[0]}:{listening.getsockname()[1]} (Ctrl-C ends it)", flush=True)
         with contextlib.suppress(KeyboardInterrupt):  # uvicorn has ended in good order, and passes it on
             server.run(sockets=[listening])
     return 0

@@ -176,6 +176,7 @@ def _evaluate(args: argparse.Namespace) -> int:
 
     own_output(args.json, args.folder)
     show = _show
+    following = f"eureka report {shlex.quote(str(args.folder))} --out report.html"
     if task_of_run(args.folder) == "detection":
         from eureka_nlg.vision.detection.runs import evaluate_detection_run
 
@@ -185,6 +186,7 @@ def _evaluate(args: argparse.Namespace) -> int:
                 "--logit-adjustment is for classification"
             )
         show = _show_detection
+        following = "eureka configs vision/coco, for other losses to compare it with"
         result = evaluate_detection_run(args.folder, args.overrides, args.checkpoint)
     else:
         from eureka_nlg.vision.classification.runs import evaluate_run
@@ -200,6 +202,9 @@ def _evaluate(args: argparse.Namespace) -> int:
         if args.json:
             write_json(args.json, result)
         show(result, args.folder)
+        if args.json:
+            print(f"wrote {args.json}")
+        print(f"next: {following}")
     return 0
 
 
@@ -226,6 +231,8 @@ def _sweep(args: argparse.Namespace) -> int:
     if args.json:
         write_json(args.json, summed)
     print(summary_table(summed))
+    if args.json:
+        print(f"wrote {args.json}")
     if failed:
         raise UserError(f"{len(failed)} runs failed: {', '.join(str(run.folder) for run in failed)}")
     folders = shlex.join(str(run.folder) for run in runs)

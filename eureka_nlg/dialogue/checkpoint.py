@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from eureka_nlg.errors import UserError
+
+if TYPE_CHECKING:  # its import takes seconds, which a command that reads no checkpoint need not wait
+    import torch
 
 __all__ = ["Checkpoint", "is_whole", "read_checkpoint"]
 
@@ -65,6 +66,8 @@ def read_checkpoint(path: Path, needs: Sequence[str] = ()) -> Checkpoint:
     Raises:
         UserError: not there, cut short, or not a checkpoint of fairseq-train.
     """
+    import torch
+
     with _well_formed(path):
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         for key in needs:
@@ -92,6 +95,8 @@ def is_whole(path: str | os.PathLike[str]) -> bool:
 
 @contextmanager
 def _well_formed(path: Path) -> Iterator[None]:
+    import torch
+
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):
             yield
@@ -128,6 +133,8 @@ def _options(section: Any) -> dict[str, Any]:
 
 
 def _is_same(first: torch.Tensor, second: torch.Tensor) -> bool:
+    import torch
+
     if first.data_ptr() == second.data_ptr():
         return True
     return first.dim() > 1 and first.dtype == second.dtype and bool(torch.equal(first, second))

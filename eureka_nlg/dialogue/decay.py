@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from eureka_nlg.errors import UserError
 from eureka_nlg.limits import parse_json
 
@@ -43,7 +41,7 @@ def with_total_num_update(config: Mapping[str, Any]) -> dict[str, Any]:
             "decay_epochs: needs batches of batch_size exchanges; with max_tokens, or without batch_size, "
             "give decay_epochs= and total_num_update=UPDATES"
         )
-    devices = config.get("distributed_world_size") or max(1, torch.cuda.device_count())
+    devices = config.get("distributed_world_size") or _num_devices()
     frequencies = config.get("update_freq") or [1]
     frequencies = frequencies if isinstance(frequencies, list) else [frequencies]
     sizes = [_num_exchanges(folder) for folder in str(config.get("data")).split(os.pathsep)]
@@ -52,6 +50,13 @@ def with_total_num_update(config: Mapping[str, Any]) -> dict[str, Any]:
         batches = math.ceil(math.ceil(sizes[epoch % len(sizes)] / batch_size) / devices)
         updates += math.ceil(batches / frequencies[min(epoch, len(frequencies) - 1)])
     return {**config, "total_num_update": updates}
+
+
+def _num_devices() -> int:
+    """Over how many GPUs fairseq spreads a training."""
+    import torch  # takes seconds, and is not needed where the config says the number
+
+    return max(1, torch.cuda.device_count())
 
 
 def _num_exchanges(folder: str) -> int:

@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import math
 import os
-import shlex
 import shutil
 import subprocess
 import sys
@@ -20,11 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eureka_nlg.bundled import find_bundled
-from eureka_nlg.dialogue.analysis import DialogueAnalysis
-from eureka_nlg.dialogue.generation import Run, generate
-from eureka_nlg.dialogue.likelihoods import ReferenceModel
-from eureka_nlg.dialogue.training import fairseq_arguments, read_config
+from eureka_nlg.dialogue.training import read_config
 from eureka_nlg.errors import UserError
 from eureka_nlg.files import write_json, write_lines
 from eureka_nlg.limits import parse_json
@@ -47,10 +42,12 @@ class Demo:
         folder: for the data, the runs and the scores.
         epochs: how many each training has; None: as many as its config says. The bonus begins after the same
             share of them.
+        seed: of both trainings; None: that of their configs.
     """
 
     folder: Path
     epochs: int | None = None
+    seed: int | None = None
 
     @property
     def data(self) -> Path:
@@ -68,6 +65,8 @@ class Demo:
     def overrides(self, name: str) -> list[str]:
         """What stands behind the config on the command line."""
         overrides = [f"data={self.data}", f"save_dir={self.run_folder(name)}"]
+        if self.seed is not None:
+            overrides.append(f"seed={self.seed}")
         if self.epochs is not None:
             config = read_config(self.config(name))
             overrides.append(f"max_epoch={self.epochs}")
@@ -124,6 +123,11 @@ class Demo:
 
     def decode(self, name: str) -> None:
         """Write the replies to the test contexts, and last the note that the system is finished."""
+        # torch, which finished systems are shown without
+        from eureka_nlg.dialogue.analysis import DialogueAnalysis
+        from eureka_nlg.dialogue.generation import Run, generate
+        from eureka_nlg.dialogue.likelihoods import ReferenceModel
+
         run = Run.load(self.run_folder(name))
         write_lines(self.replies(name), generate(run, "test", ["--beam", "1"]).hypotheses)
         analysis = DialogueAnalysis(FrequencyBands.by_token_mass, ["test"])
@@ -168,9 +172,9 @@ class Demo:
 
     def _fingerprint(self, name: str) -> str:
         """What a run depends on: its options and its data."""
-        arguments = fairseq_arguments(read_config(find_bundled(self.config(name)), self.overrides(name)))
+        config = read_config(self.config(name), self.overrides(name))
         manifest = (self.data / "manifest.json").read_bytes()
-        return hashlib.sha256(shlex.join(arguments[1:]).encode() + manifest).hexdigest()
+        return hashlib.sha256(json.dumps(config, sort_keys=True).encode() + manifest).hexdigest()
 
     def _note(self, name: str) -> dict[str, Any]:
         try:

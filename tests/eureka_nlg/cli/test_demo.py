@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from eureka_nlg.cli.main import main
 from eureka_nlg.dialogue.demo import SYSTEMS, Demo
 from eureka_nlg.errors import UserError
 
+PYTHON = sys.executable
 STAND_IN = """#!/bin/sh
 for word; do case $word in save_dir=*) folder=${word#save_dir=} ;; esac; done
 echo "12:00:00 | INFO | train_inner | {\\"epoch\\": 2, \\"update\\": 1.75}" >"$folder/fairseq.log"
@@ -74,6 +76,40 @@ def test_the_bonus_begins_at_the_same_share(epochs: int, start: int, tmp_path: P
     demo = Demo(tmp_path, epochs)
     assert f"encouragement_start_epoch={start}" in demo.overrides("Eureka")
     assert not any("encouragement" in override for override in demo.overrides("CE"))
+
+
+def test_the_seed_is_that_of_both_trainings(tmp_path: Path) -> None:
+    demo = Demo(tmp_path, seed=3)
+    assert all("seed=3" in demo.overrides(name) for name in SYSTEMS)
+    assert not any(override.startswith("seed=") for override in Demo(tmp_path).overrides("CE"))
+    assert main(["demo", "--seed", "-1"]) == 2
+
+
+def test_what_is_finished_is_shown_at_once(demo: Demo) -> None:
+    """Without torch, whose import takes seconds; it has taken minutes on a busy machine, without a word."""
+    references = ["i like tea .", "so do i .", "hello !", "well , well ."]
+    for side in ("references", "contexts"):
+        (demo.data / side).mkdir()
+        (demo.data / side / "test.txt").write_text("".join(f"{line}\n" for line in references))
+    for name in SYSTEMS:
+        demo.run_folder(name).mkdir()
+        demo.replies(name).write_text("".join(f"{line}\n" for line in references))
+        note = {
+            "fingerprint": demo._fingerprint(name),
+            "ppl": 8.5,
+            "likelihoods": {"head": 50.0, "tail": 9.0},
+        }
+        (demo.run_folder(name) / "demo.json").write_text(json.dumps(note))
+    program = (
+        "import sys; from eureka_nlg.cli.main import main; "
+        f"assert main(['demo', '--out', {str(demo.folder)!r}]) == 0; "
+        "assert 'torch' not in sys.modules and 'fairseq' not in sys.modules"
+    )
+    shown = subprocess.run([PYTHON, "-c", program], check=True, capture_output=True, text=True).stdout
+    first, *_, last = shown.splitlines()
+    assert first == f"The trainings in {demo.folder} are finished and are shown; --fresh begins anew."
+    assert last.startswith(f"next: eureka report {demo.run_folder('CE')} {demo.run_folder('Eureka')} --out ")
+    assert json.loads((demo.folder / "scores.json").read_text())["CE"]["macro_f"] == 100
 
 
 def test_without_a_terminal_a_line_now_and_then(

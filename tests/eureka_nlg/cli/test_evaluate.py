@@ -165,7 +165,31 @@ def test_chosen_metrics(files: Files, capsys: pytest.CaptureFixture[str]) -> Non
     assert list(document["scores"]) == keys
     assert document["scores"] == score_replies(HYPOTHESES, REFERENCES, metrics=keys).scores
     assert "sacrebleu" not in document["signature"]
-    assert len(capsys.readouterr().out.splitlines()) == 2 + len(keys) + 2
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 + len(keys) + 4
+    assert lines[-2] == "wrote scores.json"
+
+
+def test_what_comes_next(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
+    """Intervals, where there are none, and the report on the runs whose replies these are."""
+    systems = {}
+    for name in ("ce", "my el"):
+        Path(name).mkdir()
+        (Path(name) / "checkpoint_best.pt").touch()
+        systems[name] = files(f"{name}/replies.test.txt", HYPOTHESES)
+    named = [f"{name}={path}" for name, path in systems.items()]
+
+    def last_line(*arguments: str) -> str:
+        assert main(["evaluate", "--references", "references.txt", "--hypotheses", *arguments]) == 0
+        return capsys.readouterr().out.splitlines()[-1]
+
+    report = "eureka report ce 'my el' --names ce 'my el' --out report.html"
+    assert last_line(*named) == f"next: the same with --significance, for intervals and tests; {report}"
+    assert last_line(*named, "--significance", "--resamples", "20") == f"next: {report}"
+    assert last_line("ce/replies.test.txt").endswith("; eureka report ce --out report.html")
+    assert last_line("replies.txt").endswith(
+        "eureka report RUN... --out report.html shows replies of trained models beside their scores"
+    )
 
 
 @pytest.mark.parametrize("lowercase", [False, True])

@@ -73,6 +73,8 @@ def test_killed_resumed_and_evaluated(
     scores = json.loads((tmp_path / "scores.json").read_text())["accuracy"]
     assert scores == json.loads((tmp_path / "run" / "evaluation.json").read_text())["accuracy"]
     assert f"{scores['natural']:.2f}" in shown
+    wrote = f"wrote {tmp_path / 'scores.json'}\n"
+    assert shown.endswith(f"{wrote}next: eureka report {tmp_path / 'run'} --out report.html\n")
 
 
 @pytest.mark.slow

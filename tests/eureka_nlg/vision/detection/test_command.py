@@ -61,8 +61,10 @@ def test_drawn_shapes_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert main(["vision", "evaluate", str(tmp_path / "run"), "--json", str(tmp_path / "again.json")]) == 0
     again = capsys.readouterr().out
     assert again.startswith(str(tmp_path / "run"))
+    table, wrote, _ = again.partition(f"wrote {tmp_path / 'again.json'}\nnext: eureka configs vision/coco, ")
+    assert wrote
     following = f"next: eureka vision evaluate {tmp_path / 'run'} --json scores.json\n"
-    assert shown.endswith(again + following)  # but for the progress
+    assert shown.endswith(table + following)  # but for the progress
     assert json.loads((tmp_path / "again.json").read_text())["overall"] == result["overall"]
 
 
