@@ -10,8 +10,8 @@ from typing import Any, Literal, NoReturn
 
 from eureka_nlg.errors import UserError, require
 from eureka_nlg.frequency import EncouragementOptions
-from eureka_nlg.integrations.token_loss import CAPPED, SAFE_NORMALIZATION
-from eureka_nlg.losses.bonus import Bonus
+from eureka_nlg.integrations.token_loss import SAFE_NORMALIZATION
+from eureka_nlg.losses.bonus import CAPPED, Bonus
 from eureka_nlg.losses.options import options_of, with_options_of
 from eureka_nlg.option_files import read_options
 

@@ -8,21 +8,21 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from typing_extensions import Unpack
 
 from eureka_nlg.errors import UserError
 from eureka_nlg.frequency import ClassCounts, EncouragementOptions, Measure, Normalization
-from eureka_nlg.losses.bonus import PRESETS, Bonus
+from eureka_nlg.losses.bonus import CAPPED, Bonus, BonusOptions
 from eureka_nlg.losses.checks import Encouragement, Options, check_encouragement
 from eureka_nlg.losses.objectives import CrossEntropy, Objective, eureka_objective
+from eureka_nlg.losses.options import built, shows_arguments_of
 from eureka_nlg.losses.projection import loss_and_log_odds_of_projection
 from eureka_nlg.losses.rows import loss_and_log_odds
 
-__all__ = ["CAPPED", "FORMS", "IGNORED", "SAFE_NORMALIZATION", "Sums", "TokenLoss", "per_class"]
+__all__ = ["FORMS", "IGNORED", "SAFE_NORMALIZATION", "Sums", "TokenLoss", "per_class"]
 
 IGNORED = -100
 FORMS = ("capped", "paper")
-CAPPED = {name: value for name, value in PRESETS["encouraging"].items() if name in Bonus.names()}
-"""What the capped form adds to the paper's bonus, where nothing else is given."""
 SAFE_NORMALIZATION: Normalization = "mean_weight"
 """Of a vocabulary's weights; see :meth:`TokenLoss.from_counts`."""
 
@@ -74,8 +74,8 @@ class TokenLoss:
         encouragement: weight of the bonus: None for one, a number, or a tensor ``[C]``; see
             :meth:`from_counts`. One that is shorter than a model's vocabulary, which is often padded, is made
             up with zeros.
-        form: ``"capped"``, the safe one: above ``likelihood_cap``, 0.75 if none is given, the bonus goes on
-            linearly; ``"paper"``: the exact loss, which falls without bound as likelihoods go to one.
+        form: ``"capped"``, the safe one: above a likelihood, by default 0.75, the bonus goes on linearly;
+            ``"paper"``: the exact loss, which falls without bound as likelihoods go to one.
         label_smoothing: torch's definition, in training.
         start_epoch, start_step: the first epoch (from 1) or optimiser step (from 1) with the reward; plain
             cross-entropy before. Someone has to tell the progress then: :meth:`set_progress`.
@@ -85,6 +85,7 @@ class TokenLoss:
         ValueError, TypeError: an option that is not known, or a value that it cannot have.
     """
 
+    @shows_arguments_of(Bonus, defaults=CAPPED)
     def __init__(
         self,
         encouragement: Encouragement = None,
@@ -93,12 +94,12 @@ class TokenLoss:
         label_smoothing: float = 0.0,
         start_epoch: int | None = None,
         start_step: int | None = None,
-        **bonus: Any,
+        **bonus: Unpack[BonusOptions],
     ) -> None:
         if form not in FORMS:
             raise ValueError(f"form must be one of {', '.join(FORMS)}, got {form!r}")
         self.form = form
-        self.bonus = Bonus(**CAPPED | bonus)
+        self.bonus = built(Bonus, type(self).__name__, {**CAPPED, **bonus})
         if form == "paper":
             uncapped: dict[str, Any] = dict.fromkeys(CAPPED)
             self.bonus = dataclasses.replace(self.bonus, **uncapped)

@@ -9,15 +9,55 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from typing_extensions import TypedDict
 
 from eureka_nlg.frequency import EncouragementOptions
 from eureka_nlg.losses.kernels import ClosedForm
 from eureka_nlg.losses.options import options_of
 from eureka_nlg.options import BadOption, Options, option
 
-__all__ = ["PRESETS", "Bonus", "BonusKind", "Preset", "PresetName", "eureka_options", "log_odds_of"]
+__all__ = [
+    "CAPPED",
+    "PRESETS",
+    "Bonus",
+    "BonusKind",
+    "BonusOptions",
+    "OtherBonusOptions",
+    "Preset",
+    "PresetName",
+    "bounding_options",
+    "eureka_options",
+    "log_odds_of",
+]
 
 BonusKind = Literal["likelihood", "power"]
+
+
+class OtherBonusOptions(TypedDict, total=False):
+    """The options of :class:`Bonus` but gamma, for a function whose own gamma is another."""
+
+    bonus: BonusKind
+    threshold: float | None
+    likelihood_cap: float | None
+    likelihood_clamp: float | None
+
+
+class BonusOptions(OtherBonusOptions, total=False):
+    """The options of :class:`Bonus`, as type checkers read them where a function takes ``**options``."""
+
+    gamma: float
+
+
+CAPPED: BonusOptions = {"likelihood_cap": 0.75}
+"""The safe bonus, that of the preset ``"encouraging"``."""
+
+_BOUNDING: BonusOptions = {"likelihood_cap": 0.9, "likelihood_clamp": 0.99999}
+# Each bounds the loss from below; the values are those to begin with.
+
+
+def bounding_options(prefix: str = "") -> str:
+    """The options that bound the loss from below, as a message recommends them."""
+    return " or ".join(f"{prefix}{name}={value}" for name, value in _BOUNDING.items())
 
 
 @dataclass(frozen=True)
@@ -70,15 +110,17 @@ class Bonus(Options):
         return value.masked_fill(log_odds == math.inf, 0.0)
 
     @property
-    def follows_from_likelihood(self) -> bool:
-        """Whether p is enough near p = 1, where ``log(1 - p)`` cannot be had from what p is rounded to."""
-        bounds = (self.likelihood_cap, self.likelihood_clamp)
-        return self.bonus == "power" or any(bound is not None for bound in bounds)
+    def is_bounded(self) -> bool:
+        """Whether there is a least value, so that the loss has a floor.
+
+        Then p is enough near p = 1 too, where ``log(1 - p)`` cannot be had from what p is rounded to.
+        """
+        return self.bonus == "power" or any(getattr(self, name) is not None for name in _BOUNDING)
 
     def of_log_likelihood(self, log_likelihood: Tensor) -> Tensor:
         """Bonus for each ``log p``, same shape, where p is known and 1 - p is not.
 
-        Exact up to the rounding of ``log p`` where the bonus :attr:`follows_from_likelihood`.
+        Exact up to the rounding of ``log p`` where the bonus :attr:`is_bounded`.
         """
         clamp, cap = self.likelihood_clamp, self.linear_from
         log_p = log_likelihood if clamp is None else log_likelihood.clamp(max=math.log(clamp))
@@ -146,7 +188,7 @@ PresetName = Literal["printed", "released", "encouraging", "encouraging_low"]
 PRESETS: dict[str, dict[str, Any]] = {
     "printed": {},
     "released": {"encouragement_normalization": "mean_weight", "likelihood_clamp": 0.99999},
-    "encouraging": {"encouragement_measure": "one", "likelihood_cap": 0.75},
+    "encouraging": {"encouragement_measure": "one", **CAPPED},
     "encouraging_low": {"encouragement_measure": "one", "likelihood_cap": 0.5},
 }
 """The forms that the authors use, by the options in which they differ from the paper as it is printed.

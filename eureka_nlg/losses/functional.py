@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from eureka_nlg.frequency import ClassCounts, ldam_margins
-from eureka_nlg.losses.bonus import Bonus, BonusKind
+from eureka_nlg.losses.bonus import CAPPED, Bonus, BonusKind, BonusOptions, bounding_options
 from eureka_nlg.losses.checks import (
     Encouragement,
     Options,
@@ -29,7 +30,7 @@ from eureka_nlg.losses.objectives import (
     Objective,
     eureka_objective,
 )
-from eureka_nlg.losses.options import Impl, Reduction, checked
+from eureka_nlg.losses.options import Impl, Reduction, built, checked, shows_arguments_of
 from eureka_nlg.losses.projection import loss_of_projection
 from eureka_nlg.losses.rows import Rows, loss_of_logits, reduced, result_dtype
 
@@ -110,19 +111,16 @@ def eureka_loss(
     return loss_of_logits(input, target, objective, options)
 
 
+@shows_arguments_of(Bonus, defaults=CAPPED)
 def eureka_loss_from_log_probs(
     log_probs: Tensor,
     target: Tensor,
     encouragement: Encouragement = None,
     *,
-    bonus: BonusKind = "likelihood",
-    gamma: float = 1.0,
-    threshold: float | None = None,
-    likelihood_cap: float | None = 0.75,
-    likelihood_clamp: float | None = None,
     weight: Tensor | None = None,
     ignore_index: int = -100,
     reduction: Reduction = "mean",
+    **options: Unpack[BonusOptions],
 ) -> Tensor:
     """:func:`eureka_loss` for code that has the log-likelihood of each target and no logits any more.
 
@@ -134,8 +132,8 @@ def eureka_loss_from_log_probs(
         log_probs: ``[...]`` of any shape, floating, not positive: ``log p`` of each target.
         target: ``[...]``, integer, class indices or ``ignore_index``: whose encouragement and weight it is.
         encouragement: None for one, a number, or a tensor ``[C]``.
-        likelihood_cap, likelihood_clamp: one of them, unless the bonus is ``"power"``.
-        bonus, gamma, threshold, weight, ignore_index, reduction: as :func:`eureka_loss`.
+        weight, ignore_index, reduction: as :func:`eureka_loss`.
+        **options: of the bonus, as :func:`eureka_loss`. It needs a cap or a clamp, unless it is ``"power"``.
 
     Returns:
         The loss: a scalar, or the shape of ``target``, in the dtype of ``log_probs``; halves are computed in
@@ -151,14 +149,14 @@ def eureka_loss_from_log_probs(
     >>> torch.isclose(loss, eureka_loss(logits, target, likelihood_cap=0.75))
     tensor(True)
     """
-    rewarded = Bonus(bonus, gamma, threshold, likelihood_cap, likelihood_clamp)
-    if not rewarded.follows_from_likelihood:
+    rewarded = built(Bonus, "eureka_loss_from_log_probs", {**CAPPED, **options})
+    if not rewarded.is_bounded:
         raise ValueError(
-            "log-likelihoods do not hold log(1 - p) where p rounds to one: give likelihood_cap or "
-            "likelihood_clamp, or eureka_loss the logits"
+            "log-likelihoods do not hold log(1 - p) where p rounds to one: "
+            f"give {bounding_options()}, or eureka_loss the logits"
         )
-    options = Options(weight, ignore_index, reduction)
-    check_log_probs(log_probs, target, options)
+    shared = Options(weight, ignore_index, reduction)
+    check_log_probs(log_probs, target, shared)
     encouragement = check_encouragement(encouragement)
     tensors = {"encouragement": encouragement, "weight": weight}
     sizes = {name: len(one) for name, one in tensors.items() if isinstance(one, Tensor) and one.dim()}
@@ -167,7 +165,7 @@ def eureka_loss_from_log_probs(
     dtype = torch.float64 if log_probs.dtype == torch.float64 else torch.float32
     # without a tensor of classes nothing is looked up, and any index will do
     num_classes = next(iter(sizes.values()), 1 << 62)
-    rows = Rows.of(target.reshape(-1), num_classes, options, dtype)
+    rows = Rows.of(target.reshape(-1), num_classes, shared, dtype)
     log_p = log_probs.reshape(-1).to(dtype)
     factor: Tensor | float = 1.0 if encouragement is None else encouragement
     if isinstance(factor, Tensor):
@@ -305,6 +303,7 @@ def loss_with_margins(
     return loss_of_logits(logits, target, CrossEntropy().objective(), options).to(result_dtype(input))
 
 
+@shows_arguments_of(Bonus)
 def linear_eureka_loss(
     hidden: Tensor,
     linear_weight: Tensor,
@@ -312,15 +311,11 @@ def linear_eureka_loss(
     encouragement: Encouragement = None,
     *,
     linear_bias: Tensor | None = None,
-    bonus: BonusKind = "likelihood",
-    gamma: float = 1.0,
-    threshold: float | None = None,
-    likelihood_cap: float | None = None,
-    likelihood_clamp: float | None = None,
     weight: Tensor | None = None,
     ignore_index: int = -100,
     reduction: Reduction = "mean",
     label_smoothing: float = 0.0,
+    **options: Unpack[BonusOptions],
 ) -> Tensor:
     """:func:`eureka_loss` of ``F.linear(hidden, linear_weight, linear_bias)``, without holding these logits.
 
@@ -341,10 +336,9 @@ def linear_eureka_loss(
     """
     refuse_learned(encouragement=encouragement, weight=weight)
     encouragement = check_encouragement(encouragement, linear_weight.shape[0])
-    rewarded = Bonus(bonus, gamma, threshold, likelihood_cap, likelihood_clamp)
-    objective = eureka_objective(encouragement, rewarded)
-    options = Options(weight, ignore_index, reduction, label_smoothing)
-    return loss_of_projection(hidden, linear_weight, linear_bias, target, objective, options)
+    objective = eureka_objective(encouragement, built(Bonus, "linear_eureka_loss", options))
+    shared = Options(weight, ignore_index, reduction, label_smoothing)
+    return loss_of_projection(hidden, linear_weight, linear_bias, target, objective, shared)
 
 
 def refuse_learned(**arguments: Any) -> None:

@@ -22,7 +22,7 @@ from typing_extensions import Unpack
 from eureka_nlg.losses.checks import Options as Shared
 from eureka_nlg.losses.kernels import RowStatistics, passes_for
 from eureka_nlg.losses.modules import LogitsLoss
-from eureka_nlg.losses.options import Impl, Reduction, SharedArguments
+from eureka_nlg.losses.options import Impl, Reduction, SharedArguments, shows_arguments_of
 from eureka_nlg.losses.rows import loss_of_rows
 from eureka_nlg.options import Options, option
 
@@ -187,6 +187,7 @@ def gem_loss(
 class GEMLoss(LogitsLoss):
     """Module of :func:`gem_loss`; the arguments are the same."""
 
+    @shows_arguments_of(gem_loss)
     def __init__(
         self, *, temperature: float = 0.7, contrast: Contrast = "linear", **shared: Unpack[SharedArguments]
     ) -> None:

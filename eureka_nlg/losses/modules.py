@@ -5,16 +5,24 @@ A module checks its options when it is made. They are its attributes; those that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
-from typing_extensions import Self, TypedDict, Unpack
+from typing_extensions import Self, Unpack
 
 from eureka_nlg.frequency import ClassCounts, EncouragementOptions, Measure, Normalization, ldam_margins
 from eureka_nlg.losses import functional, sigmoid
-from eureka_nlg.losses.bonus import PRESETS, Bonus, BonusKind, Preset, PresetName
+from eureka_nlg.losses.bonus import (
+    PRESETS,
+    Bonus,
+    BonusKind,
+    BonusOptions,
+    OtherBonusOptions,
+    Preset,
+    PresetName,
+)
 from eureka_nlg.losses.checks import Encouragement, check_encouragement
 from eureka_nlg.losses.checks import Options as Shared
 from eureka_nlg.losses.objectives import (
@@ -33,11 +41,13 @@ from eureka_nlg.losses.options import (
     SigmoidArguments,
     check_shared,
     checked,
+    refuse_unknown,
+    shows_arguments_of,
 )
 from eureka_nlg.losses.projection import loss_of_projection
 from eureka_nlg.losses.rows import loss_of_logits
 from eureka_nlg.losses.runaway import RunawayWatch
-from eureka_nlg.options import BadOption, Options, option_fields
+from eureka_nlg.options import Options, option_fields
 
 __all__ = [
     "EurekaLoss",
@@ -55,20 +65,11 @@ __all__ = [
 T = TypeVar("T", bound=Options)
 
 
-class _BonusArguments(TypedDict, total=False):
-    bonus: BonusKind
-    threshold: float | None
-    likelihood_cap: float | None
-    likelihood_clamp: float | None
-
-
-class EurekaArguments(_BonusArguments, SharedArguments, total=False):
+class EurekaArguments(BonusOptions, SharedArguments, total=False):
     """Keyword arguments of :class:`EurekaLoss`; see :func:`eureka_nlg.losses.eureka_loss`."""
 
-    gamma: float
 
-
-class SigmoidEurekaArguments(_BonusArguments, SigmoidArguments, total=False):
+class SigmoidEurekaArguments(OtherBonusOptions, SigmoidArguments, total=False):
     """Keyword arguments of :class:`SigmoidEurekaLoss`; see :func:`eureka_nlg.losses.sigmoid_eureka_loss`."""
 
 
@@ -140,9 +141,7 @@ class LogitsLoss(_Loss):
         self._build(loss, {}, shared)
 
     def _build(self, loss: Options, named: Mapping[str, Any], shared: Mapping[str, Any]) -> None:
-        unknown = set(shared) - set(Shared._fields)
-        if unknown:
-            raise TypeError(f"{type(self).__name__} got an unexpected keyword argument {min(unknown)!r}")
+        refuse_unknown(type(self).__name__, shared, Shared._fields)
         arguments = Shared(**shared)
         arguments.check()
         _Loss.__init__(self, **loss.values(), **named, **arguments._asdict())
@@ -170,6 +169,7 @@ class FocalLoss(LogitsLoss):
 
     alpha: float
 
+    @shows_arguments_of(functional.focal_loss)
     def __init__(self, *, gamma: float = 2.0, alpha: float = 1.0, **shared: Unpack[SharedArguments]) -> None:
         self._build(Focal(gamma), {"alpha": Factor(alpha).alpha}, shared)
 
@@ -185,6 +185,7 @@ class HaltedFocalLoss(LogitsLoss):
     halted: Tensor | None
     alpha: float
 
+    @shows_arguments_of(functional.halted_focal_loss)
     def __init__(
         self,
         *,
@@ -223,12 +224,14 @@ class EurekaLoss(RunawayWatch, LogitsLoss):
     likelihood_cap: float | None
     likelihood_clamp: float | None
 
+    @shows_arguments_of(functional.eureka_loss)
     def __init__(self, encouragement: Encouragement = None, **options: Unpack[EurekaArguments]) -> None:
-        shared = dict(options)
-        bonus = _taken(Bonus, shared)
+        shared: dict[str, Any] = {**options}
+        bonus = Bonus(**_taken(Bonus.names(), shared))
         self._build(bonus, {"encouragement": _in_float32(encouragement)}, shared)
 
     @classmethod
+    @shows_arguments_of(functional.eureka_loss, without=("input", "target", "encouragement"))
     def from_counts(
         cls,
         class_counts: ClassCounts,
@@ -266,8 +269,8 @@ class EurekaLoss(RunawayWatch, LogitsLoss):
         Raises:
             ValueError: another name, bad counts or options.
 
-        >>> EurekaLoss.preset("encouraging", [900, 90, 9]).likelihood_cap
-        0.75
+        >>> EurekaLoss.preset("released", [900, 90, 9]).likelihood_clamp
+        0.99999
         """
         values = PRESETS[Preset(name).preset]
         for kind in (EncouragementOptions, Bonus):
@@ -290,8 +293,7 @@ class EurekaLoss(RunawayWatch, LogitsLoss):
 
     def _can_run_away(self) -> bool:
         """Whether the loss is a mean without a floor."""
-        bounds = (self.likelihood_cap, self.likelihood_clamp)
-        return self.bonus == "likelihood" and self.reduction == "mean" and bounds == (None, None)
+        return self.reduction == "mean" and not self.made(Bonus).is_bounded
 
 
 class LinearEurekaLoss(EurekaLoss):
@@ -300,6 +302,7 @@ class LinearEurekaLoss(EurekaLoss):
     There is one way to compute it, so it takes no ``impl``.
     """
 
+    @shows_arguments_of(functional.eureka_loss, without=("input", "target", "impl"))
     def __init__(self, encouragement: Encouragement = None, **options: Unpack[EurekaArguments]) -> None:
         if "impl" in options:
             raise TypeError(
@@ -331,6 +334,7 @@ class LDAMLoss(LogitsLoss):
     margins: Tensor
     scale: float
 
+    @shows_arguments_of(functional.ldam_loss)
     def __init__(
         self,
         class_counts: ClassCounts,
@@ -367,9 +371,7 @@ class SigmoidLoss(_Loss):
         self._build(loss, {}, shared)
 
     def _build(self, loss: Options, named: Mapping[str, Any], shared: Mapping[str, Any]) -> None:
-        unknown = set(shared) - set(SigmoidArguments.__annotations__)
-        if unknown:
-            raise TypeError(f"{type(self).__name__} got an unexpected keyword argument {min(unknown)!r}")
+        refuse_unknown(type(self).__name__, shared, SigmoidArguments.__annotations__)
         reduction = shared.get("reduction", "none")
         check_shared(reduction=reduction)
         alpha = sigmoid.Balance(shared.get("alpha", 0.25)).alpha
@@ -397,6 +399,7 @@ class SigmoidLoss(_Loss):
 class SigmoidFocalLoss(SigmoidLoss):
     """Module of :func:`eureka_nlg.losses.sigmoid_focal_loss`; the arguments are the same."""
 
+    @shows_arguments_of(sigmoid.sigmoid_focal_loss)
     def __init__(self, *, gamma: float = 2.0, **shared: Unpack[SigmoidArguments]) -> None:
         super().__init__(Focal(gamma), **shared)
 
@@ -406,6 +409,7 @@ class SigmoidHaltedFocalLoss(SigmoidLoss):
 
     halted: sigmoid.Halted
 
+    @shows_arguments_of(sigmoid.sigmoid_halted_focal_loss)
     def __init__(
         self,
         *,
@@ -428,6 +432,7 @@ class SigmoidEurekaLoss(SigmoidLoss):
     tensors: ClassVar[tuple[str, ...]] = ("encouragement",)
     encouragement: Encouragement
 
+    @shows_arguments_of(sigmoid.sigmoid_eureka_loss)
     def __init__(
         self,
         encouragement: Encouragement = None,
@@ -436,11 +441,9 @@ class SigmoidEurekaLoss(SigmoidLoss):
         gamma: float = 2.0,
         **options: Unpack[SigmoidEurekaArguments],
     ) -> None:
-        shared: dict[str, Any] = {**options, "gamma": bonus_gamma}
-        try:
-            bonus = _taken(Bonus, shared).values()
-        except BadOption as error:
-            raise (error.spelled("bonus_gamma") if error.name == "gamma" else error) from None
+        shared: dict[str, Any] = {**options}
+        given = _taken(Bonus.names(), shared)
+        bonus = sigmoid.bonus_beside_focal(type(self).__name__, bonus_gamma, given).values()
         named = {"encouragement": _in_float32(encouragement), "bonus_gamma": bonus.pop("gamma"), **bonus}
         self._build(Focal(gamma), named, shared)
 
@@ -459,10 +462,9 @@ class SigmoidEurekaLoss(SigmoidLoss):
         )
 
 
-def _taken(kind: type[T], arguments: dict[str, Any]) -> T:
-    """Options of a class, out of keyword arguments, where what remains is for others."""
-    names = [name for name in kind.names() if name in arguments]
-    return kind(**{name: arguments.pop(name) for name in names})
+def _taken(names: Iterable[str], arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of these names, out of keyword arguments where what remains is for others."""
+    return {name: arguments.pop(name) for name in names if name in arguments}
 
 
 def _in_float32(encouragement: Encouragement) -> Encouragement:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from enum import Enum
 from typing import Any, Literal, TypeVar, get_type_hints
 
@@ -28,11 +28,14 @@ __all__ = [
     "Reduction",
     "SharedArguments",
     "SigmoidArguments",
+    "built",
     "check_shared",
     "checked",
     "option",
     "options_of",
+    "refuse_unknown",
     "same_as",
+    "shows_arguments_of",
     "with_options_of",
 ]
 
@@ -43,6 +46,7 @@ _MISSING: Any = object()
 
 T = TypeVar("T", bound=Options)
 C = TypeVar("C", bound=type)
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 # -- arguments that all losses share -------------------------------------------------------------------------
@@ -99,6 +103,55 @@ def checked(cls: Callable[..., T], *values: Any) -> T:
 @functools.lru_cache(maxsize=256, typed=True)  # typed, as True is no number here
 def _made(cls: Callable[..., T], *values: Any) -> T:
     return cls(*values)
+
+
+# -- functions that take options as keyword arguments of another --------------------------------------------
+
+
+def shows_arguments_of(
+    source: Callable[..., Any],
+    *,
+    defaults: Mapping[str, Any] | None = None,
+    without: Collection[str] = ("input", "target"),
+) -> Callable[[F], F]:
+    """Let the signature of a function with ``**options`` show them one by one, with their defaults.
+
+    The function itself stays as it is: this is for ``inspect.signature``, and so for ``help()``, notebooks
+    and the reference. Type checkers read the ``TypedDict`` that the function unpacks.
+
+    Args:
+        source: the function or class whose arguments they are; those that the function names itself are not
+            taken from it.
+        defaults: what differs from the defaults there.
+        without: names that the function does not take; by default what a module gets in its forward pass.
+    """
+
+    def show(function: F) -> F:
+        signature = inspect.signature(function)
+        own = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
+        hidden = {one.name for one in own} | set(without)
+        taken = [
+            one.replace(kind=one.KEYWORD_ONLY, default=(defaults or {}).get(one.name, one.default))
+            for one in inspect.signature(source).parameters.values()
+            if one.name not in hidden
+        ]
+        function.__signature__ = signature.replace(parameters=own + taken)  # type: ignore[attr-defined]
+        return function
+
+    return show
+
+
+def built(cls: type[T], taker: str, options: Mapping[str, Any]) -> T:
+    """The options of a class, from what a function or class of the name ``taker`` got as ``**options``."""
+    refuse_unknown(taker, options, cls.names())
+    return cls(**options)
+
+
+def refuse_unknown(taker: str, given: Collection[str], known: Collection[str]) -> None:
+    """Raise TypeError, as Python itself does, for a keyword argument that is not known."""
+    for name in given:
+        if name not in known:
+            raise TypeError(f"{taker}() got an unexpected keyword argument {name!r}")
 
 
 # -- the options of several losses side by side --------------------------------------------------------------

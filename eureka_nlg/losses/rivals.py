@@ -24,7 +24,7 @@ from eureka_nlg.losses.objectives import (
     PowerOfLikelihood,
     TokenLossDynamicReweighting,
 )
-from eureka_nlg.losses.options import Impl, Reduction, SharedArguments
+from eureka_nlg.losses.options import Impl, Reduction, SharedArguments, shows_arguments_of
 from eureka_nlg.losses.rows import loss_of_logits, result_dtype
 
 __all__ = [
@@ -227,6 +227,7 @@ def _loss_with_offset(input: Tensor, target: Tensor, offset: Tensor, options: Op
 class DFTLoss(LogitsLoss):
     """Module of :func:`dft_loss`; the arguments are the same."""
 
+    @shows_arguments_of(dft_loss)
     def __init__(self, **shared: Unpack[SharedArguments]) -> None:
         super().__init__(DynamicFineTuning(), **shared)
 
@@ -234,6 +235,7 @@ class DFTLoss(LogitsLoss):
 class PowerLoss(LogitsLoss):
     """Module of :func:`power_loss`; the arguments are the same."""
 
+    @shows_arguments_of(power_loss)
     def __init__(self, *, exponent: float = 1.0, **shared: Unpack[SharedArguments]) -> None:
         super().__init__(PowerOfLikelihood(exponent), **shared)
 
@@ -241,6 +243,7 @@ class PowerLoss(LogitsLoss):
 class AntiFocalLoss(LogitsLoss):
     """Module of :func:`anti_focal_loss`; the arguments are the same."""
 
+    @shows_arguments_of(anti_focal_loss)
     def __init__(self, *, gamma: float = 1.0, **shared: Unpack[SharedArguments]) -> None:
         super().__init__(AntiFocal(gamma), **shared)
 
@@ -248,6 +251,7 @@ class AntiFocalLoss(LogitsLoss):
 class TLDRLoss(LogitsLoss):
     """Module of :func:`tldr_loss`; the arguments are the same."""
 
+    @shows_arguments_of(tldr_loss)
     def __init__(self, **shared: Unpack[SharedArguments]) -> None:
         super().__init__(TokenLossDynamicReweighting(), **shared)
 
@@ -255,6 +259,7 @@ class TLDRLoss(LogitsLoss):
 class MixCELoss(LogitsLoss):
     """Module of :func:`mixce_loss`; the arguments are the same."""
 
+    @shows_arguments_of(mixce_loss)
     def __init__(self, *, eta: float = 0.5, **shared: Unpack[SharedArguments]) -> None:
         super().__init__(MixedCrossEntropy(eta), **shared)
 
@@ -268,6 +273,7 @@ class LogitAdjustedLoss(LogitsLoss):
     tensors: ClassVar[tuple[str, ...]] = ("weight", "offset")
     offset: Tensor
 
+    @shows_arguments_of(logit_adjusted_loss)
     def __init__(
         self, class_counts: ClassCounts, *, tau: float = 1.0, **shared: Unpack[SharedArguments]
     ) -> None:

@@ -7,6 +7,7 @@ import warnings
 import torch
 from torch import Tensor
 
+from eureka_nlg.losses.bonus import bounding_options
 from eureka_nlg.losses.checks import is_transformed
 
 __all__ = ["RUNNING_AWAY", "RunawayWatch"]
@@ -39,7 +40,7 @@ class RunawayWatch:
             self._has_warned = True
             warnings.warn(
                 f"a mean loss of {value:.4g}: the exact Eureka loss has no floor and is running away, which "
-                "the model will show; give likelihood_cap=0.9, which bounds it",
+                f"the model will show; {bounding_options()} bounds it",
                 stacklevel=5,  # whoever called the module, through forward and two methods of torch
             )
 

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
-from eureka_nlg.losses.bonus import Bonus, BonusKind
+from eureka_nlg.losses.bonus import Bonus, OtherBonusOptions
 from eureka_nlg.losses.checks import Encouragement, check_encouragement, is_transformed
 from eureka_nlg.losses.objectives import CrossEntropy, Focal, HaltedFocal, ScalarLoss
-from eureka_nlg.losses.options import Reduction, check_shared
+from eureka_nlg.losses.options import Reduction, built, check_shared, shows_arguments_of
 from eureka_nlg.losses.rows import result_dtype
 from eureka_nlg.options import BadOption, Options, option
 
@@ -162,20 +164,18 @@ def sigmoid_halted_focal_loss(
     )
 
 
+@shows_arguments_of(Bonus)
 def sigmoid_eureka_loss(
     input: Tensor,
     target: Tensor,
     encouragement: Encouragement = None,
     *,
-    bonus: BonusKind = "likelihood",
     bonus_gamma: float = 1.0,
-    threshold: float | None = None,
-    likelihood_cap: float | None = None,
-    likelihood_clamp: float | None = None,
     alpha: float = 0.25,
     gamma: float = 2.0,
     reduction: Reduction = "none",
     ignore_index: int | None = None,
+    **options: Unpack[OtherBonusOptions],
 ) -> Tensor:
     """Cross-entropy plus the Eureka reward for present classes, focal loss for absent ones.
 
@@ -184,17 +184,22 @@ def sigmoid_eureka_loss(
 
     Args:
         encouragement: None for one, a number, or ``[C]`` along the last dimension of ``input``.
-        bonus, bonus_gamma and the rest of the bonus: as :func:`eureka_nlg.losses.eureka_loss`, where
-            ``bonus_gamma`` is ``gamma``.
+        bonus_gamma: exponent of the power bonus.
         input, target, alpha, gamma, reduction, ignore_index: as :func:`sigmoid_focal_loss`.
+        **options: the other options of the bonus, as :func:`eureka_nlg.losses.eureka_loss`.
     """
     absent = Focal(gamma)
+    bonus = bonus_beside_focal("sigmoid_eureka_loss", bonus_gamma, options)
+    encouragement = check_encouragement(encouragement, input.shape[-1] if input.dim() > 0 else 1)
+    return rewarded_sigmoids(input, target, encouragement, bonus, absent, alpha, reduction, ignore_index)
+
+
+def bonus_beside_focal(taker: str, bonus_gamma: float, options: Mapping[str, Any]) -> Bonus:
+    """The bonus of a loss of the name ``taker``, whose ``gamma`` is that of focal loss."""
     try:
-        bonus_of = Bonus(bonus, bonus_gamma, threshold, likelihood_cap, likelihood_clamp)
+        return built(Bonus, taker, {**options, "gamma": bonus_gamma})
     except BadOption as error:
         raise (error.spelled("bonus_gamma") if error.name == "gamma" else error) from None
-    encouragement = check_encouragement(encouragement, input.shape[-1] if input.dim() > 0 else 1)
-    return rewarded_sigmoids(input, target, encouragement, bonus_of, absent, alpha, reduction, ignore_index)
 
 
 def rewarded_sigmoids(

@@ -23,7 +23,7 @@ from eureka_nlg.losses.checks import Options as Shared
 from eureka_nlg.losses.checks import check_tensors, is_transformed
 from eureka_nlg.losses.kernels import RowStatistics, passes_for, reference_log_odds
 from eureka_nlg.losses.modules import LogitsLoss
-from eureka_nlg.losses.options import Impl, Reduction, SharedArguments
+from eureka_nlg.losses.options import Impl, Reduction, SharedArguments, shows_arguments_of
 from eureka_nlg.losses.rows import loss_of_rows
 from eureka_nlg.options import Options, option
 
@@ -152,6 +152,7 @@ def unlikelihood_loss(
 class UnlikelihoodLoss(LogitsLoss):
     """Module of :func:`unlikelihood_loss`; the arguments are the same."""
 
+    @shows_arguments_of(unlikelihood_loss, without=("input", "target", "candidates"))
     def __init__(self, *, alpha: float = 1.0, **shared: Unpack[SharedArguments]) -> None:
         self._build(Unlikelihood(alpha), {}, shared)
 

@@ -15,17 +15,19 @@ from typing import Any, NamedTuple
 import torch
 import torch.distributed as distributed
 from torch import Tensor
+from typing_extensions import Unpack
 
-from eureka_nlg.losses.bonus import Bonus, BonusKind
+from eureka_nlg.losses.bonus import Bonus, BonusOptions
 from eureka_nlg.losses.checks import Encouragement, Options, check_arguments, check_encouragement
 from eureka_nlg.losses.kernels import RowStatistics, passes_for
 from eureka_nlg.losses.objectives import Objective, eureka_objective
-from eureka_nlg.losses.options import Reduction
+from eureka_nlg.losses.options import Reduction, built, shows_arguments_of
 from eureka_nlg.losses.rows import Rows, reduced, result_dtype
 
 __all__ = ["vocabulary_parallel_eureka_loss"]
 
 
+@shows_arguments_of(Bonus)
 def vocabulary_parallel_eureka_loss(
     input: Tensor,
     target: Tensor,
@@ -34,15 +36,11 @@ def vocabulary_parallel_eureka_loss(
     num_classes: int | None = None,
     first_class: int | None = None,
     group: Any = None,
-    bonus: BonusKind = "likelihood",
-    gamma: float = 1.0,
-    threshold: float | None = None,
-    likelihood_cap: float | None = None,
-    likelihood_clamp: float | None = None,
     weight: Tensor | None = None,
     ignore_index: int = -100,
     reduction: Reduction = "mean",
     label_smoothing: float = 0.0,
+    **options: Unpack[BonusOptions],
 ) -> Tensor:
     """:func:`eureka_loss` of logits whose classes are split over a process group.
 
@@ -57,8 +55,9 @@ def vocabulary_parallel_eureka_loss(
         num_classes: C. By default the processes are asked, which is one exchange more.
         first_class: of this process. By default the classes of lower ranks come first, which is asked too.
         group: of ``torch.distributed``; None for all processes.
-        bonus: this and the options not named here are as in :func:`eureka_loss`; ``weight`` is for all C
-            classes.
+        weight: ``[C]``, for all classes.
+        ignore_index, reduction, label_smoothing: as in :func:`eureka_loss`.
+        **options: of the bonus, as in :func:`eureka_loss`.
 
     Returns:
         The loss, a plain tensor, in the dtype of ``input`` (float32 under autocast), without a second
@@ -73,12 +72,10 @@ def vocabulary_parallel_eureka_loss(
     dtype = result_dtype(input)
     shard = _shard_of(input, num_classes, first_class, group)
     encouragement = check_encouragement(encouragement, shard.num_classes)
-    objective = eureka_objective(
-        encouragement, Bonus(bonus, gamma, threshold, likelihood_cap, likelihood_clamp)
-    )
-    options = Options(weight, ignore_index, reduction, label_smoothing)
-    check_arguments(shard.logits.new_empty(1).expand(len(input), shard.num_classes), target, options)
-    return _loss(shard, target, objective, options).to(dtype)
+    objective = eureka_objective(encouragement, built(Bonus, "vocabulary_parallel_eureka_loss", options))
+    shared = Options(weight, ignore_index, reduction, label_smoothing)
+    check_arguments(shard.logits.new_empty(1).expand(len(input), shard.num_classes), target, shared)
+    return _loss(shard, target, objective, shared).to(dtype)
 
 
 class _Shard(NamedTuple):

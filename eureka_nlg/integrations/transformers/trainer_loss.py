@@ -11,6 +11,7 @@ from torch import Tensor
 from eureka_nlg.errors import UserError, require
 from eureka_nlg.integrations.target_counts import TargetCounts, count_targets
 from eureka_nlg.integrations.token_loss import IGNORED, TokenLoss
+from eureka_nlg.losses.options import shows_arguments_of
 
 __all__ = ["EurekaTrainerLoss", "base_model", "shifts_labels"]
 
@@ -36,6 +37,7 @@ class EurekaTrainerLoss(TokenLoss):
         **options: as :class:`eureka_nlg.integrations.token_loss.TokenLoss`.
     """
 
+    @shows_arguments_of(TokenLoss)
     def __init__(
         self, encouragement: Any = None, *, shift: bool, aux_loss_coefficient: float = 0.0, **options: Any
     ) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from eureka_nlg.errors import require
 from eureka_nlg.losses import Deferred
+from eureka_nlg.losses.bonus import bounding_options
 from eureka_nlg.vision.classification.config import Config
 from eureka_nlg.vision.classification.data import Batch, BatchOptions, ImageData
 from eureka_nlg.vision.classification.evaluation import Predictions, evaluate
@@ -28,6 +29,8 @@ class Classification(Task):
         network: what learns.
         signature: of the training images.
     """
+
+    remedies = f"{Task.remedies}, or for the Eureka loss {bounding_options('loss.')}"
 
     @classmethod
     def build_network(cls, config: Config, num_classes: int, pretrained: bool) -> nn.Module:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
 from eureka_nlg.errors import require
+from eureka_nlg.losses.bonus import bounding_options
 from eureka_nlg.vision.data.workers import ErrorsAsItems, leave_interrupts_to_the_parent, without_errors
 from eureka_nlg.vision.detection.config import DetectionConfig
 from eureka_nlg.vision.detection.data import DetectionData, DetectionPart
@@ -33,6 +34,8 @@ class Detection(Task):
         network: what learns.
         signature: of the training images.
     """
+
+    remedies = f"{Task.remedies}, or for the Eureka loss {bounding_options('loss.')}"
 
     def __init__(
         self, config: DetectionConfig, data: DetectionData, accelerator: Any, resumed: bool = False

@@ -31,11 +31,6 @@ __all__ = ["Task", "RunConfig", "Interrupted", "fit"]
 
 _log = logging.getLogger(__name__)
 
-_REMEDIES = (
-    "a smaller training.learning_rate, or for the Eureka loss loss.likelihood_cap=0.9 or "
-    "loss.likelihood_clamp=0.99999"
-)
-
 
 class RunConfig(Protocol):
     """What the loop reads of a config, which is a dataclass."""
@@ -55,10 +50,12 @@ class Task(Protocol):
     Attributes:
         network: what learns, without wrappers.
         signature: of the training data; a checkpoint of other data is refused.
+        remedies: what helps a run whose loss leaves all bounds, as it follows "give" in a message.
     """
 
     network: nn.Module
     signature: str
+    remedies: str = "a smaller training.learning_rate"
 
     def steps_per_epoch(self) -> int:
         """Steps of every epoch: a pass over the images, or however many updates the task calls one."""
@@ -241,14 +238,14 @@ class _Run:
                 "show; give %s, in another save_dir",
                 epoch,
                 mean,
-                _REMEDIES,
+                self.task.remedies,
             )
         return mean
 
     def _not_finite(self, what: str) -> UserError:
         path = self.folder / "checkpoint.pt"
         good = f"the last good state is in {path}" if path.is_file() else "no checkpoint was written before"
-        return UserError(f"{what}: give {_REMEDIES}, in another save_dir; {good}")
+        return UserError(f"{what}: give {self.task.remedies}, in another save_dir; {good}")
 
     def _save(self, name: str) -> None:
         # A bad state never takes the place of a good one, whether its loss has shown it yet or not.

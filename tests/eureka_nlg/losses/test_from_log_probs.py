@@ -107,7 +107,7 @@ def test_no_rows_and_none_that_counts() -> None:
 
 
 BAD: dict[str, tuple[tuple[Any, ...], dict[str, Any], type[Exception], str]] = {
-    "no end": ((), {"likelihood_cap": None}, ValueError, "give likelihood_cap or likelihood_clamp"),
+    "no end": ((), {"likelihood_cap": None}, ValueError, "give likelihood_cap=0.9 or likelihood_clamp="),
     "all classes": ((torch.zeros(2, 3),), {}, ValueError, "gather"),
     "one length": (
         (),

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import pickle
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import numpy as np
 import pytest
 import torch
 
+from eureka_nlg import losses
 from eureka_nlg.errors import UserError
 from eureka_nlg.frequency import IMAGE_BETA, ClassBalancedOptions, EncouragementOptions
-from eureka_nlg.losses.bonus import Bonus, eureka_options
-from eureka_nlg.losses.modules import EurekaLoss
-from eureka_nlg.losses.objectives import SCALAR_LOSSES, Focal
+from eureka_nlg.losses.bonus import (
+    CAPPED,
+    Bonus,
+    BonusOptions,
+    OtherBonusOptions,
+    bounding_options,
+    eureka_options,
+)
+from eureka_nlg.losses.modules import EurekaLoss, LogitsLoss, SigmoidLoss
+from eureka_nlg.losses.objectives import SCALAR_LOSSES, AntiFocal, Focal, MixedCrossEntropy, PowerOfLikelihood
 from eureka_nlg.losses.options import LabelSmoothing, options_of, same_as, with_options_of
 from eureka_nlg.losses.sigmoid import Balance
 from eureka_nlg.options import BadOption, Options, option_fields
@@ -97,8 +107,6 @@ def test_a_config_has_the_options_under_names_of_their_own() -> None:
 
 
 def test_one_default_of_beta_and_one_exception() -> None:
-    import inspect
-
     from eureka_nlg import frequency
 
     default = ClassBalancedOptions().beta
@@ -153,3 +161,73 @@ def test_an_option_that_is_given_wins_over_the_preset() -> None:
 def test_an_unknown_argument_is_named() -> None:
     with pytest.raises(TypeError, match=r"EurekaLoss.*'likelihod_cap'"):
         EurekaLoss(likelihod_cap=0.9)  # type: ignore[call-arg]
+
+
+def test_every_function_and_module_shows_each_option_with_its_default() -> None:
+    declared = {one.name: one.default for one in fields(Bonus)}
+    own_default = {"eureka_loss_from_log_probs": CAPPED}
+    renamed = {"SigmoidEurekaLoss": {"gamma": "bonus_gamma"}, "sigmoid_eureka_loss": {"gamma": "bonus_gamma"}}
+    takers = [name for name in losses.__all__ if "eureka" in name.lower()]
+    assert len(takers) == 8
+    for name in takers:
+        shown = inspect.signature(getattr(losses, name)).parameters
+        for option, default in {**declared, **own_default.get(name, {})}.items():
+            parameter = shown[renamed.get(name, {}).get(option, option)]
+            assert (parameter.kind, parameter.default) == (parameter.KEYWORD_ONLY, default), (name, option)
+    for name in losses.__all__:
+        taker = getattr(losses, name)
+        if taker not in (LogitsLoss, SigmoidLoss):  # whose arguments are those of a loss that they are given
+            kinds = {one.kind for one in inspect.signature(taker).parameters.values()}
+            assert inspect.Parameter.VAR_KEYWORD not in kinds, name
+    shown = inspect.signature(EurekaLoss.from_counts).parameters
+    assert list(shown)[:2] == ["class_counts", "beta"]
+    assert {*declared, "impl", "weight"} < set(shown)
+    hints = get_type_hints(Bonus)  # what type checkers read is what is declared
+    assert get_type_hints(BonusOptions) == {name: hints[name] for name in declared}
+    assert {*get_type_hints(OtherBonusOptions), "gamma"} == set(declared)
+
+
+LOGITS, TARGET = torch.zeros(2, 3), torch.tensor([0, 1])
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda **options: losses.eureka_loss(LOGITS, TARGET, **options), "eureka_loss"),
+        (
+            lambda **options: losses.linear_eureka_loss(LOGITS, torch.eye(3), TARGET, **options),
+            "linear_eureka_loss",
+        ),
+        (
+            lambda **options: losses.eureka_loss_from_log_probs(LOGITS[:, 0], TARGET, **options),
+            "eureka_loss_from_log_probs",
+        ),
+        (lambda **options: losses.sigmoid_eureka_loss(LOGITS, LOGITS, **options), "sigmoid_eureka_loss"),
+        (losses.EurekaLoss, "EurekaLoss"),
+        (losses.SigmoidEurekaLoss, "SigmoidEurekaLoss"),
+        (losses.FocalLoss, "FocalLoss"),
+    ],
+)
+def test_an_unknown_option_is_named_with_the_function_that_got_it(call: Any, name: str) -> None:
+    with pytest.raises(TypeError, match=rf"{name}\(\) got an unexpected keyword argument 'likelyhood_cap'"):
+        call(likelyhood_cap=0.9)
+
+
+def test_advice_names_options_that_bound_the_loss() -> None:
+    from eureka_nlg.vision.classification.task import Classification
+    from eureka_nlg.vision.detection.task import Detection
+
+    advice = dict(one.split("=") for one in bounding_options().split(" or "))
+    for name, value in advice.items():
+        assert Bonus(**{name: float(value)}).is_bounded
+        for task in (Classification, Detection):
+            assert f"loss.{name}={value}" in task.remedies
+    assert not Bonus().is_bounded
+
+
+def test_a_loss_that_depends_on_its_options_alone_is_written_in_three_files() -> None:
+    root = Path(losses.__file__).parents[2]
+    sources = [*(root / "eureka_nlg").rglob("*.py"), *(root / "fairseq_plugins").rglob("*.py")]
+    for cls in (AntiFocal, MixedCrossEntropy, PowerOfLikelihood):
+        naming = [path.name for path in sources if cls.__name__ in path.read_text(encoding="utf-8")]
+        assert sorted(naming) == ["baselines.py", "objectives.py", "rivals.py"]

@@ -20,10 +20,7 @@ from eureka_nlg.vision.training import Task, fit
 from eureka_nlg.vision.training.checkpoint import load_checkpoint
 from eureka_nlg.vision.training.log import TrainingLog, read_log
 
-REMEDIES = (
-    "give a smaller training.learning_rate, or for the Eureka loss loss.likelihood_cap=0.9 or "
-    "loss.likelihood_clamp=0.99999"
-)
+REMEDIES = "give a smaller training.learning_rate"
 
 
 @dataclasses.dataclass
