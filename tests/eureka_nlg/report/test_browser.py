@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("selenium")
 
 from browser import CHROMEDRIVER, CHROMIUM, browser, show, until, wider_than
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
@@ -106,6 +107,28 @@ def test_sorting_by_header_with_the_keyboard(open_page: Open) -> None:
     assert header.get_attribute("aria-sort") == "descending"
     assert rows(driver)[0].startswith("8\n") or rows(driver)[0].startswith("8 ")  # the zebra
     assert len(driver.find_elements(By.CSS_SELECTOR, "th[aria-sort]")) == 1
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_what_can_be_clicked_shows_it_under_the_pointer(open_page: Open, theme: str) -> None:
+    driver = open_page(theme=theme)
+
+    def look(selector: str) -> tuple[str, str]:
+        return tuple(
+            driver.execute_script(
+                "const of = getComputedStyle(document.querySelector(arguments[0]));"
+                "return [of.textDecorationLine, of.borderTopWidth === '0px' ? '' : of.borderTopColor];",
+                selector,
+            )
+        )
+
+    for selector in ("#theme", "#direction", "#more", 'th[data-sort="reference"] button', "main summary"):
+        element = driver.find_element(By.CSS_SELECTOR, selector)
+        driver.execute_script("arguments[0].scrollIntoView({ block: 'center' })", element)
+        ActionChains(driver).move_to_element(driver.find_element(By.TAG_NAME, "h1")).perform()
+        before = look(selector)
+        ActionChains(driver).move_to_element(element).perform()
+        assert look(selector) != before, selector
 
 
 def test_sorting_by_what_a_reply_is_like(open_page: Open) -> None:
