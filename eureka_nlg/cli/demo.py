@@ -2,7 +2,7 @@
 
     eureka demo
 
-About four minutes on two cores. Finished steps are kept and not done again; --fresh starts over.
+About five minutes on two free cores. Finished steps are kept and not done again; --fresh starts over.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         _prepare(find_bundled(CORPUS), demo.data)
     names = demo.unfinished()
     if names:
-        _say("train", "both losses at the same time, one core each; three minutes where two cores are free")
+        _say("train", "both losses at the same time, one core each; four minutes where two cores are free")
         for name in names:
             print(f"  eureka train {' '.join([demo.config(name), *demo.overrides(name)])}", flush=True)
         line = _ProgressLine()

@@ -32,7 +32,7 @@ COMMANDS = {
     "chat": ("chat", "talk to one or more trained models, side by side"),
     "serve": ("serve", "the same on a web page of this machine"),
     "vision": ("vision", "long-tailed images: train classifiers and detectors, evaluate, sweep over seeds"),
-    "demo": ("demo", "cross-entropy and Eureka on the bundled corpus, in four minutes"),
+    "demo": ("demo", "cross-entropy and Eureka on the bundled corpus, in five minutes"),
     "configs": ("configs", "list the configs that come with the package, or copy them"),
     "plugin-dir": ("plugin_dir", "print the folder to give to fairseq's --user-dir"),
 }
