@@ -229,11 +229,13 @@ def assert_same_updates(actual: tuple[Path, Log], expected: tuple[Path, Log]) ->
         torch.testing.assert_close(value, wanted[name], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.one_fairseq
 def test_two_batches_an_update(one_process: tuple[Path, Log], train: Any, tmp_path: Path) -> None:
     log = train(tmp_path, **SAME_UPDATES, update_freq=2)
     assert_same_updates((tmp_path, log), one_process)
 
 
+@pytest.mark.one_fairseq
 def test_two_processes(one_process: tuple[Path, Log], data: Path, tmp_path: Path) -> None:
     in_two_processes(data, tmp_path, **SAME_UPDATES)
     assert_same_updates((tmp_path, parse((tmp_path / "0.log").read_text())), one_process)
@@ -257,6 +259,7 @@ def output_counts(checkpoint: Path) -> torch.Tensor:
     return state["sum"]
 
 
+@pytest.mark.one_fairseq
 def test_counts_of_the_output_survive_a_resume_and_agree_between_processes(
     train: Any, data: Path, tmp_path: Path
 ) -> None:

@@ -263,6 +263,7 @@ def test_scores_are_those_of_generate_and_evaluate(
     assert 2 < float(found["valid_macro_f"]) < 95  # a model that knows something, and not everything
 
 
+@pytest.mark.one_fairseq
 @pytest.mark.slow
 def test_training_against_what_its_own_replies_over_use(data: Path, python: Any, tmp_path: Path) -> None:
     """At first a model says one word again and again; the counts of what it said are in the checkpoint."""
@@ -296,6 +297,7 @@ WAYS: dict[str, tuple[int, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.one_fairseq
 @pytest.mark.slow
 @pytest.mark.parametrize(("num_processes", "options"), WAYS.values(), ids=WAYS)
 def test_same_scores_however_the_work_is_divided(
