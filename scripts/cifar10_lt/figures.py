@@ -10,7 +10,7 @@ import statistics
 from pathlib import Path
 
 from matplotlib.figure import Figure
-from tables import ROWS, Runs
+from tables import NAMES, Runs
 
 from eureka_nlg.files import read_json
 from eureka_nlg.report.theme import DASHES, INK, MARKERS, MUTED, PALETTE, themed, write_figure
@@ -57,7 +57,7 @@ def accuracy_by_class(runs: Runs) -> Figure:
             axes.plot(
                 counts,
                 accuracy,
-                label=ROWS[name][0],
+                label=NAMES[name],
                 color=PALETTE[index],
                 marker=MARKERS[index],
                 linestyle=DASHES[index],
@@ -83,7 +83,7 @@ def losses(runs: Runs) -> Figure:
         axes.plot(
             [entry["epoch"] for entry in log],
             [entry["loss"] for entry in log],
-            label=ROWS[name][0],
+            label=NAMES[name],
             color=PALETTE[index],
             linestyle=DASHES[index],
         )

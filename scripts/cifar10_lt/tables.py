@@ -1,4 +1,4 @@
-"""Collect the runs of scripts/cifar10_lt/run.sh into one JSON, and print the table of the results page.
+"""Collect the runs of long-tailed CIFAR-10 or -100 into one JSON, and print the table of their results page.
 
 python scripts/cifar10_lt/tables.py runs/cifar10_lt --json docs/results/cifar10_lt/runs.json
 python scripts/cifar10_lt/tables.py docs/results/cifar10_lt/runs.json
@@ -15,29 +15,63 @@ from eureka_nlg.files import read_json, write_json
 from eureka_nlg.report.panels import spread
 from eureka_nlg.vision.training.log import read_log
 
-# Folder -> what the paper calls it, and its accuracy there (Tables 8 and 10, section 5.3).
-ROWS: dict[str, tuple[str, float | None]] = {
-    "ce": ("CE", 71.4),
-    "fl": ("FL", 71.3),
-    "hfl": ("HFL", 71.4),
-    "hfl_half": ("HFL(0.5)", 71.8),
-    "simplified_el_clamped": ("simplified EL, clamp", 71.8),
-    "power_bonus": ("power bonus 4", None),
-    "el": ("EL", None),
-    "el_clamped": ("EL, clamp", None),
-    "el_capped": ("EL, cap 0.9", None),
-    "el_mean_weight": ("EL, mean weight one", None),
-    "cb_deferred": ("CB†", 76.34),
-    "rs_deferred": ("RS†", 75.61),
-    "ldam_cb_deferred": ("LDAM + CB†", 77.03),
-    "el_deferred": ("EL†", 76.1),
-    "el_cb_deferred": ("EL + CB†", 77.95),
-    "el_deferred_clamped": ("EL†, clamp", 76.1),
-    "el_cb_deferred_clamped": ("EL + CB†, clamp", 77.95),
-    "el_deferred_capped": ("EL†, cap 0.9", None),
-    "el_cb_deferred_capped": ("EL + CB†, cap 0.9", None),
-    "crt": ("Decoupling-cRT on CE", None),
-    "lws": ("Decoupling-LWS on CE", None),
+# Folder -> what the paper calls it; the table has this order.
+NAMES = {
+    "ce": "CE",
+    "fl": "FL",
+    "hfl": "HFL",
+    "hfl_half": "HFL(0.5)",
+    "simplified_el_clamped": "simplified EL, clamp",
+    "power_bonus": "power bonus 4",
+    "el": "EL",
+    "el_clamped": "EL, clamp",
+    "el_capped": "EL, cap 0.9",
+    "el_mean_weight": "EL, mean weight one",
+    "cb_deferred": "CB†",
+    "rs_deferred": "RS†",
+    "ldam_cb_deferred": "LDAM + CB†",
+    "el_deferred": "EL†",
+    "el_cb_deferred": "EL + CB†",
+    "el_deferred_clamped": "EL†, clamp",
+    "el_cb_deferred_clamped": "EL + CB†, clamp",
+    "el_deferred_capped": "EL†, cap 0.9",
+    "el_cb_deferred_capped": "EL + CB†, cap 0.9",
+    "el_deferred_released": "EL†, released",
+    "el_cb_deferred_released": "EL + CB†, released",
+    "el_deferred_cap075": "EL†, cap 0.75",
+    "el_cb_deferred_cap075": "EL + CB†, cap 0.75",
+    "el_deferred_cap05": "EL†, cap 0.5",
+    "el_cb_deferred_cap05": "EL + CB†, cap 0.5",
+    "crt": "Decoupling-cRT on CE",
+    "lws": "Decoupling-LWS on CE",
+    "oltr": "OLTR on CE",
+    "fsa": "FSA on CE",
+    "mbj_deferred": "MBJ†",
+    "mbj": "MBJ",
+}
+
+# (classes, imbalance degree) -> accuracies of the paper: Tables 5, 8 and 10, section 5.3.
+PAPER: dict[tuple[int, float], dict[str, float]] = {
+    (10, 100): {
+        "ce": 71.4,
+        "fl": 71.3,
+        "hfl": 71.4,
+        "hfl_half": 71.8,
+        "simplified_el_clamped": 71.8,
+        "cb_deferred": 76.34,
+        "rs_deferred": 75.61,
+        "ldam_cb_deferred": 77.03,
+        "el_deferred": 76.1,
+        "el_cb_deferred": 77.95,
+        "el_deferred_clamped": 76.1,
+        "el_cb_deferred_clamped": 77.95,
+    },
+    (100, 100): {
+        "rs_deferred": 41.61,
+        "cb_deferred": 41.51,
+        "ldam_cb_deferred": 42.04,
+        "el_cb_deferred": 43.19,
+    },
 }
 
 Runs = dict[str, list[dict[str, Any]]]
@@ -59,7 +93,7 @@ def main() -> None:
 
 def collect(folder: Path) -> Runs:
     """Method -> its finished seeds, of those that have any."""
-    found = {name: read_runs(folder / name) for name in ROWS}
+    found = {name: read_runs(folder / name) for name in NAMES}
     return {name: seeds for name, seeds in found.items() if seeds}
 
 
@@ -77,20 +111,19 @@ def read_runs(folder: Path) -> list[dict[str, Any]]:
 
 def table(runs: Runs) -> str:
     """The runs as Markdown, in percent."""
-    lines = [
-        "| method | seeds | all | many | medium | natural | ECE | likelihood | paper, all |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
+    first = next(iter(runs.values()))[0]
+    groups = [group for group in ("all", "many", "medium", "few") if first["test_images"][group]]
+    published = PAPER.get((len(first["class_counts"]), first["config"]["data"]["imbalance_degree"]), {})
+    columns = ["method", "seeds", *groups, "natural", "ECE", "likelihood", "paper, all"]
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for name, found in runs.items():
-        label, paper = ROWS[name]
-        cells = [label, str(len(found))]
+        cells = [NAMES[name], str(len(found))]
         cells += [
-            spread([run["accuracy"][group] for run in found], digits=2) for group in ("all", "many", "medium")
+            spread([run["accuracy"][group] for run in found], digits=2) for group in (*groups, "natural")
         ]
-        cells.append(spread([run["accuracy"]["natural"] for run in found], digits=2))
         cells.append(spread([run["calibration_error"]["all"] for run in found], digits=2))
         cells.append(spread([run["likelihood"]["all"] for run in found], digits=2))
-        cells.append("" if paper is None else f"{paper:g}")
+        cells.append(f"{published[name]:g}" if name in published else "")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

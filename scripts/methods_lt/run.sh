@@ -32,4 +32,5 @@ for data in cifar10_lt cifar100_lt; do
     # shellcheck disable=SC2086
     "$eureka" vision sweep --json "runs/$data/methods.json" $configs "data.source=$source" \
         "training.schedule_scale=$scale" seeds=1
+    "${VENV:-.venv}/bin/python" scripts/cifar10_lt/tables.py "runs/$data" --json "runs/$data/results/runs.json"
 done
