@@ -8,12 +8,15 @@ import torch
 
 from eureka_nlg.errors import UserError
 from fairseq_plugins import criterions, models, tasks
+from fairseq_plugins.whole_checkpoints import write_whole_checkpoints
 
 __all__ = ["criterions", "models", "tasks"]
 
 # fairseq's checkpoints hold an argparse.Namespace, which torch.load(weights_only=True), torch's default,
 # refuses unless it is named here. Nothing else becomes loadable.
 torch.serialization.add_safe_globals([argparse.Namespace])
+
+write_whole_checkpoints()
 
 
 def _one_line_for_bad_input(

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from eureka_nlg.analysis import Document, merged_analysis, read_analysis
 from eureka_nlg.cli.arguments import add_bands_argument, add_run_arguments
 from eureka_nlg.dialogue.analysis import DialogueAnalysis
 from eureka_nlg.errors import UserError, require
-from eureka_nlg.files import output_file, write_json
+from eureka_nlg.files import alone, exclusive, output_file, write_json
 from eureka_nlg.metrics.classes.bands import parse_band_rule
 from eureka_nlg.report.sections import analysis_drawings
 from eureka_nlg.report.theme import write_figure
@@ -74,6 +75,15 @@ def run(args: argparse.Namespace) -> int:
         output_file(args.out, "--out", "JSON", holds=("groups", "systems"))
     if args.train_sample < 0:
         raise UserError(f"--train-sample {args.train_sample}: expected a number, or 0 for all")
+    with ExitStack() as outputs:
+        if args.out:
+            outputs.enter_context(alone(args.out))
+        if args.figures:
+            outputs.enter_context(exclusive(args.figures))
+        return _run(args)
+
+
+def _run(args: argparse.Namespace) -> int:
     are_images = _are_image_runs(args.runs)
     document = _of_image_runs(args) if are_images else _of_dialogue_runs(args)
     print("\n\n".join(_tables(document)))

@@ -15,10 +15,14 @@ import textwrap
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from eureka_nlg.bundled import find_bundled
 from eureka_nlg.errors import UserError, require
-from eureka_nlg.files import write_json
+from eureka_nlg.files import exclusive, write_json
+
+if TYPE_CHECKING:
+    from eureka_nlg.dialogue.demo import Demo
 
 __all__ = ["add_arguments", "run"]
 
@@ -50,16 +54,23 @@ def run(args: argparse.Namespace) -> int:
     for package, extra in (("fairseq", "fairseq"), ("datasets", "data"), ("tabulate", "metrics")):
         if importlib.util.find_spec(package) is None:  # importing fairseq turns logging on
             require(package, extra=extra)
-    from eureka_nlg.dialogue.demo import CORPUS, SYSTEMS, Demo
+    from eureka_nlg.dialogue.demo import SYSTEMS, Demo
 
     if args.epochs is not None and args.epochs < 1:
         raise UserError(f"--epochs {args.epochs}: expected 1 or more")
     if args.seed is not None and args.seed < 0:
         raise UserError(f"--seed {args.seed}: expected 0 or more")
     demo = Demo(args.out, args.epochs, args.seed)
-    if args.fresh:
-        for folder in (demo.data, *map(demo.run_folder, SYSTEMS)):
-            shutil.rmtree(folder, ignore_errors=True)
+    with exclusive(demo.folder):
+        if args.fresh:
+            for folder in (demo.data, *map(demo.run_folder, SYSTEMS)):
+                shutil.rmtree(folder, ignore_errors=True)
+        return _run(demo)
+
+
+def _run(demo: Demo) -> int:
+    from eureka_nlg.dialogue.demo import CORPUS
+
     start = time.monotonic()
     if not (demo.data / "manifest.json").exists():
         _say("prepare", f"{CORPUS}: dialogues to fairseq's binary format")

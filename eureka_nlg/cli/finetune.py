@@ -14,7 +14,7 @@ import argparse
 import shlex
 from pathlib import Path
 
-from eureka_nlg.files import write_lines
+from eureka_nlg.files import exclusive, write_lines
 from eureka_nlg.finetune.options import FinetuneOptions, read_finetune_config
 
 __all__ = ["add_arguments", "run"]
@@ -31,12 +31,15 @@ def run(args: argparse.Namespace) -> int:
     options, arguments = read_finetune_config(args.config, args.overrides)
     from eureka_nlg.finetune.run import finetune
 
-    metrics = finetune(options, arguments)
-    if arguments.process_index == 0:
+    if arguments.process_index != 0:  # the first process holds the folder for all
+        finetune(options, arguments)
+        return 0
+    with exclusive(arguments.output_dir):
+        metrics = finetune(options, arguments)
         print(f"trained in {metrics['train_runtime']:.0f} s; the model is in {arguments.output_dir}")
         if options.decode_split:
             _decode(arguments.output_dir, options)
-        print(f"next: eureka chat {shlex.quote(arguments.output_dir)}")
+    print(f"next: eureka chat {shlex.quote(arguments.output_dir)}")
     return 0
 
 

@@ -26,7 +26,7 @@ from eureka_nlg.dialogue.likelihoods import perplexity
 from eureka_nlg.dialogue.own_text import Preparation, turns_of
 from eureka_nlg.dialogue.run_data import TRAIN, RunData
 from eureka_nlg.errors import UserError
-from eureka_nlg.files import output_file, write_json, write_lines
+from eureka_nlg.files import alone, output_file, write_json, write_lines
 from eureka_nlg.runs.base import Conversation, Run
 from eureka_nlg.runs.decoding import Decoding
 from eureka_nlg.runs.fairseq_run import FairseqRun
@@ -113,6 +113,21 @@ def run(args: argparse.Namespace) -> int:
         beside = output_file(out.with_name(f"references.{split}.txt"), "the references in")
     if args.perplexity:
         output_file(out.with_suffix(".perplexity"), "the perplexity in")
+    with alone(out):
+        _decode_split(args, model, split, decoding, passed_on, form, out, beside)
+    return 0
+
+
+def _decode_split(
+    args: argparse.Namespace,
+    model: Run,
+    split: str,
+    decoding: Decoding,
+    passed_on: Sequence[str],
+    form: Callable[[str], str] | None,
+    out: Path,
+    beside: Path | None,
+) -> None:
     found = model.decode(split, decoding, passed_on)
     if form is not None:
         found = in_form(found, form)
@@ -128,7 +143,6 @@ def run(args: argparse.Namespace) -> int:
         print(f"perplexity of the references: {value:.2f}")
     if out.is_file():  # no pipe
         _tell_next(args.run_folder, out, beside or _references_of(model, split))
-    return 0
 
 
 def _references_of(model: Run, split: str) -> Path | None:

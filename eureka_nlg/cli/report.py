@@ -19,11 +19,12 @@ import argparse
 import logging
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from eureka_nlg.cli.arguments import add_run_arguments
 from eureka_nlg.errors import UserError, require
-from eureka_nlg.files import output_file
+from eureka_nlg.files import alone, exclusive, output_file
 from eureka_nlg.report.dialogue import DialogueReport
 from eureka_nlg.report.images import image_report, is_image_run
 from eureka_nlg.report.model import Report
@@ -62,6 +63,14 @@ def run(args: argparse.Namespace) -> int:
     out = output_file(args.out, "--out", "HTML")
     for package in ("jinja2", "matplotlib"):  # before hours of decoding, not after
         require(package, extra="report")
+    with ExitStack() as outputs:
+        outputs.enter_context(alone(out))
+        if args.figures:
+            outputs.enter_context(exclusive(args.figures))
+        return _run(args, out)
+
+
+def _run(args: argparse.Namespace, out: Path) -> int:
     title = {"title": args.title} if args.title else {}
     with _told():
         report = _of_images(args, title) if any(map(is_image_run, args.runs)) else _of_dialogue(args, title)

@@ -10,6 +10,8 @@ Runs that differ only in a loss that begins in a later epoch share the epochs be
 one of them the others need not run these again, and come out the same, to the bit where both use one kernel:
 
     eureka train configs/dialogue/convai2_small/el.yaml --branch-from runs/convai2_small/ce
+
+Several machines: the same command on each, by torchrun or srun, or with fairseq's distributed_* options.
 """
 
 from __future__ import annotations
@@ -56,9 +58,11 @@ def run(args: argparse.Namespace) -> int:
     if args.print_only:
         return 0
     from eureka_nlg.dialogue.branch import branch_off
-    from eureka_nlg.dialogue.training import check_arguments, mend_last_checkpoint, train
+    from eureka_nlg.dialogue.training import check_arguments, is_first_process, mend_last_checkpoint, train
 
     parsed = check_arguments(arguments)
+    if not is_first_process(parsed):  # the first one holds the folder, and the others wait for it
+        return train(arguments, verbose=args.verbose)
     with exclusive(parsed.save_dir) as held:
         if args.branch_from is not None and branch_off(args.branch_from, parsed):
             print(f"begins with {args.branch_from}", flush=True)

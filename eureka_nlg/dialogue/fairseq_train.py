@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import errno
 import importlib.metadata
 import json
 import logging
@@ -28,6 +27,7 @@ import eureka_nlg
 from eureka_nlg.dialogue.no_code import forbid_code, no_code
 from eureka_nlg.dialogue.training_display import SHOWN, Progress
 from eureka_nlg.errors import UserError
+from eureka_nlg.files import full_disk
 
 __all__ = ["main", "train_with_log"]
 
@@ -35,7 +35,6 @@ LOG = "fairseq.log"
 
 _LOGGER = logging.getLogger("eureka_nlg.dialogue.fairseq_train")  # not __name__, which is __main__ here
 _WARNINGS = logging.getLogger("py.warnings")
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 def main() -> int:
@@ -70,10 +69,10 @@ def main() -> int:
     except KeyboardInterrupt:
         return _fail("interrupted; the same command goes on from the last checkpoint", status=130)
     except Exception as error:
-        full = _full_disk(error)
+        full = full_disk(error)
         if full is None:
             raise
-        return _fail(f"{full}; the last whole checkpoint is what the same command goes on from")
+        return _fail(f"{full}; the same command goes on from the last checkpoint that is whole")
     return 0
 
 
@@ -86,7 +85,7 @@ def train_with_log(config: Any, **kwargs: Any) -> None:
             train.main(config, **kwargs)
         return
     os.makedirs(config.checkpoint.save_dir, exist_ok=True)
-    handler = logging.FileHandler(os.path.join(config.checkpoint.save_dir, LOG), encoding="utf-8")
+    handler = _LogFile(os.path.join(config.checkpoint.save_dir, LOG), encoding="utf-8")
     handler.setFormatter(
         logging.Formatter("%(asctime)s | %(levelname)s | %(name)s | %(message)s", "%Y-%m-%d %H:%M:%S")
     )
@@ -108,6 +107,28 @@ def train_with_log(config: Any, **kwargs: Any) -> None:
         for logger in loggers:
             logger.removeHandler(handler)
         handler.close()
+
+
+class _LogFile(logging.FileHandler):
+    """A log that cannot be written is told once, and does not end the training: a checkpoint would."""
+
+    _is_told = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._is_told:
+            self._is_told = True
+            print(
+                f"eureka train: warning: {self.baseFilename}: cannot be written: {error.strerror}; "
+                "the training goes on, and its log will have a gap",
+                file=sys.stderr,
+            )
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # what could not be written is tried once more
+            super().close()
 
 
 @contextlib.contextmanager
@@ -150,17 +171,6 @@ def _progress(config: Any) -> Iterator[None]:
         progress_bar.progress_bar = make
         for handler, level in zip(consoles, levels):
             handler.setLevel(level)
-
-
-def _full_disk(error: BaseException | None) -> str | None:
-    """What the system said of a file that could not be written, where torch has said something else."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in _FULL:
-            return f"{error.filename or 'a checkpoint'}: cannot be written: {error.strerror}"
-        if "PytorchStreamWriter failed" in str(error) or "unexpected pos" in str(error):
-            return "a checkpoint cannot be written; is the disk full?"
-        error = error.__cause__ or error.__context__
-    return None
 
 
 def _fail(message: str, status: int = 2) -> int:

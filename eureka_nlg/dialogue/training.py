@@ -28,6 +28,7 @@ from eureka_nlg.option_files import read_options
 __all__ = [
     "check_arguments",
     "fairseq_arguments",
+    "is_first_process",
     "mend_last_checkpoint",
     "read_config",
     "shown_command",
@@ -141,6 +142,16 @@ def mend_last_checkpoint(save_dir: str | os.PathLike[str]) -> Path | None:
     with open(newest, "rb") as source, write_whole(last) as target:
         shutil.copyfileobj(source, target)
     return newest
+
+
+def is_first_process(args: argparse.Namespace) -> bool:
+    """Whether this is the first, or the only, of the commands that train one model.
+
+    Args:
+        args: what fairseq made of the arguments; torchrun and Slurm number processes in the environment.
+    """
+    numbers = [os.environ.get("RANK"), os.environ.get("SLURM_PROCID"), str(args.distributed_rank or 0)]
+    return next(number for number in numbers if number) == "0"
 
 
 def train(arguments: Sequence[str], held: int | None = None, verbose: bool = False) -> int:

@@ -1,13 +1,17 @@
 """Files and folders: output that is either whole or not there, its place, and the reading of input."""
 
-from eureka_nlg.files.folders import exclusive, new_folder
+from eureka_nlg.files.folders import alone, exclusive, files_of, new_folder
+from eureka_nlg.files.partial import full_disk
 from eureka_nlg.files.place import Kind, output_file
 from eureka_nlg.files.reading import read_json, sha256, sha256_of
 from eureka_nlg.files.writing import write_json, write_lines, write_text, write_whole
 
 __all__ = [
     "Kind",
+    "alone",
     "exclusive",
+    "files_of",
+    "full_disk",
     "new_folder",
     "output_file",
     "read_json",

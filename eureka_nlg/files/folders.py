@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import shutil
@@ -12,19 +13,23 @@ from pathlib import Path
 
 from eureka_nlg.errors import UserError
 from eureka_nlg.files.partial import (
-    PARTIAL,
     busy,
     cannot,
+    exchange,
+    held,
     lock,
     named_errors,
+    new_partial,
     prefix,
     remove_leftovers,
     umask,
 )
+from eureka_nlg.files.special import followed, is_special
 
-__all__ = ["exclusive", "new_folder"]
+__all__ = ["alone", "exclusive", "files_of", "new_folder"]
 
 _OLD = ".old"
+_FILES = "files"
 
 
 @contextmanager
@@ -45,17 +50,16 @@ def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
         raise UserError(f"{path}: the folder is not empty; give another --out, or --overwrite to replace it")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=prefix(path), suffix=PARTIAL, dir=path.parent))
+        building, descriptor = new_partial(path, is_folder=True)
     except OSError as error:
         raise cannot(path, error) from error
-    descriptor = os.open(building, os.O_RDONLY)
     try:
-        lock(descriptor)
-        if remove_leftovers(path, but=building):
-            raise busy(path)
-        yield building
-        building.chmod(0o777 & ~umask())  # mkdtemp's are for the owner only
-        _replace(path, building)
+        with held(descriptor):
+            if remove_leftovers(path, but=building):
+                raise busy(path)
+            yield building
+            building.chmod(0o777 & ~umask())  # it was for the owner only
+            _replace(path, building)
     except BaseException as error:
         for child in multiprocessing.active_children():  # or they would write on
             child.terminate()
@@ -65,13 +69,11 @@ def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
         if isinstance(error, OSError) and str(error.filename or building).startswith(str(building)):
             raise cannot(path, error) from error
         raise
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
 def exclusive(folder: str | os.PathLike[str]) -> Iterator[int]:
-    """Hold a folder for this process alone; it is made if it is not there.
+    """Hold a folder for this process alone; it is made if it is not there, and removed if it stays empty.
 
     The lock ends with the process, however that ends. A child goes on holding it if it inherits the
     descriptor, ``subprocess.run(..., pass_fds=[descriptor])``.
@@ -84,19 +86,79 @@ def exclusive(folder: str | os.PathLike[str]) -> Iterator[int]:
     """
     path = Path(folder)
     with named_errors(path):
+        is_new = not path.exists()
         path.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDONLY)
-    try:
-        if not lock(descriptor):
+    with held(descriptor):
+        if lock(descriptor) is False:
             raise busy(path)
-        yield descriptor
+        try:
+            yield descriptor
+        finally:
+            if is_new:
+                with contextlib.suppress(OSError):
+                    path.rmdir()
+
+
+@contextmanager
+def alone(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Be the only process that makes an output, from before the work to its end.
+
+    An empty file beside the output is locked meanwhile, and gone afterwards. Pipes and devices have no such
+    neighbour; nor has an output whose folder cannot be written to, which its writing will tell.
+
+    Raises:
+        UserError: another process is making it.
+    """
+    target = followed(path)
+    if is_special(target) or not os.access(target.resolve().parent, os.W_OK):
+        yield
+        return
+    target = target.resolve()
+    with named_errors(target):
+        marker, descriptor = new_partial(target)
+    with held(descriptor):
+        try:
+            if remove_leftovers(target, but=marker):
+                raise busy(target)
+            yield
+        finally:
+            marker.unlink(missing_ok=True)
+
+
+@contextmanager
+def files_of(folder: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary folder whose files come to ``folder`` when the block ends without an error, each whole.
+
+    Raises:
+        UserError: they cannot be written; the files of ``folder`` are as they were.
+    """
+    path = Path(folder).resolve()
+    with named_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path / _FILES)
+        building, descriptor = new_partial(path / _FILES, is_folder=True)
+    try:
+        with held(descriptor):
+            yield building
+            for file in sorted(file for file in building.rglob("*") if file.is_file()):
+                target = path / file.relative_to(building)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(file, target)
+    except OSError as error:
+        if str(error.filename or building).startswith(str(building)):
+            raise cannot(path, error) from error
+        raise
     finally:
-        os.close(descriptor)
+        shutil.rmtree(building, ignore_errors=True)
 
 
 def _replace(path: Path, new: Path) -> None:
     if not path.exists():
         os.rename(new, path)
+        return
+    if exchange(path, new):
+        shutil.rmtree(new, ignore_errors=True)
         return
     old = Path(tempfile.mkdtemp(prefix=prefix(path), suffix=_OLD, dir=path.parent))
     os.rename(path, old)  # a rename onto a folder needs it empty: `old` is

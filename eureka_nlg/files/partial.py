@@ -8,12 +8,14 @@ the next that writes the same name.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import fcntl
 import hashlib
 import os
 import re
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,10 +23,15 @@ from pathlib import Path
 
 from eureka_nlg.errors import UserError
 
-__all__ = ["PARTIAL", "busy", "cannot", "lock", "named_errors", "prefix", "remove_leftovers", "umask"]
+__all__ = [
+    *("PARTIAL", "busy", "cannot", "exchange", "full_disk", "held", "lock", "named_errors", "new_partial"),
+    *("prefix", "remove_leftovers", "umask"),
+]
 
 PARTIAL = ".partial"
-_YOUNG = 10.0  # seconds in which a neighbour that is not locked may be about to be
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of <fcntl.h> and <linux/fs.h>
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+_OLD = 86_400.0  # seconds after which a neighbour counts as left behind where there are no locks
 
 
 def prefix(path: Path) -> str:
@@ -35,13 +42,77 @@ def prefix(path: Path) -> str:
     return f".{name}."
 
 
-def lock(descriptor: int) -> bool:
-    """Lock a file or folder unless another process holds it. Where there are no locks all goes on without."""
+def lock(descriptor: int, wait: bool = False) -> bool | None:
+    """Lock a file or folder.
+
+    Args:
+        descriptor: of it.
+        wait: for another process that holds it; else that is noticed.
+
+    Returns:
+        Whether it is locked now; None where the file system has no locks.
+    """
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError as error:
-        return error.errno not in (errno.EWOULDBLOCK, errno.EACCES)
+        return False if error.errno in (errno.EWOULDBLOCK, errno.EACCES) else None
     return True
+
+
+_HELD: set[int] = set()
+
+
+@contextmanager
+def held(descriptor: int) -> Iterator[int]:
+    """A locked descriptor until the block ends, or the process: processes that it forks do not hold it on."""
+    _HELD.add(descriptor)
+    try:
+        yield descriptor
+    finally:
+        if descriptor in _HELD:
+            _HELD.discard(descriptor)
+            os.close(descriptor)
+
+
+def _close_held() -> None:
+    # a worker of one that was killed may live on for a while
+    for descriptor in _HELD:
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+    _HELD.clear()
+
+
+os.register_at_fork(after_in_child=_close_held)
+
+
+def new_partial(path: Path, is_folder: bool = False) -> tuple[Path, int]:
+    """Make a neighbour of an output, and lock it.
+
+    Returns:
+        Its path and descriptor.
+
+    Raises:
+        OSError: there is no place for it.
+    """
+    while True:
+        if is_folder:
+            name = tempfile.mkdtemp(prefix=prefix(path), suffix=PARTIAL, dir=path.parent)
+            try:
+                descriptor = os.open(name, os.O_RDONLY)
+            except FileNotFoundError:
+                continue  # taken for a leftover before it was locked
+        else:
+            descriptor, name = tempfile.mkstemp(prefix=prefix(path), suffix=PARTIAL, dir=path.parent)
+        try:
+            lock(descriptor, wait=True)
+            if os.path.samestat(os.stat(name), os.fstat(descriptor)):
+                return Path(name), descriptor
+        except FileNotFoundError:
+            pass  # likewise
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
 
 
 def remove_leftovers(path: Path, but: Path | None = None) -> bool:
@@ -54,13 +125,27 @@ def remove_leftovers(path: Path, but: Path | None = None) -> bool:
         with contextlib.suppress(OSError):  # it may be gone by now
             descriptor = os.open(entry.path, os.O_RDONLY)
             try:
-                if not lock(descriptor):
-                    is_held = True
-                elif time.time() - entry.stat(follow_symlinks=False).st_mtime > _YOUNG:
+                is_free = lock(descriptor)
+                if is_free is None:
+                    age = time.time() - entry.stat(follow_symlinks=False).st_mtime
+                    is_free, is_held = age > _OLD, is_held or age <= _OLD
+                else:
+                    is_held |= not is_free
+                if is_free:
                     shutil.rmtree(entry.path) if entry.is_dir() else os.unlink(entry.path)
             finally:
                 os.close(descriptor)
     return is_held
+
+
+def exchange(first: Path, second: Path) -> bool:
+    """Let two files or folders change names, in one step; return whether the system can do that."""
+    try:
+        rename = ctypes.CDLL(None).renameat2  # Linux
+    except (AttributeError, OSError):
+        return False
+    paths = os.fsencode(first), os.fsencode(second)
+    return int(rename(_AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_EXCHANGE)) == 0
 
 
 @contextmanager
@@ -77,6 +162,26 @@ def named_errors(path: Path) -> Iterator[None]:
 def cannot(path: Path, error: OSError) -> UserError:
     """The error to raise where the system refuses to write."""
     return UserError(f"{path}: cannot be written: {error.strerror or error}")
+
+
+def full_disk(error: BaseException | None) -> str | None:
+    """What the system said of a file that could not be written, where a library has said something else.
+
+    torch and safetensors raise errors of their own, and retries hide the first of them.
+
+    Returns:
+        A sentence without a full stop; None if it is another error.
+    """
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return f"{error.filename or 'a file'}: cannot be written: {error.strerror}"
+        if "PytorchStreamWriter failed" in str(error) or "unexpected pos" in str(error):
+            return "a checkpoint cannot be written; is the disk full?"
+        number = re.search(r"\(os error (\d+)\)", str(error))  # as Rust says it
+        if number is not None and int(number[1]) in _FULL:
+            return f"a file cannot be written: {os.strerror(int(number[1]))}"
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def busy(path: Path) -> UserError:

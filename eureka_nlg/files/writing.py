@@ -7,13 +7,12 @@ import errno
 import json
 import os
 import stat
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from eureka_nlg.files.partial import PARTIAL, cannot, lock, named_errors, prefix, remove_leftovers, umask
+from eureka_nlg.files.partial import cannot, named_errors, new_partial, remove_leftovers, umask
 from eureka_nlg.files.special import followed, is_special, open_special
 
 __all__ = ["write_json", "write_lines", "write_text", "write_whole"]
@@ -40,22 +39,23 @@ def write_whole(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
         target.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(target)
-        descriptor, name = tempfile.mkstemp(prefix=prefix(target), suffix=PARTIAL, dir=target.parent)
+        partial, descriptor = new_partial(target)
     guarded: _Guarded | None = None
     try:
         with os.fdopen(descriptor, "wb") as file:
-            lock(file.fileno())
             guarded = _Guarded(file)
             yield guarded  # type: ignore[misc]
             file.flush()
             os.fsync(file.fileno())
             with contextlib.suppress(OSError):  # some file systems have none
-                os.fchmod(file.fileno(), _permissions(target))  # mkstemp's are for the owner only
-            os.replace(name, target)
+                os.fchmod(
+                    file.fileno(), _permissions(target)
+                )  # those of the neighbour are for the owner only
+            os.replace(partial, target)
     except BaseException as error:
-        Path(name).unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         cause = guarded.error if guarded is not None and guarded.error is not None else error
-        if isinstance(cause, OSError) and cause.filename in (None, name):
+        if isinstance(cause, OSError) and cause.filename in (None, str(partial), partial):
             raise cannot(path, cause) from error
         raise
 

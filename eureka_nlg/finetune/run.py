@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from eureka_nlg.errors import require
+from eureka_nlg.errors import UserError, require
+from eureka_nlg.files import files_of, full_disk
 from eureka_nlg.finetune.conversations import file_of_split, load_split, tokenised
 from eureka_nlg.finetune.model import load_pretrained
 from eureka_nlg.finetune.options import FinetuneOptions
-from eureka_nlg.finetune.run_folder import write_record
+from eureka_nlg.finetune.run_folder import TRAINER_STATE, last_whole_checkpoint, write_record
 from eureka_nlg.frequency import EncouragementOptions
 from eureka_nlg.integrations.transformers import EurekaTrainerLoss, add_fused_loss, count_targets
 from eureka_nlg.integrations.transformers.trainer_loss import num_outputs, shifts_labels
@@ -74,12 +76,25 @@ def finetune(options: FinetuneOptions, arguments: Any) -> dict[str, float]:
     )
     if loss is not None:
         loss.attach(trainer)
-    last = None
-    if Path(arguments.output_dir).is_dir():
-        last = transformers.trainer_utils.get_last_checkpoint(arguments.output_dir)
-    metrics = dict(trainer.train(resume_from_checkpoint=last).metrics)
-    trainer.save_model()
-    trainer.save_state()
+    folder = Path(arguments.output_dir)
+    is_first = arguments.process_index == 0
+    try:
+        with arguments.main_process_first(desc="finding the last checkpoint"):
+            last = last_whole_checkpoint(folder, remove_others=is_first)
+        metrics = dict(trainer.train(resume_from_checkpoint=last and str(last)).metrics)
+        # where the weights are spread over the processes, each may write its part
+        is_spread = trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled
+        with nullcontext(folder) if is_spread or not is_first else files_of(folder) as whole:
+            trainer.save_model(str(whole))
+            if is_first:
+                trainer.state.save_to_json(str(whole / TRAINER_STATE))
+    except Exception as error:
+        full = full_disk(error)
+        if full is None:
+            raise
+        if is_first:
+            last_whole_checkpoint(folder, remove_others=True)
+        raise UserError(f"{full}; the same command goes on from the last checkpoint that is whole") from error
     return metrics
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,9 +15,13 @@ from eureka_nlg.errors import UserError, require
 from eureka_nlg.files import read_json, write_json
 from eureka_nlg.finetune.options import FinetuneOptions
 
-__all__ = ["RECORD", "FinetuneFolder", "is_model_folder", "write_record"]
+__all__ = [
+    *("RECORD", "TRAINER_STATE", "FinetuneFolder", "is_model_folder", "last_whole_checkpoint"),
+    "write_record",
+]
 
 RECORD = "finetune.json"
+TRAINER_STATE = "trainer_state.json"
 _ADAPTER = "adapter_config.json"
 # of transformers' TrainingArguments, what decides the numbers
 _ARGUMENTS = (
@@ -39,6 +44,35 @@ def write_record(options: FinetuneOptions, arguments: Any) -> None:
         },
     }
     write_json(Path(arguments.output_dir) / RECORD, record)
+
+
+def last_whole_checkpoint(folder: Path, remove_others: bool = False) -> Path | None:
+    """The last checkpoint of the Trainer that was written to its end.
+
+    The Trainer writes its state last. A kill or a full disk leaves a checkpoint without it, which cannot be
+    gone on from.
+
+    Args:
+        folder: of the fine-tuning.
+        remove_others: remove the checkpoints that are cut short.
+    """
+    whole = []
+    for path in _checkpoints(folder):
+        try:
+            state = read_json(path / TRAINER_STATE)
+        except UserError:
+            state = None
+        if isinstance(state, dict) and "global_step" in state:
+            whole.append(path)
+        elif remove_others:
+            shutil.rmtree(path, ignore_errors=True)
+    return whole[-1] if whole else None
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """Checkpoints of the Trainer, the first one first."""
+    found = (path for path in folder.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", path.name))
+    return sorted(found, key=lambda path: int(path.name.partition("-")[2]))
 
 
 def is_model_folder(path: str | os.PathLike[str]) -> bool:
@@ -67,11 +101,7 @@ class FinetuneFolder:
             UserError: no weights, or only such as are pickled.
         """
         folder = Path(path)
-        checkpoints = sorted(
-            (each for each in folder.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", each.name)),
-            key=lambda each: int(each.name.partition("-")[2]),
-        )
-        for candidate in (folder, *reversed(checkpoints)):
+        for candidate in (folder, *reversed(_checkpoints(folder))):
             if cls(candidate).weights:
                 return cls(candidate, _record(folder) or _record(folder.parent))
         if any(folder.glob("*.bin")):

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from eureka_nlg.errors import UserError, require
+from eureka_nlg.files import write_whole
 from eureka_nlg.integrations.token_loss import IGNORED
 
 __all__ = ["TargetCounts", "count_targets"]
@@ -39,9 +40,9 @@ class TargetCounts:
     def save(self, path: str | Path) -> None:
         """Write a safetensors file."""
         metadata = {"fingerprint": self.fingerprint, "num_rows": str(self.num_rows)}
-        require("safetensors.torch", extra="transformers").save_file(
-            {"counts": self.counts}, str(path), metadata=metadata
-        )
+        save = require("safetensors.torch", extra="transformers").save
+        with write_whole(path) as file:
+            file.write(save({"counts": self.counts}, metadata=metadata))
 
     @classmethod
     def load(cls, path: str | Path, fingerprint: str | None = None) -> TargetCounts:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Iterator, Sequence, Set
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -101,10 +100,7 @@ def running(folder: Path, config: Any, accelerator: Any) -> Iterator[None]:
     """
     with ExitStack() as stack:
         if accelerator.is_main_process:
-            descriptor = stack.enter_context(exclusive(folder))
-            stack.callback(_remove_if_empty, folder)
-            _HELD.add(descriptor)
-            stack.callback(_HELD.discard, descriptor)
+            stack.enter_context(exclusive(folder))
         if accelerator.log_with:
             try:
                 accelerator.init_trackers("eureka-nlg", config=flat(config))
@@ -115,25 +111,6 @@ def running(folder: Path, config: Any, accelerator: Any) -> Iterator[None]:
                 ) from error
             stack.callback(accelerator.end_training)
         yield
-
-
-_HELD: set[int] = set()
-
-
-def _close_held() -> None:
-    # Processes that read images would hold the folder on for a while where this one was killed.
-    for descriptor in _HELD:
-        with suppress(OSError):
-            os.close(descriptor)
-    _HELD.clear()
-
-
-os.register_at_fork(after_in_child=_close_held)
-
-
-def _remove_if_empty(folder: Path) -> None:
-    with suppress(OSError):
-        folder.rmdir()
 
 
 def with_precision(config: AnyConfig, device: torch.device) -> AnyConfig:

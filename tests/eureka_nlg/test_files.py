@@ -5,25 +5,28 @@ from __future__ import annotations
 import errno
 import json
 import os
-import resource
 import stat
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from full_disk import largest_file
 
 from eureka_nlg import files
 from eureka_nlg.errors import UserError
 from eureka_nlg.files import (
+    alone,
     exclusive,
+    files_of,
+    folders,
+    full_disk,
     new_folder,
     output_file,
+    partial,
     read_json,
     sha256,
     write_json,
@@ -31,17 +34,6 @@ from eureka_nlg.files import (
     write_text,
     write_whole,
 )
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """A disk that is full after so many bytes of a file: the system itself refuses the rest."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_file_appears_when_the_block_ends(tmp_path: Path) -> None:
@@ -268,8 +260,6 @@ def test_what_a_killed_process_left_goes_with_the_next_write(tmp_path: Path) -> 
     assert all(path.name.endswith(".partial") for path in left)
     other = tmp_path / ".file.other.12345678.partial"  # of a file "file.other"
     other.touch()
-    for path in (*left, other):
-        os.utime(path, (time.time() - 60,) * 2)
     write_text(tmp_path / "file", "whole")
     with new_folder(tmp_path / "folder"):
         pass
@@ -292,7 +282,128 @@ def test_two_at_once(tmp_path: Path) -> None:
             pass
     with exclusive(tmp_path / "run"):
         pass
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "run"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+
+
+def test_what_is_taken_for_a_leftover_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its making and its lock a neighbour looks like what a killed process left."""
+    path, flock, removed = tmp_path / "x", partial.fcntl.flock, []
+
+    def flock_late(descriptor: int, how: int) -> None:
+        if len(removed) < 2 and not how & partial.fcntl.LOCK_NB:
+            (name,) = tmp_path.iterdir()
+            removed.append(name)
+            assert not partial.remove_leftovers(path)
+            assert not name.exists()
+        flock(descriptor, how)
+
+    monkeypatch.setattr(partial.fcntl, "flock", flock_late)
+    write_text(path, "x")
+    assert path.read_text() == "x"
+    path.unlink()
+    with new_folder(path):
+        pass
+    assert list(tmp_path.iterdir()) == [path]
+    assert len(removed) == 2
+
+
+def test_where_there_are_no_locks_only_what_is_old_is_a_leftover(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(partial.fcntl, "flock", refuse)
+    young, old = tmp_path / ".x.11111111.partial", tmp_path / ".x.22222222.partial"
+    young.touch()
+    old.touch()
+    os.utime(old, (time.time() - 200_000,) * 2)
+    write_text(tmp_path / "x", "x")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [young.name, "x"]
+    with exclusive(tmp_path), exclusive(tmp_path):
+        pass
+
+
+def test_one_command_makes_an_output(tmp_path: Path) -> None:
+    path = tmp_path / "replies.txt"
+    with alone(path):
+        with pytest.raises(UserError, match=r"replies\.txt: another process is writing it"), alone(path):
+            pass
+        with alone(tmp_path / "other"):
+            write_text(path, "x")
+    with alone(path):
+        pass
+    assert [entry.name for entry in tmp_path.iterdir()] == ["replies.txt"]
+    with alone("/dev/stdout"), alone("/dev/stdout"):
+        pass
+
+
+def test_a_folder_that_stayed_empty_is_not_left_behind(tmp_path: Path) -> None:
+    with exclusive(tmp_path / "run"):
+        pass
+    assert not list(tmp_path.iterdir())
+    with exclusive(tmp_path / "run"):
+        (tmp_path / "run" / "x").touch()
+    assert (tmp_path / "run" / "x").exists()
+
+
+def test_forked_processes_do_not_hold_on(tmp_path: Path) -> None:
+    """A worker may live longer than the process that was killed."""
+    read, write = os.pipe()
+    with exclusive(tmp_path), alone(tmp_path / "x"):
+        child = os.fork()
+        if child == 0:
+            os.close(write)
+            os.read(read, 1)  # until the parent closes its end
+            os._exit(0)
+    try:
+        with exclusive(tmp_path), alone(tmp_path / "x"):
+            pass
+    finally:
+        os.close(write)
+        os.close(read)
+        os.waitpid(child, 0)
+
+
+def test_the_files_of_a_folder_come_together_and_whole(tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text("kept")
+    (tmp_path / "model").write_text("old")
+    with files_of(tmp_path) as folder:
+        (folder / "sub").mkdir()
+        (folder / "sub" / "x").touch()
+        (folder / "model").write_text("new")
+        assert (tmp_path / "model").read_text() == "old"
+    assert (tmp_path / "model").read_text() == "new"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "model", "sub"]
+    with (
+        largest_file(100),
+        pytest.raises(UserError, match=r"cannot be written: File too large"),
+        files_of(tmp_path) as folder,
+    ):
+        (folder / "model").write_text("x" * 1000)
+    assert (tmp_path / "model").read_text() == "new"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "model", "sub"]
+
+
+def test_what_the_system_said_of_a_full_disk_is_found() -> None:
+    full = OSError(errno.ENOSPC, "No space left on device", "x.pt")
+    hidden = RuntimeError("[enforce fail] PytorchStreamWriter failed writing file data/0")
+    hidden.__context__ = KeyError("x")
+    rust = ValueError("Error while serializing: I/O error: No space left on device (os error 28)")
+    assert full_disk(full) == "x.pt: cannot be written: No space left on device"
+    assert full_disk(hidden) == "a checkpoint cannot be written; is the disk full?"
+    assert full_disk(rust) == "a file cannot be written: No space left on device"
+    caused = RuntimeError("failed")
+    caused.__cause__ = full
+    assert full_disk(caused) == full_disk(full)
+    for other in (
+        KeyError("x"),
+        FileNotFoundError(errno.ENOENT, "No such file", "x"),
+        ValueError("(os error 2)"),
+    ):
+        assert full_disk(other) is None
 
 
 def test_a_child_holds_the_folder_when_its_parent_is_gone(tmp_path: Path) -> None:
@@ -372,6 +483,7 @@ def test_old_folder_comes_back_if_the_new_cannot_be_moved(
     out.mkdir()
     (out / "old").touch()
     rename = os.rename
+    monkeypatch.setattr(folders, "exchange", lambda *_: False)  # as where the system cannot
 
     def failing(source: Path, target: Path) -> None:
         if str(source).endswith(".partial"):
@@ -383,6 +495,16 @@ def test_old_folder_comes_back_if_the_new_cannot_be_moved(
         pass
     assert [path.name for path in out.iterdir()] == ["old"]
     assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_folder_is_replaced_in_one_step(tmp_path: Path) -> None:
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).touch()
+    if not partial.exchange(tmp_path / "old", tmp_path / "new"):
+        pytest.skip("no renameat2 here")
+    assert [path.name for path in (tmp_path / "old").iterdir()] == ["new"]
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["old"]
 
 
 def test_empty_folder_is_taken(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import os
 import runpy
 import sys
 import warnings
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 
@@ -40,7 +41,7 @@ def serve() -> None:
 
 
 def become(request: dict[str, Any]) -> NoReturn:
-    """Run what ``python *arguments`` would, and exit with its status."""
+    """Run what ``python *arguments`` would, in a session and a folder of its own, and exit so."""
     os.setsid()  # so that all it starts can be ended with it
     for number, (path, flags) in enumerate(
         [(os.devnull, os.O_RDONLY), (request["stdout"], os.O_WRONLY), (request["stderr"], os.O_WRONLY)]
@@ -48,14 +49,19 @@ def become(request: dict[str, Any]) -> NoReturn:
         os.dup2(os.open(path, flags), number)
     sys.stdin = os.fdopen(0, closefd=False)
     os.chdir(request["cwd"])
-    first, *rest = request["arguments"]
+    run(request["arguments"])
+
+
+def run(arguments: Sequence[str]) -> NoReturn:
+    """Run what ``python *arguments`` would in this process, and exit with its status."""
+    first, *rest = arguments
     status = 0
     try:
         warnings.resetwarnings()
         warnings.simplefilter("ignore")
         if first == "-m":
             sys.argv = rest
-            sys.path[0] = request["cwd"]
+            sys.path[0] = os.getcwd()
             runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
         elif first == "-c":
             sys.argv = ["-c", *rest[1:]]

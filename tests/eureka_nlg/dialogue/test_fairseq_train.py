@@ -62,6 +62,17 @@ def test_logging_is_left_as_it_was(epochs: list[int], tmp_path: Path) -> None:
     assert "epoch 001" in (tmp_path / "fairseq.log").read_text()
 
 
+def test_a_log_that_cannot_be_written_is_one_line(
+    epochs: list[int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "fairseq.log").symlink_to("/dev/full")  # each write to it fails as on a full disk
+    train_with_log(settings(tmp_path))
+    assert epochs == [1]
+    warning = capsys.readouterr().err
+    assert warning.count("\n") == 1
+    assert "fairseq.log: cannot be written: No space left on device; the training goes on" in warning
+
+
 def test_only_the_first_process_writes_and_only_beside_checkpoints(epochs: list[int], tmp_path: Path) -> None:
     train_with_log(settings(tmp_path / "other", rank=1))
     train_with_log(settings(tmp_path / "dry", no_save=True))

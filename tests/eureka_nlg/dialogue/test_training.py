@@ -10,6 +10,7 @@ import torch
 from eureka_nlg.dialogue.training import (
     check_arguments,
     fairseq_arguments,
+    is_first_process,
     mend_last_checkpoint,
     read_config,
     shown_command,
@@ -167,6 +168,21 @@ def test_what_makes_a_resumed_run_exact_is_the_default(config: Path) -> None:
     assert "--load-checkpoint-on-all-dp-ranks" in arguments
     chosen = fairseq_arguments(read_config(config, ["update_epoch_batch_itr=false"]))
     assert "--update-epoch-batch-itr" not in chosen
+
+
+def test_one_of_several_processes_is_the_first(
+    usable: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("RANK", "SLURM_PROCID"):
+        monkeypatch.delenv(name, raising=False)
+    alone = check_arguments(fairseq_arguments(usable))
+    second = check_arguments(fairseq_arguments({**usable, "distributed_rank": 1}))
+    assert is_first_process(alone)
+    assert not is_first_process(second)
+    monkeypatch.setenv("SLURM_PROCID", "3")
+    assert not is_first_process(alone)
+    monkeypatch.setenv("RANK", "0")
+    assert is_first_process(alone)
 
 
 def test_an_option_is_never_run(usable: dict[str, object], tmp_path: Path) -> None:

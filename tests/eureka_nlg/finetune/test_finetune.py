@@ -10,10 +10,12 @@ import pytest
 transformers = pytest.importorskip("transformers")
 pytest.importorskip("datasets")
 
+from full_disk import largest_file  # noqa: E402
 from tiny_model import make_tokenizer, save_model, write_conversations  # noqa: E402
 
 from eureka_nlg.cli.main import main  # noqa: E402
 from eureka_nlg.errors import UserError  # noqa: E402
+from eureka_nlg.files import exclusive  # noqa: E402
 from eureka_nlg.finetune.conversations import PLAIN_TEMPLATE, examples_of  # noqa: E402
 from eureka_nlg.finetune.options import read_finetune_config  # noqa: E402
 
@@ -44,10 +46,17 @@ def log(folder: Path) -> list[dict[str, float]]:
 @pytest.mark.parametrize("options", [[], ["lora_rank=2", "encouragement=one"], ["loss=cross_entropy"]])
 def test_it_trains_resumes_and_decodes(options, folders, capsys):
     run = ["finetune", str(folders / "config.yaml"), *options]
+    folder = folders / "run"
     assert main([*run, "max_steps=2"]) == 0
+    cut = folder / "checkpoint-3"  # by a kill: the Trainer's state is what it writes last
+    cut.mkdir()
+    (cut / "model.safetensors").write_bytes(b"cut")
+    with exclusive(folder):
+        assert main(run) == 2
+    assert "run: another process is writing it" in capsys.readouterr().err
     assert main([*run, "decode_split=test", "max_new_tokens=5"]) == 0
     assert "eureka evaluate" in capsys.readouterr().out
-    folder = folders / "run"
+    assert not cut.exists()
     logged = log(folder)
     steps = [entry["step"] for entry in logged if "loss" in entry]
     assert steps == [1, 2, 3, 4]  # the first two were not run again: the trainer's state says so
@@ -59,6 +68,22 @@ def test_it_trains_resumes_and_decodes(options, folders, capsys):
     assert references[:2] == ["hello there", "i am fine thanks"]
     name = "adapter_model.safetensors" if "lora_rank=2" in options else "model.safetensors"
     assert (folder / name).exists()
+
+
+def test_a_full_disk_is_one_line_and_the_last_checkpoint_is_whole(folders, capsys):
+    run = ["finetune", str(folders / "config.yaml"), "loss=cross_entropy"]
+    assert main([*run, "max_steps=2"]) == 0
+    folder = folders / "run"
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    capsys.readouterr()
+    with largest_file(len((folder / "model.safetensors").read_bytes()) - 1):
+        assert main(run) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "cannot be written" in error
+    assert "goes on from the last checkpoint that is whole" in error
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert main(run) == 0
+    assert [entry["step"] for entry in log(folder) if "loss" in entry] == [1, 2, 3, 4]
 
 
 def test_only_what_the_assistant_says_is_learned(tokenizer):
