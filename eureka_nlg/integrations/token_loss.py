@@ -14,6 +14,7 @@ from eureka_nlg.errors import UserError
 from eureka_nlg.frequency import ClassCounts, EncouragementOptions, Measure, Normalization
 from eureka_nlg.losses.bonus import CAPPED, Bonus, BonusOptions
 from eureka_nlg.losses.checks import Encouragement, Options, check_encouragement
+from eureka_nlg.losses.kernels import incoming
 from eureka_nlg.losses.objectives import CrossEntropy, Objective, eureka_objective
 from eureka_nlg.losses.options import built, shows_arguments_of
 from eureka_nlg.losses.projection import loss_and_log_odds_of_projection
@@ -196,10 +197,12 @@ class TokenLoss:
         num_classes = logits.shape[-1]
         target = target.to(logits.device)
         objective, options, training = self._terms(num_classes, logits.device, training)
+        denominator = _denominator(num_items, target != IGNORED)
+        _expect_division(denominator, logits.dtype)
         loss, log_odds = loss_and_log_odds(logits, target, objective, options)
         if training:
             self._record(log_odds, target, num_classes)
-        return loss / _denominator(num_items, target != IGNORED)
+        return loss / denominator
 
     def of_projection(
         self,
@@ -221,12 +224,14 @@ class TokenLoss:
         num_classes = len(linear_weight)
         target = target.to(hidden.device)
         objective, options, training = self._terms(num_classes, hidden.device, training)
+        denominator = _denominator(num_items, target != IGNORED)
+        _expect_division(denominator, hidden.dtype)
         loss, log_odds = loss_and_log_odds_of_projection(
             hidden, linear_weight, linear_bias, target, objective, options
         )
         if training:
             self._record(log_odds, target, num_classes)
-        return loss / _denominator(num_items, target != IGNORED)
+        return loss / denominator
 
     def reward_of_log_probs(
         self, log_probs: Tensor, target: Tensor, num_classes: int, num_items: Tensor | int | None = None
@@ -313,6 +318,13 @@ def per_class(values: Tensor, num_classes: int) -> Tensor:
 def _denominator(num_items: Tensor | int | None, kept: Tensor) -> Tensor:
     items = kept.sum() if num_items is None else torch.as_tensor(num_items).to(kept.device).flatten()[0]
     return items.clamp(min=1)
+
+
+def _expect_division(denominator: Tensor, dtype: torch.dtype) -> None:
+    """Tell the fused loss what its gradient will be multiplied with: on a CPU, where a look costs nothing."""
+    if denominator.device.type == "cpu" and not torch.compiler.is_compiling():
+        of_loss = torch.float64 if dtype == torch.float64 else torch.float32
+        incoming.expect(float(torch.ones((), dtype=of_loss) / denominator))
 
 
 def _communication_device() -> torch.device:

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["expected", "is_as_expected", "is_batched", "is_steady"]
+__all__ = ["expect", "expected", "is_as_expected", "is_batched", "is_steady"]
 
 _last = [1.0, 1.0]
 
@@ -19,6 +19,15 @@ _last = [1.0, 1.0]
 def expected() -> float:
     """What the next gradient will be multiplied with, as far as is known; finite and not zero."""
     return _last[1] if math.isfinite(_last[1]) and _last[1] != 0.0 else 1.0
+
+
+def expect(value: float) -> None:
+    """Say what the next gradient will be multiplied with, where that is known and need not be guessed.
+
+    A guess from the batches before decides about the last digit of a gradient, so that a training that was
+    interrupted would end a rounding away from one that was not.
+    """
+    _last[:] = value, value
 
 
 def is_steady() -> bool:

@@ -11,6 +11,7 @@ import pytest
 
 from eureka_nlg.analysis import analysis_document, corpus_block, encouragement_block, system_block
 from eureka_nlg.cli.main import main
+from eureka_nlg.files import alone, exclusive
 from eureka_nlg.frequency import EncouragementOptions
 from eureka_nlg.metrics.classes.bands import FrequencyBands
 from eureka_nlg.metrics.classes.likelihood import group_likelihood
@@ -57,6 +58,22 @@ def test_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert document["encouragement"] == weights
     drawn = {path.stem for path in figures.glob("*.png")}
     assert {"likelihood_histograms", "likelihood_by_group", "train_test_gap", "word_frequency"} <= drawn
+
+
+@pytest.mark.parametrize("command", ["analyse", "report"])
+def test_a_second_command_with_the_same_output_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    ce = image_run(tmp_path / "ce", [0.9, 0.8, 0.5, 0.3, 0.2, 0.05])
+    out, figures = tmp_path / "out", tmp_path / "figures"
+    arguments = [command, ce, "--out", str(out), "--figures", str(figures)]
+    with alone(out):
+        assert main(arguments) == 2
+    assert "out: another process is writing it" in capsys.readouterr().err
+    with exclusive(figures):
+        assert main(arguments) == 2
+    assert "figures: another process is writing it" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["ce"]
 
 
 def test_other_training_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ from eureka_nlg.cli import demo as command
 from eureka_nlg.cli.main import main
 from eureka_nlg.dialogue.demo import SYSTEMS, Demo
 from eureka_nlg.errors import UserError
+from eureka_nlg.files import exclusive
 
 PYTHON = sys.executable
 STAND_IN = """#!/bin/sh
@@ -45,6 +46,13 @@ def test_trainings_are_commands_that_a_user_can_type(demo: Demo) -> None:
         log = (demo.run_folder(name) / "train.log").read_text()
         assert f"eureka_nlg.cli.main train configs/dialogue/sample/{config}.yaml data={demo.data}" in log
     assert seen[-1] == {"CE": 1.75, "Eureka": 1.75, "total": 7}
+
+
+def test_a_second_demo_in_the_folder_is_refused(demo: Demo, capsys: pytest.CaptureFixture[str]) -> None:
+    with exclusive(demo.folder):
+        assert main(["demo", "--out", str(demo.folder), "--fresh"]) == 2
+    assert "demo: another process is writing it" in capsys.readouterr().err
+    assert demo.data.is_dir()  # though --fresh would remove it
 
 
 def test_a_training_that_fails_says_why(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:

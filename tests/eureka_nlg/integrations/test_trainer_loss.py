@@ -57,6 +57,27 @@ def num_targets(model, batch):
     return (labels if model.config.is_encoder_decoder else labels[:, 1:]).ne(-100).sum()
 
 
+@pytest.mark.parametrize("is_fused", [False, True])
+def test_a_step_does_not_depend_on_the_steps_before(is_fused):
+    """A resumed training begins without them, and ends as one that was not interrupted, to the bit."""
+    loss = EurekaTrainerLoss(torch.linspace(0.2, 3, 50), shift=True)
+    weight, target = torch.randn(50, 8) / 2, torch.randint(50, (7,))
+
+    def step(num_items):
+        hidden, layer = torch.randn(7, 8, requires_grad=True), weight.clone().requires_grad_()
+        of = (hidden, layer, None) if is_fused else (F.linear(hidden, layer),)
+        value = (loss.of_projection if is_fused else loss.of_logits)(*of, target, num_items)
+        return torch.autograd.grad(value, (hidden, layer))
+
+    found = []
+    for before in ([], [5], [7, 7], [3, 11, 13]):
+        for num_items in before:
+            step(num_items)
+        torch.manual_seed(2)
+        found.append(step(13))
+    assert all(torch.equal(ours, first) for other in found[1:] for ours, first in zip(other, found[0]))
+
+
 @pytest.mark.parametrize("name", ["llama", "llama_tied", "gpt2", "cohere", "granite", "mixtral"])
 @pytest.mark.parametrize("way", ["compute_loss_func", "loss_function", "fused"])
 def test_without_encouragement_it_is_the_stacks_own_loss(name, way, make_model, batch):
