@@ -6,7 +6,7 @@ import argparse
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,9 @@ CASES = {
     "prepare": Case(("prepare", "corpus", "--out", "out", "--history-turns", "2"), ("corpus",)),
     "vision": Case(("vision", "train", "images.yaml"), ("images", "images.yaml")),
     "finetune": Case(("finetune", "finetune.yaml"), ("model", "messages", "finetune.yaml")),
-    "generate": Case(("generate", "run", "--split", "valid", "--perplexity"), ("data",), True),
+    "generate": Case(
+        ("generate", "run", "--split", "valid", "--perplexity", "--max-len-b", "8"), ("data",), True
+    ),
     "analyse": Case(("analyse", "run", "--out", "analysis.json", "--figures", "figures"), ("data",), True),
     "report": Case(("report", "run", "--out", "report.html", "--figures", "figures"), ("data",), True),
 }
@@ -160,9 +162,11 @@ class Places:
     def __init__(self, folder: Path, place: Path | None = None) -> None:
         self.world, self.place = folder, place or folder / "place"
 
-    def make(self) -> None:
-        """Make the inputs of all commands."""
+    def make(self, names: Iterable[str]) -> None:
+        """Make the inputs of these commands."""
         tiny.make(self.world)
+        if not any(CASES[name].trained for name in names):
+            return
         done = forked_commands.eureka(
             ["train", "dialogue.yaml", "max_epoch=2", "encouragement_start_epoch=2"], self.world
         )

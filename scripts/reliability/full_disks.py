@@ -185,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         disk = Disk(folder)
         try:
             places = Places(folder, disk.mount / "place")
-            places.make()
+            places.make(args.commands or CASES)
             for name in args.commands or CASES:
                 expected, seconds = places.undisturbed(name)
                 needed = sum(path.stat().st_size for path in expected.rglob("*") if path.is_file())

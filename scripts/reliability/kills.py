@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     with forked_commands.temporary_folder() as folder:
         places = Places(folder)
-        places.make()
+        places.make(args.commands or CASES)
         for name in args.commands or CASES:
             expected, seconds = places.undisturbed(name)
             moments = random.Random(f"{args.seed} {name}")

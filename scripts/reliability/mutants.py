@@ -39,6 +39,7 @@ _REPLIES = "tests/eureka_nlg/metrics/replies"
 # file of the package -> the tests that hold it to account, the quickest to notice first
 TESTS: dict[str, tuple[str, ...]] = {
     "frequency.py": ("tests/eureka_nlg/test_frequency.py",),
+    "losses/bonus.py": (f"{_LOSSES}/test_functional.py", f"{_LOSSES}/test_precision.py"),
     "losses/objectives.py": tuple(
         f"{_LOSSES}/test_{name}.py" for name in ("functional", "precision", "all_losses")
     ),
