@@ -4,6 +4,8 @@ import re
 import sys
 from pathlib import Path
 
+from sphinx.ext.autodoc.mock import mock
+
 import eureka_nlg
 
 HERE = Path(__file__).parent
@@ -24,10 +26,13 @@ myst_enable_extensions = ["colon_fence"]
 autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_typehints = "signature"
 autodoc_class_signature = "mixed"
-autodoc_preserve_defaults = True
+autodoc_preserve_defaults = False  # it reads them in the source, where those of shared options are not
 autodoc_use_type_comments = False
-# Only their names are needed, and importing them is most of the time of a build.
+# Only their names are needed, and importing them is much of a build. Sphinx has mocks in their places while it
+# imports a documented module, and imports the modules of its base classes later: so mocks as long as it runs.
 autodoc_mock_imports = ["transformers", "trl", "lightning", "datasets", "peft", "accelerate"]
+_mocked = mock(autodoc_mock_imports)
+_mocked.__enter__()
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
 napoleon_google_docstring = True
