@@ -28,8 +28,8 @@ autodoc_typehints = "signature"
 autodoc_class_signature = "mixed"
 autodoc_preserve_defaults = False  # it reads them in the source, where those of shared options are not
 autodoc_use_type_comments = False
-# Only their names are needed, and importing them is much of a build. Sphinx has mocks in their places while it
-# imports a documented module, and imports the modules of its base classes later: so mocks as long as it runs.
+# Only their names are needed, and importing them is much of a build. Sphinx has mocks in their places while
+# it imports a documented module, and imports the modules of base classes later: so mocks as long as it runs.
 autodoc_mock_imports = ["transformers", "trl", "lightning", "datasets", "peft", "accelerate"]
 _mocked = mock(autodoc_mock_imports)
 _mocked.__enter__()

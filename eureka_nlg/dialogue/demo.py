@@ -30,6 +30,9 @@ from eureka_nlg.metrics.classes.likelihood import ALL
 __all__ = ["CORPUS", "SYSTEMS", "Demo", "Progress"]
 
 CORPUS = "data/sample"
+_NOTE = (
+    "demo.json"  # in the folder of a run: options and data that it is of, and once it is decoded its scores
+)
 SYSTEMS = {"CE": "ce", "Eureka": "el"}  # name in the tables -> config, and folder of the run
 
 Progress = Callable[[dict[str, float], float], None]  # epochs done by each system, and of how many
@@ -88,6 +91,8 @@ class Demo:
     def train(self, names: list[str], progress: Progress) -> None:
         """Train systems at the same time, each on its share of the cores; their output goes to RUN/train.log.
 
+        One that was interrupted, with these options on these data, goes on.
+
         Raises:
             UserError: a training failed; with the end of its output.
         """
@@ -97,9 +102,12 @@ class Demo:
         with contextlib.ExitStack() as stack:
             for name in names:
                 folder = self.run_folder(name)
-                shutil.rmtree(folder, ignore_errors=True)
-                folder.mkdir(parents=True)
-                output = stack.enter_context((folder / "train.log").open("wb"))
+                fingerprint = self._fingerprint(name)
+                if self._note(name).get("fingerprint") != fingerprint:
+                    shutil.rmtree(folder, ignore_errors=True)
+                    folder.mkdir(parents=True)
+                    write_json(folder / _NOTE, {"fingerprint": fingerprint})
+                output = stack.enter_context((folder / "train.log").open("ab"))
                 command = [
                     "train",
                     self.config(name),
@@ -144,7 +152,7 @@ class Demo:
             "ppl": groups[ALL].perplexity,
             "likelihoods": likelihoods,
         }
-        write_json(self.run_folder(name) / "demo.json", note)
+        write_json(self.run_folder(name) / _NOTE, note)
 
     def replies(self, name: str) -> Path:
         """File of the replies of a system."""
@@ -179,7 +187,7 @@ class Demo:
 
     def _note(self, name: str) -> dict[str, Any]:
         try:
-            note = parse_json((self.run_folder(name) / "demo.json").read_text(encoding="utf-8"))
+            note = parse_json((self.run_folder(name) / _NOTE).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
         return note if isinstance(note, dict) else {}

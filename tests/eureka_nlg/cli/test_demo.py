@@ -63,6 +63,21 @@ def test_a_training_that_fails_says_why(demo: Demo, monkeypatch: pytest.MonkeyPa
         demo.train(list(SYSTEMS), lambda done, total: None)
 
 
+def test_what_was_interrupted_goes_on(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of the same options and data is kept, for `eureka train` to go on in; another is not."""
+    monkeypatch.setenv("FAILS", "el")
+    with pytest.raises(UserError):
+        demo.train(list(SYSTEMS), lambda done, total: None)
+    monkeypatch.setenv("FAILS", "")
+    checkpoint = demo.run_folder("CE") / "checkpoint_last.pt"
+    checkpoint.touch()
+    assert demo.unfinished() == list(SYSTEMS)
+    demo.train(list(SYSTEMS), lambda done, total: None)
+    assert checkpoint.exists()
+    Demo(demo.folder, seed=2).train(list(SYSTEMS), lambda done, total: None)
+    assert not checkpoint.exists()
+
+
 def test_what_is_finished_is_not_done_again(demo: Demo) -> None:
     assert demo.unfinished() == list(SYSTEMS)
     demo.run_folder("CE").mkdir()
