@@ -263,6 +263,15 @@ class Config:
         """Whether the run starts from the features of another one."""
         return self.method in SECOND_STAGES
 
+    def check_images(self, images: int) -> None:
+        """Refuse what does not go with the number of training images.
+
+        Raises:
+            UserError: which option, and what is expected.
+        """
+        if self.method == "mbj":
+            self.mbj.check_images(images)
+
     @property
     def epochs(self) -> int:
         """Epochs of the run, scaled."""

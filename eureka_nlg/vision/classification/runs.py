@@ -98,7 +98,7 @@ def train_run(config: Config) -> dict[str, Any]:
         tell = doing if accelerator.is_main_process else lambda what: None
         tell(f"reading and checking the images of {config.data.source}")
         with accelerator.main_process_first():  # the images are decoded and checked once
-            data = load_data(config.data, tell=accelerator.is_main_process)
+            data = load_data(config.data, accelerator.is_main_process, config.check_images)
         state = _state(config, folder)
         task = classification(config, data, accelerator, resumed=state is not None)
         if accelerator.is_main_process:

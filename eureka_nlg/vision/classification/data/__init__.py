@@ -120,12 +120,15 @@ class ImageData:
                 yield normalized(images[0][part].to(device), "cifar")
 
 
-def load_data(config: DataConfig, tell: bool = True) -> ImageData:
+def load_data(
+    config: DataConfig, tell: bool = True, counted: Callable[[int], None] = lambda images: None
+) -> ImageData:
     """Read the lists, check them, and load what is held in memory.
 
     Args:
         config: the options.
         tell: warn of what was left out or is seldom meant; false in all processes but the first.
+        counted: told the number of training images once it is known, before images in files are opened.
 
     Raises:
         UserError: anything that training would trip over, all of it in one report.
@@ -138,6 +141,7 @@ def load_data(config: DataConfig, tell: bool = True) -> ImageData:
         if config.profile != "full":
             sizes = class_sizes(max(sizes), len(sizes), config.imbalance_degree, config.profile)
         chosen = choose_images(train.labels, sizes, config.choice_seed)
+        counted(len(chosen))
         return ImageData(config, (train.pixels(chosen), train.labels[chosen]), (test.pixels(), test.labels))
     root = Path(config.source)
     if config.format == "image_folder":
@@ -146,5 +150,6 @@ def load_data(config: DataConfig, tell: bool = True) -> ImageData:
     else:
         read = read_list if config.format == "lists" else read_inaturalist
         training, evaluation = read(Path(config.train), root), read(Path(config.evaluation), root)
+    counted(len(training.paths))
     check_lists([training, evaluation], decode=config.check == "decode", tell=tell)
     return ImageData(config, training, evaluation)

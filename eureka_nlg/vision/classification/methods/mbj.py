@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from eureka_nlg.errors import UserError, require
+from eureka_nlg.errors import require
 from eureka_nlg.vision.classification.config import Config
 from eureka_nlg.vision.classification.data import Batch, ImageData
 from eureka_nlg.vision.classification.models import Network, in_float32
@@ -123,12 +123,7 @@ class MemoryBasedJitter(Classification):
 
     def __init__(self, config: Config, data: ImageData, network: Any, accelerator: Any) -> None:
         super().__init__(config, data, network, accelerator)
-        images = len(data.train_labels)
-        if config.mbj.memory_size > images:
-            raise UserError(
-                f"mbj.memory_size: {config.mbj.memory_size}, but there are {images} training images; "
-                "expected as many or fewer"
-            )
+        config.mbj.check_images(len(data.train_labels))
         self.memory = FeatureMemory(config.mbj.memory_size, network.num_features, accelerator.device)
         counts = data.class_counts.double()
         rarest = counts[counts > 0].min()

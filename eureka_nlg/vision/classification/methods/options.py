@@ -100,3 +100,11 @@ class MbjConfig:
         check_at_least("mbj.memory_size", self.memory_size, 1)
         for name in ("replayed", "memory_weight", "power"):
             check_at_least(f"mbj.{name}", getattr(self, name), 0)
+
+    def check_images(self, images: int) -> None:
+        """Refuse a memory larger than the number of training images."""
+        if self.memory_size > images:
+            raise UserError(
+                f"mbj.memory_size: {self.memory_size}, but there are {images} training images; "
+                "expected as many or fewer"
+            )

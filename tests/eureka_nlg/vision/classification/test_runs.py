@@ -241,6 +241,19 @@ def test_a_first_stage_of_another_network_is_refused_before_the_images_are_read(
                 train_run(config)
 
 
+def test_a_memory_larger_than_the_data_is_refused_before_images_are_opened(
+    make_config: Any, tmp_path: Path
+) -> None:
+    """No file of the list is there, and each would be named if they were looked for first."""
+    (tmp_path / "list.txt").write_text("".join(f"{image}.jpg {image % 3}\n" for image in range(9)))
+    options = ["data.format=lists", f"data.source={tmp_path}", "mbj.memory_size=10"]
+    options += [f"data.{split}={tmp_path / 'list.txt'}" for split in ("train", "evaluation")]
+    with pytest.raises(UserError, match=r"^mbj.memory_size: 10, but there are 9 training images"):
+        train_run(make_config("method=mbj", *options))
+    with pytest.raises(UserError, match=r"0\.jpg"):
+        train_run(make_config(*options))
+
+
 def adjusted_likelihoods(config: Any) -> Any:
     """Mean likelihood of the true class in percent, by group, with the logits less log pi."""
     data = load_data(config.data, tell=False)
