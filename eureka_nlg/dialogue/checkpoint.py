@@ -72,6 +72,8 @@ def read_checkpoint(path: Path, needs: Sequence[str] = ()) -> Checkpoint:
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         for key in needs:
             state[key]
+        if not all(isinstance(tensor, torch.Tensor) for tensor in state.get("model", {}).values()):
+            raise TypeError("expected tensors by name")
         config = _options(state["cfg"])
         sections = {name: _options(config[name]) for name in config if not isinstance(config[name], _PLAIN)}
         extra = state.get("extra_state") or {}

@@ -12,6 +12,7 @@ import ast
 import operator
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -27,6 +28,8 @@ _EVALUATED = {
     *("encoder_layers", "decoder_layers", "encoder_attention", "decoder_attention", "self_attention"),
     *("share_input_embeddings", "encoder_residual", "input_feeding", "adaptive_softmax_cutoff", "pretrained"),
     *("project_input", "gated_attention", "downsample", "conv_feature_layers", "encoder_bidirectional"),
+    *("conv_aggregator_layers", "adaptive_input_cutoff", "left_pad_source", "left_pad_target"),
+    *("xformers_att_config", "encoder_xformers_att_config", "decoder_xformers_att_config"),
 }
 _NAMES = {"true": True, "false": False, "none": None}
 _LONGEST = 2000  # characters; the layers of fairseq's largest convolutional model take 120
@@ -60,7 +63,9 @@ def parse_value(text: str, *_: Any) -> Any:
     if len(text) > _LONGEST:
         raise refusal
     try:
-        return _value(ast.parse(text.strip(), mode="eval").body)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of text that is nearly Python
+            return _value(ast.parse(text.strip(), mode="eval").body)
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError, OverflowError) as error:
         raise refusal from error
 

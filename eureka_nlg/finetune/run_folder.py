@@ -14,6 +14,7 @@ from eureka_nlg import __version__
 from eureka_nlg.errors import UserError, require
 from eureka_nlg.files import read_json, write_json
 from eureka_nlg.finetune.options import FinetuneOptions
+from eureka_nlg.shapes_of_json import ANY, TEXT, WHOLE, each, misfit
 
 __all__ = [
     *("RECORD", "TRAINER_STATE", "FinetuneFolder", "is_model_folder", "last_whole_checkpoint"),
@@ -127,7 +128,9 @@ class FinetuneFolder:
     @property
     def base(self) -> str:
         """The model that adapters were trained on, by name or folder."""
-        return str(read_json(self.folder / _ADAPTER)["base_model_name_or_path"])
+        return str(
+            _shaped(self.folder / _ADAPTER, {"base_model_name_or_path": TEXT})["base_model_name_or_path"]
+        )
 
     def option(self, name: str, default: Any = None) -> Any:
         """An option of the fine-tuning."""
@@ -138,7 +141,15 @@ def _record(folder: Path) -> dict[str, Any]:
     path = folder / RECORD
     if not path.is_file():
         return {}
-    record = read_json(path)
-    if not isinstance(record, dict) or not isinstance(record.get("options"), dict):
-        raise UserError(f"{path}: not a record of `eureka finetune`: it has no options")
-    return record
+    return _shaped(
+        path,
+        {"options": {"data?": TEXT, "max_length?": WHOLE}, "arguments?": each(ANY), "versions?": each(TEXT)},
+    )
+
+
+def _shaped(path: Path, shape: Mapping[str, Any]) -> dict[str, Any]:
+    content = read_json(path)
+    wrong = misfit(content, shape)
+    if wrong:
+        raise UserError(f"{path}: {wrong}; expected it as `eureka finetune` writes it")
+    return dict(content)

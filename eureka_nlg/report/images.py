@@ -17,9 +17,10 @@ from eureka_nlg.analysis import Document, merged_analysis, read_analysis
 from eureka_nlg.errors import UserError
 from eureka_nlg.report.model import ImageReport, Score, ScoreRow, ScoreTable, System
 from eureka_nlg.runs.names import run_names
+from eureka_nlg.shapes_of_json import ANY, PERCENT, SCORE, TEXT, WHOLE, each
 from eureka_nlg.training_log import TrainingLog
-from eureka_nlg.vision.classification.runs import ANALYSIS, read_result
-from eureka_nlg.vision.run_folder import CHECKPOINT, CONFIG, RESULT, task_of_run
+from eureka_nlg.vision.classification.runs import ANALYSIS
+from eureka_nlg.vision.run_folder import CHECKPOINT, CONFIG, RESULT, read_result, task_of_run
 from eureka_nlg.vision.training.log import read_log
 
 __all__ = ["image_report", "is_image_run"]
@@ -36,6 +37,22 @@ _METHOD = (
     "there are; they say nothing of other seeds. The runs were tested on the same images, whose answers they "
     "do not keep, so there are no p-values."
 )
+
+
+_RESULT_SHAPE = {
+    "epoch": WHOLE,
+    "accuracy": dict.fromkeys((*_GROUPS, "natural"), PERCENT),
+    "likelihood": each(PERCENT),
+    "calibration_error": each(PERCENT),
+    "test_images": dict.fromkeys(_GROUPS, WHOLE),
+    "class_counts": [WHOLE],
+    "accuracy_of_class": [PERCENT],
+    "confusion_of_groups": each(each(PERCENT)),
+    "training_seconds": SCORE,
+    "device": TEXT,
+    "versions": each(TEXT),
+    "config": each(ANY),
+}
 
 
 def is_image_run(path: str | os.PathLike[str]) -> bool:
@@ -99,7 +116,10 @@ def _result(path: Path) -> dict[str, Any]:
             f"run {path}: has no {RESULT}, which comes at the end: it is not finished; give `eureka vision "
             "train` again"
         )
-    return read_result(path)
+    result = read_result(path, _RESULT_SHAPE)
+    if len(result["class_counts"]) != len(result["accuracy_of_class"]):
+        raise UserError(f"{path / RESULT}: class_counts and accuracy_of_class are not equally long")
+    return result
 
 
 def _system(name: str, path: Path, result: Mapping[str, Any], missing: dict[str, list[str]]) -> System:
@@ -107,7 +127,7 @@ def _system(name: str, path: Path, result: Mapping[str, Any], missing: dict[str,
     facts = {
         "checkpoint": str(path / CHECKPOINT),
         "epochs": str(result["epoch"]),
-        "training": f"{result['training_seconds'] / 60:,.0f} minutes on {result['device']}",
+        "training": f"{(result['training_seconds'] or 0) / 60:,.0f} minutes on {result['device']}",
         "software": ", ".join(f"{package} {version}" for package, version in versions.items()),
     }
     curves: dict[str, dict[str, dict[int, float]]] = {}

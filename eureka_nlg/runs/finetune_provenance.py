@@ -12,6 +12,7 @@ from eureka_nlg.files import read_json
 from eureka_nlg.finetune.run_folder import FinetuneFolder
 from eureka_nlg.runs.base import Provenance
 from eureka_nlg.runs.durations import duration
+from eureka_nlg.shapes_of_json import NUMBER, SCORE, WHOLE, misfit
 from eureka_nlg.training_log import TrainingLog
 
 __all__ = ["provenance", "trainer_log"]
@@ -19,6 +20,18 @@ __all__ = ["provenance", "trainer_log"]
 _STATE = "trainer_state.json"
 # what the Trainer logs during training -> what fairseq's log calls it; "loss" there is in other units
 _TRAINING = {"likelihood": "likelihood", "bonus": "bonus", "reward": "reward"}
+
+_STATE_SHAPE = {
+    "epoch?": SCORE,
+    "global_step?": WHOLE,
+    "log_history?": [
+        {
+            "epoch?": SCORE,
+            **dict.fromkeys(("loss?", "eval_loss?", "nll?", "likelihood?", "bonus?", "reward?"), NUMBER),
+            "train_runtime?": SCORE,
+        }
+    ],
+}
 
 
 def provenance(found: FinetuneFolder) -> Provenance:
@@ -84,8 +97,9 @@ def _state(found: FinetuneFolder) -> tuple[dict[str, Any], Path | None]:
     if not path.is_file():
         return {}, None
     state = read_json(path)
-    if not isinstance(state, dict):
-        raise UserError(f"{path}: not the state of a Trainer")
+    wrong = misfit(state, _STATE_SHAPE)
+    if wrong:
+        raise UserError(f"{path}: not the state of a Trainer: {wrong}")
     return state, path
 
 

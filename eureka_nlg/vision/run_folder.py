@@ -15,9 +15,9 @@ import eureka_nlg
 from eureka_nlg.errors import UserError, require
 from eureka_nlg.files import exclusive, output_file, read_json, write_text
 from eureka_nlg.option_files import read_options
+from eureka_nlg.shapes_of_json import misfit
 from eureka_nlg.vision.config_file import flat, read_config, to_yaml
 from eureka_nlg.vision.loop_config import LoopConfig
-from eureka_nlg.vision.shapes_of_json import misfit
 from eureka_nlg.vision.training.checkpoint import load_checkpoint
 from eureka_nlg.vision.training.log import read_log
 
@@ -191,7 +191,7 @@ def read_result(folder: Path, shape: Any) -> dict[str, Any]:
 
     Args:
         folder: of the run.
-        shape: of the document, for :func:`eureka_nlg.vision.shapes_of_json.misfit`.
+        shape: of the document, for :func:`eureka_nlg.shapes_of_json.misfit`.
 
     Raises:
         UserError: it is not what this program writes.

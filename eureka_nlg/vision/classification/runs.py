@@ -23,6 +23,7 @@ from eureka_nlg.losses.bonus import eureka_options
 from eureka_nlg.metrics.classes.bands import FrequencyBands
 from eureka_nlg.metrics.classes.likelihood import GroupLikelihood
 from eureka_nlg.options import BadOption
+from eureka_nlg.shapes_of_json import SCORE, WHOLE, each
 from eureka_nlg.vision import run_folder
 from eureka_nlg.vision.classification.config import Config
 from eureka_nlg.vision.classification.data import load_data
@@ -45,7 +46,6 @@ from eureka_nlg.vision.run_folder import (
     with_precision,
     write_config,
 )
-from eureka_nlg.vision.shapes_of_json import SCORE, WHOLE, each
 from eureka_nlg.vision.training import fit
 from eureka_nlg.vision.training.checkpoint import load_checkpoint
 from eureka_nlg.vision.training.progress import doing

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from eureka_nlg.errors import MissingExtraError
 from eureka_nlg.files import write_json
+from eureka_nlg.shapes_of_json import SCORE, TEXT, WHOLE, each
 from eureka_nlg.vision import run_folder
 from eureka_nlg.vision.detection.config import DetectionConfig
 from eureka_nlg.vision.detection.data import DetectionData, load_detection_data
@@ -33,7 +34,6 @@ from eureka_nlg.vision.run_folder import (
     with_precision,
     write_config,
 )
-from eureka_nlg.vision.shapes_of_json import SCORE, TEXT, WHOLE, each
 from eureka_nlg.vision.training import fit
 from eureka_nlg.vision.training.checkpoint import load_checkpoint
 from eureka_nlg.vision.training.progress import doing

@@ -52,7 +52,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     ) as error:  # what torch's reader makes of bytes that are cut or changed
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"checkpoint {path}: cannot be read: {reason}") from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    if not isinstance(content, dict) or type(content.get("format")) is not int or content["format"] != FORMAT:
         raise UserError(f"checkpoint {path}: is not one of `eureka vision train`")
     for key, (is_good, expected) in _FIELDS.items():
         if not is_good(content.get(key)):

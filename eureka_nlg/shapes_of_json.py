@@ -6,12 +6,16 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["SCORE", "WHOLE", "TEXT", "each", "misfit"]
+__all__ = ["ANY", "NUMBER", "PERCENT", "SCORE", "TEXT", "WHOLE", "each", "misfit"]
 
 SCORE = "a number or null"
+PERCENT = "a number from 0 to 100 or null"
+NUMBER = "a number"  # NaN and infinity too, which training can end in
 WHOLE = "a whole number from 0 on"
 TEXT = "text"
+ANY = "anything"
 _ANY_KEY = "*"
+_LARGEST = 2**53  # whole numbers that a float holds
 
 
 def each(shape: Any) -> dict[str, Any]:
@@ -24,8 +28,8 @@ def misfit(value: Any, shape: Any, name: str = "the document") -> str:
 
     Args:
         value: as read.
-        shape: one of the constants above; a dictionary for an object that has these keys, and perhaps others;
-            a list with one shape for a list of such.
+        shape: one of the constants above; a dictionary for an object that has these keys, and perhaps others
+            (a key that ends in ``?`` may be missing); a list with one shape for a list of such.
         name: of the value.
     """
     if isinstance(shape, Mapping):
@@ -33,19 +37,26 @@ def misfit(value: Any, shape: Any, name: str = "the document") -> str:
             return f"{name} is {_shown(value)}, expected an object"
         if _ANY_KEY in shape:
             shape = dict.fromkeys(value, shape[_ANY_KEY])
-        lacking = next((key for key in shape if key not in value), None)
-        if lacking is not None:
-            return f"{name} has no {lacking}"
+        else:
+            given = {key: key.removesuffix("?") for key in shape}
+            lacking = next((key for key in shape if given[key] not in value and not key.endswith("?")), None)
+            if lacking is not None:
+                return f"{name} has no {lacking}"
+            shape = {given[key]: inner for key, inner in shape.items() if given[key] in value}
         found = (misfit(value[key], inner, f"{key}") for key, inner in shape.items())
     elif isinstance(shape, list):
         if not isinstance(value, list):
             return f"{name} is {_shown(value)}, expected a list"
         found = (misfit(item, shape[0], f"{name}, item {i},") for i, item in enumerate(value, start=1))
     else:
+        is_number = type(value) in (int, float)
         good = {
-            SCORE: value is None or (type(value) in (int, float) and math.isfinite(value)),
-            WHOLE: type(value) is int and value >= 0,
+            SCORE: value is None or (is_number and math.isfinite(value)),
+            PERCENT: value is None or (is_number and 0 <= value <= 100),
+            NUMBER: is_number,
+            WHOLE: type(value) is int and 0 <= value <= _LARGEST,
             TEXT: isinstance(value, str),
+            ANY: True,
         }[shape]
         return "" if good else f"{name} is {_shown(value)}, expected {shape}"
     return next((wrong for wrong in found if wrong), "")
