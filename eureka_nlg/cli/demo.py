@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import shutil
 import sys
 import textwrap
 import time
@@ -54,7 +53,9 @@ def run(args: argparse.Namespace) -> int:
     for package, extra in (("fairseq", "fairseq"), ("datasets", "data"), ("tabulate", "metrics")):
         if importlib.util.find_spec(package) is None:  # importing fairseq turns logging on
             require(package, extra=extra)
-    from eureka_nlg.dialogue.demo import SYSTEMS, Demo
+    from eureka_nlg.dialogue.demo import MARK, SYSTEMS, Demo
+    from eureka_nlg.dialogue.manifest import MANIFEST
+    from eureka_nlg.files import remove_made
 
     if args.epochs is not None and args.epochs < 1:
         raise UserError(f"--epochs {args.epochs}: expected 1 or more")
@@ -63,8 +64,9 @@ def run(args: argparse.Namespace) -> int:
     demo = Demo(args.out, args.epochs, args.seed)
     with exclusive(demo.folder):
         if args.fresh:
-            for folder in (demo.data, *map(demo.run_folder, SYSTEMS)):
-                shutil.rmtree(folder, ignore_errors=True)
+            remove_made(demo.data, MANIFEST)
+            for name in SYSTEMS:
+                remove_made(demo.run_folder(name), MARK)
         return _run(demo)
 
 

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 from eureka_nlg.bundled import find_bundled
 from eureka_nlg.dialogue.formats import FILE_FORMATS
+from eureka_nlg.dialogue.manifest import MANIFEST
 from eureka_nlg.dialogue.messages import MESSAGES, check_options, prepare_messages
 from eureka_nlg.dialogue.options import PrepareOptions, option_name
 from eureka_nlg.dialogue.prepare import prepare
@@ -106,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
         check_options(options, args.format_out)
     explicit = {split: getattr(args, split) for split in SPLITS}
     progress = Progress(bar=sys.stderr.isatty(), tell=_tell)
-    with new_folder(args.out, args.overwrite) as folder:
+    with new_folder(args.out, args.overwrite, MANIFEST) as folder:
         sources = find_sources(args.sources, explicit, args.format, args.cache_dir, warn=_tell)
         if args.format_out != FAIRSEQ:
             manifest = prepare_messages(

@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from eureka_nlg.errors import UserError
-from eureka_nlg.limits import parse_json
+from eureka_nlg.files import read_json
+from eureka_nlg.shapes_of_json import WHOLE, misfit
 
 __all__ = ["with_total_num_update"]
+
+_MOST_EPOCHS = 100_000  # they are counted one by one
 
 
 def with_total_num_update(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,12 +34,14 @@ def with_total_num_update(config: Mapping[str, Any]) -> dict[str, Any]:
     epochs = config.pop("decay_epochs", None)
     if epochs is None:
         return config
-    if not isinstance(epochs, int) or isinstance(epochs, bool) or epochs < 1:
-        raise UserError(f"decay_epochs: {epochs!r}, expected a number of epochs, such as 9")
+    if not _is_count(epochs) or epochs > _MOST_EPOCHS:
+        raise UserError(
+            f"decay_epochs: {epochs!r}, expected a number of epochs, such as 9, of at most {_MOST_EPOCHS:,}"
+        )
     if config.get("total_num_update") is not None:
         raise UserError("decay_epochs and total_num_update: expected one of them; decay_epochs= takes it out")
     batch_size = config.get("batch_size", config.get("max_sentences"))
-    if not isinstance(batch_size, int) or batch_size < 1 or config.get("max_tokens") is not None:
+    if not _is_count(batch_size) or config.get("max_tokens") is not None:
         raise UserError(
             "decay_epochs: needs batches of batch_size exchanges; with max_tokens, or without batch_size, "
             "give decay_epochs= and total_num_update=UPDATES"
@@ -44,6 +49,9 @@ def with_total_num_update(config: Mapping[str, Any]) -> dict[str, Any]:
     devices = config.get("distributed_world_size") or _num_devices()
     frequencies = config.get("update_freq") or [1]
     frequencies = frequencies if isinstance(frequencies, list) else [frequencies]
+    for name, values in (("distributed_world_size", [devices]), ("update_freq", frequencies)):
+        if not all(map(_is_count, values)):
+            raise UserError(f"{name}: {config[name]!r}, expected whole numbers from 1 on")
     sizes = [_num_exchanges(folder) for folder in str(config.get("data")).split(os.pathsep)]
     updates = 0
     for epoch in range(epochs):
@@ -62,12 +70,18 @@ def _num_devices() -> int:
 def _num_exchanges(folder: str) -> int:
     path = Path(folder) / "manifest.json"
     try:
-        return int(parse_json(path.read_text(encoding="utf-8"))["splits"]["train"]["exchanges"])
-    except OSError as error:
-        reason = error.strerror or "cannot be read"
-    except (ValueError, KeyError, TypeError):
-        reason = "does not say how many exchanges the training split has"
-    raise UserError(
-        f"decay_epochs: {path}: {reason}; make the folder with `eureka prepare ... --out {folder}`, or give "
-        "decay_epochs= and total_num_update=UPDATES"
-    )
+        manifest = read_json(path)
+        wrong = misfit(manifest, {"splits": {"train": {"exchanges": WHOLE}}})
+    except UserError as error:
+        wrong = str(error)
+    if wrong:
+        raise UserError(
+            f"decay_epochs: {path}: does not say how many exchanges the training split has ({wrong}); make "
+            f"the folder with `eureka prepare ... --out {folder}`, or give decay_epochs= and "
+            "total_num_update=UPDATES"
+        )
+    return int(manifest["splits"]["train"]["exchanges"])
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 1

@@ -11,7 +11,6 @@ import hashlib
 import json
 import math
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -22,7 +21,7 @@ from typing import Any
 
 from eureka_nlg.dialogue.training import read_config
 from eureka_nlg.errors import UserError
-from eureka_nlg.files import write_json, write_lines
+from eureka_nlg.files import remove_made, write_json, write_lines
 from eureka_nlg.limits import parse_json
 from eureka_nlg.metrics.classes.bands import FrequencyBands
 from eureka_nlg.metrics.classes.likelihood import ALL
@@ -30,9 +29,9 @@ from eureka_nlg.metrics.classes.likelihood import ALL
 __all__ = ["CORPUS", "SYSTEMS", "Demo", "Progress"]
 
 CORPUS = "data/sample"
-_NOTE = (
-    "demo.json"  # in the folder of a run: options and data that it is of, and once it is decoded its scores
-)
+MARK = "demo.json"
+"""In the folder of a run of a demo: options and data that it is of, and once it is decoded its scores. A folder
+without it is somebody else's."""
 SYSTEMS = {"CE": "ce", "Eureka": "el"}  # name in the tables -> config, and folder of the run
 
 Progress = Callable[[dict[str, float], float], None]  # epochs done by each system, and of how many
@@ -104,9 +103,9 @@ class Demo:
                 folder = self.run_folder(name)
                 fingerprint = self._fingerprint(name)
                 if self._note(name).get("fingerprint") != fingerprint:
-                    shutil.rmtree(folder, ignore_errors=True)
-                    folder.mkdir(parents=True)
-                    write_json(folder / _NOTE, {"fingerprint": fingerprint})
+                    remove_made(folder, MARK)
+                    folder.mkdir(parents=True, exist_ok=True)
+                    write_json(folder / MARK, {"fingerprint": fingerprint})
                 output = stack.enter_context((folder / "train.log").open("ab"))
                 command = [
                     "train",
@@ -152,7 +151,7 @@ class Demo:
             "ppl": groups[ALL].perplexity,
             "likelihoods": likelihoods,
         }
-        write_json(self.run_folder(name) / _NOTE, note)
+        write_json(self.run_folder(name) / MARK, note)
 
     def replies(self, name: str) -> Path:
         """File of the replies of a system."""
@@ -187,7 +186,7 @@ class Demo:
 
     def _note(self, name: str) -> dict[str, Any]:
         try:
-            note = parse_json((self.run_folder(name) / _NOTE).read_text(encoding="utf-8"))
+            note = parse_json((self.run_folder(name) / MARK).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
         return note if isinstance(note, dict) else {}

@@ -1,6 +1,6 @@
 """Files and folders: output that is either whole or not there, its place, and the reading of input."""
 
-from eureka_nlg.files.folders import alone, exclusive, files_of, new_folder
+from eureka_nlg.files.folders import alone, exclusive, files_of, new_folder, remove_made
 from eureka_nlg.files.partial import full_disk
 from eureka_nlg.files.place import Kind, output_file
 from eureka_nlg.files.reading import read_json, sha256, sha256_of
@@ -15,6 +15,7 @@ __all__ = [
     "new_folder",
     "output_file",
     "read_json",
+    "remove_made",
     "sha256",
     "sha256_of",
     "write_json",

@@ -26,28 +26,31 @@ from eureka_nlg.files.partial import (
 )
 from eureka_nlg.files.special import followed, is_special
 
-__all__ = ["alone", "exclusive", "files_of", "new_folder"]
+__all__ = ["alone", "exclusive", "files_of", "new_folder", "remove_made"]
 
 _OLD = ".old"
 _FILES = "files"
 
 
 @contextmanager
-def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
+def new_folder(path: Path, overwrite: bool = False, mark: str | None = None) -> Iterator[Path]:
     """A temporary neighbour of ``path`` that takes its place when the block ends without an error.
 
     Args:
         path: the folder to come.
         overwrite: replace what is there, once the new folder is whole.
+        mark: a file that every such folder has; a folder without it is never replaced.
 
     Raises:
-        UserError: ``path`` is a file, or a folder with something in it and ``overwrite`` is not given; or
-            another process is making it; or nothing can be written there.
+        UserError: ``path`` is a file, or a folder with something in it and ``overwrite`` is not given, or one
+            without ``mark``; or another process is making it; or nothing can be written there.
     """
     if path.is_symlink() or (path.exists() and not path.is_dir()):
         raise UserError(f"{path}: is no folder; give --out the name of a folder")
     if path.exists() and any(path.iterdir()) and not overwrite:
         raise UserError(f"{path}: the folder is not empty; give another --out, or --overwrite to replace it")
+    if mark is not None:
+        _check_made(path, mark)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         building, descriptor = new_partial(path, is_folder=True)
@@ -69,6 +72,28 @@ def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
         if isinstance(error, OSError) and str(error.filename or building).startswith(str(building)):
             raise cannot(path, error) from error
         raise
+
+
+def remove_made(path: Path, mark: str) -> None:
+    """Remove a folder that an earlier command made, if it is there.
+
+    Args:
+        path: the folder.
+        mark: a file that every such folder has.
+
+    Raises:
+        UserError: a folder without ``mark``: somebody else made it.
+    """
+    _check_made(path, mark)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def _check_made(path: Path, mark: str) -> None:
+    if path.is_dir() and any(path.iterdir()) and not (path / mark).is_file():
+        raise UserError(
+            f"{path}: is there and was not made by this command (it has no {mark}), so it is not replaced: "
+            "give another --out"
+        )
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import numpy as np
 
 from eureka_nlg.dialogue.run_data import training_shards
 from eureka_nlg.errors import UserError
+from eureka_nlg.limits import MOST_DIGITS
 
 __all__ = ["class_counts", "count_targets"]
 
@@ -112,9 +113,14 @@ def _read_counts(path: str, dictionary: Any) -> np.ndarray:
             f"--class-counts {path}: {counts.size} counts, but the target dictionary has {len(dictionary)} "
             f"entries (its words and {dictionary.nspecial} special symbols, which come first)"
         )
-    if counts.dtype.kind not in "iu" or (counts < 0).any() or (counts > np.iinfo(np.int64).max).any():
+    if counts.dtype.kind not in "iu":
         raise UserError(
-            f"--class-counts {path}: expected non-negative integers, got {counts.dtype} {counts.min()}"
+            f"--class-counts {path}: expected non-negative integers, got {str(counts.dtype)[:40]}"
+        )
+    if (counts < 0).any() or (counts > np.iinfo(np.int64).max).any():
+        raise UserError(
+            f"--class-counts {path}: expected non-negative integers, got {counts.dtype} {counts.min()} to "
+            f"{counts.max()}"
         )
     return np.array(counts, dtype=np.int64)
 
@@ -133,7 +139,9 @@ def _read_lines(path: str) -> np.ndarray:
     counts = []
     with open(path, encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
-            if not line.strip().isdecimal():
-                raise ValueError(f"line {number}: expected one non-negative integer, got {line.strip()!r}")
+            if not line.strip().isdecimal() or len(line) > MOST_DIGITS:
+                raise ValueError(
+                    f"line {number}: expected one non-negative integer, got {line.strip()[:40]!r}"
+                )
             counts.append(int(line))
     return np.array(counts, dtype=np.int64)

@@ -12,8 +12,6 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -66,18 +64,20 @@ def work(target: Target, seed: int, start: int, inputs: int, seconds: float, kee
         if time.monotonic() - written > 1 or number == start:
             written = time.monotonic()
             _write(root, report)
-        for entry in os.scandir(given):
-            shutil.rmtree(entry) if entry.is_dir(follow_symlinks=False) else os.unlink(entry)
+        if not target.in_memory or number == start:
+            for entry in os.scandir(given):
+                shutil.rmtree(entry) if entry.is_dir(follow_symlinks=False) else os.unlink(entry)
+        if not target.in_memory or number % 100 == 0:  # of processor time: the machine may be busy
+            signal.setitimer(signal.ITIMER_PROF, _SECONDS)
         at = time.monotonic()
         pick = random.Random(f"{target.name} {seed} {number}")
         try:
-            with _limited():
-                try:
-                    one(pick)
-                    report["read"] += 1
-                except Refused as refused:
-                    report["refused"] += 1
-                    _check(str(refused))
+            try:
+                one(pick)
+                report["read"] += 1
+            except Refused as refused:
+                report["refused"] += 1
+                _check(str(refused))
             if time.monotonic() - at > 0.05:  # memory takes time, and the question some too
                 used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
                 if used - base > _BYTES:
@@ -85,7 +85,7 @@ def work(target: Target, seed: int, start: int, inputs: int, seconds: float, kee
                     raise _Fault(f"more than {_BYTES:,} bytes")
             if outside:
                 raise _Fault(f"outside of its folder: {outside[0]}")
-            if os.path.exists("hacked") or os.path.exists("../hacked"):
+            if not target.in_memory and (os.path.exists("hacked") or os.path.exists("../hacked")):
                 raise _Fault("code in it was run")
             for path in stamps:
                 if _stamp(path) != stamps[path]:
@@ -104,6 +104,7 @@ def work(target: Target, seed: int, start: int, inputs: int, seconds: float, kee
         report["inputs"] += 1
         if len(seen) >= _MOST_FAULTS or time.monotonic() - began > seconds:
             break
+    signal.setitimer(signal.ITIMER_PROF, 0)
     report["done"] = True
     report["next"] += 1
     _write(root, report)
@@ -126,15 +127,6 @@ def _stamp(path: Path) -> Any:
 def _check(message: str) -> None:
     if not message or len(message) > 5000:
         raise _Fault(f"a message of {len(message):,} characters: {message[:200]}")
-
-
-@contextmanager
-def _limited() -> Iterator[None]:
-    signal.setitimer(signal.ITIMER_PROF, _SECONDS)  # of processor time: the machine may be busy
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def _too_long(number: int, frame: FrameType | None) -> None:
@@ -189,7 +181,7 @@ def _watch(root: Path) -> list[str]:
         elif event in _CHANGES_BOTH:
             if any(map(is_outside, arguments[event == "os.symlink" : 2])):
                 outside.append(f"{event} {arguments!r}")
-        elif event in _NEVER:
+        elif event in _NEVER and not str(arguments[0]).endswith("ldconfig"):  # which ctypes asks
             outside.append(f"{event} {arguments!r}"[:200])
 
     sys.addaudithook(hook)

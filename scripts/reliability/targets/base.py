@@ -11,7 +11,7 @@ from typing import Any
 
 from eureka_nlg.errors import UserError
 
-__all__ = ["Refused", "Target", "file_target", "mutated_bytes", "mutated_json", "mutated_tree"]
+__all__ = ["Refused", "Target", "file_target", "mutated_bytes", "mutated_json", "mutated_tree", "text_target"]
 
 Refused = UserError
 One = Callable[[random.Random], object]
@@ -78,6 +78,7 @@ class Target:
         time: share of all seconds, in parts.
         prepare: makes seeds in a new folder, and returns what makes and reads one input in the working
             directory, which raises ``Refused`` where it is refused.
+        in_memory: the input is no file; it is written where it is a fault.
     """
 
     name: str
@@ -85,6 +86,35 @@ class Target:
     share: int
     time: int
     prepare: Callable[[Path], One]
+    in_memory: bool = False
+
+
+def text_target(
+    name: str,
+    what: str,
+    share: int,
+    time: int,
+    make: Callable[[random.Random], bytes],
+    read: Callable[[str], object],
+) -> Target:
+    """A target whose input is a text in memory."""
+
+    def prepare(folder: Path) -> One:
+        folder.mkdir()
+
+        def one(pick: random.Random) -> object:
+            content = make(pick)
+            try:
+                return read(content.decode("utf-8", "surrogateescape"))
+            except Refused:
+                raise
+            except BaseException:
+                Path("input").write_bytes(content)
+                raise
+
+        return one
+
+    return Target(name, what, share, time, prepare, in_memory=True)
 
 
 def file_target(

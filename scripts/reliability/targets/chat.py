@@ -135,4 +135,4 @@ async def _answer(
     return sent[0]["status"], b"".join(message.get("body", b"") for message in sent)
 
 
-TARGETS = [Target("server", "requests to eureka serve", 30, 80, _served)]
+TARGETS = [Target("server", "requests to eureka serve", 20, 80, _served)]

@@ -155,6 +155,10 @@ def _command_line(folder: Path) -> One:
 
     paths = _seeds(folder)
     _without_processes()
+    usual = {key: str(path) for key, path in paths.items()}
+    for number, command in enumerate(_COMMANDS):  # what they import takes long
+        with contextlib.suppress(Refused):
+            _run(main, command.format(**usual, out=folder / f"out{number}").split())
 
     def one(pick: random.Random) -> object:
         out = Path.cwd() / pick.choice(("out", "out.json", "out.html", "deep/out", "out é"))

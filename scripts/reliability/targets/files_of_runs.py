@@ -68,7 +68,9 @@ def _finetuned() -> Documents:
 
 
 def _prepared() -> Documents:
-    options = {"tokenizer": "whitespace", "lowercase": True, "history_turns": 1, "persona": True}
+    from eureka_nlg.dialogue.options import PrepareOptions
+
+    options = dataclasses.asdict(PrepareOptions(history_turns=1))
     return {"manifest.json": {"options": options, "splits": {"train": {"exchanges": 30}}}}
 
 

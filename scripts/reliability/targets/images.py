@@ -105,8 +105,8 @@ TARGETS = [
         _listed,
     ),
     file_target(
-        "iNaturalist", "its annotations", 80, 40, lambda pick: mutated_json(pick, _INATURALIST), _inaturalist
+        "iNaturalist", "its annotations", 30, 40, lambda pick: mutated_json(pick, _INATURALIST), _inaturalist
     ),
-    file_target("COCO", "instances of COCO", 60, 80, lambda pick: mutated_json(pick, _COCO), _instances),
-    Target("images", "image files", 40, 60, _pictures),
+    file_target("COCO", "instances of COCO", 30, 80, lambda pick: mutated_json(pick, _COCO), _instances),
+    Target("images", "image files", 20, 60, _pictures),
 ]

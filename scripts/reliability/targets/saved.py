@@ -167,8 +167,8 @@ def _read_fairseq(path: Path) -> object:
 
 
 TARGETS = [
-    file_target("counts.npy", "class counts as an array", 80, 60, _array, _counts, ("input.npy",)),
-    file_target("counts", "class counts as text", 80, 30, _text_of_counts, _counts),
-    Target("checkpoint", "of fairseq-train", 25, 80, _checkpoint(_of_fairseq, _read_fairseq)),
-    Target("image checkpoint", "of eureka vision", 25, 80, _checkpoint(_of_images, _read_images)),
+    file_target("counts.npy", "class counts as an array", 30, 60, _array, _counts, ("input.npy",)),
+    file_target("counts", "class counts as text", 30, 30, _text_of_counts, _counts),
+    Target("checkpoint", "of fairseq-train", 20, 80, _checkpoint(_of_fairseq, _read_fairseq)),
+    Target("image checkpoint", "of eureka vision", 20, 80, _checkpoint(_of_images, _read_images)),
 ]

@@ -13,11 +13,12 @@ from pathlib import Path
 from types import ModuleType
 
 from eureka_nlg.dialogue.no_code import parse_value
-from eureka_nlg.files import read_json
+from eureka_nlg.errors import UserError
+from eureka_nlg.limits import parse_json
 from eureka_nlg.metrics.text.generated import read_generated
 from eureka_nlg.text_files import TextFile
-from eureka_nlg.training_log import read_log
-from targets.base import JSON_WORDS, One, Target, file_target, mutated_bytes, mutated_json
+from eureka_nlg.training_log import parse_log
+from targets.base import JSON_WORDS, One, Target, file_target, mutated_bytes, mutated_json, text_target
 
 __all__ = ["TARGETS"]
 
@@ -217,6 +218,13 @@ def _packed(pick: random.Random) -> bytes:
     )
 
 
+def _json(text: str) -> object:
+    try:
+        return parse_json(text)
+    except ValueError as error:  # what each reader makes a line of, with its file
+        raise UserError(str(error)) from error
+
+
 def _words_of_a_vector_file(path: Path) -> None:
     from eureka_nlg.dialogue.vectors import write_vectors
 
@@ -253,34 +261,34 @@ def _config(folder: Path) -> One:
 
 
 TARGETS = [
-    Target("corpora", "dialogue corpora in every format", 60, 120, _corpora),
+    Target("corpora", "dialogue corpora in every format", 20, 120, _corpora),
     Target(
-        "configs", "YAML of options with overrides, for fairseq, classifiers and detectors", 120, 160, _config
+        "configs", "YAML of options with overrides, for fairseq, classifiers and detectors", 30, 160, _config
     ),
-    file_target(
+    text_target(
         "values",
         "options of fairseq that it would evaluate",
-        250,
-        30,
+        500,
+        160,
         lambda pick: mutated_bytes(pick, _VALUES, _VALUE_WORDS),
-        lambda path: parse_value(path.read_text("utf-8", "surrogateescape")),
+        parse_value,
     ),
-    file_target(
+    text_target(
         "json",
         "JSON within bounds",
-        200,
-        40,
+        500,
+        160,
         lambda pick: (
             mutated_bytes(pick, ['{"a": [1, 2.5, null, "b"], "c": {"d": true}}', "[[[]], {}]"], JSON_WORDS)
             if pick.random() < 0.7
             else mutated_json(pick, {"a": [1, 2.5, None], "b": {"c": "d"}})
         ),
-        read_json,
+        _json,
     ),
     file_target(
         "vectors",
         "word vectors as text",
-        100,
+        30,
         60,
         lambda pick: mutated_bytes(pick, _VECTORS, _WORDS),
         _words_of_a_vector_file,
@@ -288,15 +296,15 @@ TARGETS = [
     file_target(
         "lines",
         "text, a line a reply",
-        150,
         40,
+        60,
         lambda pick: mutated_bytes(pick, ["one line\nand another\n", "\ufeffa\r\nb"], _WORDS),
         lambda path: list(TextFile(path)),
     ),
     file_target(
         "compressed",
         "gzip, bzip2, xz, Zstandard, zip and tar archives",
-        60,
+        20,
         40,
         _packed,
         lambda path: list(TextFile(path)),
@@ -305,17 +313,17 @@ TARGETS = [
     file_target(
         "generated",
         "output of fairseq-generate",
-        150,
         40,
+        60,
         lambda pick: mutated_bytes(pick, _GENERATED, _WORDS),
         read_generated,
     ),
-    file_target(
+    text_target(
         "fairseq log",
         "fairseq's logs",
-        150,
-        40,
+        500,
+        160,
         lambda pick: mutated_bytes(pick, _LOG, (*_WORDS, *JSON_WORDS)),
-        read_log,
+        lambda text: parse_log(text.split("\n")),
     ),
 ]

@@ -39,6 +39,25 @@ def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Demo:
     return made
 
 
+def test_nothing_but_a_demo_is_thrown_away(demo: Demo, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--out runs/sample`, where the quick start has trained a `ce`; `--out .`, where `data` is another."""
+    trained = demo.run_folder("CE") / "checkpoint_best.pt"
+    trained.parent.mkdir()
+    trained.touch()
+    with pytest.raises(
+        UserError, match=r"ce: is there and was not made by this command \(it has no demo.json"
+    ):
+        demo.train(["CE"], lambda *_: None)
+    assert trained.exists()
+    (demo.data / "manifest.json").rename(demo.data / "mine.txt")
+    assert main(["demo", "--fresh", "--out", str(demo.folder)]) == 2
+    assert (
+        "data: is there and was not made by this command (it has no manifest.json)" in capsys.readouterr().err
+    )
+    assert (demo.data / "mine.txt").exists()
+    assert trained.exists()
+
+
 def test_trainings_are_commands_that_a_user_can_type(demo: Demo) -> None:
     seen: list[dict[str, float]] = []
     demo.train(list(SYSTEMS), lambda done, total: seen.append({**done, "total": total}))

@@ -132,6 +132,15 @@ def test_overwrite(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["corpus", "out"]
 
 
+def test_overwrite_replaces_prepared_folders_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prepare", "corpus", "--out", "corpus", "--overwrite"]) == 2
+    assert (
+        "corpus: is there and was not made by this command (it has no manifest.json)"
+        in capsys.readouterr().err
+    )
+    assert (folder / "corpus" / "train.txt").exists()
+
+
 BAD_FILES = {
     "empty file": (".txt", b"", "the file is empty"),
     "no number": (".txt", b"1 a\tb\nnothing here\n", ":2: the line starts with 'nothing'"),
