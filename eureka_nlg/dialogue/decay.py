@@ -71,15 +71,13 @@ def _num_exchanges(folder: str) -> int:
     path = Path(folder) / "manifest.json"
     try:
         manifest = read_json(path)
-        wrong = misfit(manifest, {"splits": {"train": {"exchanges": WHOLE}}})
+        if wrong := misfit(manifest, {"splits": {"train": {"exchanges": WHOLE}}}):
+            raise UserError(f"{path}: does not say how many exchanges the training split has: {wrong}")
     except UserError as error:
-        wrong = str(error)
-    if wrong:
         raise UserError(
-            f"decay_epochs: {path}: does not say how many exchanges the training split has ({wrong}); make "
-            f"the folder with `eureka prepare ... --out {folder}`, or give decay_epochs= and "
-            "total_num_update=UPDATES"
-        )
+            f"decay_epochs: {error}; make the folder with `eureka prepare ... --out {folder}`, or give "
+            "decay_epochs= and total_num_update=UPDATES"
+        ) from error
     return int(manifest["splits"]["train"]["exchanges"])
 
 

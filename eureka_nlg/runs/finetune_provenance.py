@@ -48,7 +48,7 @@ def provenance(found: FinetuneFolder) -> Provenance:
     losses = [entry["eval_loss"] for entry in state.get("log_history", []) if "eval_loss" in entry]
     if losses:
         facts["best validation"] = f"loss {min(losses):.4g} nats"
-    seconds = [entry["train_runtime"] for entry in state.get("log_history", []) if "train_runtime" in entry]
+    seconds = [entry["train_runtime"] for entry in state.get("log_history", []) if entry.get("train_runtime")]
     if seconds:
         facts["training time"] = duration(sum(seconds))
     facts["parameters"] = f"{_num_parameters(found):,}"
@@ -66,7 +66,7 @@ def trainer_log(found: FinetuneFolder) -> tuple[Path, TrainingLog] | None:
     state, path = _state(found)
     curves: dict[str, dict[str, dict[int, list[float]]]] = defaultdict(lambda: defaultdict(dict))
     for entry in state.get("log_history", []):
-        if "epoch" not in entry:
+        if entry.get("epoch") is None:
             continue
         epoch = max(1, math.ceil(entry["epoch"] - 1e-6))
         if "eval_loss" in entry:

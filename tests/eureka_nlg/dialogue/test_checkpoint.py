@@ -71,6 +71,8 @@ class _Attack:
         ({"extra_state": [1]}, "AttributeError"),
         ({"optimizer_history": "text"}, "AttributeError"),
         ({"optimizer_history": {"a": 1}}, "it has no -1"),
+        ({"model": 5}, "AttributeError"),
+        ({"model": {"weight": [1.0]}}, "TypeError"),
     ],
 )
 def test_what_is_not_as_fairseq_saves_it(tmp_path: Path, changed: dict[str, Any], reason: str) -> None:

@@ -63,10 +63,17 @@ def test_a_config_without_it_is_left_alone(tmp_path: Path) -> None:
     [
         ({"decay_epochs": 0}, "decay_epochs: 0, expected a number of epochs"),
         ({"decay_epochs": 2.5}, "decay_epochs: 2.5, expected a number of epochs"),
+        ({"decay_epochs": 10**12}, "expected a number of epochs, such as 9, of at most 100,000"),
+        ({"update_freq": [1, 0]}, r"update_freq: \[1, 0\], expected whole numbers from 1 on"),
+        ({"update_freq": "x"}, "update_freq: 'x', expected whole numbers from 1 on"),
+        ({"distributed_world_size": "2"}, "distributed_world_size: '2', expected whole numbers from 1 on"),
         ({"total_num_update": 5}, "expected one of them"),
         ({"max_tokens": 4000}, "total_num_update=UPDATES"),
         ({"batch_size": None}, "total_num_update=UPDATES"),
-        ({"data": "nowhere"}, "nowhere/manifest.json: No such file or directory; make the folder with"),
+        (
+            {"data": "nowhere"},
+            "nowhere/manifest.json: cannot be read: No such file or directory; make the folder with",
+        ),
     ],
 )
 def test_what_cannot_be_counted_is_refused(options: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -75,7 +82,8 @@ def test_what_cannot_be_counted_is_refused(options: dict[str, Any], message: str
         with_total_num_update({"data": data, "batch_size": 32, "decay_epochs": 9} | options)
 
 
-def test_a_manifest_of_something_else_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "manifest.json").write_text("[]")
+@pytest.mark.parametrize("number", ["1e999", "-3", '"30"', "null", "2.5", "true"])
+def test_a_manifest_of_something_else_is_refused(tmp_path: Path, number: str) -> None:
+    (tmp_path / "manifest.json").write_text(f'{{"splits": {{"train": {{"exchanges": {number}}}}}}}')
     with pytest.raises(UserError, match="does not say how many exchanges"):
         with_total_num_update({"data": str(tmp_path), "batch_size": 32, "decay_epochs": 9})

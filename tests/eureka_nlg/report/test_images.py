@@ -21,6 +21,7 @@ from scipy import stats
 
 from eureka_nlg.analysis import analysis_document, corpus_block, system_block
 from eureka_nlg.cli.main import main
+from eureka_nlg.errors import UserError
 from eureka_nlg.metrics.classes.bands import FrequencyBands
 from eureka_nlg.report.images import image_report
 from eureka_nlg.vision.classification.config import Config
@@ -112,6 +113,28 @@ def test_other_folders_are_refused(
     spoil(Path(runs[1]))
     assert main(["report", *runs, "--out", str(tmp_path / "report.html")]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("class_counts", None, "class_counts is None, expected a list"),
+        ("class_counts", [1, 2], "class_counts and accuracy_of_class are not equally long"),
+        ("accuracy", {"all": 1}, "accuracy has no many"),
+        ("test_images", {}, "test_images has no all"),
+        ("training_seconds", {"a": 1}, "training_seconds is {'a': 1}, expected a number or null"),
+        ("accuracy_of_class", [1, 2, 3, 101], "item 4, is 101, expected a number from 0 to 100 or null"),
+        ("versions", {"torch": 2}, "torch is 2, expected text"),
+        ("config", [], "config is [], expected an object"),
+    ],
+)
+def test_scores_of_another_shape_are_refused(runs: list[str], key: str, value: Any, said: str) -> None:
+    path = Path(runs[0]) / "evaluation.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    with pytest.raises(UserError) as caught:
+        image_report(runs)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert said in str(caught.value)
 
 
 def test_other_data_and_options_of_dialogue_are_refused(

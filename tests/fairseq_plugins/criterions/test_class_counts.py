@@ -89,6 +89,11 @@ BAD_FILES: list[tuple[str, Any, str]] = [
     ("empty.npy", b"", "npy"),
     ("archive.npy", lambda path: np.savez(path.open("wb"), counts=np.ones(11, dtype=int)), "npy"),
     ("pickle.npy", npy([object()] * 11), "npy"),
+    ("texts.npy", npy(["5"] * 11), "expected non-negative integers, got <U1"),
+    ("dates.npy", npy(np.zeros(11, "M8[s]")), "expected non-negative integers, got datetime64"),
+    ("complex.npy", npy([1j] * 11), "expected non-negative integers, got complex128"),
+    ("long_line.txt", b"5 " * 3000, "line 1: expected one non-negative integer, got '5 5 .{0,40}$"),
+    ("digits.txt", b"9" * 5000, "line 1: expected one non-negative integer, got '9{40}'$"),
 ]
 
 

@@ -52,6 +52,13 @@ def test_what_is_no_checkpoint(tmp_path: Path) -> None:
         load_checkpoint(tmp_path / "other.pt")
 
 
+@pytest.mark.parametrize("value", [None, True, 1.0, "1", torch.zeros(0), torch.ones(1)])
+def test_a_format_that_is_no_number_of_ours(value: Any, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "c.pt", whole(format=value))
+    with pytest.raises(UserError, match=r"c.pt: is not one of `eureka vision train`"):
+        load_checkpoint(tmp_path / "c.pt")
+
+
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
