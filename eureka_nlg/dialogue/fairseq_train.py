@@ -160,17 +160,22 @@ def _progress(config: Any) -> Iterator[None]:
         for handler in logging.getLogger().handlers
         if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler)
     ]
-    levels = [handler.level for handler in consoles]
     progress_bar.progress_bar = make_wrapped
     try:
         for handler in consoles:
-            handler.setLevel(logging.ERROR)
+            handler.addFilter(_is_shown)
         yield
         progress.end()
     finally:
         progress_bar.progress_bar = make
-        for handler, level in zip(consoles, levels):
-            handler.setLevel(level)
+        for handler in consoles:
+            handler.removeFilter(_is_shown)
+
+
+def _is_shown(record: logging.LogRecord) -> bool:
+    """Of what is logged besides the progress: errors, and what our plug-in warns of."""
+    least = logging.WARNING if record.name.startswith("fairseq_plugins") else logging.ERROR
+    return record.levelno >= least
 
 
 def _fail(message: str, status: int = 2) -> int:

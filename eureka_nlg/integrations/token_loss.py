@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from eureka_nlg.losses.objectives import CrossEntropy, Objective, eureka_objecti
 from eureka_nlg.losses.options import built, shows_arguments_of
 from eureka_nlg.losses.projection import loss_and_log_odds_of_projection
 from eureka_nlg.losses.rows import loss_and_log_odds
+from eureka_nlg.losses.runaway import RunawayWatch
 
 __all__ = ["FORMS", "IGNORED", "SAFE_NORMALIZATION", "Sums", "TokenLoss", "per_class"]
 
@@ -65,7 +67,7 @@ class Sums:
         return {name: total / count for name, total in zip(self.NAMES, totals)} if count else {}
 
 
-class TokenLoss:
+class TokenLoss(RunawayWatch):
     """The Eureka loss of a batch, divided by the number of items that its trainer counted.
 
     Training steps are told from evaluation by whether gradients are recorded: without them the loss is plain
@@ -202,7 +204,7 @@ class TokenLoss:
         loss, log_odds = loss_and_log_odds(logits, target, objective, options)
         if training:
             self._record(log_odds, target, num_classes)
-        return loss / denominator
+        return self._watched(loss / denominator, training)
 
     def of_projection(
         self,
@@ -231,7 +233,16 @@ class TokenLoss:
         )
         if training:
             self._record(log_odds, target, num_classes)
-        return loss / denominator
+        return self._watched(loss / denominator, training)
+
+    def _watched(self, mean: Tensor, training: bool) -> Tensor:
+        if training and self.has_started and not self.bonus.is_bounded:
+            self.watch(mean.detach())
+        return mean
+
+    def tell_running_away(self, message: str) -> None:
+        """See :class:`RunawayWatch`."""
+        warnings.warn(f"{message}form='capped' bounds it", stacklevel=5)
 
     def reward_of_log_probs(
         self, log_probs: Tensor, target: Tensor, num_classes: int, num_items: Tensor | int | None = None

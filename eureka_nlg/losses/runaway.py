@@ -21,7 +21,7 @@ _CALLS_BETWEEN = 1000
 
 
 class RunawayWatch:
-    """What a module of such a loss inherits, to warn once when its mean is below :data:`RUNNING_AWAY`."""
+    """What such a loss inherits, to tell once when its mean is below :data:`RUNNING_AWAY`."""
 
     # of the class, so that modules that were pickled before have them
     _calls_watched = 0
@@ -38,11 +38,15 @@ class RunawayWatch:
         value = _value(mean)
         if value < RUNNING_AWAY:
             self._has_warned = True
-            warnings.warn(
+            self.tell_running_away(
                 f"a mean loss of {value:.4g}: the exact Eureka loss has no floor and is running away, which "
-                f"the model will show; {bounding_options()} bounds it",
-                stacklevel=5,  # whoever called the module, through forward and two methods of torch
+                "the model will show; "
             )
+
+    def tell_running_away(self, message: str) -> None:
+        """Say it, and which option mends it: a warning where the module was called."""
+        # through watch, forward and two methods of torch
+        warnings.warn(f"{message}{bounding_options()} bounds it", stacklevel=6)
 
 
 def _value(loss: Tensor) -> float:

@@ -296,7 +296,7 @@ def torch_label_smoothing(epsilon: float, num_classes: int) -> float:
     fairseq takes epsilon from the target and shares it among the other C - 1 classes; torch shares it
     among all C, the target included.
     """
-    return epsilon * num_classes / (num_classes - 1)
+    return epsilon * num_classes / max(num_classes - 1, 1)
 
 
 def _check(cfg: Any, start_epoch_option: str) -> None:

@@ -1,5 +1,6 @@
 """``--criterion eureka``: label-smoothed cross-entropy plus the reward for confident, correct, rare words."""
 
+import logging
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
@@ -10,10 +11,13 @@ from torch import Tensor
 from eureka_nlg.frequency import ClassBalancedOptions, ClassWeightOptions, EncouragementOptions
 from eureka_nlg.losses.bonus import Bonus, Preset
 from eureka_nlg.losses.objectives import Objective, eureka_objective
+from eureka_nlg.losses.runaway import RunawayWatch
 from fairseq_plugins.criterions.base import LogitsCriterion, LogitsCriterionConfig
 from fairseq_plugins.criterions.options import eureka_options_of, same_as, with_options_of
 
 __all__ = ["EurekaCriterion", "EurekaCriterionConfig"]
+
+logger = logging.getLogger(__name__)
 
 
 # fairseq reads the types of the fields at run time: no postponed annotations here.
@@ -36,7 +40,7 @@ class EurekaCriterionConfig(LogitsCriterionConfig):
 
 
 @register_criterion("eureka", dataclass=EurekaCriterionConfig)
-class EurekaCriterion(LogitsCriterion):
+class EurekaCriterion(RunawayWatch, LogitsCriterion):
     """Label-smoothed cross-entropy, and from ``encouragement_start_epoch`` on the Eureka loss.
 
     With zero encouragement it equals fairseq's ``label_smoothed_cross_entropy``. Source: paper, section 4.
@@ -68,6 +72,20 @@ class EurekaCriterion(LogitsCriterion):
         """Weight of the bonus for each word, float32 ``[C]``."""
         options = self.encouragement_options
         return self.from_counts("encouragement", lambda counts: options.of(counts, torch.float32), device)
+
+    def forward(
+        self, model: Any, sample: dict[str, Any], reduce: bool = True
+    ) -> tuple[Tensor, Any, dict[str, Any]]:
+        """See :class:`LogitsCriterion`; a loss that runs away in training is told once."""
+        loss, sample_size, log = super().forward(model, sample, reduce)
+        if reduce and self.training and self.has_started and not self.bonus.is_bounded:
+            self.watch(loss.detach() / max(sample_size, 1))
+        return loss, sample_size, log
+
+    def tell_running_away(self, message: str) -> None:
+        """See :class:`RunawayWatch`; into fairseq's log, and from there to the terminal."""
+        mend = "--likelihood-cap 0.9 (likelihood_cap=0.9 of `eureka train`) bounds it"
+        logger.warning(f"epoch {self.epoch}: {message}{mend}")
 
     def statistics(self, log_odds: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Likelihood, bonus, and reward (encouragement times bonus: what the loss holds), in nats."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import warnings
 from types import SimpleNamespace
 
 import pytest
@@ -407,3 +408,41 @@ def test_a_loss_that_was_built_for_another_alignment_is_refused(make_model):
         EurekaTrainerLoss(shift=True).attach(trainer)
     with pytest.raises(UserError, match="for_model"):
         add_fused_loss(model, EurekaTrainerLoss(shift=True))
+
+
+def test_a_reward_that_runs_away_is_told_once():
+    labels = torch.tensor([1, 2, 1])
+    outputs = {"logits": (400 * F.one_hot(labels, 4).float()).requires_grad_()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for quiet in (
+            EurekaTrainerLoss(2.0, shift=False),
+            EurekaTrainerLoss(2.0, shift=False, form="paper", start_step=2),
+        ):
+            quiet.set_progress(1, 1)
+            quiet(outputs, labels)
+        with torch.no_grad():
+            EurekaTrainerLoss(2.0, shift=False, form="paper")(outputs, labels)
+    loss = EurekaTrainerLoss(2.0, shift=False, form="paper")
+    with pytest.warns(UserWarning, match="a mean loss of -.*running away.*form='capped' bounds it") as told:
+        assert loss(outputs, labels) < -100
+    assert len(told) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loss(outputs, labels)
+
+
+@pytest.mark.parametrize("form", ["capped", "paper"])
+def test_what_is_not_finite_is_not_hidden(form):
+    labels = torch.tensor([1, 2, 3])
+    for value in (float("nan"), float("inf")):
+        logits = torch.zeros(3, 4)
+        logits[0, 3] = value
+        assert not EurekaTrainerLoss(2.0, shift=False, form=form)(
+            {"logits": logits.requires_grad_()}, labels
+        ).isfinite()
+    nothing = torch.zeros(3, 4, requires_grad=True)
+    loss = EurekaTrainerLoss(2.0, shift=False, form=form)({"logits": nothing}, torch.full((3,), -100))
+    loss.backward()
+    assert loss == 0
+    assert not nothing.grad.any()

@@ -234,6 +234,41 @@ def test_a_diverged_model_does_not_look_good(task: Any, model: Any, sample: Any)
         assert log[name].isnan(), name
 
 
+def sure_of(model: Any, sample: Any, monkeypatch: pytest.MonkeyPatch, logit: float) -> None:
+    """Let the model give every target this logit, and the other words zero."""
+    num_classes = len(model.decoder.dictionary)
+    logits = logit * torch.nn.functional.one_hot(sample["target"], num_classes).float()
+    monkeypatch.setattr(model.decoder, "forward", lambda *_, **__: (logits.requires_grad_(), None))
+
+
+def test_a_reward_that_runs_away_is_told_once(
+    task: Any, model: Any, sample: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    sure_of(model, sample, monkeypatch, 400.0)
+    for quiet in (
+        criterion_of(task, likelihood_cap=0.9),
+        criterion_of(task, encouragement_start_epoch=2),
+        criterion_of(task).eval(),
+    ):
+        quiet(model, sample)
+    criterion = criterion_of(task, epoch=3)
+    assert not [record for record in caplog.records if record.levelname != "INFO"]
+    for _ in range(2):
+        criterion(model, sample)
+    (record,) = [record for record in caplog.records if record.levelname == "WARNING"]
+    for words in ("epoch 3: a mean loss of -", "running away", "--likelihood-cap 0.9", "likelihood_cap=0.9"):
+        assert words in record.getMessage()
+
+
+def test_a_batch_of_padding_costs_nothing(task: Any, model: Any, sample: Any, dictionary: Any) -> None:
+    sample["target"].fill_(dictionary.pad())
+    sample["ntokens"] = 0
+    loss, sample_size, log = criterion_of(task)(model, sample)
+    loss.backward()
+    assert (loss.item(), sample_size, log["ncounted"].item()) == (0.0, 0, 0)
+    assert not model.decoder.table.weight.grad.any()
+
+
 def test_the_softmax_of_a_pointer_model_is_asked_for(task: Any, pointer_model: Any, sample: Any) -> None:
     theirs = LabelSmoothedCrossEntropyCriterion(task, sentence_avg=False, label_smoothing=0.1)
     expected = theirs(pointer_model, sample)[0]
