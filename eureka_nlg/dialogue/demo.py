@@ -30,8 +30,9 @@ __all__ = ["CORPUS", "SYSTEMS", "Demo", "Progress"]
 
 CORPUS = "data/sample"
 MARK = "demo.json"
-"""In the folder of a run of a demo: options and data that it is of, and once it is decoded its scores. A folder
-without it is somebody else's."""
+"""In the folder of a run of a demo: options and data that it is of, and once it is decoded its scores.
+
+A folder without it is somebody else's, and stays as it is."""
 SYSTEMS = {"CE": "ce", "Eureka": "el"}  # name in the tables -> config, and folder of the run
 
 Progress = Callable[[dict[str, float], float], None]  # epochs done by each system, and of how many
