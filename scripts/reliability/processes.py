@@ -138,10 +138,11 @@ def _step_time(name: str, number: int, folder: Path) -> float:
     if name == "images":
         lines = (folder / f"images{number}" / "log.jsonl").read_text().splitlines()
         return min(float(json.loads(line)["seconds_per_step"]) for line in lines)
-    log = (folder / f"{name}{number}.0.log").read_text()
     if name == "fairseq":
-        (wall,) = re.findall(r"train_wall[^\d]*([\d.]+)", log)[-1:] or ["nan"]
-        return float(wall) / _STEPS[name]
+        log = (folder / f"fairseq{number}" / "fairseq.log").read_text()
+        (updates,) = re.findall(r"\| ups ([\d.]+)", log)[-1:] or ["nan"]
+        return 1 / (float(updates) or float("nan"))
+    log = (folder / f"{name}{number}.0.log").read_text()
     (runtime,) = re.findall(r"train_runtime'?: '?([\d.]+)", log)[-1:] or ["nan"]
     return float(runtime) / _STEPS[name]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from pathlib import Path
 from types import TracebackType
@@ -71,6 +72,8 @@ class TrainingLog:
         try:
             with open(self.path, "a", encoding="utf-8") as file:
                 file.write(json.dumps(entry) + "\n")
+                file.flush()
+                os.fsync(file.fileno())  # as the checkpoint and the result, which a lost disk does not take
             if self._board is not None:
                 self._board.write(entry)
         except OSError as error:

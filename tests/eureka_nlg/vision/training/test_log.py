@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 
@@ -34,6 +35,16 @@ def test_a_log_goes_on_where_the_checkpoint_stands(tmp_path: Path) -> None:
         (20, 0.5),
         (30, 0.3),
     ]
+
+
+def test_an_entry_is_on_the_disk_when_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checkpoint and result are; a disk that went away after them left a finished run without a log."""
+    synced: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append(os.readlink(f"/proc/self/fd/{file}")))
+    with TrainingLog(tmp_path, step=0, total_steps=30, tensorboard=False) as log:
+        for epoch in (1, 2):
+            log.epoch({"epoch": epoch, "step": 10 * epoch, "loss": 0.3})
+    assert synced[-2:] == [str(tmp_path / "log.jsonl")] * 2
 
 
 def events(file: Path) -> list[object]:
