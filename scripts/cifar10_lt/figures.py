@@ -1,33 +1,13 @@
-"""Draw the figures of the results page on CIFAR-10-LT from the JSON that tables.py writes.
-
-python scripts/cifar10_lt/figures.py docs/results/cifar10_lt/runs.json --out docs/results/cifar10_lt
-"""
+"""The figures of the results page on CIFAR-10-LT, for draw_results.py."""
 
 from __future__ import annotations
 
-import argparse
 import statistics
-from pathlib import Path
 
+from cifar10_lt.tables import NAMES, Runs
 from matplotlib.figure import Figure
-from tables import NAMES, Runs
 
-from eureka_nlg.files import read_json
-from eureka_nlg.report.theme import DASHES, INK, MARKERS, MUTED, PALETTE, themed, write_figure
-
-
-def main() -> None:
-    """Read, draw, write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("runs", type=Path, help="the JSON of tables.py")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the figures")
-    args = parser.parse_args()
-    runs: Runs = read_json(args.runs)
-    args.out.mkdir(parents=True, exist_ok=True)
-    write_figure(accuracy_by_class(runs), args.out, "accuracy_by_class")
-    write_figure(losses(runs), args.out, "training_loss")
+from eureka_nlg.report.theme import DASHES, INK, MARKERS, MUTED, PALETTE, themed
 
 
 @themed
@@ -97,5 +77,4 @@ def losses(runs: Runs) -> Figure:
     return figure
 
 
-if __name__ == "__main__":
-    main()
+FIGURES = {"accuracy_by_class": accuracy_by_class, "training_loss": losses}

@@ -47,4 +47,4 @@ done
 # shellcheck disable=SC2086
 "$eureka" analyse $folders --names $shown --out "$runs/analysis.json" --figures "$runs/figures"
 "${VENV:-.venv}/bin/python" scripts/cifar10_lt/tables.py "$runs" --json "$runs/results/runs.json"
-"${VENV:-.venv}/bin/python" scripts/cifar10_lt/figures.py "$runs/results/runs.json" --out "$runs/results"
+"${VENV:-.venv}/bin/python" scripts/draw_results.py cifar10_lt "$runs/results/runs.json" --out "$runs/results"

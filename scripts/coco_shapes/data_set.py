@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import shutil
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +11,7 @@ import numpy as np
 
 from coco_shapes.shapes import SHAPES, Array, DrawnObject, draw_image
 from eureka_nlg.errors import UserError, require
+from eureka_nlg.files import new_folder, write_lines
 
 __all__ = ["CATEGORY_IDS", "class_counts", "draw_data_set"]
 
@@ -100,17 +99,13 @@ def draw_data_set(
     counts = {
         split: class_counts(images * objects, profile, imbalance) for split, (images, profile) in plan.items()
     }
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    try:
-        (partial / "annotations").mkdir(parents=True)
+    with new_folder(out) as folder:
+        (folder / "annotations").mkdir()
         for number, (split, (images, _)) in enumerate(plan.items()):
-            (partial / split).mkdir()
-            content = _draw_split(partial / split, images, counts[split], size, [seed, number])
-            path = partial / "annotations" / f"instances_{split}.json"
-            path.write_text(json.dumps(content, separators=(",", ":")) + "\n", encoding="utf-8")
-        os.replace(partial, out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+            (folder / split).mkdir()
+            content = _draw_split(folder / split, images, counts[split], size, [seed, number])
+            text = json.dumps(content, separators=(",", ":"))
+            write_lines(folder / "annotations" / f"instances_{split}.json", [text])
     return counts
 
 

@@ -1,40 +1,16 @@
-"""Draw the figures of the results page on ConvAI2 from the JSON that tables.py writes.
-
-python scripts/convai2/figures.py docs/results/convai2/runs.json --out docs/results/convai2
-"""
+"""The figures of the results page on ConvAI2, for draw_results.py."""
 
 from __future__ import annotations
 
-import argparse
 import statistics
-from pathlib import Path
 from typing import Any
 
+from convai2.tables import DECODINGS, ROWS, Runs
 from matplotlib.figure import Figure
-from tables import DECODINGS, ROWS, Runs
 
-from eureka_nlg.files import read_json
 from eureka_nlg.report.figures import training_curves
 from eureka_nlg.report.panels import add_legend, color_of, marker_of, new_figure, set_log_axis
-from eureka_nlg.report.theme import themed, write_figure
-
-
-def main() -> None:
-    """Read, draw, write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("runs", type=Path, help="the JSON of tables.py")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the figures")
-    args = parser.parse_args()
-    runs: Runs = read_json(args.runs)
-    args.out.mkdir(parents=True, exist_ok=True)
-    write_figure(diversity_against_perplexity(runs), args.out, "diversity_against_perplexity")
-    write_figure(f_by_band(runs), args.out, "f_by_band")
-    write_figure(lead_by_epoch(runs), args.out, "lead_by_epoch")
-    rows = {label: runs[name][0]["curves"] for name, label in ROWS.items() if name in runs}
-    measures = {"ppl": "perplexity", "macro_f": "macro F (%)", "diversity_4": "4-gram diversity (%)"}
-    write_figure(training_curves(rows, measures, title=""), args.out, "training_curves")
+from eureka_nlg.report.theme import themed
 
 
 @themed
@@ -131,5 +107,16 @@ def f_by_band(runs: Runs) -> Figure:
     return figure
 
 
-if __name__ == "__main__":
-    main()
+def curves(runs: Runs) -> Figure:
+    """Perplexity, macro F and diversity by epoch, of the first seed of each loss."""
+    rows = {label: runs[name][0]["curves"] for name, label in ROWS.items() if name in runs}
+    measures = {"ppl": "perplexity", "macro_f": "macro F (%)", "diversity_4": "4-gram diversity (%)"}
+    return training_curves(rows, measures, title="")
+
+
+FIGURES = {
+    "diversity_against_perplexity": diversity_against_perplexity,
+    "f_by_band": f_by_band,
+    "lead_by_epoch": lead_by_epoch,
+    "training_curves": curves,
+}

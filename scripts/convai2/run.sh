@@ -130,4 +130,4 @@ done
 "$bin/eureka" analyse $checkpoints --names CE "FL 1" "FL 2" EL "EL x 16" --data "$data" --out "$runs/analysis.json" \
     --figures "$runs/figures"
 "$bin/python" scripts/convai2/tables.py "$runs" --json "$runs/results/runs.json"
-"$bin/python" scripts/convai2/figures.py "$runs/results/runs.json" --out "$runs/results"
+"$bin/python" scripts/draw_results.py convai2 "$runs/results/runs.json" --out "$runs/results"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import shutil
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +17,9 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-COLLECT = ("tables.py", "figures.py")
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts" / "convai2"
+COLLECT = ("tables.py", "draw_results.py")
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS, RESULTS = ROOT / "scripts" / "convai2", ROOT / "docs" / "results"
 RESAMPLED = {"low": -0.5, "high": 0.7, "p_resampling": 0.2}
 
 
@@ -26,7 +29,7 @@ def script(load_script: Any) -> Any:
 
 
 @pytest.fixture
-def figures(script: Any, load_script: Any) -> Any:
+def figures(load_script: Any) -> Any:
     return load_script(SCRIPTS / "figures.py")
 
 
@@ -58,7 +61,7 @@ def runs(tmp_path: Path) -> Path:
 
 def test_tables_json_and_figures(
     script: Any,
-    figures: Any,
+    load_script: Any,
     runs: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -80,8 +83,8 @@ def test_tables_json_and_figures(
     monkeypatch.setattr(sys, "argv", ["tables.py", str(collected)])
     script.main()
     assert capsys.readouterr().out == printed
-    monkeypatch.setattr(sys, "argv", ["figures.py", str(collected), "--out", str(runs / "results")])
-    figures.main()
+    monkeypatch.setattr(sys, "argv", ["", "convai2", str(collected), "--out", str(runs / "results")])
+    load_script(SCRIPTS.parent / "draw_results.py").main()
     for name in ("diversity_against_perplexity", "f_by_band", "lead_by_epoch", "training_curves"):
         assert (runs / "results" / f"{name}.png").stat().st_size > 5000
 
@@ -92,6 +95,70 @@ def test_the_recipe_is_a_shell_script_that_knows_every_config() -> None:
     result = subprocess.run(["sh", recipe], capture_output=True, text=True, check=False)
     assert result.returncode != 0
     assert "the folder with the corpus" in result.stderr
+
+
+@pytest.fixture
+def page() -> list[str]:
+    return (RESULTS / "convai2.md").read_text(encoding="utf-8").splitlines()
+
+
+def test_the_results_page_has_the_tables(
+    script: Any, page: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["tables.py", str(RESULTS / "convai2" / "runs.json")])
+    script.main()
+    printed = set(capsys.readouterr().out.splitlines())
+    labels = "|".join(map(re.escape, script.LABELS.values()))
+    rows = {line for line in page if re.match(rf"\| ({labels}) \| \d \|", line)}
+    assert len(rows) > 60
+    assert rows <= printed
+
+
+def test_the_results_page_has_the_ninth_epoch(script: Any, page: list[str]) -> None:
+    runs = json.loads((RESULTS / "convai2" / "runs.json").read_text())
+    start = page.index("| loss | ppl | macro F | micro F | 4-gram diversity | reward, nats a token |")
+    names = {label.removesuffix(", 9 epochs"): name for name, label in script.LABELS.items()}
+    names |= {label.removesuffix(", 9 epochs"): name for name, label in script.NINE_EPOCHS.items()}
+    rows = [line for line in page[start + 2 : start + 20] if line]
+    assert len(rows) == 17
+    for row in rows:
+        label, *cells = (cell.strip() for cell in row.strip("|").split("|"))
+        curves = runs[names[label]][0]["curves"]
+        ppl, macro, micro, diversity, reward = (
+            dict(curves[key]["valid"]).get(9, 0.0) if key in curves else 0.0
+            for key in ("ppl", "macro_f", "micro_f", "diversity_4", "reward")
+        )
+        expected = [f"{ppl:,.1f}", f"{macro:.2f}", f"{micro:.1f}", f"{diversity:.1f}"]
+        assert cells == [*expected, f"{reward:.3f}" if reward else ""], label
+
+
+def test_the_results_page_has_the_six_pairs(page: list[str]) -> None:
+    start = page.index("| decoding, metric | differences | mean, 95 % interval | p | of CE |")
+    keys = {
+        "4-gram diversity": "diversity_4",
+        "macro F": "macro_f",
+        "macro F of the rarest third": "macro_f_tail",
+        "micro F": "micro_f",
+        "word types in the replies": "word_types",
+        "perplexity": "ppl",
+    }
+    for row in page[start + 2 : start + 11]:
+        label, differences, mean, _, relative = (cell.strip() for cell in row.strip("|").split("|"))
+        decoding = "beam5" if label.startswith("beam 5") else "beam1"
+        key = keys[label.partition(", ")[2] or label]
+        of_ce, found = [], []
+        for name in ("runs_epyc", "runs"):
+            runs = json.loads((RESULTS / "convai2" / f"{name}.json").read_text())
+            ce, el = (
+                {run["seed"]: run["scores"][decoding][key] for run in runs[loss]}
+                for loss in ("ce_longer", "el_longer")
+            )
+            of_ce += ce.values()
+            found += [el[seed] - ce[seed] for seed in sorted(ce)]
+        digits = 0 if key == "word_types" else 2
+        assert differences == ", ".join(f"{value:+.{digits}f}" for value in found)
+        assert float(mean.split()[0].strip("*")) == pytest.approx(statistics.fmean(found), abs=0.006)
+        assert relative == f"{100 * sum(found) / sum(of_ce):.1f} %"
 
 
 def test_differences_over_seeds_are_paired(script: Any) -> None:

@@ -6,6 +6,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from eureka_nlg.metrics.text.pairs import Pairs
 from eureka_nlg.units import is_unspaced
 
@@ -17,7 +19,7 @@ UNSPACED = 0.3
 _ENOUGH = 1000  # pairs that are looked at
 _ENOUGH_LETTERS = 100  # of either side, to speak of its case
 _MANY = 20  # replies, so that one text among them is no accident
-_MARK = re.compile(r"(?:(?<=\s)|^)[.,!?](?=\s|$)|(?<=\w)[.,!?](?=\s|$)")
+_MARK = re.compile(r"[.,!?](?=\s|$)")
 
 
 class _Side:
@@ -29,13 +31,15 @@ class _Side:
 
     def update(self, texts: Sequence[str]) -> None:
         joined = "\n".join(texts)
-        self.characters.update(joined)
+        codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+        numbers = np.bincount(codes)
+        self.characters.update({chr(code): int(numbers[code]) for code in np.flatnonzero(numbers).tolist()})
         for mark in _MARK.finditer(joined):
-            before = joined[mark.start() - 1 : mark.start()]
-            if before and not before.isspace():
-                self.attached += 1
-            else:
+            before = joined[max(mark.start() - 1, 0) : mark.start()]
+            if not before or before.isspace():
                 self.detached += 1
+            elif before.isalnum() or before == "_":
+                self.attached += 1
 
     def count(self, belongs: Callable[[str], bool]) -> int:
         """How many characters of a kind there are."""

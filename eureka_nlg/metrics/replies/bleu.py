@@ -37,19 +37,28 @@ class Bleu(Totals):
         self._num_references = len(pairs.words.references)
 
     def entries(self, pairs: Pairs, system: int) -> Entries:
+        if self not in pairs.memo:
+            pairs.memo[self] = self._of_systems(pairs)
+        found: Entries = pairs.memo[self][system]
+        return found
+
+    def _of_systems(self, pairs: Pairs) -> list[Entries]:
+        """The entries of all systems, for which the n-grams of the references are looked at once."""
         view = pairs.words if self.setting.bleu_tokenize == "none" else pairs.by(self._split)
-        hypothesis = view.hypotheses[system]
+        rows = []
         wanted = np.stack([reference.lengths for reference in view.references])
-        # the closest length, the shorter of two that are equally close; an empty one is no further reference
-        absent = (wanted == 0) & (wanted.max(axis=0) > 0)
-        distance = np.where(absent, np.iinfo(np.int64).max, np.abs(wanted - hypothesis.lengths))
-        closest = np.lexsort((wanted, distance), axis=0)[:1]
-        rows = [hypothesis.lengths, np.take_along_axis(wanted, closest, axis=0)[0]]
-        for order, (owners, counts) in enumerate(overlaps([hypothesis, *view.references], _ORDER)):
-            clipped = np.minimum(counts[0], counts[1:].max(axis=0))
-            rows.append(np.bincount(owners, clipped, minlength=len(pairs)).astype(np.int64))
-            rows.append(np.maximum(hypothesis.lengths - order, 0))
-        return by_pair(*rows)
+        for hypothesis in view.hypotheses:
+            # the closest length, the shorter of two equally close; an empty one is no further reference
+            absent = (wanted == 0) & (wanted.max(axis=0) > 0)
+            distance = np.where(absent, np.iinfo(np.int64).max, np.abs(wanted - hypothesis.lengths))
+            closest = np.lexsort((wanted, distance), axis=0)[:1]
+            rows.append([hypothesis.lengths, np.take_along_axis(wanted, closest, axis=0)[0]])
+        for order, (owners, counts) in enumerate(overlaps([*view.hypotheses, *view.references], _ORDER)):
+            most = counts[len(rows) :].max(axis=0)
+            for own, hypothesis, found in zip(rows, view.hypotheses, counts):
+                clipped = np.bincount(owners, np.minimum(found, most), minlength=len(pairs))
+                own += [clipped.astype(np.int64), np.maximum(hypothesis.lengths - order, 0)]
+        return [by_pair(*own) for own in rows]
 
     def score(self, totals: NDArray[Any]) -> Mapping[str, Values]:
         length, reference_length = totals[:2]

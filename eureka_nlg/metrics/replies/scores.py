@@ -12,7 +12,6 @@ from eureka_nlg.metrics.classes.bands import UNSEEN, WordBands
 from eureka_nlg.metrics.replies.advice import Advice
 from eureka_nlg.metrics.replies.catalogue import default_metrics, find_metric, select_metrics, totals_of
 from eureka_nlg.metrics.replies.f_score import MacroF, check_types
-from eureka_nlg.metrics.replies.length import Length
 from eureka_nlg.metrics.replies.totals import BleuTokenizer, Metric, NgramCounts, Setting, Stream, Types, Unit
 from eureka_nlg.metrics.text.lines import Reply, check_sequence
 from eureka_nlg.metrics.text.pairs import Pairs, paired
@@ -82,17 +81,18 @@ class Scorer:
         self.totals, self.unavailable = totals_of(self.keys, setting)
         bands = () if setting.bands is None else (*setting.bands.names, UNSEEN)
         self._words = MacroF([Metric("", band=band) for band in (None, *bands)], setting)
-        self._length = Length([Metric("")], setting)
         self._advice = Advice(setting.unit, setting.lowercase, num_systems)
-        self._num_references = 1
+        self._num_pairs, self._num_references = 0, 1
         self._streams: list[list[Stream]] = [[] for _ in range(num_systems)]
         for streams in self._streams:
-            for totals in (self._words, self._length, *self.totals):
+            for totals in self.totals:
                 streams.append(Stream(totals, beside=streams))
+        self._word_streams = [Stream(self._words, beside=streams) for streams in self._streams]
 
     def update(self, pairs: Pairs) -> None:
-        """Add pairs."""
+        """Add pairs; their words are counted by :meth:`count_words`."""
         self._advice.update(pairs)
+        self._num_pairs += len(pairs)
         self._num_references = len(pairs.words.references)
         for totals in self.totals:
             totals.note(pairs)
@@ -100,25 +100,39 @@ class Scorer:
             for stream in streams:
                 stream.update(pairs, system)
 
-    def scores(self, system: int = 0) -> ReplyScores:
-        """What was found for a system."""
-        words, length, *streams = self._streams[system]
+    def count_words(self, pairs: Pairs) -> None:
+        """Count the words of pairs and their types, which :meth:`scores` tells beside the scores."""
+        for system, stream in enumerate(self._word_streams):
+            stream.update(pairs, system)
+
+    def values(self, system: int = 0) -> dict[str, float]:
+        """Key of each metric -> its value for a system."""
         found: dict[str, float] = {}
-        for stream in streams:
+        for stream in self._streams[system]:
             found |= stream.scores()
-        sums = words.sums()
+        return {key: found[key] for key in self.keys if key not in self.unavailable}
+
+    def warnings(self, system: int = 0) -> list[str]:
+        """What makes the scores of a system meaningless; where there are bands, words must be counted."""
+        warnings = self._advice.of(system)
+        if self.setting.bands is not None:
+            num_words = self._words.num_words(self._word_streams[system].sums())[:, 2].tolist()
+            if 2 * num_words[-1] > num_words[0]:
+                warnings.append(
+                    f"{100 * num_words[-1] / num_words[0]:.0f} % of the references' words do not occur in "
+                    "the training data: are both written in the same way?"
+                )
+        return warnings
+
+    def scores(self, system: int = 0) -> ReplyScores:
+        """What was found for a system, whose words are counted."""
+        sums = self._word_streams[system].sums()
         num_types = self._words.num_types(sums)[:, 0].astype(int).tolist()
         num_words = self._words.num_words(sums).tolist()
         bands = [metric.band for metric in self._words.metrics[1:]]
-        warnings = self._advice.of(system)
-        if bands and 2 * num_words[-1][2] > num_words[0][2]:
-            warnings.append(
-                f"{100 * num_words[-1][2] / num_words[0][2]:.0f} % of the references' words do not occur in "
-                "the training data: are both written in the same way?"
-            )
         return ReplyScores(
-            scores={key: found[key] for key in self.keys if key not in self.unavailable},
-            num_pairs=int(length.sums()[1, 0]),
+            scores=self.values(system),
+            num_pairs=self._num_pairs,
             num_types=num_types[0],
             num_hypothesis_words=num_words[0][1],
             num_reference_words=num_words[0][2],
@@ -128,7 +142,7 @@ class Scorer:
                 str(band): {"num_types": types, "num_reference_words": counts[2]}
                 for band, types, counts in zip(bands, num_types[1:], num_words[1:])
             },
-            warnings=warnings,
+            warnings=self.warnings(system),
         )
 
     def signature(self) -> dict[str, Any]:
@@ -198,10 +212,24 @@ class ScoredSystems:
         self.scorer = Scorer(metrics, setting, num_systems=len(systems))
         self.pairs = Pairs(list(systems.values()), [references, *more_references], setting.tokenise)
         self.scorer.update(self.pairs)
+        self._has_counted = False
 
     def scores(self) -> dict[str, ReplyScores]:
         """Name of each system -> its scores."""
+        self._count_words()
         return {name: self.scorer.scores(system) for system, name in enumerate(self.names)}
+
+    def warnings(self) -> dict[str, list[str]]:
+        """Name of each system whose scores something makes meaningless -> sentences that say what."""
+        if self.scorer.setting.bands is not None:
+            self._count_words()
+        found = {name: self.scorer.warnings(system) for system, name in enumerate(self.names)}
+        return {name: sentences for name, sentences in found.items() if sentences}
+
+    def _count_words(self) -> None:
+        if not self._has_counted:
+            self._has_counted = True
+            self.scorer.count_words(self.pairs)
 
     @property
     def signature(self) -> dict[str, Any]:
@@ -257,4 +285,5 @@ def score_replies(
     names = [*names, *(f"references {number}" for number in range(2, 2 + len(more_references)))]
     for pairs in paired(hypotheses, references, *more_references, tokenise=setting.tokenise, names=names):
         scorer.update(pairs)
+        scorer.count_words(pairs)
     return scorer.scores()

@@ -139,9 +139,8 @@ def compare_scored(
 
     scores: dict[str, dict[str, Estimate]] = {}
     differences: dict[str, dict[str, Difference]] = {}
-    results = scored.scores()
-    values = [found.scores for found in results.values()]
-    for metric in (key for key in scorer.keys if key not in scorer.unavailable):
+    values = [scorer.values(system) for system in range(len(names))]
+    for metric in values[0]:
         value, sample = [found[metric] for found in values], samples[metric]
         known = find_metric(metric)
         infer = Inference(methods[metric], num_pairs, confidence)
@@ -180,5 +179,5 @@ def compare_scored(
         num_pairs,
         signature,
         scorer.unavailable,
-        {name: found.warnings for name, found in results.items() if found.warnings},
+        scored.warnings(),
     )

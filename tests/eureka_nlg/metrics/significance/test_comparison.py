@@ -15,11 +15,14 @@ import scipy.stats
 from sacrebleu.significance import PairedTest
 
 from eureka_nlg.errors import UserError
+from eureka_nlg.metrics.classes.bands import WordBands
 from eureka_nlg.metrics.replies.f_score import f_scores
 from eureka_nlg.metrics.replies.ngrams import ngram_diversity
 from eureka_nlg.metrics.replies.parlai_f1 import parlai_f1
-from eureka_nlg.metrics.replies.totals import NgramCounts
+from eureka_nlg.metrics.replies.scores import ScoredSystems, score_replies
+from eureka_nlg.metrics.replies.totals import NgramCounts, Setting
 from eureka_nlg.metrics.significance import compare, holm, trials
+from eureka_nlg.metrics.significance.comparison import compare_scored
 from eureka_nlg.metrics.significance.resampling import bootstrap, jackknife, spread, swaps
 
 METRICS = ["macro_f", "micro_f", "parlai_f1", "diversity_2", "entropy_1", "mean_length", "copies", "bleu"]
@@ -285,3 +288,24 @@ def test_bad_correction() -> None:
     systems, references = made_up(9)
     with pytest.raises(UserError, match="correction is 'bonferroni'"):
         compare(systems, references, ["bleu"], num_resamples=5).p_values("bonferroni")
+
+
+def test_words_are_counted_where_somebody_asks() -> None:
+    counted: list[int] = []
+
+    class Counting(ScoredSystems):
+        def _count_words(self) -> None:
+            counted.append(1)
+            super()._count_words()
+
+    texts = {"a": ["x y", "y z ."], "b": ["z", "y"]}
+    bands = WordBands.from_counts({"q": 3, "y": 1})
+    for setting, times in ((Setting(), 0), (Setting(bands=bands), 1)):
+        counted.clear()
+        scored = Counting(texts, ["y x", "z z"], ["bleu"], setting)
+        warnings = compare_scored(scored, num_resamples=2).warnings
+        assert len(counted) == times
+        alone = score_replies(texts["a"], ["y x", "z z"], metrics=["bleu"], bands=setting.bands)
+        assert warnings.get("a", []) == alone.warnings
+        assert scored.scores()["a"] == alone
+    assert "do not occur in the training data" in warnings["a"][0]

@@ -1,0 +1,36 @@
+"""Draw the figures of a results page from the JSON that its tables.py writes.
+
+python scripts/draw_results.py convai2 docs/results/convai2/runs.json --out docs/results/convai2
+python scripts/draw_results.py cifar10_lt docs/results/cifar10_lt/runs.json --out docs/results/cifar10_lt
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from pathlib import Path
+
+from eureka_nlg.files import read_json
+from eureka_nlg.report.theme import write_figure
+
+PAGES = sorted(path.parent.name for path in Path(__file__).parent.glob("*/figures.py"))
+
+
+def main() -> None:
+    """Read, draw, write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("page", choices=PAGES, help="whose figures")
+    parser.add_argument("runs", type=Path, help="the JSON of tables.py")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the figures")
+    args = parser.parse_args()
+    figures = importlib.import_module(f"{args.page}.figures").FIGURES
+    runs = read_json(args.runs)
+    args.out.mkdir(parents=True, exist_ok=True)
+    for name, draw in figures.items():
+        write_figure(draw(runs), args.out, name)
+
+
+if __name__ == "__main__":
+    main()
