@@ -42,7 +42,7 @@ from eureka_nlg.metrics import (
 )
 from eureka_nlg.metrics.replies.catalogue import GROUPS, all_metrics, canonical
 from eureka_nlg.metrics.replies.scores import ScoredSystems
-from eureka_nlg.metrics.replies.totals import BleuTokenizer, Setting, Types, Unit
+from eureka_nlg.metrics.replies.setting import BleuTokenizer, Setting, Types, Unit
 from eureka_nlg.metrics.significance.comparison import check_options, compare_scored
 from eureka_nlg.text_files import TextFile
 

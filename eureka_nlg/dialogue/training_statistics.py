@@ -14,7 +14,7 @@ from eureka_nlg.dialogue.run_data import RunData, TrainingTargets
 from eureka_nlg.errors import UserError
 from eureka_nlg.files import sha256
 from eureka_nlg.metrics import NgramCounts, WordBands, parse_band_rule, read_word_counts
-from eureka_nlg.metrics.replies.totals import SPLITS, Unit
+from eureka_nlg.metrics.replies.setting import SPLITS, Unit
 from eureka_nlg.metrics.text.lines import chunks
 from eureka_nlg.metrics.text.tokens import Tokeniser
 from eureka_nlg.text_files import TextFile

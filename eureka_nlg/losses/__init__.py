@@ -6,11 +6,13 @@ From a loss's formula to its test, with focal loss as the example:
 formula    :mod:`.objectives`                   ``Focal``: scalar function of the log-odds, and its options
 kernel     :mod:`.kernels`                      the two passes over the logits that serve all losses
 function   :mod:`.functional`, :mod:`.sigmoid`  ``focal_loss``, and ``sigmoid_focal_loss`` for detection
-module     :mod:`.modules`                      ``FocalLoss``; of others' losses, both in :mod:`.rivals`
+module     :mod:`.modules`                      ``FocalLoss``, and ``SigmoidFocalLoss`` in :mod:`.sigmoid_modules`
 criterion  ``fairseq_plugins.criterions``       ``--criterion focal``, in ``baselines.py``
 config     :mod:`.objectives`                   ``SCALAR_LOSSES``: ``loss.name=focal`` for images
 test       ``tests/helpers/loss_cases.py``      a case and its float64 formula, for every test of all losses
 =========  ===================================  ============================================================
+
+The function and the module of a loss of others stand together, in :mod:`.rivals`.
 
 Two losses are no functions of the log-odds and have a file each: :mod:`.gem` looks at the whole row, and
 :mod:`.unlikelihood` at other classes that are named for each row.

@@ -5,26 +5,26 @@ A module checks its options when it is made. They are its attributes; those that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import Self, Unpack
 
 from eureka_nlg.frequency import ClassCounts, EncouragementOptions, Measure, Normalization, ldam_margins
-from eureka_nlg.losses import functional, sigmoid
+from eureka_nlg.losses import functional
 from eureka_nlg.losses.bonus import (
     PRESETS,
     Bonus,
     BonusKind,
     BonusOptions,
-    OtherBonusOptions,
     Preset,
     PresetName,
 )
 from eureka_nlg.losses.checks import Encouragement, check_encouragement
 from eureka_nlg.losses.checks import Options as Shared
+from eureka_nlg.losses.module import LossModule, in_float32, taken
 from eureka_nlg.losses.objectives import (
     Factor,
     Focal,
@@ -38,15 +38,18 @@ from eureka_nlg.losses.options import (
     Impl,
     Reduction,
     SharedArguments,
-    SigmoidArguments,
-    check_shared,
-    checked,
     refuse_unknown,
     shows_arguments_of,
 )
 from eureka_nlg.losses.projection import loss_of_projection
 from eureka_nlg.losses.rows import loss_of_logits
 from eureka_nlg.losses.runaway import RunawayWatch
+from eureka_nlg.losses.sigmoid_modules import (
+    SigmoidEurekaLoss,
+    SigmoidFocalLoss,
+    SigmoidHaltedFocalLoss,
+    SigmoidLoss,
+)
 from eureka_nlg.options import Options, option_fields
 
 __all__ = [
@@ -62,66 +65,12 @@ __all__ = [
     "SigmoidLoss",
 ]
 
-T = TypeVar("T", bound=Options)
-
 
 class EurekaArguments(BonusOptions, SharedArguments, total=False):
     """Keyword arguments of :class:`EurekaLoss`; see :func:`eureka_nlg.losses.eureka_loss`."""
 
 
-class SigmoidEurekaArguments(OtherBonusOptions, SigmoidArguments, total=False):
-    """Keyword arguments of :class:`SigmoidEurekaLoss`; see :func:`eureka_nlg.losses.sigmoid_eureka_loss`."""
-
-
-class _Loss(nn.Module):
-    """A loss whose options are attributes, tensors among them buffers.
-
-    Buffers move with ``.to(device)`` and are stored in the state dict, but keep their dtype under ``.half()``
-    and ``.to(dtype)``: a long-tailed vocabulary spans more orders of magnitude than half precision can.
-    """
-
-    # options that may be tensors
-    tensors: ClassVar[tuple[str, ...]] = ()
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__()
-        self.option_names = tuple(options)
-        for name, value in options.items():
-            if name in self.tensors and (value is None or isinstance(value, Tensor)):
-                # None too, so that a tensor which is assigned later moves along, as in torch's losses
-                self.register_buffer(name, None if value is None else value.detach().clone())
-            else:
-                setattr(self, name, value)
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The options by name."""
-        return {name: getattr(self, name) for name in self.option_names}
-
-    def made(self, kind: type[T], **others: str) -> T:
-        """Options of a class from the attributes that hold them now; ``others`` have another name here."""
-        return checked(kind, *(getattr(self, others.get(field, field)) for field in kind.names()))
-
-    def extra_repr(self) -> str:
-        """Options as ``print(module)`` shows them."""
-        shown = {
-            name: list(value.shape) if isinstance(value, Tensor) else repr(value)
-            for name, value in self.options.items()
-            if value is not None
-        }
-        return ", ".join(f"{name}={value}" for name, value in shown.items())
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> _Loss:
-        exact = dict(self.named_buffers())
-        super()._apply(fn, recurse)
-        for name, before in exact.items():
-            moved = getattr(self, name)
-            if moved.dtype != before.dtype:
-                setattr(self, name, before.to(moved.device))  # the move, without the rounding
-        return self
-
-
-class LogitsLoss(_Loss):
+class LogitsLoss(LossModule):
     """Module of any :class:`~.objectives.ScalarLoss`: logits and class indices -> loss.
 
     Args:
@@ -144,7 +93,7 @@ class LogitsLoss(_Loss):
         refuse_unknown(type(self).__name__, shared, Shared._fields)
         arguments = Shared(**shared)
         arguments.check()
-        _Loss.__init__(self, **loss.values(), **named, **arguments._asdict())
+        LossModule.__init__(self, **loss.values(), **named, **arguments._asdict())
         self.kind = type(loss)
 
     @property
@@ -227,8 +176,8 @@ class EurekaLoss(RunawayWatch, LogitsLoss):
     @shows_arguments_of(functional.eureka_loss)
     def __init__(self, encouragement: Encouragement = None, **options: Unpack[EurekaArguments]) -> None:
         shared: dict[str, Any] = {**options}
-        bonus = Bonus(**_taken(Bonus.names(), shared))
-        self._build(bonus, {"encouragement": _in_float32(encouragement)}, shared)
+        bonus = Bonus(**taken(Bonus.names(), shared))
+        self._build(bonus, {"encouragement": in_float32(encouragement)}, shared)
 
     @classmethod
     @shows_arguments_of(functional.eureka_loss, without=("input", "target", "encouragement"))
@@ -349,125 +298,3 @@ class LDAMLoss(LogitsLoss):
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """See :class:`LogitsLoss`."""
         return functional.loss_with_margins(input, target, self.margins, self.scale, self.shared)
-
-
-# -- independent classes -------------------------------------------------------------------------------------
-
-
-class SigmoidLoss(_Loss):
-    """Module of any :class:`~.objectives.ScalarLoss` of independent classes: logits and 0/1 targets -> loss.
-
-    Args:
-        loss: the loss with its options, which become attributes.
-        alpha, reduction, ignore_index: as :func:`eureka_nlg.losses.sigmoid_focal_loss`.
-    """
-
-    alpha: float
-    reduction: Reduction
-    ignore_index: int | None = None  # of modules too that were pickled before they had one
-    kind: type[Any]
-
-    def __init__(self, loss: ScalarLoss, **shared: Unpack[SigmoidArguments]) -> None:
-        self._build(loss, {}, shared)
-
-    def _build(self, loss: Options, named: Mapping[str, Any], shared: Mapping[str, Any]) -> None:
-        refuse_unknown(type(self).__name__, shared, SigmoidArguments.__annotations__)
-        reduction = shared.get("reduction", "none")
-        check_shared(reduction=reduction)
-        alpha = sigmoid.Balance(shared.get("alpha", 0.25)).alpha
-        ignored = sigmoid.Ignored(shared.get("ignore_index")).ignore_index
-        _Loss.__init__(self, **named, alpha=alpha, **loss.values(), reduction=reduction, ignore_index=ignored)
-        self.kind = type(loss)
-
-    def absent(self) -> ScalarLoss | None:
-        """Loss of absent classes; None for the same."""
-        return None
-
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """Loss of logits and 0/1 targets of the same shape."""
-        return sigmoid.loss_of_sigmoids(
-            input,
-            target,
-            self.made(self.kind),
-            self.absent(),
-            alpha=self.alpha,
-            reduction=self.reduction,
-            ignore_index=self.ignore_index,
-        )
-
-
-class SigmoidFocalLoss(SigmoidLoss):
-    """Module of :func:`eureka_nlg.losses.sigmoid_focal_loss`; the arguments are the same."""
-
-    @shows_arguments_of(sigmoid.sigmoid_focal_loss)
-    def __init__(self, *, gamma: float = 2.0, **shared: Unpack[SigmoidArguments]) -> None:
-        super().__init__(Focal(gamma), **shared)
-
-
-class SigmoidHaltedFocalLoss(SigmoidLoss):
-    """Module of :func:`eureka_nlg.losses.sigmoid_halted_focal_loss`; the arguments are the same."""
-
-    halted: sigmoid.Halted
-
-    @shows_arguments_of(sigmoid.sigmoid_halted_focal_loss)
-    def __init__(
-        self,
-        *,
-        gamma: float = 2.0,
-        threshold: float = 0.5,
-        halted: sigmoid.Halted = "positive",
-        **shared: Unpack[SigmoidArguments],
-    ) -> None:
-        side = sigmoid.HaltedSide(halted)
-        self._build(HaltedFocal(gamma, threshold), side.values(), shared)
-
-    def absent(self) -> ScalarLoss | None:
-        """See :class:`SigmoidLoss`."""
-        return self.made(Focal) if self.halted == "positive" else None
-
-
-class SigmoidEurekaLoss(SigmoidLoss):
-    """Module of :func:`eureka_nlg.losses.sigmoid_eureka_loss`; the arguments are the same."""
-
-    tensors: ClassVar[tuple[str, ...]] = ("encouragement",)
-    encouragement: Encouragement
-
-    @shows_arguments_of(sigmoid.sigmoid_eureka_loss)
-    def __init__(
-        self,
-        encouragement: Encouragement = None,
-        *,
-        bonus_gamma: float = 1.0,
-        gamma: float = 2.0,
-        **options: Unpack[SigmoidEurekaArguments],
-    ) -> None:
-        shared: dict[str, Any] = {**options}
-        given = _taken(Bonus.names(), shared)
-        bonus = sigmoid.bonus_beside_focal(type(self).__name__, bonus_gamma, given).values()
-        named = {"encouragement": _in_float32(encouragement), "bonus_gamma": bonus.pop("gamma"), **bonus}
-        self._build(Focal(gamma), named, shared)
-
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """See :class:`SigmoidLoss`."""
-        num_classes = input.shape[-1] if input.dim() > 0 else 1
-        return sigmoid.rewarded_sigmoids(
-            input,
-            target,
-            check_encouragement(self.encouragement, num_classes, values=False),
-            self.made(Bonus, gamma="bonus_gamma"),
-            self.made(Focal),
-            self.alpha,
-            self.reduction,
-            self.ignore_index,
-        )
-
-
-def _taken(names: Iterable[str], arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of these names, out of keyword arguments where what remains is for others."""
-    return {name: arguments.pop(name) for name in names if name in arguments}
-
-
-def _in_float32(encouragement: Encouragement) -> Encouragement:
-    """What cannot work shows now, not at the first batch."""
-    encouragement = check_encouragement(encouragement)
-    return encouragement.to(torch.float32) if isinstance(encouragement, Tensor) else encouragement

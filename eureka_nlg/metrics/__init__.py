@@ -25,7 +25,7 @@ from eureka_nlg.metrics.replies.parlai_f1 import parlai_f1
 from eureka_nlg.metrics.replies.reply_diversity import reply_diversity
 from eureka_nlg.metrics.replies.rouge_l import rouge_l
 from eureka_nlg.metrics.replies.scores import ReplyScores, score_replies
-from eureka_nlg.metrics.replies.totals import Metric, NgramCounts
+from eureka_nlg.metrics.replies.setting import Metric, NgramCounts
 from eureka_nlg.metrics.significance import Comparison, compare, significance_table
 from eureka_nlg.metrics.table import score_table
 from eureka_nlg.metrics.text.generated import Generated, read_generated

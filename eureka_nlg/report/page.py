@@ -17,7 +17,7 @@ import eureka_nlg
 from eureka_nlg.errors import require
 from eureka_nlg.files import write_text
 from eureka_nlg.metrics.replies.parlai_f1 import ParlaiF1
-from eureka_nlg.metrics.replies.totals import Metric, Setting
+from eureka_nlg.metrics.replies.setting import Metric, Setting
 from eureka_nlg.metrics.text.pairs import Pairs
 from eureka_nlg.page import LOOK
 from eureka_nlg.report.model import ImageReport, Report

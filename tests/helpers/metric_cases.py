@@ -13,7 +13,9 @@ import pytest
 
 from eureka_nlg.metrics import WordBands, count_ngrams, find_metric, score_replies
 from eureka_nlg.metrics.replies.catalogue import totals_of
-from eureka_nlg.metrics.replies.totals import Setting, Stream, Totals
+from eureka_nlg.metrics.replies.setting import Setting
+from eureka_nlg.metrics.replies.stream import Stream
+from eureka_nlg.metrics.replies.totals import Totals
 from eureka_nlg.metrics.significance.matrices import Matrices
 from eureka_nlg.metrics.text import lines
 from eureka_nlg.metrics.text.pairs import Pairs

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eureka_nlg.errors import UserError, require
-from eureka_nlg.metrics.replies.totals import Entries, Metric, Setting, Totals, Values, by_pair, score_stream
+from eureka_nlg.metrics.replies.setting import Metric, Setting
+from eureka_nlg.metrics.replies.stream import score_stream
+from eureka_nlg.metrics.replies.totals import Entries, Totals, Values, by_pair
 from eureka_nlg.metrics.text.lines import Reply
 from eureka_nlg.metrics.text.pairs import Pairs
 from eureka_nlg.metrics.text.tokens import overlaps

@@ -20,7 +20,8 @@ from eureka_nlg.metrics.replies.ngrams import NgramTotals, Novelty
 from eureka_nlg.metrics.replies.parlai_f1 import ParlaiF1
 from eureka_nlg.metrics.replies.reply_diversity import ReplyDiversity
 from eureka_nlg.metrics.replies.rouge_l import RougeL
-from eureka_nlg.metrics.replies.totals import Metric, Setting, Totals
+from eureka_nlg.metrics.replies.setting import Metric, Setting
+from eureka_nlg.metrics.replies.totals import Totals
 
 __all__ = [
     "GROUPS",

@@ -10,16 +10,9 @@ from numpy.typing import NDArray
 
 from eureka_nlg.errors import require
 from eureka_nlg.metrics.replies.bleu import signature_of
-from eureka_nlg.metrics.replies.totals import (
-    Entries,
-    Metric,
-    Setting,
-    Totals,
-    Values,
-    by_pair,
-    ratio,
-    score_stream,
-)
+from eureka_nlg.metrics.replies.setting import Metric, Setting
+from eureka_nlg.metrics.replies.stream import score_stream
+from eureka_nlg.metrics.replies.totals import Entries, Totals, Values, by_pair, ratio
 from eureka_nlg.metrics.text.lines import Reply
 from eureka_nlg.metrics.text.pairs import Pairs
 from eureka_nlg.metrics.text.tokens import Tokens, overlaps

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eureka_nlg.metrics.replies.totals import Metric, Occurrences, Setting, Values, ratio, score_stream
+from eureka_nlg.metrics.replies.setting import Metric, Setting
+from eureka_nlg.metrics.replies.stream import score_stream
+from eureka_nlg.metrics.replies.totals import Occurrences, Values, ratio
 from eureka_nlg.metrics.text.lines import Reply
 from eureka_nlg.metrics.text.pairs import Pairs
 from eureka_nlg.metrics.text.tokens import Tokens

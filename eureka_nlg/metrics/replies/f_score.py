@@ -11,17 +11,9 @@ from numpy.typing import NDArray
 
 from eureka_nlg.errors import UserError
 from eureka_nlg.metrics.classes.bands import UNSEEN, WordBands
-from eureka_nlg.metrics.replies.totals import (
-    Entries,
-    Metric,
-    Setting,
-    Stream,
-    Totals,
-    Types,
-    Values,
-    by_pair,
-    ratio,
-)
+from eureka_nlg.metrics.replies.setting import Metric, Setting, Types
+from eureka_nlg.metrics.replies.stream import Stream
+from eureka_nlg.metrics.replies.totals import Entries, Totals, Values, by_pair, ratio
 from eureka_nlg.metrics.text.lines import Reply, check_sequence
 from eureka_nlg.metrics.text.pairs import Pairs, paired
 from eureka_nlg.metrics.text.tokens import PerWord

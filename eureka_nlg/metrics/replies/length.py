@@ -8,16 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eureka_nlg.metrics.replies.totals import (
-    Entries,
-    Metric,
-    Setting,
-    Totals,
-    Values,
-    by_pair,
-    ratio,
-    score_stream,
-)
+from eureka_nlg.metrics.replies.setting import Metric, Setting
+from eureka_nlg.metrics.replies.stream import score_stream
+from eureka_nlg.metrics.replies.totals import Entries, Totals, Values, by_pair, ratio
 from eureka_nlg.metrics.text.lines import Reply
 from eureka_nlg.metrics.text.pairs import Pairs
 

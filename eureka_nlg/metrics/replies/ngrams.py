@@ -9,18 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eureka_nlg.errors import UserError
-from eureka_nlg.metrics.replies.totals import (
-    Entries,
-    Metric,
-    NgramCounts,
-    Occurrences,
-    Setting,
-    Totals,
-    Values,
-    by_pair,
-    ratio,
-    score_stream,
-)
+from eureka_nlg.metrics.replies.setting import Metric, NgramCounts, Setting
+from eureka_nlg.metrics.replies.stream import score_stream
+from eureka_nlg.metrics.replies.totals import Entries, Occurrences, Totals, Values, by_pair, ratio
 from eureka_nlg.metrics.text.lines import Reply, chunks
 from eureka_nlg.metrics.text.ngram_table import NgramTable
 from eureka_nlg.metrics.text.pairs import Pairs

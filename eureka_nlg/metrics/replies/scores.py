@@ -12,7 +12,8 @@ from eureka_nlg.metrics.classes.bands import UNSEEN, WordBands
 from eureka_nlg.metrics.replies.advice import Advice
 from eureka_nlg.metrics.replies.catalogue import default_metrics, find_metric, select_metrics, totals_of
 from eureka_nlg.metrics.replies.f_score import MacroF, check_types
-from eureka_nlg.metrics.replies.totals import BleuTokenizer, Metric, NgramCounts, Setting, Stream, Types, Unit
+from eureka_nlg.metrics.replies.setting import BleuTokenizer, Metric, NgramCounts, Setting, Types, Unit
+from eureka_nlg.metrics.replies.stream import Stream
 from eureka_nlg.metrics.text.lines import Reply, check_sequence
 from eureka_nlg.metrics.text.pairs import Pairs, paired
 

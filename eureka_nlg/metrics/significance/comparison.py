@@ -15,7 +15,7 @@ from eureka_nlg.metrics.classes.bands import WordBands
 from eureka_nlg.metrics.replies.catalogue import find_metric
 from eureka_nlg.metrics.replies.f_score import check_types
 from eureka_nlg.metrics.replies.scores import ScoredSystems
-from eureka_nlg.metrics.replies.totals import BleuTokenizer, NgramCounts, Resampling, Setting, Types, Unit
+from eureka_nlg.metrics.replies.setting import BleuTokenizer, NgramCounts, Resampling, Setting, Types, Unit
 from eureka_nlg.metrics.significance.inference import Inference, p_value
 from eureka_nlg.metrics.significance.matrices import Matrices
 from eureka_nlg.metrics.significance.resampling import RESAMPLERS

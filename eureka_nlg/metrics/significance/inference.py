@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eureka_nlg.metrics.replies.totals import Resampling, Values
+from eureka_nlg.metrics.replies.setting import Resampling
+from eureka_nlg.metrics.replies.totals import Values
 from eureka_nlg.metrics.significance.resampling import spread
 from eureka_nlg.metrics.significance.results import Estimate
 

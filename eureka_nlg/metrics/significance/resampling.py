@@ -9,7 +9,7 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from eureka_nlg.metrics.replies.totals import Resampling
+from eureka_nlg.metrics.replies.setting import Resampling
 
 __all__ = ["RESAMPLERS", "Weights", "bootstrap", "jackknife", "spread", "swaps"]
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from eureka_nlg.errors import UserError
-from eureka_nlg.metrics.replies.totals import Resampling
+from eureka_nlg.metrics.replies.setting import Resampling
 
 __all__ = ["Comparison", "Correction", "Difference", "Estimate", "holm"]
 

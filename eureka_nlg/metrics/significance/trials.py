@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eureka_nlg.metrics.replies.totals import Resampling
+from eureka_nlg.metrics.replies.setting import Resampling
 from eureka_nlg.metrics.significance.matrices import Matrices
 from eureka_nlg.metrics.significance.resampling import RESAMPLERS, Weights, swaps
 

@@ -4,110 +4,27 @@ from __future__ import annotations
 
 import logging
 import math
-import os
-import signal
-import threading
 import time
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from eureka_nlg.errors import UserError
 from eureka_nlg.losses.runaway import RUNNING_AWAY
-from eureka_nlg.vision.loop_config import LoopConfig
 from eureka_nlg.vision.training.checkpoint import (
     random_state,
     save_checkpoint,
     set_random_state,
 )
 from eureka_nlg.vision.training.log import TrainingLog
+from eureka_nlg.vision.training.signals import Interrupted, Signals
+from eureka_nlg.vision.training.task import RunConfig, Task
 
-__all__ = ["Task", "RunConfig", "Interrupted", "fit"]
+__all__ = ["fit"]
 
 _log = logging.getLogger(__name__)
-
-
-class RunConfig(Protocol):
-    """What the loop reads of a config, which is a dataclass."""
-
-    @property
-    def training(self) -> LoopConfig:
-        """Optimiser and the loop."""
-
-    @property
-    def epochs(self) -> int:
-        """Of the run, scaled."""
-
-
-class Task(Protocol):
-    """What is trained on what: classification, or another task that wants this loop.
-
-    Attributes:
-        network: what learns, without wrappers.
-        signature: of the training data; a checkpoint of other data is refused.
-        remedies: what helps a run whose loss leaves all bounds, as it follows "give" in a message.
-    """
-
-    network: nn.Module
-    signature: str
-    remedies: str = "a smaller training.learning_rate"
-
-    def steps_per_epoch(self) -> int:
-        """Steps of every epoch: a pass over the images, or however many updates the task calls one."""
-
-    def learning_rate(self, step: int) -> float:
-        """Learning rate of a step, counted from 0 over the whole run."""
-
-    def begin_epoch(self, epoch: int) -> None:
-        """An epoch (from 1) begins, or a run goes on in it."""
-
-    def batches(self, epoch: int, first_step: int) -> Iterator[list[Any]]:
-        """For each step from ``first_step`` on, the parts that this process computes, one or more."""
-
-    def loss(self, model: nn.Module, part: Any) -> Tensor:
-        """What a part adds to the step's loss; ``model`` is the network as it is to be called.
-
-        The sum over the parts of all processes is the mean over the step's images, so that the gradient does
-        not depend on how a step is split.
-        """
-
-    def evaluate(self) -> dict[str, float | None]:
-        """Scores for the log, by dotted name."""
-
-    # What a task seldom needs, with what it is without.
-
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """What learns, for the optimiser; a group's ``factor`` is that of its learning rate."""
-        return [{"params": [one for one in self.network.parameters() if one.requires_grad]}]
-
-    def end_step(self, epoch: int, step: int) -> None:
-        """A step (of the epoch, from 0) is done, in all processes."""
-        return
-
-    def state(self) -> dict[str, Any]:
-        """What a run that goes on needs besides the network: what a checkpoint can hold."""
-        return {}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Put back what :meth:`state` gave; nothing at the branch from another run."""
-        return
-
-
-class Interrupted(Exception):
-    """SIGINT or SIGTERM came; the state is in the checkpoint.
-
-    Attributes:
-        signal_number: which.
-    """
-
-    def __init__(self, signal_number: int, step: int) -> None:
-        super().__init__(f"stopped by a signal after step {step}; the same command goes on from there")
-        self.signal_number = signal_number
 
 
 def fit(task: Task, config: RunConfig, folder: Path, accelerator: Any, state: dict[str, Any] | None) -> None:
@@ -158,13 +75,13 @@ class _Run:
         total = self.config.epochs * self.steps_per_epoch
         main = self.accelerator.is_main_process
         # A process of several cannot stop at a step of its own choice while the others wait for it.
-        signals = _Signals(self.accelerator.num_processes == 1)
+        signals = Signals(self.accelerator.num_processes == 1)
         board = "tensorboard" in self.config.training.trackers
         with TrainingLog(self.folder, self.step, total, main, board) as log, signals:
             while self.epoch <= self.config.epochs:
                 self._epoch(log, signals)
 
-    def _epoch(self, log: TrainingLog, signals: _Signals) -> None:
+    def _epoch(self, log: TrainingLog, signals: Signals) -> None:
         epoch = self.epoch
         first_step = self.step - (epoch - 1) * self.steps_per_epoch
         self.task.begin_epoch(epoch)
@@ -284,31 +201,3 @@ class _Run:
             raise UserError(f"{self.folder}: the checkpoint does not fit its config: {error}") from error
         self.step, self.epoch = state["step"], state["epoch"]
         self.loss_sum += state["loss_sum"].to(self.loss_sum.device)
-
-
-class _Signals:
-    """Note SIGINT and SIGTERM while inside, so that a step is finished first; a second one acts at once."""
-
-    def __init__(self, enabled: bool) -> None:
-        self.received: int | None = None
-        # Python lets only the main thread listen.
-        self._enabled = enabled and threading.current_thread() is threading.main_thread()
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> _Signals:
-        if self._enabled:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._note)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.received is not None:
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-        self.received = number

@@ -20,7 +20,7 @@ from eureka_nlg.metrics.replies.f_score import f_scores
 from eureka_nlg.metrics.replies.ngrams import ngram_diversity
 from eureka_nlg.metrics.replies.parlai_f1 import parlai_f1
 from eureka_nlg.metrics.replies.scores import ScoredSystems, score_replies
-from eureka_nlg.metrics.replies.totals import NgramCounts, Setting
+from eureka_nlg.metrics.replies.setting import NgramCounts, Setting
 from eureka_nlg.metrics.significance import compare, holm, trials
 from eureka_nlg.metrics.significance.comparison import compare_scored
 from eureka_nlg.metrics.significance.resampling import bootstrap, jackknife, spread, swaps

@@ -16,7 +16,7 @@ from metric_cases import COUNTS, TARGETS, VOCABULARY, made_up
 from eureka_nlg.metrics import WordBands, count_ngrams, score_replies
 from eureka_nlg.metrics.replies.catalogue import all_metrics, totals_of
 from eureka_nlg.metrics.replies.scores import ScoredSystems
-from eureka_nlg.metrics.replies.totals import Setting
+from eureka_nlg.metrics.replies.setting import Setting
 from eureka_nlg.metrics.significance.matrices import Matrices
 from eureka_nlg.metrics.text.pairs import Pairs
 
