@@ -6,7 +6,7 @@ From a loss's formula to its test, with focal loss as the example:
 formula    :mod:`.objectives`                   ``Focal``: scalar function of the log-odds, and its options
 kernel     :mod:`.kernels`                      the two passes over the logits that serve all losses
 function   :mod:`.functional`, :mod:`.sigmoid`  ``focal_loss``, and ``sigmoid_focal_loss`` for detection
-module     :mod:`.modules`                      ``FocalLoss``, and ``SigmoidFocalLoss`` in :mod:`.sigmoid_modules`
+module     :mod:`.modules`                      ``FocalLoss``; ``SigmoidFocalLoss`` in :mod:`.sigmoid_modules`
 criterion  ``fairseq_plugins.criterions``       ``--criterion focal``, in ``baselines.py``
 config     :mod:`.objectives`                   ``SCALAR_LOSSES``: ``loss.name=focal`` for images
 test       ``tests/helpers/loss_cases.py``      a case and its float64 formula, for every test of all losses
