@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 import re
@@ -28,6 +30,7 @@ from eureka_nlg.report.theme import inline_svg, write_figure
 __all__ = ["render", "write_page", "write_figures"]
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_SCRIPTS = ((LOOK, "theme.js"), (_TEMPLATES, "report.js"))
 
 
 @dataclass(frozen=True)
@@ -64,9 +67,13 @@ def render(report: Report) -> str:
     for drawing in drawings(report):
         figures.setdefault(drawing.section, []).append(_inline(drawing))
     template = "images.html" if isinstance(report, ImageReport) else "report.html"
+    # The policy of the page runs this script and no other, whatever data might smuggle past the escaping.
+    script = "\n".join((folder / name).read_text(encoding="utf-8") for folder, name in _SCRIPTS)
     page: str = environment.get_template(template).render(
         report=report,
         version=eureka_nlg.__version__,
+        script=script,
+        script_sha256=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         markup=jinja2.utils.markupsafe.Markup,
         figures=figures,
         training=training_table(report),

@@ -153,8 +153,11 @@ def _load(body: nn.Module, path: Path) -> None:
         body.load_state_dict({name: value for name, value in state.items() if not name.startswith("fc.")})
     except FileNotFoundError:
         raise UserError(f"model.pretrained {path}: no such file") from None
-    except (RuntimeError, EOFError, AttributeError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[-1].strip()
+    except (
+        *(RuntimeError, EOFError, AttributeError, pickle.UnpicklingError, ValueError, TypeError),
+        *(KeyError, IndexError, AssertionError, OverflowError, MemoryError),
+    ) as error:  # what torch's reader makes of bytes that are cut or changed
+        reason = str(error).splitlines()[-1].strip() if str(error) else type(error).__name__
         raise UserError(
             f"model.pretrained {path}: expected the state dict of torchvision's resnet50: {reason}"
         ) from error

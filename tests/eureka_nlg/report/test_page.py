@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -62,7 +64,11 @@ def test_nothing_is_loaded(page: Page) -> None:
             value = attributes.get(name)
             assert value is None or value.startswith(("#", "data:")), (tag, name, value)
     (policy,) = (meta for meta in page.all("meta") if meta.get("http-equiv"))
-    assert policy["content"].startswith("default-src 'none'")
+    digest = base64.b64encode(hashlib.sha256(page.scripts[-1].encode()).digest()).decode()
+    assert policy["content"] == (
+        "default-src 'none'; style-src 'unsafe-inline'; "
+        f"script-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
+    )
     assert not any("@import" in script or "fetch(" in script for script in page.scripts)
 
 
