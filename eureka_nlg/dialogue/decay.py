@@ -46,7 +46,7 @@ def with_total_num_update(config: Mapping[str, Any]) -> dict[str, Any]:
             "decay_epochs: needs batches of batch_size exchanges; with max_tokens, or without batch_size, "
             "give decay_epochs= and total_num_update=UPDATES"
         )
-    devices = config.get("distributed_world_size") or _num_devices()
+    devices: Any = config.get("distributed_world_size") or _num_devices()
     frequencies = config.get("update_freq") or [1]
     frequencies = frequencies if isinstance(frequencies, list) else [frequencies]
     for name, values in (("distributed_world_size", [devices]), ("update_freq", frequencies)):
