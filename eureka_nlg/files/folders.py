@@ -61,6 +61,7 @@ def new_folder(path: Path, overwrite: bool = False, mark: str | None = None) -> 
             if remove_leftovers(path, but=building):
                 raise busy(path)
             yield building
+            _synced(building)
             building.chmod(0o777 & ~umask())  # it was for the owner only
             _replace(path, building)
     except BaseException as error:
@@ -166,7 +167,7 @@ def files_of(folder: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         with held(descriptor):
             yield building
-            for file in sorted(file for file in building.rglob("*") if file.is_file()):
+            for file in _synced(building):
                 target = path / file.relative_to(building)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(file, target)
@@ -176,6 +177,18 @@ def files_of(folder: str | os.PathLike[str]) -> Iterator[Path]:
         raise
     finally:
         shutil.rmtree(building, ignore_errors=True)
+
+
+def _synced(folder: Path) -> list[Path]:
+    """The files below a folder, when what is in them is on the disk."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    for file in files:
+        descriptor = os.open(file, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    return files
 
 
 def _replace(path: Path, new: Path) -> None:

@@ -176,7 +176,7 @@ def full_disk(error: BaseException | None) -> str | None:
         if isinstance(error, OSError) and error.errno in _FULL:
             return f"{error.filename or 'a file'}: cannot be written: {error.strerror}"
         if "PytorchStreamWriter failed" in str(error) or "unexpected pos" in str(error):
-            return "a checkpoint cannot be written; is the disk full?"
+            return "a checkpoint cannot be written (is the disk full?)"
         number = re.search(r"\(os error (\d+)\)", str(error))  # as Rust says it
         if number is not None and int(number[1]) in _FULL:
             return f"a file cannot be written: {os.strerror(int(number[1]))}"

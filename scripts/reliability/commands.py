@@ -18,6 +18,7 @@ import tiny
 _TIMES = re.compile(
     r"seconds|seconds_per_step|waiting_for_data|training_seconds|\w+_runtime|\w+_per_second|metrics"
     r"|previous_training_time|timestamp"
+    r"|train_loss"  # of transformers: a mean over what this process trained
 )
 _LOGS = re.compile(r"(.*/)?(fairseq\.log|tensorboard/.*|events\.out.*|runs/.*)")
 _GROWING = re.compile(r"run/(checkpoint-\d+/.*|log\.jsonl|trainer_state\.json)")

@@ -94,7 +94,7 @@ COMMANDS = {
     "analyse": "analyse {run} --splits valid --out {analysis.json}",
     "report": "report {run} --split valid --out {report.html}",
     "vision": "vision train {images.yaml} data.source={images} save_dir={vision} training.epochs=2 "
-    "training.keep_epochs= training.milestones=[1] data.workers=1",
+    "training.keep_epochs=[] training.milestones=[1] data.workers=1",
     "finetune": "finetune {finetune.yaml} model={model} data={messages} output_dir={finetuned} max_steps=2",
 }
 _IN_C = ("prepare", "evaluate")  # of those that start an interpreter each time

@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from full_disk import largest_file
@@ -387,13 +388,34 @@ def test_the_files_of_a_folder_come_together_and_whole(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "model", "sub"]
 
 
+@pytest.mark.parametrize("make", [files_of, new_folder])
+def test_files_are_on_the_disk_before_they_take_their_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Any
+) -> None:
+    """Else a disk that goes away leaves their names, and empty files."""
+    done: list[str] = []
+    fsync, replace, rename = os.fsync, os.replace, os.rename
+
+    def note(what: str) -> None:
+        done.append(what)
+
+    monkeypatch.setattr(os, "fsync", lambda file: (note("sync"), fsync(file)))
+    monkeypatch.setattr(os, "replace", lambda *names: (note("place"), replace(*names)))
+    monkeypatch.setattr(os, "rename", lambda *names: (note("place"), rename(*names)))
+    with make(tmp_path / "run") as folder:
+        (folder / "sub").mkdir()
+        for name in ("a", "sub/b"):
+            (folder / name).write_text("x")
+    assert done[:3] == ["sync", "sync", "place"]
+
+
 def test_what_the_system_said_of_a_full_disk_is_found() -> None:
     full = OSError(errno.ENOSPC, "No space left on device", "x.pt")
     hidden = RuntimeError("[enforce fail] PytorchStreamWriter failed writing file data/0")
     hidden.__context__ = KeyError("x")
     rust = ValueError("Error while serializing: I/O error: No space left on device (os error 28)")
     assert full_disk(full) == "x.pt: cannot be written: No space left on device"
-    assert full_disk(hidden) == "a checkpoint cannot be written; is the disk full?"
+    assert full_disk(hidden) == "a checkpoint cannot be written (is the disk full?)"
     assert full_disk(rust) == "a file cannot be written: No space left on device"
     caused = RuntimeError("failed")
     caused.__cause__ = full
