@@ -40,13 +40,13 @@ def with_total_num_update(config: Mapping[str, Any]) -> dict[str, Any]:
         )
     if config.get("total_num_update") is not None:
         raise UserError("decay_epochs and total_num_update: expected one of them; decay_epochs= takes it out")
-    batch_size = config.get("batch_size", config.get("max_sentences"))
+    batch_size: Any = config.get("batch_size", config.get("max_sentences"))
     if not _is_count(batch_size) or config.get("max_tokens") is not None:
         raise UserError(
             "decay_epochs: needs batches of batch_size exchanges; with max_tokens, or without batch_size, "
             "give decay_epochs= and total_num_update=UPDATES"
         )
-    devices: Any = config.get("distributed_world_size") or _num_devices()
+    devices = config.get("distributed_world_size") or _num_devices()
     frequencies = config.get("update_freq") or [1]
     frequencies = frequencies if isinstance(frequencies, list) else [frequencies]
     for name, values in (("distributed_world_size", [devices]), ("update_freq", frequencies)):
