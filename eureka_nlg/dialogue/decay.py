@@ -9,7 +9,7 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from eureka_nlg.errors import UserError
 from eureka_nlg.files import read_json
@@ -81,5 +81,5 @@ def _num_exchanges(folder: str) -> int:
     return int(manifest["splits"]["train"]["exchanges"])
 
 
-def _is_count(value: Any) -> bool:
+def _is_count(value: Any) -> TypeGuard[int]:
     return type(value) is int and value >= 1
