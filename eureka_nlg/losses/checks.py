@@ -1,4 +1,4 @@
-"""Arguments of the losses: what cannot work is said at the call, with what was given and expected."""
+"""Checks of the losses' arguments: an error at the call says what was given and what was expected."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Options(NamedTuple):
         if not isinstance(self.ignore_index, int) and not hasattr(self.ignore_index, "__index__"):
             raise TypeError(
                 f"ignore_index must be an integer, got {self.ignore_index!r}: "
-                "leave it out, and no class is ignored but -100, which is none"
+                "leave it out to ignore nothing but -100, which is no class"
             )
         check_shared(self.label_smoothing, self.reduction, self.impl)
 
@@ -92,7 +92,7 @@ def check_encouragement(
 
 
 def have_all_targets(target: Tensor, num_classes: int, ignore_index: int) -> bool:
-    """Whether every row is known to have a class; False where looking would wait for a device."""
+    """Whether every target is known to be a class; False where finding out would wait for a device."""
     if target.device.type != "cpu" or is_transformed(target) or target.numel() == 0:
         return False
     low, high = (int(value) for value in target.aminmax())
@@ -100,18 +100,18 @@ def have_all_targets(target: Tensor, num_classes: int, ignore_index: int) -> boo
 
 
 def check_target(target: Tensor, num_classes: int) -> None:
-    """Raise IndexError if a target is no class. A GPU is not waited for: there an assertion fails later."""
+    """Raise IndexError if a target is not a class. On a GPU an assertion of torch fails later instead."""
     if not is_transformed(target):
         passes.check_target(target, num_classes)
 
 
 def is_transformed(*tensors: Tensor | None) -> bool:
-    """Inside of what torch traces or transforms, where values cannot be looked at."""
+    """Whether torch is tracing or transforming the call, so that values cannot be read."""
     return operator.is_traced(*tensors) or needs_plain_operations()
 
 
 def needs_plain_operations() -> bool:
-    """Inside of torch.func transforms and torch.jit.trace, which know torch's own operations alone."""
+    """Whether this is inside torch.func or torch.jit.trace, which know only torch's own operations."""
     return torch._C._are_functorch_transforms_active() or torch.jit.is_tracing()
 
 
@@ -122,7 +122,7 @@ _OF_PROBABILITIES = (
 
 
 def _hint_of_shape(input: Tensor, target: Tensor) -> str:
-    """What a target of another shape was probably meant to be."""
+    """How to mend a target of another shape, where it can be guessed what was meant."""
     if target.shape == input.shape:
         class_dim = 1 if input.dim() > 1 else 0
         return f"; if it is one-hot, give target.argmax({class_dim})"

@@ -1,4 +1,4 @@
-"""GEM: a loss that is no function of the target's log-odds, since it looks at the whole row.
+"""GEM: a loss of the whole row, not of the target's log-odds alone.
 
 Source: Li et al. 2025, "Preserving Diversity in Supervised Fine-tuning of Large Language Models". With logits
 ``z``, target ``y``, ``q = softmax(z / temperature)`` and factors ``h`` the loss of a row is

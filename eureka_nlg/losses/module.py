@@ -66,11 +66,11 @@ class LossModule(nn.Module):
 
 
 def taken(names: Iterable[str], arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of these names, out of keyword arguments where what remains is for others."""
+    """Take the arguments of these names out of keyword arguments; the rest stays for others."""
     return {name: arguments.pop(name) for name in names if name in arguments}
 
 
 def in_float32(encouragement: Encouragement) -> Encouragement:
-    """What cannot work shows now, not at the first batch."""
+    """The encouragement, checked now rather than at the first batch; a tensor in float32."""
     encouragement = check_encouragement(encouragement)
     return encouragement.to(torch.float32) if isinstance(encouragement, Tensor) else encouragement

@@ -1,4 +1,4 @@
-"""A loss without a floor that runs away, which docs/losses.md explains, is told while it happens."""
+"""A warning while a loss without a floor runs away; docs/losses.md explains why one does."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from eureka_nlg.losses.checks import is_transformed
 __all__ = ["RUNNING_AWAY", "RunawayWatch"]
 
 RUNNING_AWAY = -100.0
-"""Mean loss that none with a floor comes near (EL + CB clamped at 0.99999 has -62 on CIFAR-10-LT at its
-lowest); docs/losses.md tells how one without gets there."""
+"""A mean loss below this is running away. No loss with a floor comes near: the lowest on CIFAR-10-LT is -62,
+of EL + CB clamped at 0.99999."""
 
-# Reading a number from a GPU waits for all that it has to do, so that it is done once in so many calls.
+# Reading a number from a GPU waits for all its queued work, so it is done only once in so many calls.
 _CALLS_BETWEEN = 1000
 
 

@@ -256,7 +256,7 @@ def _log_odds(
 
 
 def _neither(value: float) -> str:
-    """What to say of a target that is neither 0 nor 1."""
+    """The error message for a target that is neither 0 nor 1."""
     if math.isfinite(value) and value == int(value):
         remedy = f"to leave such entries out, give ignore_index={int(value)}"
     else:

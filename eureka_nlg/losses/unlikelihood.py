@@ -1,4 +1,4 @@
-"""Unlikelihood: cross-entropy that also punishes classes which are named for each row.
+"""Unlikelihood: cross-entropy that also punishes given classes of each row.
 
 Source: Welleck et al. 2020, "Neural Text Generation with Unlikelihood Training", where they are the tokens
 that occurred before.
@@ -6,7 +6,7 @@ that occurred before.
 ``log(1 - p_c)`` of any class follows from two numbers: the log-odds u of the row's likeliest class m, and
 ``z_c - z_m``. For ``c = m`` it is ``logsigmoid(-u)``; any other has p at most one half, and
 ``log p_c = z_c - z_m + logsigmoid(u)`` leaves every digit of ``1 - p_c``. So one pass over the logits serves
-the target and all candidates; these are gathered, and no mask over the classes is there.
+the target and all candidates, which are gathered: no mask over the classes is built.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ class Task(Protocol):
     Attributes:
         network: what learns, without wrappers.
         signature: of the training data; a checkpoint of other data is refused.
-        remedies: what helps a run whose loss leaves all bounds, as it follows "give" in a message.
+        remedies: options that help when the loss is not finite or runs away, as they follow "give".
     """
 
     network: nn.Module
