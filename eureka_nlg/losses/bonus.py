@@ -51,13 +51,20 @@ class BonusOptions(OtherBonusOptions, total=False):
 CAPPED: BonusOptions = {"likelihood_cap": 0.75}
 """The safe bonus, that of the preset ``"encouraging"``."""
 
-_BOUNDING: BonusOptions = {"likelihood_cap": 0.9, "likelihood_clamp": 0.99999}
 # Each bounds the loss from below; the values are those to begin with.
+_BOUNDING: BonusOptions = {"likelihood_cap": 0.9, "likelihood_clamp": 0.99999}
 
 
-def bounding_options(prefix: str = "") -> str:
-    """The options that bound the loss from below, as a message recommends them."""
-    return " or ".join(f"{prefix}{name}={value}" for name, value in _BOUNDING.items())
+def bounding_options(spelled: str = "{name}={value}") -> str:
+    """The options that bound the loss from below, as a message recommends them.
+
+    Args:
+        spelled: how one is given, with ``{name}``, or ``{flag}`` on a command line, and ``{value}``.
+    """
+    return " or ".join(
+        spelled.format(name=name, flag=f"--{name.replace('_', '-')}", value=value)
+        for name, value in _BOUNDING.items()
+    )
 
 
 @dataclass(frozen=True)

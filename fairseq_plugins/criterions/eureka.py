@@ -9,7 +9,7 @@ from fairseq.criterions import register_criterion
 from torch import Tensor
 
 from eureka_nlg.frequency import ClassBalancedOptions, ClassWeightOptions, EncouragementOptions
-from eureka_nlg.losses.bonus import Bonus, Preset
+from eureka_nlg.losses.bonus import Bonus, Preset, bounding_options
 from eureka_nlg.losses.objectives import Objective, eureka_objective
 from eureka_nlg.losses.runaway import RunawayWatch
 from fairseq_plugins.criterions.base import LogitsCriterion, LogitsCriterionConfig
@@ -84,8 +84,10 @@ class EurekaCriterion(RunawayWatch, LogitsCriterion):
 
     def tell_running_away(self, message: str) -> None:
         """See :class:`RunawayWatch`; into fairseq's log, and from there to the terminal."""
-        mend = "--likelihood-cap 0.9 (likelihood_cap=0.9 of `eureka train`) bounds it"
-        logger.warning(f"epoch {self.epoch}: {message}{mend}")
+        flags = bounding_options("{flag} {value}")
+        logger.warning(
+            f"epoch {self.epoch}: {message}{flags} ({bounding_options()} of `eureka train`) bounds it"
+        )
 
     def statistics(self, log_odds: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Likelihood, bonus, and reward (encouragement times bonus: what the loss holds), in nats."""

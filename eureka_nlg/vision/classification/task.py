@@ -30,7 +30,7 @@ class Classification(Task):
         signature: of the training images.
     """
 
-    remedies = f"{Task.remedies}, or for the Eureka loss {bounding_options('loss.')}"
+    remedies = f"{Task.remedies}, or for the Eureka loss {bounding_options('loss.{name}={value}')}"
 
     @classmethod
     def build_network(cls, config: Config, num_classes: int, pretrained: bool) -> nn.Module:

@@ -35,7 +35,7 @@ class Detection(Task):
         signature: of the training images.
     """
 
-    remedies = f"{Task.remedies}, or for the Eureka loss {bounding_options('loss.')}"
+    remedies = f"{Task.remedies}, or for the Eureka loss {bounding_options('loss.{name}={value}')}"
 
     def __init__(
         self, config: DetectionConfig, data: DetectionData, accelerator: Any, resumed: bool = False
