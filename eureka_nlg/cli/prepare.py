@@ -30,6 +30,7 @@ from eureka_nlg.dialogue.options import PrepareOptions, option_name
 from eureka_nlg.dialogue.prepare import prepare
 from eureka_nlg.dialogue.progress import Progress
 from eureka_nlg.dialogue.sources import SPLITS, find_sources
+from eureka_nlg.dialogue.workers import check_shared_memory
 from eureka_nlg.errors import UserError
 from eureka_nlg.files import new_folder
 
@@ -105,6 +106,8 @@ def run(args: argparse.Namespace) -> int:
                 f"--vectors {args.vectors}: is for fairseq data, not for --format-out {args.format_out}"
             )
         check_options(options, args.format_out)
+    if args.workers > 1:
+        check_shared_memory(f"--workers {args.workers}", "--workers 1")
     explicit = {split: getattr(args, split) for split in SPLITS}
     progress = Progress(bar=sys.stderr.isatty(), tell=_tell)
     with new_folder(args.out, args.overwrite, MANIFEST) as folder:

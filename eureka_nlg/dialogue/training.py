@@ -21,6 +21,7 @@ from eureka_nlg.dialogue.no_code import check_options
 from eureka_nlg.dialogue.plugin import user_dir
 from eureka_nlg.dialogue.run_data import RunData
 from eureka_nlg.dialogue.training_display import SHOWN
+from eureka_nlg.dialogue.workers import check_shared_memory
 from eureka_nlg.errors import UserError
 from eureka_nlg.files import write_whole
 from eureka_nlg.option_files import read_options
@@ -108,6 +109,8 @@ def check_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     check_options(vars(args), "--")
     _check_data_folder(args.data)
     _check_save_folder(args.save_dir)
+    if args.num_workers > 0:
+        check_shared_memory(f"num_workers={args.num_workers}", "num_workers=0")
     if os.path.exists(args.restore_file) and not is_whole(args.restore_file):
         raise UserError(f"restore_file {args.restore_file}: not a checkpoint of torch, or cut short")
     return args

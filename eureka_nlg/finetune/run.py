@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from eureka_nlg.files import files_of, full_disk
 from eureka_nlg.finetune.conversations import file_of_split, load_split, tokenised
 from eureka_nlg.finetune.model import load_pretrained
 from eureka_nlg.finetune.options import FinetuneOptions
-from eureka_nlg.finetune.run_folder import TRAINER_STATE, last_whole_checkpoint, write_record
+from eureka_nlg.finetune.run_folder import TRAINER_STATE, last_whole_checkpoint, steps_done, write_record
 from eureka_nlg.frequency import EncouragementOptions
 from eureka_nlg.integrations.transformers import EurekaTrainerLoss, add_fused_loss, count_targets
 from eureka_nlg.integrations.transformers.trainer_loss import num_outputs, shifts_labels
@@ -81,7 +82,13 @@ def finetune(options: FinetuneOptions, arguments: Any) -> dict[str, float]:
     try:
         with arguments.main_process_first(desc="finding the last checkpoint"):
             last = last_whole_checkpoint(folder, remove_others=is_first)
-        metrics = dict(trainer.train(resume_from_checkpoint=last and str(last)).metrics)
+        if last is not None and steps_done(last) >= _steps(trainer, arguments):
+            # the Trainer would go on for one more step
+            trainer._load_from_checkpoint(str(last))
+            trainer.state = transformers.TrainerState.load_from_json(str(last / TRAINER_STATE))
+            metrics = {"train_runtime": 0.0}
+        else:
+            metrics = dict(trainer.train(resume_from_checkpoint=last and str(last)).metrics)
         # where the weights are spread over the processes, each may write its part
         is_spread = trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled
         with nullcontext(folder) if is_spread or not is_first else files_of(folder) as whole:
@@ -96,6 +103,14 @@ def finetune(options: FinetuneOptions, arguments: Any) -> dict[str, float]:
             last_whole_checkpoint(folder, remove_others=True)
         raise UserError(f"{full}; the same command goes on from the last checkpoint that is whole") from error
     return metrics
+
+
+def _steps(trainer: Any, arguments: Any) -> int:
+    """Steps of the whole training, as the Trainer counts them."""
+    if arguments.max_steps > 0:
+        return int(arguments.max_steps)
+    of_epoch = max(1, math.ceil(len(trainer.get_train_dataloader()) / arguments.gradient_accumulation_steps))
+    return math.ceil(arguments.num_train_epochs * of_epoch)
 
 
 def _loss(options: FinetuneOptions, model: Any, train: Any, folder: Path) -> EurekaTrainerLoss | None:

@@ -18,6 +18,7 @@ from eureka_nlg.shapes_of_json import ANY, TEXT, WHOLE, each, misfit
 
 __all__ = [
     *("RECORD", "TRAINER_STATE", "FinetuneFolder", "is_model_folder", "last_whole_checkpoint"),
+    "steps_done",
     "write_record",
 ]
 
@@ -70,10 +71,15 @@ def last_whole_checkpoint(folder: Path, remove_others: bool = False) -> Path | N
     return whole[-1] if whole else None
 
 
+def steps_done(checkpoint: Path) -> int:
+    """Steps of the optimiser before a checkpoint of the Trainer, by its name."""
+    return int(checkpoint.name.partition("-")[2])
+
+
 def _checkpoints(folder: Path) -> list[Path]:
     """Checkpoints of the Trainer, the first one first."""
     found = (path for path in folder.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", path.name))
-    return sorted(found, key=lambda path: int(path.name.partition("-")[2]))
+    return sorted(found, key=steps_done)
 
 
 def is_model_folder(path: str | os.PathLike[str]) -> bool:

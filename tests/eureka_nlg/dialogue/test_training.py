@@ -15,6 +15,7 @@ from eureka_nlg.dialogue.training import (
     read_config,
     shown_command,
 )
+from eureka_nlg.dialogue.workers import check_shared_memory
 from eureka_nlg.errors import UserError
 
 
@@ -183,6 +184,22 @@ def test_one_of_several_processes_is_the_first(
     assert not is_first_process(alone)
     monkeypatch.setenv("RANK", "0")
     assert is_first_process(alone)
+
+
+def test_a_machine_without_shared_memory_is_said(
+    usable: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """fairseq's default is one worker."""
+
+    def refuse(*_: object) -> None:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr("multiprocessing.context.BaseContext.Lock", refuse)
+    with pytest.raises(UserError, match=r"num_workers=1: .*/dev/shm .*No such file.*give num_workers=0"):
+        check_arguments(fairseq_arguments(usable))
+    assert check_arguments(fairseq_arguments({**usable, "num_workers": 0})).num_workers == 0
+    with pytest.raises(UserError, match=r"--workers 2: .*give --workers 1"):
+        check_shared_memory("--workers 2", "--workers 1")
 
 
 def test_an_option_is_never_run(usable: dict[str, object], tmp_path: Path) -> None:

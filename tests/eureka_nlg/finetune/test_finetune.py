@@ -57,6 +57,13 @@ def test_it_trains_resumes_and_decodes(options, folders, capsys):
     assert main([*run, "decode_split=test", "max_new_tokens=5"]) == 0
     assert "eureka evaluate" in capsys.readouterr().out
     assert not cut.exists()
+    # killed after its last step it has no step to do, and the model to write
+    weights = folder / ("adapter_model.safetensors" if "lora_rank=2" in options else "model.safetensors")
+    before = weights.read_bytes()
+    weights.unlink()
+    assert main(run) == 0
+    assert weights.read_bytes() == before
+    assert not (folder / "checkpoint-5").exists()
     logged = log(folder)
     steps = [entry["step"] for entry in logged if "loss" in entry]
     assert steps == [1, 2, 3, 4]  # the first two were not run again: the trainer's state says so
