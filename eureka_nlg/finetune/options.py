@@ -96,6 +96,8 @@ def read_finetune_config(
             raise UserError(f"{where}: unknown option {key}" + (f"; did you mean {near[0]}?" if near else ""))
         if value is None:
             continue
+        if value is False and key.endswith("_strategy"):
+            value = "no"  # which YAML reads as false
         values = value if isinstance(value, list) else [value]
         # a value that begins with a dash is no option
         arguments += [f"--{key}={values[0]}"] if len(values) == 1 else [f"--{key}", *map(str, values)]

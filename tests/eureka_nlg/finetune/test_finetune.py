@@ -155,6 +155,8 @@ def test_options_of_the_loss_are_those_of_all_surfaces(folders):
     options, _ = read_finetune_config(config)
     assert (options.beta, options.likelihood_cap) == (0.999, 0.75)
     assert options.encouragement_normalization == "mean_weight"
+    _, arguments = read_finetune_config(config, ["save_strategy=no"])  # which YAML reads as false
+    assert arguments.save_strategy == "no"
     options, _ = read_finetune_config(config, ["bonus=power", "bonus_gamma=2", "bonus_threshold=0.5"])
     assert (options.bonus, options.bonus_gamma, options.bonus_threshold) == ("power", 2.0, 0.5)
     for override in ("likelihood_cap=1.5", "bonus_threshold=-1", "encouragement_scale=-1", "beta=2"):
