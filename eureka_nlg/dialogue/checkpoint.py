@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from eureka_nlg.dialogue.no_code import loadable
 from eureka_nlg.errors import UserError
 
 if TYPE_CHECKING:  # its import takes seconds, which a command that reads no checkpoint need not wait
@@ -97,10 +98,8 @@ def is_whole(path: str | os.PathLike[str]) -> bool:
 
 @contextmanager
 def _well_formed(path: Path) -> Iterator[None]:
-    import torch
-
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        with loadable(argparse.Namespace):
             yield
     except OSError as error:
         raise UserError(

@@ -19,7 +19,7 @@ from typing import Any
 
 from eureka_nlg.errors import UserError
 
-__all__ = ["check_options", "forbid_code", "no_code", "parse_value"]
+__all__ = ["check_options", "forbid_code", "loadable", "no_code", "parse_value"]
 
 _OPENS_LOADS = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
 # options that fairseq's dialogue models and optimisers evaluate; of others the value alone can be named
@@ -131,6 +131,20 @@ def forbid_code() -> None:
 
 
 @contextmanager
+def loadable(*classes: Any) -> Iterator[None]:
+    """While the block runs, weights-only loads also take these classes.
+
+    ``torch.serialization.safe_globals`` takes them away in its end even if they were allowed before, by the
+    plug-in or by a block around this one.
+    """
+    import torch
+
+    before = torch.serialization.get_safe_globals()
+    with torch.serialization.safe_globals([one for one in classes if one not in before]):
+        yield
+
+
+@contextmanager
 def no_code() -> Iterator[None]:
     """:func:`forbid_code` while the block runs, and checkpoints may hold an ``argparse.Namespace``.
 
@@ -138,13 +152,11 @@ def no_code() -> Iterator[None]:
     """
     import argparse
 
-    import torch
-
     opened = os.environ.get(_OPENS_LOADS)
     before = {id(module): vars(module).get("eval") for module in _modules()}
     try:
         forbid_code()
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        with loadable(argparse.Namespace):
             yield
     finally:
         for module in _modules():

@@ -14,6 +14,8 @@ from typing import Any
 import forked_commands
 import tiny
 
+from eureka_nlg.dialogue.no_code import loadable
+
 # What says when, or how long it took, and what is a log of what happened.
 _TIMES = re.compile(
     r"seconds|seconds_per_step|waiting_for_data|training_seconds|\w+_runtime|\w+_per_second|metrics"
@@ -80,7 +82,7 @@ def _content(path: Path) -> Any:
     import torch
 
     if path.suffix in (".pt", ".pth"):
-        with torch.serialization.safe_globals(_harmless()):
+        with loadable(*_harmless()):
             return dict(_leaves(torch.load(path, map_location="cpu", weights_only=True)))
     if path.suffix == ".json":
         return dict(_leaves(json.loads(path.read_bytes())))

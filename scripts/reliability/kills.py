@@ -62,7 +62,7 @@ def kill_once(places: Places, name: str, seconds: float, expected: Path) -> Kill
     done = case.run(place)
     kill.status = done.status
     if done.status:
-        kill.differences.append((done.errors + done.output)[-1500:])
+        kill.differences.append(done.output[-700:] + done.errors[-4000:])
     kill.differences += differences(place, expected)
     return kill
 

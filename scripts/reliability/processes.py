@@ -32,6 +32,7 @@ import forked
 import forked_commands
 import tiny
 
+from eureka_nlg.dialogue.no_code import loadable
 from eureka_nlg.files import write_json
 
 _NEW_NETWORK = 0x40000000  # CLONE_NEWNET of <sched.h>
@@ -156,7 +157,7 @@ def weights(name: str, number: int, folder: Path) -> dict[str, Any]:
     if name == "trainer":
         return dict(load_file(run_folder / "model.safetensors"))
     file, key = ("checkpoint.pt", "network") if name == "images" else ("checkpoint_last.pt", "model")
-    with torch.serialization.safe_globals([argparse.Namespace]):
+    with loadable(argparse.Namespace):
         return dict(torch.load(run_folder / file, weights_only=True)[key])
 
 

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eureka_nlg.dialogue.no_code import no_code, parse_value
+from eureka_nlg.dialogue.no_code import loadable, no_code, parse_value
 from eureka_nlg.errors import UserError
 
 
@@ -132,6 +132,16 @@ def test_fairseq_evaluates_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert not list(tmp_path.iterdir())
     assert utils.eval_bool("1 < 2")  # afterwards fairseq is as it was
     assert os.environ["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] == "1"
+
+
+def test_what_was_loadable_before_stays_so() -> None:
+    """As in a process that reads one checkpoint with this package, and goes on from another with fairseq."""
+    before = set(torch.serialization.get_safe_globals())
+    with loadable(Path):
+        with loadable(Path, os.PathLike):
+            assert {Path, os.PathLike} <= set(torch.serialization.get_safe_globals())
+        assert set(torch.serialization.get_safe_globals()) == before | {Path}
+    assert set(torch.serialization.get_safe_globals()) == before
 
 
 def test_a_pickle_is_not_loaded_whatever_the_environment_says(
