@@ -353,18 +353,21 @@ def test_a_folder_that_stayed_empty_is_not_left_behind(tmp_path: Path) -> None:
 def test_forked_processes_do_not_hold_on(tmp_path: Path) -> None:
     """A worker may live longer than the process that was killed."""
     read, write = os.pipe()
+    started = os.pipe()
     with exclusive(tmp_path), alone(tmp_path / "x"):
         child = os.fork()
         if child == 0:
+            os.write(started[1], b"x")
             os.close(write)
             os.read(read, 1)  # until the parent closes its end
             os._exit(0)
+        os.read(started[0], 1)
     try:
         with exclusive(tmp_path), alone(tmp_path / "x"):
             pass
     finally:
-        os.close(write)
-        os.close(read)
+        for end in (write, read, *started):
+            os.close(end)
         os.waitpid(child, 0)
 
 

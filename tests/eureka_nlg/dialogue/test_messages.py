@@ -67,7 +67,9 @@ def test_text_comes_out_as_it_went_in(
     assert main(["prepare", "corpus", "--out", "out", "--format-out", format_out]) == 0
     output = capsys.readouterr().out.splitlines()
     assert output[1].split() == ["train", "2,300", "2,300", "2,300", f"train.{ending}"]
-    assert output[-1] == "wrote out"
+    assert "wrote out" in output
+    assert output[-1].split()[:2] == ["eureka", "finetune"]
+    assert output[-1].endswith(" data=out")
     assert sorted(path.name for path in Path("out").iterdir()) == [
         "manifest.json",
         f"train.{ending}",
