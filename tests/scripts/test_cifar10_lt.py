@@ -1,4 +1,4 @@
-"""The table and the figures of docs/results/cifar10_lt.md come from the JSON beside it."""
+"""Tables and figures of the pages on image runs come from the JSON beside them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,26 @@ SCRIPTS, RESULTS = ROOT / "scripts" / "cifar10_lt", ROOT / "docs" / "results"
 COLLECTED = RESULTS / "cifar10_lt" / "runs.json"
 
 
+@pytest.mark.parametrize(
+    ("page", "collected", "methods"),
+    [
+        ("cifar10_lt.md", COLLECTED, 21),
+        ("methods_lt.md", RESULTS / "methods_lt" / "cifar10_lt.json", 4),
+    ],
+)
 def test_the_results_page_has_the_table(
-    load_script: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    load_script: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    page: str,
+    collected: Path,
+    methods: int,
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["tables.py", str(COLLECTED)])
+    monkeypatch.setattr(sys, "argv", ["tables.py", str(collected)])
     load_script(SCRIPTS / "tables.py").main()
     rows = capsys.readouterr().out.splitlines()
-    page = (RESULTS / "cifar10_lt.md").read_text(encoding="utf-8").splitlines()
-    assert len(rows) > 10
-    assert set(rows) <= set(page)
+    assert len(rows) == 2 + methods
+    assert set(rows) <= set((RESULTS / page).read_text(encoding="utf-8").splitlines())
 
 
 def test_figures(load_script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
