@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import time
 from typing import Any
 
 import pytest
@@ -46,3 +48,29 @@ def test_a_module_runs_in_the_given_folder(python: Any, tmp_path: Any) -> None:
 def test_what_hangs_is_ended(python: Any) -> None:
     done = python("-c", "import time; time.sleep(60)", timeout=0.5)
     assert done.returncode == -9
+
+
+def test_processes_that_wait_for_each_other(python: Any, tmp_path: Any) -> None:
+    code = "import os, sys; mine, other = sys.argv[1:]; os.mkdir(mine)\nwhile not os.path.exists(other): pass"
+    commands = [("-c", code, "a", "b"), ("-c", f"{code}\nprint('both')\nsys.exit(3)", "b", "a")]
+    first, second = python.together(commands, cwd=tmp_path)
+    assert (first.returncode, first.stdout) == (0, "")
+    assert (second.returncode, second.stdout) == (3, "both\n")
+
+
+def test_a_process_can_be_interrupted_and_has_its_own_environment(python: Any, tmp_path: Any) -> None:
+    code = """
+import os, pathlib, time
+try:
+    pathlib.Path("started").touch()
+    time.sleep(60)
+except KeyboardInterrupt:
+    print(os.environ["OWN"])
+"""
+    process = python.start("-c", code, cwd=tmp_path, environment={"OWN": "x"})
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "started").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill(signal.SIGINT)
+    done = process.wait(30)
+    assert (done.returncode, done.stdout) == (0, "x\n")

@@ -9,7 +9,6 @@ import json
 import os
 import random
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
+from forked import Forked
 
 pytest.importorskip("fairseq")
 pytestmark = pytest.mark.slow
@@ -236,9 +236,9 @@ def test_two_batches_an_update(one_process: tuple[Path, Log], train: Any, tmp_pa
 
 
 @pytest.mark.one_fairseq
-def test_two_processes(one_process: tuple[Path, Log], data: Path, tmp_path: Path) -> None:
-    in_two_processes(data, tmp_path, **SAME_UPDATES)
-    assert_same_updates((tmp_path, parse((tmp_path / "0.log").read_text())), one_process)
+def test_two_processes(one_process: tuple[Path, Log], data: Path, tmp_path: Path, python: Forked) -> None:
+    log = in_two_processes(python, data, tmp_path, **SAME_UPDATES)
+    assert_same_updates((tmp_path, log), one_process)
 
 
 # What each update counts decides about the weights of the next.
@@ -261,7 +261,7 @@ def output_counts(checkpoint: Path) -> torch.Tensor:
 
 @pytest.mark.one_fairseq
 def test_counts_of_the_output_survive_a_resume_and_agree_between_processes(
-    train: Any, data: Path, tmp_path: Path
+    train: Any, data: Path, tmp_path: Path, python: Forked
 ) -> None:
     whole = train(tmp_path / "whole", **FACE, save_interval_updates=3, batch_size=32)
     middle, last = tmp_path / "whole" / "checkpoint_1_3.pt", tmp_path / "whole" / "checkpoint_last.pt"
@@ -278,42 +278,29 @@ def test_counts_of_the_output_survive_a_resume_and_agree_between_processes(
     forgetful = train(tmp_path / "reset", **FACE, restore_file=middle, batch_size=32, reset_meters=True)
     assert forgetful.updates[0]["loss"] != whole.updates[3]["loss"]
 
-    in_two_processes(data, tmp_path, **FACE)
+    in_two_processes(python, data, tmp_path, **FACE)
     assert output_counts(tmp_path / "checkpoint_last.pt").equal(output_counts(last))
     for name, value in parameters(tmp_path / "checkpoint_last.pt").items():
         torch.testing.assert_close(value, expected[name], rtol=1e-4, atol=1e-5)
 
 
-def in_two_processes(data: Path, tmp_path: Path, **options: Any) -> None:
-    """Run fairseq-train; the logs are ``0.log`` and ``1.log``."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    processes = []
-    for rank in range(2):
-        words = arguments(
-            data,
-            tmp_path,
-            **options,
-            distributed_init_method=f"tcp://127.0.0.1:{port}",
-            distributed_rank=rank,
-            distributed_world_size=2,
-            distributed_no_spawn=True,
-            distributed_backend="gloo",
-            ddp_backend="legacy_ddp",
-        )
-        command = [sys.executable, "-m", "fairseq_cli.train", *words]
-        output = (tmp_path / f"{rank}.log").open("w")
-        root = Path(__file__).resolve().parents[2]
-        processes.append(
-            subprocess.Popen(command, cwd=root, env=one_thread(), stdout=output, stderr=subprocess.STDOUT)
-        )
-    try:
-        statuses = [process.wait(timeout=300) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert statuses == [0, 0], (tmp_path / "0.log").read_text()[-2000:]
+def in_two_processes(python: Forked, data: Path, folder: Path, **options: Any) -> Log:
+    """Run fairseq-train in two processes and parse the log of the first."""
+    together = {
+        "distributed_init_method": f"file://{folder}/store",
+        "distributed_world_size": 2,
+        "distributed_no_spawn": True,
+        "distributed_backend": "gloo",
+        "ddp_backend": "legacy_ddp",
+    }
+    commands = [
+        ["-m", "fairseq_cli.train", *arguments(data, folder, **options, **together, distributed_rank=rank)]
+        for rank in range(2)
+    ]
+    first, second = python.together(commands)
+    for done in (first, second):
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    return parse(first.stdout)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])

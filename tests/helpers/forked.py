@@ -1,8 +1,9 @@
 """Python processes that begin with torch and fairseq imported: that is most of the time that a command takes.
 
-Run as a script, this is the process that they are forked from. It reads a request a line, as JSON, and
-answers with the process id and, when the process has ended, its exit status. What the import of fairseq does
-to logging is undone, so that a forked process is as silent as one that imports it quietly.
+Run as a script, this is the process that they are forked from. It reads a request a line, as JSON: what to
+run, which it answers with the id of the new process, or the id of a process to wait for, which it answers
+with the exit status. What the import of fairseq does to logging is undone, so that a forked process is as
+silent as one that imports it quietly.
 """
 
 from __future__ import annotations
@@ -13,10 +14,105 @@ import json
 import logging
 import os
 import runpy
+import signal
+import subprocess
 import sys
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Process:
+    """A forked process, the leader of its process group, and the files that it writes to."""
+
+    def __init__(self, forked: Forked, pid: int, words: list[str], output: Path) -> None:
+        self.pid = pid
+        self._forked, self._words, self._output = forked, words, output
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """Send a signal to the process and to all that it started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
+
+    def wait(self, timeout: float = 600) -> subprocess.CompletedProcess[str]:
+        """Wait for its end; after ``timeout`` seconds it is killed."""
+        timer = threading.Timer(timeout, self.kill)
+        timer.start()
+        status = self._forked.ask({"wait": self.pid})
+        timer.cancel()
+        stdout, stderr = ((self._output / name).read_text() for name in ("stdout", "stderr"))
+        return subprocess.CompletedProcess(self._words, status, stdout, stderr)
+
+
+class Forked:
+    """Runs what ``python *arguments`` would on one thread; called, it waits for the end.
+
+    Args:
+        folder: for what the processes print.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._server: subprocess.Popen[str] | None = None
+        self._number = 0
+        self._environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+
+    def __call__(
+        self, *arguments: object, cwd: Path = ROOT, timeout: float = 600, fresh: bool = False
+    ) -> subprocess.CompletedProcess[str]:
+        """Run Python in a folder, by default the project's; with ``fresh`` it is a new interpreter."""
+        if not fresh:
+            return self.start(*arguments, cwd=cwd).wait(timeout)
+        command = [sys.executable, *map(str, arguments)]
+        return subprocess.run(
+            command, cwd=cwd, env=self._environment, capture_output=True, text=True, timeout=timeout
+        )
+
+    def start(
+        self, *arguments: object, cwd: Path = ROOT, environment: Mapping[str, str] | None = None
+    ) -> Process:
+        """Begin a process, with more in its environment."""
+        words = [str(argument) for argument in arguments]
+        output = self._folder / str(self._number)
+        output.mkdir()
+        self._number += 1
+        request = {
+            "arguments": words,
+            "cwd": str(cwd),
+            "environment": dict(environment or {}),
+            "output": str(output),
+        }
+        return Process(self, self.ask(request), words, output)
+
+    def together(
+        self, commands: Sequence[Sequence[object]], timeout: float = 300, **options: Any
+    ) -> list[subprocess.CompletedProcess[str]]:
+        """Run processes that wait for each other; what is left after ``timeout`` seconds is killed."""
+        processes = [self.start(*command, **options) for command in commands]
+        return [process.wait(timeout) for process in processes]
+
+    def ask(self, request: Mapping[str, Any]) -> int:
+        """The answer of the process that all are forked from."""
+        if self._server is None:
+            pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+            self._server = subprocess.Popen(
+                [sys.executable, __file__], cwd=ROOT, env=self._environment, text=True, **pipes
+            )
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
+        print(json.dumps(request), file=self._server.stdin, flush=True)
+        return int(self._server.stdout.readline())
+
+    def close(self) -> None:
+        """End the process that all are forked from."""
+        if self._server is not None:
+            # it would not see its pipe closed while a worker that loads images holds a copy of it
+            self._server.kill()
+            self._server.wait()
 
 
 def serve() -> None:
@@ -32,22 +128,35 @@ def serve() -> None:
     answers = os.fdopen(os.dup(1), "w")  # the forked ones have other files there
     for line in sys.stdin:
         request = json.loads(line)
+        if "wait" in request:
+            print(os.waitstatus_to_exitcode(os.waitpid(request["wait"], 0)[1]), file=answers, flush=True)
+            continue
+        ready, is_ready = os.pipe()
         process = os.fork()
         if process == 0:
             answers.close()
-            become(request)
+            become(request, is_ready)
+        os.close(is_ready)
+        os.read(ready, 1)  # its group is there, so that it can be killed
+        os.close(ready)
         print(process, file=answers, flush=True)
-        print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), file=answers, flush=True)
 
 
-def become(request: dict[str, Any]) -> NoReturn:
+def become(request: dict[str, Any], is_ready: int) -> NoReturn:
     """Run what ``python *arguments`` would, in a session and a folder of its own, and exit so."""
     os.setsid()  # so that all it starts can be ended with it
+    os.close(is_ready)
+    output = Path(request["output"])
     for number, (path, flags) in enumerate(
-        [(os.devnull, os.O_RDONLY), (request["stdout"], os.O_WRONLY), (request["stderr"], os.O_WRONLY)]
+        [
+            (Path(os.devnull), os.O_RDONLY),
+            (output / "stdout", os.O_WRONLY | os.O_CREAT),
+            (output / "stderr", os.O_WRONLY | os.O_CREAT),
+        ]
     ):
         os.dup2(os.open(path, flags), number)
     sys.stdin = os.fdopen(0, closefd=False)
+    os.environ.update(request["environment"])
     os.chdir(request["cwd"])
     run(request["arguments"])
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from forked import Forked
 from plain_formulas import plain_eureka_loss
 
 from eureka_nlg.losses import vocabulary_parallel_eureka_loss
@@ -48,7 +46,7 @@ distributed.destroy_process_group()
 
 @pytest.mark.slow
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="torch without distributed training")
-def test_two_processes(tmp_path: Path) -> None:
+def test_two_processes(tmp_path: Path, python: Forked) -> None:
     linear = torch.nn.Linear(3, 5)
     batch = {
         "linear": linear.state_dict(),
@@ -57,23 +55,8 @@ def test_two_processes(tmp_path: Path) -> None:
         "target": torch.randint(5, (8,)),
     }
     torch.save(batch, tmp_path / "batch.pt")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", WORKER, tmp_path, str(rank)],
-            env=environment,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in (0, 1)
-    ]
-    try:
-        for worker in workers:
-            _, errors = worker.communicate(timeout=300)
-            assert worker.returncode == 0, errors
-    finally:
-        for worker in workers:
-            worker.kill()
+    for done in python.together([("-c", WORKER, tmp_path, rank) for rank in (0, 1)]):
+        assert done.returncode == 0, done.stderr
     loss = plain_eureka_loss(linear(batch["features"]), batch["target"], batch["encouragement"])
     (expected,) = torch.autograd.grad(loss, linear.weight)
     for rank in (0, 1):
@@ -188,10 +171,8 @@ sys.exit(max(map(abs, statuses)))
 
 @pytest.mark.slow
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="torch without distributed training")
-def test_classes_in_two_and_four_processes(tmp_path: Path) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-W", "ignore", "-c", VOCABULARY_WORKER, str(tmp_path / "store")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+def test_classes_in_two_and_four_processes(tmp_path: Path, python: Forked) -> None:
+    done = python("-c", VOCABULARY_WORKER, tmp_path / "store", timeout=300)
     assert done.returncode == 0, done.stderr[-4000:]
 
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
-import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from forked import Forked
 
 pytest.importorskip("fairseq")
 
@@ -301,17 +298,19 @@ WAYS: dict[str, tuple[int, dict[str, Any]]] = {
 @pytest.mark.slow
 @pytest.mark.parametrize(("num_processes", "options"), WAYS.values(), ids=WAYS)
 def test_same_scores_however_the_work_is_divided(
-    run: tuple[Path, str], data: Path, tmp_path: Path, num_processes: int, options: dict[str, Any]
+    run: tuple[Path, str],
+    data: Path,
+    tmp_path: Path,
+    python: Forked,
+    num_processes: int,
+    options: dict[str, Any],
 ) -> None:
     options = {**UNCHANGED, "restore_file": run[0] / "checkpoint_last.pt", "reset_meters": True, **options}
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    processes = []
+    commands = []
     for rank in range(num_processes):
         if num_processes > 1:
             options |= {
-                "distributed_init_method": f"tcp://127.0.0.1:{port}",
+                "distributed_init_method": f"file://{tmp_path}/store",
                 "distributed_rank": rank,
                 "distributed_world_size": num_processes,
                 "distributed_no_spawn": True,
@@ -321,23 +320,12 @@ def test_same_scores_however_the_work_is_divided(
         words = arguments(data, tmp_path, **options)
         if options.get("best_checkpoint_metric") == "ppl":
             words.remove("--maximize-best-checkpoint-metric")
-        with (tmp_path / f"{rank}.log").open("w") as output:
-            processes.append(
-                subprocess.Popen(
-                    [sys.executable, "-m", "fairseq_cli.train", *words],
-                    cwd=ROOT,
-                    env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"},
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                )
-            )
-    try:
-        statuses = [process.wait(timeout=300) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    output = (tmp_path / "0.log").read_text()
-    assert statuses == [0] * num_processes, output[-2000:]
+        commands.append(["-m", "fairseq_cli.train", *words])
+    ended = python.together(commands)
+    assert [done.returncode for done in ended] == [0] * num_processes, (
+        ended[0].stdout[-2000:] + ended[0].stderr
+    )
+    output = ended[0].stdout
     found, expected = logged(output, "valid"), logged(run[1], "valid")[-1]
     # without an improvement the run ends after the second epoch
     assert len(found) == (2 if "patience" in options else 1)
