@@ -1,10 +1,11 @@
-"""Started twice by torchrun: halves of a batch give the gradients of the whole, by DDP and by FSDP2."""
+"""Halves of a batch in two processes give the gradients of the whole, by DDP and by FSDP2."""
 
 from __future__ import annotations
 
 import copy
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ import torch.distributed as dist
 import transformers
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
+from torch.multiprocessing import start_processes
 
 from eureka_nlg.integrations.transformers import EurekaTrainerLoss, apply_eureka
 
@@ -26,9 +28,10 @@ def gradients(module: torch.nn.Module) -> dict[str, Any]:
     return found
 
 
-def main() -> None:
-    dist.init_process_group("gloo")
-    rank, size = dist.get_rank(), dist.get_world_size()
+def compare(rank: int, size: int, out: Path) -> None:
+    """The work of one of the processes; the first one writes what was found."""
+    store = out.with_name("store")
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=size)
     mesh = init_device_mesh("cpu", (size,))
     config = transformers.LlamaConfig(
         vocab_size=48, hidden_size=16, intermediate_size=24, num_hidden_layers=1, num_attention_heads=2
@@ -69,10 +72,10 @@ def main() -> None:
         start(tokens).logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten()
     )
     if rank == 0:
-        with open(sys.argv[1], "w", encoding="utf-8") as file:
-            json.dump({"errors": errors, "logs": logs, "nll": plain.item()}, file)
+        out.write_text(json.dumps({"errors": errors, "logs": logs, "nll": plain.item()}))
     dist.destroy_process_group()
 
 
 if __name__ == "__main__":
-    main()
+    # forked, since importing transformers takes longer than all of it
+    start_processes(compare, args=(2, Path(sys.argv[1])), nprocs=2, start_method="fork")
