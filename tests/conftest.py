@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +13,20 @@ from hypothesis import settings
 # The same examples in every run, and no time limit for one: a loaded machine must not fail a test.
 settings.register_profile("reproducible", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("reproducible")
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported stays: the garbage collector need not walk over millions of objects again.
+
+    Hugging Face's Trainer and torch.compile ask for a full collection each time, which would take a second.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """Give everything back, or libraries complain of leaks when the interpreter ends."""
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -125,6 +126,7 @@ def serve() -> None:
     for handler in list(root.handlers):
         root.removeHandler(handler)
     root.setLevel(logging.WARNING)
+    gc.freeze()  # no collection of a forked process looks at what it began with, nor copies its pages
     answers = os.fdopen(os.dup(1), "w")  # the forked ones have other files there
     for line in sys.stdin:
         request = json.loads(line)
