@@ -6,13 +6,13 @@ import json
 import os
 import shlex
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import Forked
+from full_disk import largest_file
 
 from eureka_nlg.bundled import find_bundled
 from eureka_nlg.cli.main import main
@@ -232,58 +232,45 @@ def test_folder_that_takes_no_files(folder: Path, capsys: pytest.CaptureFixture[
     fails("corpus --out /proc/eureka", "/proc/eureka: cannot be written", folder, capsys)
 
 
-def start(code: str, *arguments: str) -> subprocess.Popen[str]:
-    program = f"import sys\n{code}\nfrom eureka_nlg.cli.main import main\nsys.exit(main(sys.argv[1:]))"
-    return subprocess.Popen(
-        [sys.executable, "-c", program, "prepare", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize(("limit", "stage"), [(1000, "text"), (3000, "bin"), (8000, "idx")])
 def test_disk_full(
     folder: Path, capsys: pytest.CaptureFixture[str], limit: int, stage: str, workers: int
 ) -> None:
     """A limit on file size stands for the full disk: a line takes 2 bytes as text, 4 in .bin, 12 in .idx."""
-    resource = pytest.importorskip("resource")
     (folder / "corpus" / "train.txt").write_text("1 a\tb\n" * 1000)
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
-    try:
+    with largest_file(limit):
         arguments = f"corpus --no-speaker-tokens --no-persona --workers {workers}"
         fails(arguments, "out: cannot be written: File too large", folder, capsys)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_interrupt_with_workers(folder: Path) -> None:
-    slow = """
-import fairseq.binarizer, pathlib, time
+def test_interrupt_with_workers(folder: Path, python: Forked) -> None:
+    program = """
+import fairseq.binarizer, pathlib, sys, time
+from eureka_nlg.cli.main import main
 def wait(self, line, summary):
     pathlib.Path("started").touch()
     time.sleep(60)
 fairseq.binarizer.VocabularyDatasetBinarizer.binarize_line = wait
+sys.exit(main(["prepare", "corpus", "--out", "out", "--workers", "3"]))
 """
-    process = start(slow, "corpus", "--out", "out", "--workers", "3")
+    process = python.start("-c", program, cwd=folder)
     deadline = time.monotonic() + 120
     while not (folder / "started").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    output, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert (output, errors.splitlines()[-1]) == ("", "eureka prepare: error: interrupted")
-    assert "Traceback" not in errors
+    process.kill(signal.SIGINT)  # as a terminal does
+    done = process.wait(60)
+    assert done.returncode == 130, done.stderr
+    assert (done.stdout, done.stderr.splitlines()[-1]) == ("", "eureka prepare: error: interrupted")
+    assert "Traceback" not in done.stderr
     assert sorted(path.name for path in folder.iterdir()) == ["corpus", "started"]
 
 
-def test_a_process_of_its_own_says_nothing_that_is_not_ours(folder: Path) -> None:
-    process = start("", "corpus", "--out", "out")
-    output, errors = process.communicate(timeout=120)
-    assert process.returncode == 0
-    assert all(line.startswith("eureka prepare: ") for line in errors.splitlines()), errors
-    assert output.startswith("split ")
+def test_a_process_of_its_own_says_nothing_that_is_not_ours(folder: Path, python: Forked) -> None:
+    """In a new interpreter, where the import of fairseq would turn logging on."""
+    command = ("-m", "eureka_nlg.cli.main", "prepare", "corpus", "--out", "out")
+    done = python(*command, cwd=folder, fresh=True)
+    assert done.returncode == 0, done.stderr
+    assert all(line.startswith("eureka prepare: ") for line in done.stderr.splitlines()), done.stderr
+    assert done.stdout.startswith("split ")
     assert not list((folder / "out").glob("*.log"))
