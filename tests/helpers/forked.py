@@ -96,6 +96,25 @@ class Forked:
         processes = [self.start(*command, **options) for command in commands]
         return [process.wait(timeout) for process in processes]
 
+    def ranks(self, *arguments: object, size: int = 2) -> list[subprocess.CompletedProcess[str]]:
+        """Run the same in processes with the environment that ``torchrun --standalone`` gives them."""
+        from torch.distributed import TCPStore
+
+        store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+        shared = {
+            "WORLD_SIZE": str(size),
+            "LOCAL_WORLD_SIZE": str(size),
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(store.port),
+            "TORCHELASTIC_USE_AGENT_STORE": "True",  # the store is there, and its port taken for good
+            "ACCELERATE_USE_CPU": "true",
+        }
+        processes = [
+            self.start(*arguments, environment={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)})
+            for rank in range(size)
+        ]
+        return [process.wait(300) for process in processes]
+
     def ask(self, request: Mapping[str, Any]) -> int:
         """The answer of the process that all are forked from."""
         if self._server is None:

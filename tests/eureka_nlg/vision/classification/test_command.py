@@ -13,10 +13,9 @@ from typing import Any
 
 import pytest
 import torch
+from forked import Forked
 
 from eureka_nlg.cli.main import main
-
-PROGRAM = [sys.executable, "-m", "eureka_nlg.cli.main", "vision"]
 
 
 @pytest.fixture
@@ -42,23 +41,22 @@ def network(folder: Path) -> dict[str, torch.Tensor]:
 
 @pytest.mark.slow
 def test_killed_resumed_and_evaluated(
-    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    config: Path, tmp_path: Path, python: Forked, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """SIGTERM at a random moment of a real process; the weights in the end are those of a run left alone."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     options = ["training.epochs=16", "training.milestones=[12]"]
     torch.set_num_threads(1)
     assert main(["vision", "train", str(config), *options, f"save_dir={tmp_path / 'whole'}"]) == 0
 
-    command = [*PROGRAM, "train", str(config), *options]
     log = tmp_path / "run" / "log.jsonl"
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        while process.poll() is None and (not log.exists() or not log.read_text()):
-            time.sleep(0.02)
-        process.send_signal(signal.SIGTERM)
-        out, _ = process.communicate(timeout=120)
-    assert process.returncode == 128 + signal.SIGTERM
-    assert "the same command goes on from there" in out
+    process = python.start("-m", "eureka_nlg.cli.main", "vision", "train", config, *options)
+    deadline = time.monotonic() + 120
+    while (not log.exists() or not log.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.kill(signal.SIGTERM)
+    done = process.wait(120)
+    assert done.returncode == 128 + signal.SIGTERM, done.stderr
+    assert "the same command goes on from there" in done.stdout
     assert not list((tmp_path / "run").glob(".*partial"))
     assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["step"] < 64
 
@@ -93,7 +91,7 @@ def test_two_processes_learn_what_one_does(config: Path, tmp_path: Path) -> None
 
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", "-m"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
-    command = [*torchrun, *PROGRAM[2:], "train", str(config), *options]
+    command = [*torchrun, "eureka_nlg.cli.main", "vision", "train", str(config), *options]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("calibration error") == 1  # one process speaks
