@@ -48,26 +48,15 @@ def cifar_like(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def overrides(cifar_like: Path, tmp_path: Path) -> list[str]:
+def overrides(run_options: Callable[[Path], list[str]], tmp_path: Path) -> list[str]:
     """Options of a run of two epochs of four steps."""
-    return run_options(cifar_like, tmp_path / "run")
+    return run_options(tmp_path / "run")
 
 
 @pytest.fixture(scope="session")
-def first_stage(cifar_like: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Checkpoint of a plain run of :func:`overrides`."""
-    from eureka_nlg.vision.classification.config import Config
-    from eureka_nlg.vision.classification.runs import train_run
-    from eureka_nlg.vision.config_file import read_config
-
-    folder = tmp_path_factory.mktemp("first_stage")
-    (folder / "empty.yaml").write_text("")
-    train_run(read_config(Config, folder / "empty.yaml", run_options(cifar_like, folder / "run")))
-    return str(folder / "run" / "checkpoint.pt")
-
-
-def run_options(cifar_like: Path, folder: Path) -> list[str]:
-    return [
+def run_options(cifar_like: Path) -> Callable[[Path], list[str]]:
+    """Folder of a run -> its options."""
+    return lambda folder: [
         f"data.source={cifar_like}",
         "data.imbalance_degree=4",  # 24, 15, 9, 6 images
         "training.epochs=2",

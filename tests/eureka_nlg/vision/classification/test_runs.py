@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,36 @@ import torch
 
 from eureka_nlg.analysis import read_analysis
 from eureka_nlg.errors import UserError
+from eureka_nlg.vision.classification.config import Config
 from eureka_nlg.vision.classification.data import load_data
+from eureka_nlg.vision.classification.models import networks
+from eureka_nlg.vision.classification.models.resnet_cifar import cifar_resnet
 from eureka_nlg.vision.classification.runs import evaluate_run, train_run
 from eureka_nlg.vision.classification.task import Classification
+from eureka_nlg.vision.config_file import read_config
 from eureka_nlg.vision.training import Interrupted
 from eureka_nlg.vision.training.checkpoint import load_checkpoint
 from eureka_nlg.vision.training.log import TrainingLog, read_log
 
 datasets = pytest.importorskip("datasets")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shallow() -> Iterator[None]:
+    """ResNet of 8 layers where the config says 32: what is tested here is the run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(networks, "cifar_resnet", lambda depth: cifar_resnet(8))
+        yield
+
+
+@pytest.fixture(scope="module")
+def first_stage(shallow: None, run_options: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Checkpoint of a plain run of ``overrides``."""
+    folder = tmp_path_factory.mktemp("first_stage")
+    (folder / "empty.yaml").write_text("")
+    train_run(read_config(Config, folder / "empty.yaml", run_options(folder / "run")))
+    return str(folder / "run" / "checkpoint.pt")
+
 
 STEPS = 4  # an epoch: 54 images in batches of 16
 
@@ -164,7 +187,7 @@ def test_second_stage_keeps_the_features(method: str, make_config: Any, tmp_path
     result = train_run(config)
     before, after = state(first.save_dir)["network"], state(config.save_dir)["network"]
     backbone = [key for key in before if key.startswith("backbone.")]
-    assert len(backbone) > 100
+    assert len(backbone) > 40
     assert all(torch.equal(before[key], after[key]) for key in backbone)
     if method == "lws":
         assert torch.equal(before["classifier.weight"], after["classifier.base.weight"])
