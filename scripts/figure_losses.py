@@ -14,7 +14,7 @@ from torch import Tensor
 from eureka_nlg.losses import gem_loss
 from eureka_nlg.losses.bonus import Bonus
 from eureka_nlg.losses.objectives import SCALAR_LOSSES, Objective, eureka_objective
-from eureka_nlg.report.figures import loss_curves
+from eureka_nlg.report.loss_figures import loss_curves
 from eureka_nlg.report.theme import write_figure
 
 PAPER = {

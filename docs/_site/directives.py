@@ -22,7 +22,7 @@ from tables import rows_of, table
 
 from eureka_nlg.cli.intermixed import IntermixedParser
 from eureka_nlg.cli.main import COMMANDS
-from eureka_nlg.report.figures import loss_curves
+from eureka_nlg.report.loss_figures import loss_curves
 from eureka_nlg.report.theme import inline_svg
 
 DOCS = Path(__file__).resolve().parents[1]

@@ -17,15 +17,14 @@ scores in full precision with what defines them; for several systems it maps eac
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import sys
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 from eureka_nlg.cli.arguments import add_training_arguments
+from eureka_nlg.cli.reply_sources import ReplySource, digest, named_paths, open_source
 from eureka_nlg.dialogue.training_statistics import TrainingStatistics, read_training_statistics
 from eureka_nlg.errors import UserError
 from eureka_nlg.files import output_file, write_json
@@ -34,7 +33,6 @@ from eureka_nlg.metrics import (
     ReplyScores,
     default_metrics,
     find_metric,
-    read_generated,
     read_vocabulary,
     score_replies,
     score_table,
@@ -54,17 +52,6 @@ _OF_RUNS = (
     "checkpoint_last.pt",
     "finetune.json",
 )  # what a training leaves in its folder
-
-
-class _Source(NamedTuple):
-    """Where the replies of a system and their references come from, and the files that are read for them."""
-
-    name: str
-    path: str
-    replies: Iterable[str]
-    references: Iterable[str]
-    generated_references: list[str] | None
-    inputs: dict[str, TextFile]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -189,7 +176,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _following(args: argparse.Namespace) -> str:
     """What to do after this: intervals, where there are none, and the report on the runs of the replies."""
-    named = _named_paths(args.hypotheses or args.generated)
+    named = named_paths(args.hypotheses or args.generated)
     folders = [str(Path(path).parent) for path in named.values()]
     if all(any((Path(folder) / name).is_file() for name in _OF_RUNS) for folder in folders):
         names = f" --names {shlex.join(named)}" if len(named) > 1 else ""
@@ -241,8 +228,8 @@ def _score(
     """The scores of each system, and their comparison if it is asked for. Every file is read once."""
     files = [TextFile(path, holds="one reference") for path in args.references or ()]
     references = files[0] if files else None
-    named = _named_paths(args.hypotheses or args.generated)
-    sources = [_open(name, path, bool(args.generated), references) for name, path in named.items()]
+    named = named_paths(args.hypotheses or args.generated)
+    sources = [open_source(name, path, bool(args.generated), references) for name, path in named.items()]
     options: Any = {
         "types": args.types,
         "vocabulary": vocabulary,
@@ -282,7 +269,7 @@ def _score(
         }
     for source in sources:
         _check(scores[source.name], source, args)
-        digests = {role: _digest(file) for role, file in (inputs | source.inputs).items()}
+        digests = {role: digest(file) for role, file in (inputs | source.inputs).items()}
         signature = scores[source.name].signature
         signature = {**signature, "inputs": dict(sorted({**digests, **training.inputs}.items()))}
         scores[source.name] = replace(scores[source.name], signature=signature)
@@ -293,7 +280,7 @@ def _score(
     return scores, comparison
 
 
-def _check(scores: ReplyScores, source: _Source, args: argparse.Namespace) -> None:
+def _check(scores: ReplyScores, source: ReplySource, args: argparse.Namespace) -> None:
     """Refuse references without words; warn of what makes scores meaningless."""
     if not scores.num_reference_words:
         path = args.references[0] if args.references else source.path
@@ -303,35 +290,3 @@ def _check(scores: ReplyScores, source: _Source, args: argparse.Namespace) -> No
     else:
         for sentence in scores.warnings:
             print(f"eureka evaluate: warning: {source.path}: {sentence}", file=sys.stderr)
-
-
-def _digest(file: TextFile) -> dict[str, str]:
-    return {"name": file.name, "sha256": file.sha256}
-
-
-def _open(name: str, path: str, is_generated: bool, references: TextFile | None) -> _Source:
-    """Replies and references of one system, text files not yet read."""
-    inputs = {} if references is None else {"references": references}
-    if not is_generated and references is not None:
-        inputs["hypotheses"] = TextFile(path)
-        return _Source(name, path, inputs["hypotheses"], references, None, inputs)
-    inputs["generated"] = TextFile(path, holds="one record of fairseq-generate")
-    generated = read_generated(inputs["generated"])
-    if references is not None:
-        return _Source(name, path, generated.hypotheses, references, None, inputs)
-    if generated.references is None:
-        raise UserError(f"{path}: no line starts with T-, so there are no references: give --references FILE")
-    return _Source(name, path, generated.hypotheses, generated.references, generated.references, inputs)
-
-
-def _named_paths(arguments: list[str]) -> dict[str, str]:
-    """``[NAME=]FILE`` -> name and file; the default name is the file's, without its suffix."""
-    paths: dict[str, str] = {}
-    for argument in arguments:
-        name, equals, path = argument.partition("=")
-        if not equals or not name or os.path.exists(argument):  # a file name may hold a "=" itself
-            name, path = Path(argument).stem, argument
-        if name in paths:
-            raise UserError(f"{paths[name]} and {path} are both named {name}: give names, NAME=FILE")
-        paths[name] = path
-    return paths

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from eureka_nlg.cli.intermixed import IntermixedParser
+from eureka_nlg.cli.vision_scores import show_classification, show_detection
 from eureka_nlg.errors import UserError, require
 
 __all__ = ["add_arguments", "run"]
@@ -134,7 +135,7 @@ def _train(args: argparse.Namespace) -> int:
     from eureka_nlg.vision.classification.config import Config
     from eureka_nlg.vision.classification.runs import train_run
 
-    return _trained(args, Config, train_run, _show, "eureka analyse {folder} --figures figures")
+    return _trained(args, Config, train_run, show_classification, "eureka analyse {folder} --figures figures")
 
 
 def _detect(args: argparse.Namespace) -> int:
@@ -144,7 +145,7 @@ def _detect(args: argparse.Namespace) -> int:
 
     train = partial(train_detection_run, draw=draw_detections)
     return _trained(
-        args, DetectionConfig, train, _show_detection, "eureka vision evaluate {folder} --json scores.json"
+        args, DetectionConfig, train, show_detection, "eureka vision evaluate {folder} --json scores.json"
     )
 
 
@@ -175,7 +176,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     from eureka_nlg.vision.run_folder import own_output, task_of_run
 
     own_output(args.json, args.folder)
-    show = _show
+    show = show_classification
     following = f"eureka report {shlex.quote(str(args.folder))} --out report.html"
     if task_of_run(args.folder) == "detection":
         from eureka_nlg.vision.detection.runs import evaluate_detection_run
@@ -185,7 +186,7 @@ def _evaluate(args: argparse.Namespace) -> int:
                 f"{args.folder}: is a run of detection, whose classes are independent of one another: "
                 "--logit-adjustment is for classification"
             )
-        show = _show_detection
+        show = show_detection
         following = "eureka configs vision/coco, for other losses to compare it with"
         result = evaluate_detection_run(args.folder, args.overrides, args.checkpoint)
     else:
@@ -250,69 +251,6 @@ def _options(args: argparse.Namespace) -> int:
     for key, kind, default, help in described_options(classes[args.task]):
         print(f"{key}={default}\n    {help} ({kind})")
     return 0
-
-
-def _show(result: dict[str, Any], folder: Path) -> None:
-    tabulate = require("tabulate", extra="vision").tabulate
-    rows = [
-        [
-            name,
-            *(
-                _percent(value)
-                for value in (
-                    result["accuracy"][name],
-                    result["calibration_error"].get(name),
-                    result["likelihood"].get(name),
-                )
-            ),
-        ]
-        for name in result["accuracy"]
-    ]
-    tau = result.get("logit_adjustment")
-    adjusted = "" if tau is None else f", logit adjustment {tau:g} afterwards"
-    print(f"{folder}, epoch {result['epoch']}{adjusted}, in percent:")
-    print(
-        tabulate(
-            rows,
-            headers=["images", "accuracy", "calibration error", "likelihood of the true class"],
-            disable_numparse=True,
-        )
-    )
-    _show_waiting(result)
-
-
-def _show_detection(result: dict[str, Any], folder: Path) -> None:
-    tabulate = require("tabulate", extra="vision").tabulate
-    overall = result["overall"]
-    names = [name for name in overall if name.startswith("AP")]
-    print(f"{folder}, update {result['updates']}, in percent:")
-    print(tabulate([[_percent(overall[name]) for name in names]], headers=names, disable_numparse=True))
-    rows = [
-        [
-            row["name"],
-            _percent(row["AP"]),
-            _percent(row["AP50"]),
-            row["training_boxes"],
-            row["evaluation_boxes"],
-        ]
-        for row in sorted(result["classes"], key=lambda row: -row["training_boxes"])
-    ]
-    rows += [
-        [f"{name} ({group['classes']} classes)", _percent(group["AP"]), "", "", ""]
-        for name, group in result["groups"].items()
-    ]
-    headers = ["class", "AP", "AP50", "training boxes", "evaluation boxes"]
-    print("\n" + str(tabulate(rows, headers=headers, disable_numparse=True)))
-    _show_waiting(result)
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
-
-
-def _show_waiting(result: dict[str, Any]) -> None:
-    if result["waiting_for_data"] is not None:
-        print(f"{100 * result['waiting_for_data']:.2f} % of the training time was waiting for data")
 
 
 def _is_first_process() -> bool:

@@ -13,6 +13,7 @@ from typing_extensions import Unpack
 
 from eureka_nlg.errors import UserError
 from eureka_nlg.frequency import ClassCounts, EncouragementOptions, Measure, Normalization
+from eureka_nlg.integrations.token_sums import Sums
 from eureka_nlg.losses.bonus import CAPPED, Bonus, BonusOptions
 from eureka_nlg.losses.checks import Encouragement, Options, check_encouragement
 from eureka_nlg.losses.kernels import incoming
@@ -22,49 +23,12 @@ from eureka_nlg.losses.projection import loss_and_log_odds_of_projection
 from eureka_nlg.losses.rows import loss_and_log_odds
 from eureka_nlg.losses.runaway import RunawayWatch
 
-__all__ = ["FORMS", "IGNORED", "SAFE_NORMALIZATION", "Sums", "TokenLoss", "per_class"]
+__all__ = ["FORMS", "IGNORED", "SAFE_NORMALIZATION", "TokenLoss", "per_class"]
 
 IGNORED = -100
 FORMS = ("capped", "paper")
 SAFE_NORMALIZATION: Normalization = "mean_weight"
 """Of a vocabulary's weights; see :meth:`TokenLoss.from_counts`."""
-
-
-class Sums:
-    """Sums over the tokens of training steps since they were last taken: what goes into a log.
-
-    They stay on the device, so that no step waits for one.
-    """
-
-    NAMES = ("nll", "likelihood", "bonus", "reward")
-
-    def __init__(self) -> None:
-        self._sums: Tensor | None = None
-
-    def add(self, nll: Tensor, likelihood: Tensor, bonus: Tensor, reward: Tensor, kept: Tensor) -> None:
-        """Add tokens: four values of each and whether it counts, all of one shape."""
-        values = [torch.where(kept, value.detach(), 0.0).sum() for value in (nll, likelihood, bonus, reward)]
-        sums = torch.stack([*values, kept.sum()]).to(torch.float32)
-        self._sums = sums if self._sums is None else self._sums.to(sums.device) + sums
-
-    def clear(self) -> None:
-        """Begin anew."""
-        self._sums = None
-
-    def take(self) -> dict[str, float]:
-        """Means over the tokens of all processes, and begin anew; empty where there was no token.
-
-        All processes of a ``torch.distributed`` group have to call it together.
-        """
-        sums, self._sums = self._sums, None
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            if sums is None:
-                sums = torch.zeros(len(self.NAMES) + 1, device=_communication_device())
-            torch.distributed.all_reduce(sums)
-        if sums is None:
-            return {}
-        *totals, count = sums.tolist()
-        return {name: total / count for name, total in zip(self.NAMES, totals)} if count else {}
 
 
 class TokenLoss(RunawayWatch):
@@ -336,8 +300,3 @@ def _expect_division(denominator: Tensor, dtype: torch.dtype) -> None:
     if denominator.device.type == "cpu" and not torch.compiler.is_compiling():
         of_loss = torch.float64 if dtype == torch.float64 else torch.float32
         incoming.expect(float(torch.ones((), dtype=of_loss) / denominator))
-
-
-def _communication_device() -> torch.device:
-    backend = torch.distributed.get_backend()
-    return torch.device("cuda", torch.cuda.current_device()) if backend == "nccl" else torch.device("cpu")

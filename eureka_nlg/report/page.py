@@ -24,7 +24,8 @@ from eureka_nlg.metrics.text.pairs import Pairs
 from eureka_nlg.page import LOOK
 from eureka_nlg.report.model import ImageReport, Report
 from eureka_nlg.report.outcome import outcome
-from eureka_nlg.report.sections import Drawing, drawings, group_table, training_table
+from eureka_nlg.report.sections import Drawing, drawings
+from eureka_nlg.report.tables import group_table, training_table
 from eureka_nlg.report.theme import inline_svg, write_figure
 
 __all__ = ["render", "write_page", "write_figures"]

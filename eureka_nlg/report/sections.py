@@ -1,4 +1,4 @@
-"""Which figures and tables a report has, from the data that it holds."""
+"""Which figures a report has, from the data that it holds."""
 
 from __future__ import annotations
 
@@ -7,22 +7,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from eureka_nlg.report import figures
+from eureka_nlg.report import figures, loss_figures
 from eureka_nlg.report.image_figures import accuracy_by_class
 from eureka_nlg.report.model import ImageReport, Report
+from eureka_nlg.report.tables import groups_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = [
-    "Drawing",
-    "GroupRow",
-    "TrainingTable",
-    "analysis_drawings",
-    "drawings",
-    "group_table",
-    "training_table",
-]
+__all__ = ["Drawing", "analysis_drawings", "drawings"]
 
 # measures of the log -> label with unit; others are drawn under their own names
 _MEASURES = {
@@ -66,31 +59,6 @@ class Drawing:
     half: bool = False
 
 
-@dataclass(frozen=True)
-class TrainingTable:
-    """Validation and training perplexity by epoch.
-
-    Attributes:
-        systems: that have a log.
-        rows: epoch -> (validation, training) of each system; None where it was not logged.
-        best: system -> epoch of lowest validation perplexity.
-    """
-
-    systems: list[str]
-    rows: dict[int, list[tuple[float | None, float | None]]]
-    best: dict[str, int]
-
-
-@dataclass(frozen=True)
-class GroupRow:
-    """Statistics of one system, split and frequency group."""
-
-    system: str
-    split: str
-    group: str
-    statistics: Mapping[str, Any]
-
-
 def drawings(report: Report) -> list[Drawing]:
     """The figures for which there is data, in the order of the page."""
     found = [*_scores(report), *_training(report)]
@@ -112,39 +80,6 @@ def analysis_drawings(
         nouns: what a class and what the examples are called, ``("class", "images")`` for image models.
     """
     return [*_likelihood(analysis, split, *nouns), *_frequency(analysis, *nouns)]
-
-
-def training_table(report: Report) -> TrainingTable | None:
-    """The curves of the perplexity as numbers, if anything was logged."""
-    logs = {system.name: system.log for system in report.systems if system.log and "ppl" in system.log.curves}
-    curves = {name: log.curves["ppl"] for name, log in logs.items()}
-    valid = {name: curve[subset] for name, curve in curves.items() if (subset := _valid_subset(curve))}
-    epochs = sorted({epoch for curve in curves.values() for points in curve.values() for epoch in points})
-    if not epochs:
-        return None
-    rows = {
-        epoch: [
-            (valid.get(name, {}).get(epoch), curve.get("train", {}).get(epoch))
-            for name, curve in curves.items()
-        ]
-        for epoch in epochs
-    }
-    return TrainingTable(
-        list(curves), rows, {name: min(curve, key=curve.__getitem__) for name, curve in valid.items()}
-    )
-
-
-def group_table(report: Report) -> list[GroupRow]:
-    """The statistics of every system, split and group of the analysis."""
-    if report.analysis is None:
-        return []
-    return [
-        GroupRow(name, split, group, groups[group])
-        for name, system in report.analysis["systems"].items()
-        for split, groups in system["splits"].items()
-        for group in _groups(report.analysis)
-        if group in groups
-    ]
 
 
 def _scores(report: Report) -> list[Drawing]:
@@ -205,7 +140,7 @@ def _training(report: Report) -> list[Drawing]:
 
 
 def _likelihood(analysis: Mapping[str, Any], split: str, noun: str, examples: str) -> list[Drawing]:
-    groups = _groups(analysis)
+    groups = groups_of(analysis)
     split, systems = _shown_split(analysis, split)
     found = []
     histograms = {name: _of_groups(values, groups, "histogram") for name, values in systems.items()}
@@ -283,20 +218,10 @@ def _frequency(analysis: Mapping[str, Any], noun: str, examples: str) -> list[Dr
     if encouragement:
         curves = {label: (curve["counts"], curve["weights"]) for label, curve in encouragement.items()}
         caption = f"Weight of the bonus for a {noun} that occurs so often. At the dashed line it weighs one."
-        draw = partial(figures.encouragement_by_frequency, curves)
+        draw = partial(loss_figures.encouragement_by_frequency, curves)
         title = "Encouragement by frequency"
         found.append(Drawing("frequency", "encouragement", title, caption, draw, half=True))
     return found
-
-
-def _groups(analysis: Mapping[str, Any]) -> list[str]:
-    present = {
-        group
-        for system in analysis["systems"].values()
-        for groups in system["splits"].values()
-        for group in groups
-    }
-    return [group for group in (*analysis["groups"]["names"], "unseen", "all") if group in present]
 
 
 def _shown_split(analysis: Mapping[str, Any], wanted: str) -> tuple[str, dict[str, Mapping[str, Any]]]:
@@ -313,12 +238,6 @@ def _of_groups(values: Mapping[str, Any], groups: list[str], key: str) -> dict[s
         for group in groups
         if values.get(group, {}).get("count") and values[group].get(key) is not None
     }
-
-
-def _valid_subset(curves: Mapping[str, Mapping[int, float]]) -> str | None:
-    """The subset whose validation stands for the run: ``valid``, else the first that is not training."""
-    subsets = [split for split, points in curves.items() if split != "train" and points]
-    return "valid" if "valid" in subsets else next(iter(subsets), None)
 
 
 def _plural(noun: str) -> str:

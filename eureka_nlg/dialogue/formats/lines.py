@@ -16,7 +16,7 @@ from eureka_nlg.dialogue.formats.base import (
     numbered_lines,
     turns_of_context,
 )
-from eureka_nlg.dialogue.formats.rows import context_dialogue
+from eureka_nlg.dialogue.formats.shapes import context_dialogue
 from eureka_nlg.errors import UserError
 
 __all__ = ["DIALOGPT", "read_dialogpt", "read_eou", "read_parallel"]

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from eureka_nlg.compressed import open_input
 from eureka_nlg.dialogue.formats.base import BadEntry, Dialogue, Findings, Source, numbered_lines
-from eureka_nlg.dialogue.formats.rows import Row, context_dialogue, dialogues_of_rows, shape_of
+from eureka_nlg.dialogue.formats.rows import Row, dialogues_of_rows, shape_of
+from eureka_nlg.dialogue.formats.shapes import context_dialogue
 from eureka_nlg.errors import UserError
 from eureka_nlg.limits import LONGEST_LINE
 

@@ -119,7 +119,7 @@ def test_settings_and_figures_of_others_stay(python) -> None:
 import sys
 import matplotlib
 matplotlib.rcParams["font.size"] = 3
-from eureka_nlg.report.figures import encouragement_by_frequency
+from eureka_nlg.report.loss_figures import encouragement_by_frequency
 from eureka_nlg.report.theme import inline_svg
 figure = encouragement_by_frequency({"a $b$": ([1, 10], [2.0, 0.5])})
 svg = inline_svg(figure, "f", "d")
