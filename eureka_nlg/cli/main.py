@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 
 import eureka_nlg
+from eureka_nlg.children import end_with_parent
 from eureka_nlg.cli.completion import answer
 from eureka_nlg.cli.intermixed import IntermixedParser
 from eureka_nlg.errors import UserError
@@ -50,6 +51,7 @@ _ALSO = {"analyze": "analyse"}  # other spellings
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``eureka`` with the given arguments (default: those of the process); return the exit status."""
+    end_with_parent()
     answer(COMMANDS)
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments and arguments[0] == "help":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import threading
@@ -12,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from eureka_nlg.children import end_with_parent
 from eureka_nlg.dialogue.quiet import quiet
 from eureka_nlg.dialogue.texts import SIDES
 from eureka_nlg.errors import require
@@ -58,8 +60,9 @@ def binarize(text: Path, dictionary: Any, prefix: Path, workers: int = 1) -> Sid
         prefix: path of the files to write, without ``.bin`` and ``.idx``.
         workers: processes; the bytes written do not depend on it.
     """
-    with quiet(), _silent_workers():
+    with quiet():
         binarizer = require("fairseq.binarizer", extra="fairseq")
+    with quiet(), _silent_workers(), _workers_that_end(binarizer):
         summary = binarizer.FileBinarizer.multiprocess_dataset(
             str(text),
             "mmap",
@@ -69,6 +72,17 @@ def binarize(text: Path, dictionary: Any, prefix: Path, workers: int = 1) -> Sid
             num_workers=workers,
         )
     return SideCounts(summary.num_seq, summary.num_tok - summary.num_seq, summary.num_replaced)
+
+
+@contextmanager
+def _workers_that_end(binarizer: Any) -> Iterator[None]:
+    """Let the workers end with this process: if it is killed, they would wait for work for ever."""
+    pool = binarizer.Pool
+    binarizer.Pool = functools.partial(pool, initializer=end_with_parent, initargs=(os.getpid(),))
+    try:
+        yield
+    finally:
+        binarizer.Pool = pool
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eureka_nlg.children import child_environment
 from eureka_nlg.dialogue.training import read_config
 from eureka_nlg.errors import UserError
 from eureka_nlg.files import remove_made, write_json, write_lines
@@ -97,7 +98,7 @@ class Demo:
             UserError: a training failed; with the end of its output.
         """
         num_threads = max(1, (os.cpu_count() or 1) // len(names))
-        environment = {**os.environ, "OMP_NUM_THREADS": str(num_threads)}
+        environment = child_environment({"OMP_NUM_THREADS": str(num_threads)})
         processes: dict[str, subprocess.Popen[bytes]] = {}
         with contextlib.ExitStack() as stack:
             for name in names:

@@ -24,6 +24,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import eureka_nlg
+from eureka_nlg.children import end_with_parent
 from eureka_nlg.dialogue.no_code import forbid_code, no_code
 from eureka_nlg.dialogue.training_display import SHOWN, Progress
 from eureka_nlg.errors import UserError
@@ -39,6 +40,7 @@ _WARNINGS = logging.getLogger("py.warnings")
 
 def main() -> int:
     """Run fairseq-train with the arguments of the process; return its exit status."""
+    end_with_parent()
     _WARNINGS.setLevel(logging.DEBUG)
     _WARNINGS.propagate = False
     never = logging.CRITICAL + 1

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from eureka_nlg.children import child_environment
 from eureka_nlg.dialogue.checkpoint import is_whole, read_checkpoint
 from eureka_nlg.dialogue.decay import with_total_num_update
 from eureka_nlg.dialogue.fairseq_options import parse_options
@@ -158,7 +159,7 @@ def is_first_process(args: argparse.Namespace) -> bool:
 
 
 def train(arguments: Sequence[str], held: int | None = None, verbose: bool = False) -> int:
-    """Run fairseq-train in a process of its own.
+    """Run fairseq-train in a process of its own, which ends with this one.
 
     Args:
         arguments: of fairseq-train.
@@ -168,7 +169,7 @@ def train(arguments: Sequence[str], held: int | None = None, verbose: bool = Fal
     Returns:
         Its exit status.
     """
-    environment = dict(os.environ)
+    environment = child_environment()
     if not verbose:
         environment |= {SHOWN: "1", "PYTHONWARNINGS": os.environ.get("PYTHONWARNINGS", "ignore")}
     command = [sys.executable, "-m", "eureka_nlg.dialogue.fairseq_train", *arguments]

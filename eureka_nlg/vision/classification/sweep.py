@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from eureka_nlg.children import end_with_parent
 from eureka_nlg.errors import UserError, require
 from eureka_nlg.vision.classification.config import Config
 from eureka_nlg.vision.classification.runs import CHECKPOINT, RESULT, agrees_until, read_result, train_run
@@ -215,6 +216,7 @@ def _processes() -> Any:
 
 def _train(config: Config, jobs: int) -> None:
     """A training in its own process; its exit status is 0 only if it is finished."""
+    end_with_parent(multiprocessing.parent_process().pid)  # type: ignore[union-attr]
     if jobs > 1:
         folder = Path(config.save_dir)
         folder.mkdir(parents=True, exist_ok=True)
