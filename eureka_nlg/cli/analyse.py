@@ -4,11 +4,13 @@
     eureka analyse runs/eureka --splits test valid --bands count:1000,10
     eureka analyse runs/cifar10_lt/ce runs/cifar10_lt/el --figures figures
 
-Every dialogue model is shown the references word by word (teacher forcing); runs of `eureka vision train`
-are analysed already, by many, medium and few training images. Prints mean likelihood, perplexity, accuracy
-and the share of likelihoods above one half, by frequency, and how much better the training data are known
-than the test data. The JSON holds the same with likelihood histograms, the frequencies in the training data
-and the encouragement by frequency: what `eureka report --analysis` draws.
+Every dialogue model reads the references word by word (teacher forcing). `eureka vision train` analyses a run
+when it ends, by many, medium and few training images; its results are put together here.
+
+The command prints mean likelihood, perplexity, accuracy and the share of likelihoods above one half, by
+frequency, and by how much the accuracy on training data exceeds that on test data. The JSON file also holds
+likelihood histograms, the frequencies in the training data and the encouragement by frequency, which
+`eureka report --analysis` draws.
 """
 
 from __future__ import annotations
@@ -53,19 +55,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--splits",
         nargs="+",
         metavar="SPLIT",
-        help="default: test, or the only one besides the training data, and train",
+        help="splits to score (default: train, and test or else the only other split)",
     )
     parser.add_argument(
         "--train-sample",
         type=int,
         default=10_000,
         metavar="N",
-        help="replies to draw from the split train; 0 for all (default: %(default)s)",
+        help="number of training replies to score, drawn at random; 0 for all (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=1, help="of the draw (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of that draw (default: %(default)s)")
     parser.add_argument("--cpu", action="store_true", help="run on the CPU even if there is a GPU")
-    parser.add_argument("--out", metavar="FILE", help="also write everything to this JSON file")
-    parser.add_argument("--figures", metavar="DIR", help="also draw it there, as SVG and PNG")
+    parser.add_argument("--out", metavar="FILE", help="also write all numbers to this JSON file")
+    parser.add_argument("--figures", metavar="DIR", help="also write figures to this folder, as SVG and PNG")
     add_bands_argument(parser)
 
 
@@ -74,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     if args.out:
         output_file(args.out, "--out", "JSON", holds=("groups", "systems"))
     if args.train_sample < 0:
-        raise UserError(f"--train-sample {args.train_sample}: expected a number, or 0 for all")
+        raise UserError(f"--train-sample {args.train_sample}: expected a number from 1 on, or 0 for all")
     with ExitStack() as outputs:
         if args.out:
             outputs.enter_context(alone(args.out))
@@ -117,11 +119,13 @@ def _are_image_runs(paths: Sequence[str]) -> bool:
     for path, is_one in of_images.items():
         if not is_one:
             other = next(other for other, is_one in of_images.items() if is_one)
-            raise UserError(f"run {path}: is none of images, as {other} is: analyse them apart")
+            raise UserError(
+                f"run {path}: not a run of images, as {other} is: analyse the two kinds in separate commands"
+            )
         if not (Path(path) / _IMAGE_ANALYSIS).is_file():
             raise UserError(
                 f"run {path}: a run of images without {_IMAGE_ANALYSIS}, which `eureka vision train` writes "
-                "at its end: it is not finished, or is one of detection, which is not analysed by frequency"
+                "when it ends: finish the training first; runs of `eureka vision detect` have none"
             )
     return True
 

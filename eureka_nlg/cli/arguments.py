@@ -11,15 +11,17 @@ __all__ = ["add_bands_argument", "add_run_arguments", "add_training_arguments"]
 
 
 def add_run_arguments(parser: argparse.ArgumentParser, help: str) -> None:
-    """``RUN ...`` and the names that they are shown under."""
+    """``RUN ...``, the names that the runs are shown under, and their data folder."""
     parser.add_argument("runs", nargs="+", metavar="RUN", help=help)
     parser.add_argument(
         "--names",
         nargs="+",
         metavar="NAME",
-        help="one for each run (default: the folders', with as much of the path as tells them apart)",
+        help="a name for each run (default: the end of its path, as much as tells the runs apart)",
     )
-    parser.add_argument("--data", metavar="DIR", help="data folder (default: that of each training)")
+    parser.add_argument(
+        "--data", metavar="DIR", help="data folder (default: the one that each run was trained on)"
+    )
 
 
 def add_training_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,14 +30,15 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--train-counts",
         metavar="FILE|DIR",
-        help="counts of the words in the training targets, for scores by band of training frequency: lines "
-        "of `word count`, or a data folder whose training targets are counted; several folders as DIR:DIR",
+        help="how often each word occurs in the training targets, for scores by band of training frequency: "
+        "a file with lines of `word count`, or a data folder whose training targets are counted; several "
+        "folders as DIR:DIR",
     )
     group.add_argument(
         "--train-targets",
         metavar="FILE|DIR",
         help="the training targets, one per line, or a data folder (several as DIR:DIR), for the share of "
-        "n-grams that are new; without --train-counts they are counted for the bands too",
+        "n-grams that no training target has; without --train-counts they also give the bands",
     )
     add_bands_argument(group)
 
@@ -46,7 +49,7 @@ def add_bands_argument(parser: Any) -> None:
         "--bands",
         metavar="RULE",
         default=BANDS,
-        help="mass:SHARE,... (shares of the training tokens, most frequent words first), types:SHARE,... "
-        "(shares of the word types) or count:BOUND,... (above the first bound, down to each, below the last) "
-        "(default: %(default)s)",
+        help="how words are grouped by training frequency, most frequent first: mass:SHARE,... gives each "
+        "band a share of the training tokens, types:SHARE,... a share of the word types, and count:BOUND,... "
+        "cuts at falling counts (default: %(default)s)",
     )

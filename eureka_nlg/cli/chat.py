@@ -5,9 +5,10 @@
     eureka chat runs/finetuned runs/sample/el --sampling --sampling-topp 0.9
     echo "hi , any hobbies ?" | eureka chat runs/sample/el
 
-Runs of `eureka train` and `eureka finetune`, and folders of any model of transformers with a tokenizer. Every
-model goes on with its own replies; /help lists what else one can type. In a pipe each line is a message, and
-a reply is a line NAME<TAB>REPLY. Greedy decoding without repeated 3-grams unless told otherwise.
+A model is a run of `eureka train` or `eureka finetune`, or the folder of any Hugging Face model with its
+tokenizer. Each model remembers its own replies; /help lists the commands of the conversation. In a pipe each
+input line is a message, and each reply is a line NAME<TAB>REPLY. By default decoding is greedy and repeats no
+3-gram.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from eureka_nlg.chat.session import DEFAULTS
 
     add_run_arguments(parser, "folder of a training run, of a fine-tuning or of a model, or a checkpoint")
-    parser.add_argument("--persona", metavar="FILE", help="sentences about the models, one a line")
+    parser.add_argument("--persona", metavar="FILE", help="sentences about who the models are, one per line")
     parser.add_argument("--cpu", action="store_true", help="run on the CPU even if there is a GPU")
     add_decoding_arguments(parser.add_argument_group("decoding"), **DEFAULTS)
 

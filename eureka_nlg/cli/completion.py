@@ -1,4 +1,4 @@
-"""Completion in the shell: what argcomplete asks through the environment, where it is installed.
+"""Completion in the shell, through argcomplete where that is installed.
 
 eval "$(register-python-argcomplete eureka)"
 """

@@ -1,10 +1,11 @@
-"""List the configs that come with the package, one experiment each, or copy them to change them.
+"""List the configs that come with the package, or copy them in order to change them.
 
     eureka configs
     eureka configs vision/cifar10_lt
     eureka configs --copy my_configs
 
-A listed path can be given to `eureka train` or `eureka vision train` in any folder.
+Each config is one experiment. A listed path can be given to `eureka train` or `eureka vision train` in any
+folder.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
-    parser.add_argument("folder", nargs="?", default="", metavar="FOLDER", help="list this part alone")
-    parser.add_argument("--copy", type=Path, metavar="DIR", help="write them into a new folder instead")
+    parser.add_argument("folder", nargs="?", default="", metavar="FOLDER", help="list only this part")
+    parser.add_argument(
+        "--copy", type=Path, metavar="DIR", help="copy the configs to this new folder instead"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

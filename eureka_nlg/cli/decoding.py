@@ -15,8 +15,8 @@ def add_decoding_arguments(group: Any, **defaults: Any) -> None:
     """``--beam``, ``--sampling`` ..., under fairseq's names.
 
     Args:
-        group: of a parser.
-        **defaults: where they are not those of :class:`Decoding`.
+        group: the parser, or a group of it, that gets the options.
+        **defaults: default values that differ from those of :class:`Decoding`.
     """
     for option in fields(Decoding):
         default = defaults.get(option.name, option.default)
@@ -35,6 +35,6 @@ def decoding_of(args: argparse.Namespace) -> Decoding:
     """The options as given.
 
     Raises:
-        UserError: some do not go together.
+        UserError: options that do not go together.
     """
     return Decoding(**{option.name: getattr(args, option.name) for option in fields(Decoding)})

@@ -2,7 +2,7 @@
 
     eureka demo
 
-About five minutes on two free cores. Finished steps are kept and not done again; --fresh starts over.
+It takes about five minutes on two free cores. Finished steps are not repeated; --fresh starts over.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("runs/demo"),
         metavar="DIR",
-        help="folder of everything (default: %(default)s)",
+        help="folder for data, models and scores (default: %(default)s)",
     )
     parser.add_argument(
         "--epochs",
         type=int,
         metavar="N",
-        help="of each training; Eureka's bonus begins at the same share (default: 7)",
+        help="epochs of each training; Eureka's bonus begins after the same share of them (default: 7)",
     )
-    parser.add_argument("--seed", type=int, metavar="N", help="of both trainings (default: 1)")
-    parser.add_argument("--fresh", action="store_true", help="throw away what an earlier demo made in --out")
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of both trainings (default: 1)")
+    parser.add_argument("--fresh", action="store_true", help="remove what an earlier demo left in --out")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -79,7 +79,7 @@ def _run(demo: Demo) -> int:
         _prepare(find_bundled(CORPUS), demo.data)
     names = demo.unfinished()
     if names:
-        _say("train", "both losses at the same time, one core each; four minutes where two cores are free")
+        _say("train", "both losses at the same time, one core each; about four minutes on two free cores")
         for name in names:
             print(f"  eureka train {' '.join([demo.config(name), *demo.overrides(name)])}", flush=True)
         line = _ProgressLine()
@@ -89,7 +89,7 @@ def _run(demo: Demo) -> int:
         for name in names:
             demo.decode(name)
     else:
-        print(f"The trainings in {demo.folder} are finished and are shown; --fresh begins anew.", flush=True)
+        print(f"The trainings in {demo.folder} are finished already; --fresh trains again.", flush=True)
     _show(demo, time.monotonic() - start)
     return 0
 
@@ -107,7 +107,7 @@ def _say(step: str, text: str) -> None:
 
 
 class _ProgressLine:
-    """How far the trainings are: one line that is written over on a terminal, elsewhere one now and then."""
+    """How far the trainings are: a line that is overwritten on a terminal, else a new line now and then."""
 
     def __init__(self) -> None:
         self._start = time.monotonic()
@@ -115,7 +115,7 @@ class _ProgressLine:
         self._terminal = sys.stderr.isatty()
 
     def update(self, done: dict[str, float], total: float) -> None:
-        """Epochs that each system has done, and of how many."""
+        """Show how many epochs each system has done, out of how many."""
         now = time.monotonic()
         if not self._terminal and now - self._last < _SECONDS_BETWEEN_LINES:
             return
@@ -154,11 +154,12 @@ def _show(demo: object, seconds: float) -> None:
     }
     write_json(demo.folder / "scores.json", scores)
     print(score_table(scores, ["macro_f", "micro_f", "diversity_4", "ppl"]))
-    _say("likelihood", "what the right word of a reference is given, by its frequency in training, mean in %")
+    _say("likelihood", "mean probability (%) of the right word, by its frequency in training")
     likelihoods = {name: demo.likelihoods(name) for name in SYSTEMS}
     print("\n".join(likelihood_lines(likelihoods)))
     _say(
-        "replies", f"the context with the longest reference in each of {_NUM_CONTEXTS} parts of the test set"
+        "replies",
+        f"to the longest-reference context of each of {_NUM_CONTEXTS} parts of the test set",
     )
     part = len(references) // _NUM_CONTEXTS
     for first in range(0, _NUM_CONTEXTS * part, part):
@@ -182,7 +183,7 @@ def likelihood_lines(likelihoods: Mapping[str, Mapping[str, float]]) -> list[str
                         CE        EL
     head              70.1      70.0
     tail              40.0      44.2
-    EL less CE, in points: +4.2 for the rarest words (tail), -0.1 for the most frequent (head).
+    EL minus CE, in points: +4.2 for the rarest words (tail), -0.1 for the most frequent (head).
     """
     first, second = likelihoods
     bands = [band for band in likelihoods[first] if band in likelihoods[second]]
@@ -190,7 +191,7 @@ def likelihood_lines(likelihoods: Mapping[str, Mapping[str, float]]) -> list[str
     rare, frequent = (likelihoods[second][band] - likelihoods[first][band] for band in (bands[-1], bands[0]))
     return [
         *(f"{name:<12}{left:>10}{right:>10}" for name, left, right in [("", first, second), *rows]),
-        f"{second} less {first}, in points: {rare:+.1f} for the rarest words ({bands[-1]}), "
+        f"{second} minus {first}, in points: {rare:+.1f} for the rarest words ({bands[-1]}), "
         f"{frequent:+.1f} for the most frequent ({bands[0]}).",
     ]
 

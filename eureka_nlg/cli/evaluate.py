@@ -6,12 +6,13 @@ From two text files, one reply per line, or from the output of fairseq-generate:
     eureka evaluate --generated generate-test.txt
     eureka evaluate --hypotheses CE=ce.txt Eureka=eureka.txt --references test.txt --significance
 
-By band of training frequency, and what is new against the training targets:
+With the training targets, scores by band of training frequency and the share of new n-grams are added:
 
     eureka evaluate --hypotheses replies.txt --references test.txt --train-targets data-bin/convai2
 
-Prints F, diversity, lengths, copies, BLEU, chrF and ROUGE-L, or what --metrics names. The JSON holds the same
-scores in full precision with what defines them; for several systems it maps each system's name to that.
+The command prints F, diversity, lengths, copies, BLEU, chrF and ROUGE-L, or the scores that --metrics names.
+The JSON file holds them in full precision, with a signature of everything that defines them; with several
+systems it maps the name of each to its scores.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--hypotheses",
         nargs="+",
         metavar="[NAME=]FILE",
-        help="replies, one per line, tokens divided by white space; one file per system",
+        help="replies, one per line, tokens separated by white space; one file per system",
     )
     source.add_argument(
         "--generated",
@@ -80,23 +81,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--unit",
         choices=get_args(Unit),
         default="word",
-        help="what scores of words compare: what stands between spaces, or each character of Chinese, "
-        "Japanese, Thai and other scripts without spaces (default: %(default)s)",
+        help="what counts as a word: whatever stands between spaces, or each character of Chinese, Japanese, "
+        "Thai and other scripts without spaces (default: %(default)s)",
     )
     parser.add_argument(
         "--bleu-tokenize",
         choices=get_args(BleuTokenizer),
         default="none",
-        help="sacrebleu's tokeniser, for BLEU as others report it; none for the units as they are "
+        help="tokenizer of sacrebleu, for BLEU as others report it; none takes the words of --unit "
         "(default: %(default)s)",
     )
     parser.add_argument(
         "--metrics",
         nargs="+",
         metavar="NAME",
-        help=f"what to score (default: {' '.join(default_metrics())}, and what the training data allows); "
-        f"names: {' '.join(all_metrics())}, with --train-counts macro_f_BAND micro_f_BAND recall_BAND, with "
-        f"--train-targets novelty_N; groups: {' '.join(GROUPS)}",
+        help=f"scores to compute (default: {' '.join(default_metrics())}, and those that need training data "
+        f"where it is given); names: {' '.join(all_metrics())}, with --train-counts macro_f_BAND "
+        f"micro_f_BAND recall_BAND, with --train-targets novelty_N; groups: {' '.join(GROUPS)}",
     )
     parser.add_argument(
         "--types",
@@ -110,7 +111,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="with --types vocabulary: fairseq's dict.txt, or one word per line",
     )
-    parser.add_argument("--lowercase", action="store_true", help="lower the case of everything first")
+    parser.add_argument("--lowercase", action="store_true", help="lower-case all texts first")
     parser.add_argument(
         "--json", metavar="OUT", help="also write the scores and their signature to this file"
     )
@@ -119,18 +120,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--significance",
         action="store_true",
-        help="confidence intervals, and whether each system differs from the first by more than chance",
+        help="add confidence intervals, and tests of whether each system differs from the first one",
     )
     group.add_argument(
-        "--resamples", type=int, default=1000, metavar="R", help="how many (default: %(default)s)"
+        "--resamples", type=int, default=1000, metavar="R", help="number of resamples (default: %(default)s)"
     )
-    group.add_argument("--seed", type=int, default=1, help="of the resamples (default: %(default)s)")
+    group.add_argument("--seed", type=int, default=1, help="seed of the resamples (default: %(default)s)")
     group.add_argument(
         "--confidence",
         type=float,
         default=95,
         metavar="PERCENT",
-        help="of the intervals; 100 minus it is the level of significance (default: %(default)s)",
+        help="confidence of the intervals; the level of significance is 100 minus it (default: %(default)s)",
     )
     group.add_argument(
         "--holm", action="store_true", help="correct the p-values for the number of comparisons (Holm 1979)"
@@ -175,17 +176,19 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _following(args: argparse.Namespace) -> str:
-    """What to do after this: intervals, where there are none, and the report on the runs of the replies."""
+    """What to do next: compute intervals, where there are none, and report on the runs that replied."""
     named = named_paths(args.hypotheses or args.generated)
     folders = [str(Path(path).parent) for path in named.values()]
     if all(any((Path(folder) / name).is_file() for name in _OF_RUNS) for folder in folders):
         names = f" --names {shlex.join(named)}" if len(named) > 1 else ""
         report = f"eureka report {shlex.join(folders)}{names} --out report.html"
     else:
-        report = "eureka report RUN... --out report.html shows replies of trained models beside their scores"
+        report = (
+            "eureka report RUN... --out report.html, which shows replies of trained models and their scores"
+        )
     if args.significance:
         return report
-    return f"the same with --significance, for intervals and tests; {report}"
+    return f"the same command with --significance, for intervals and tests; {report}"
 
 
 def _print(
@@ -214,7 +217,7 @@ def _print(
 
 
 def _novelty_n(metrics: list[str] | None) -> int:
-    """Words per n-gram of the training targets, which are read before anything is scored."""
+    """The n of the n-grams that are counted in the training targets."""
     found = filter(None, map(find_metric, map(canonical, metrics or ())))
     return next((metric.n for metric in found if metric.family == "novelty" and metric.n), 4)
 
@@ -243,13 +246,13 @@ def _score(
     for source in sources:
         if source.generated_references != sources[0].generated_references:
             raise UserError(
-                f"{source.path}: its references are not those of the first file, expected the same"
+                f"{source.path}: its references differ from those of the first file, expected the same"
             )
     comparison = None
     if args.significance:
         if len(sources) > 1 and _SIGNIFICANCE in [source.name for source in sources]:
             raise UserError(
-                f"a system is named {_SIGNIFICANCE}, as its key in the JSON: give it another, NAME=FILE"
+                f"a system is named {_SIGNIFICANCE}, which is a key of the JSON: give another name, NAME=FILE"
             )
         texts = {source.name: list(source.replies) for source in sources}
         texts_of = [list(file) for file in files[1:]]

@@ -1,11 +1,11 @@
-"""Fine-tune a model of transformers on conversations, with the Eureka loss or cross-entropy.
+"""Fine-tune a Hugging Face model on conversations, with the Eureka loss or cross-entropy.
 
     eureka prepare data/sample --out data-bin/messages --format-out messages
     eureka finetune configs/finetune/smollm2.yaml model=FOLDER data=data-bin/messages
     torchrun --nproc-per-node 8 -m eureka_nlg finetune CONFIG key=value...      or accelerate launch
 
-A config holds the options of ``eureka_nlg.finetune.options`` and any of transformers' TrainingArguments
-(``report_to: tensorboard``). Given again, the command goes on from the last checkpoint.
+A config holds the options of `eureka_nlg.finetune.options` and any of transformers' TrainingArguments, such
+as `report_to: tensorboard`. When the same command is given again, it goes on from the last checkpoint.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
     parser.add_argument("config", metavar="CONFIG", help="YAML file of options")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="options on top of the file's")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="options that replace those of the file"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -44,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _decode(folder: str, options: FinetuneOptions) -> None:
-    """Greedy replies to a split, and what was said there, as `eureka generate` writes them."""
+    """Write greedy replies to a split and its references, as `eureka generate` does."""
     from eureka_nlg.runs.decoding import Decoding
     from eureka_nlg.runs.transformers_run import TransformersRun
 

@@ -2,14 +2,13 @@
 
     eureka generate runs/eureka --split test --beam 1
     eureka generate runs/eureka --sampling --sampling-topp 0.9 --out replies.txt
-    eureka generate runs/eureka --input mine.txt                reply to your own text, one message a line
+    eureka generate runs/eureka --input mine.txt                reply to your own text, one message per line
     echo "hi , any hobbies ?" | eureka generate runs/eureka --input -
-    eureka generate runs/eureka --logit-adjustment 0.3          frequent words step back
+    eureka generate runs/eureka --logit-adjustment 0.3          make frequent words less likely
     eureka generate runs/eureka -- --diverse-beam-groups 5      any option of fairseq-generate after --
+    eureka generate runs/finetuned --beam 1                     a Hugging Face model; writes references too
 
-    eureka generate runs/finetuned --beam 1                     a model of transformers; writes references too
-
-Beam search with fairseq's beam of 5 unless told otherwise.
+The default is a beam search with a beam of 5, as in fairseq-generate.
 """
 
 from __future__ import annotations
@@ -51,19 +50,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--input",
         metavar="FILE",
-        help="reply to these messages instead, one a line, earlier turns before tabs; - is standard input. "
-        "The replies are printed as text to read, or written to --out",
+        help="reply to the messages of this file instead, one per line, with the turns before "
+        "it in front, separated by tabs; - reads standard input. Replies are printed, or written to --out",
     )
     parser.add_argument(
-        "--persona", metavar="FILE", help="with --input: sentences about the one who replies, one a line"
+        "--persona", metavar="FILE", help="with --input: sentences about the one who replies, one per line"
     )
     parser.add_argument(
         "--like",
         metavar="DIR",
-        help="of a model of transformers: write replies and references as the words of this prepared data "
-        "folder of fairseq, to compare with models that were trained on it",
+        help="for a Hugging Face model: tokenise replies and references as in this data folder of `eureka "
+        "prepare`, to compare them with models that were trained on it",
     )
-    parser.add_argument("--data", metavar="DIR", help="data folder (default: that of the training)")
+    parser.add_argument(
+        "--data", metavar="DIR", help="data folder (default: the one that the model was trained on)"
+    )
     parser.add_argument(
         "--out",
         metavar="FILE",
@@ -72,24 +73,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--perplexity",
         action="store_true",
-        help="also print the perplexity of the references, and write it beside the replies",
+        help="also print the perplexity of the references, and write it to a file beside the replies",
     )
     parser.add_argument(
         "--logit-adjustment",
         type=float,
         metavar="TAU",
-        help="decode with TAU times the log-frequency of each word in the training targets taken off its "
-        "logit (Menon et al. 2021, afterwards); the end of a reply stays as likely as it was. The default "
-        "--out has TAU in its name then, and OUT.decoding.json says it beside any",
+        help="subtract TAU times the log-frequency of each word in the training targets from its logit (the "
+        "post-hoc logit adjustment of Menon et al. 2021); the end of a reply stays as likely as it was. The "
+        "default --out then has TAU in its name, and a .decoding.json file beside the replies records it",
     )
     parser.add_argument(
         "--adjust-again",
         action="store_true",
-        help="with --logit-adjustment: even if the model was trained with logit adjustment",
+        help="with --logit-adjustment: adjust even a model that was trained with logit adjustment",
     )
     decoding = parser.add_argument_group("decoding, as in fairseq-generate")
     add_decoding_arguments(decoding)
-    decoding.add_argument("--batch-size", type=int, metavar="INT", help="examples at once, with fairseq")
+    decoding.add_argument("--batch-size", type=int, metavar="INT", help="examples per batch, with fairseq")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -101,9 +102,11 @@ def run(args: argparse.Namespace) -> int:
     if args.input is not None:
         return _reply(args, model, decoding, passed_on)
     if args.persona is not None:
-        raise UserError("--persona: is for --input; the contexts of a split have their personas")
+        raise UserError("--persona: is for --input; the contexts of a split have their own personas")
     if decoding.nbest > 1:
-        raise UserError(f"--nbest {decoding.nbest}: is for --input; of a split one reply a line is written")
+        raise UserError(
+            f"--nbest {decoding.nbest}: is for --input; for a split one reply per line is written"
+        )
     split = args.split or model.default_split()
     model.check_split(split)
     form = _form(args, model)
@@ -162,24 +165,27 @@ def _tell_next(run_folder: str, out: Path, references: Path | None) -> None:
 
 
 def _adjust(args: argparse.Namespace, model: Run) -> str:
-    """Adjust the model if that is wanted; what the name of a file with its replies has of it."""
+    """Adjust the model if that is asked for; return what this adds to the name of the file of replies."""
     if args.logit_adjustment is None:
         if args.adjust_again:
             raise UserError("--adjust-again: is for --logit-adjustment")
         return ""
     if args.perplexity:
-        raise UserError("--perplexity is of the model without --logit-adjustment: give one of the two")
+        raise UserError(
+            "--perplexity and --logit-adjustment: expected one of the two; the perplexity is that of the "
+            "model without logit adjustment"
+        )
     if not isinstance(model, FairseqRun):
         raise UserError(
-            "--logit-adjustment: is for runs of fairseq, whose training targets are counted; "
-            f"{model.results} is a model of transformers"
+            "--logit-adjustment: is for runs of `eureka train`, whose training targets are counted; "
+            f"{model.results} is a Hugging Face model"
         )
     model.adjust(args.logit_adjustment, args.adjust_again)
     return f".logit-adjustment-{args.logit_adjustment:g}"
 
 
 def _tell_adjustment(args: argparse.Namespace, model: Run, out: Path) -> None:
-    """Write beside the replies that they are of adjusted logits; take away that earlier ones were."""
+    """Record beside the replies that the logits were adjusted, or remove the record of earlier replies."""
     if not out.is_file():  # /dev/stdout
         return
     beside = out.with_suffix(".decoding.json")
@@ -188,7 +194,7 @@ def _tell_adjustment(args: argparse.Namespace, model: Run, out: Path) -> None:
         return
     weights = [str(path) for path in model.weights]
     write_json(beside, {"weights": weights, "logit_adjustment": args.logit_adjustment})
-    print(f"logit adjustment {args.logit_adjustment:g}, as {beside} says")
+    print(f"logit adjustment {args.logit_adjustment:g}, recorded in {beside}")
 
 
 def _form(args: argparse.Namespace, model: Run) -> Callable[[str], str] | None:
@@ -196,20 +202,20 @@ def _form(args: argparse.Namespace, model: Run) -> Callable[[str], str] | None:
         return None
     if model.kind == "fairseq":
         raise UserError(
-            f"--like {args.like}: is for models of transformers; this one writes the words of its data"
+            f"--like {args.like}: is for Hugging Face models; this run writes the words of its data"
         )
     return Preparation.of(RunData.find(args.like, "give --like DIR")).text
 
 
 def _show(contexts: Sequence[str], replies: Sequence[str]) -> None:
-    """A few of the replies, from the whole of the split."""
+    """Print a few of the replies, spread over the split."""
     for index in range(0, len(replies), max(1, len(replies) // _SHOWN))[:_SHOWN]:
         context = contexts[index].rpartition("<partner>")[2].strip()
         print(f"  {context[-60:]!r} -> {replies[index]!r}" if context else f"  {replies[index]!r}")
 
 
 def _reply(args: argparse.Namespace, model: Run, decoding: Decoding, passed_on: Sequence[str]) -> int:
-    """Reply to the messages of ``--input``; several replies to one have tabs between them."""
+    """Reply to the messages of ``--input``; several replies to one message are separated by tabs."""
     out = output_file(args.out or "/dev/stdout", "--out")
     persona = [] if args.persona is None else list(TextFile(args.persona, holds="one sentence"))
     messages = (

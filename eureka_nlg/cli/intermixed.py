@@ -1,4 +1,4 @@
-"""Arguments in any order: ``key=value`` behind an option too."""
+"""Arguments in any order: ``key=value`` may also follow an option."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Entry point of the command ``eureka``.
 
 Each subcommand is a module of this package with a docstring (its help), ``add_arguments(parser)`` and
-``run(args) -> int``. Only the module that was asked for is imported. One with ``PASSES_ON = True`` finds what
-stands behind ``--`` in ``args.passed_on``.
+``run(args) -> int``. Only the module that was asked for is imported. A module with ``PASSES_ON = True`` gets
+the arguments after ``--`` as ``args.passed_on``.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ __all__ = ["main"]
 
 # name of the subcommand -> (module in this package, the line that `eureka --help` shows)
 COMMANDS = {
-    "prepare": ("prepare", "dialogue corpus -> fairseq data folder"),
+    "prepare": ("prepare", "turn a dialogue corpus into a data folder for training"),
     "train": ("train", "train the model of a YAML config with fairseq-train"),
-    "finetune": ("finetune", "fine-tune a model of transformers on conversations"),
+    "finetune": ("finetune", "fine-tune a Hugging Face model on conversations"),
     "generate": ("generate", "decode a split with a trained model, one reply per line"),
     "evaluate": ("evaluate", "score replies against references"),
-    "analyse": ("analyse", "likelihood of the right word by its frequency in training"),
-    "report": ("report", "one HTML page about one or more runs, of dialogue or of images"),
-    "chat": ("chat", "talk to one or more trained models, side by side"),
-    "serve": ("serve", "the same on a web page of this machine"),
+    "analyse": ("analyse", "compare models by how likely they find words of each training frequency"),
+    "report": ("report", "write one HTML page about one or more runs, of dialogue or of images"),
+    "chat": ("chat", "talk to one or more trained models, side by side, in the terminal"),
+    "serve": ("serve", "talk to them on a web page that only this machine can open"),
     "vision": ("vision", "long-tailed images: train classifiers and detectors, evaluate, sweep over seeds"),
-    "demo": ("demo", "cross-entropy and Eureka on the bundled corpus, in five minutes"),
+    "demo": ("demo", "train cross-entropy and Eureka on the bundled corpus, in five minutes"),
     "configs": ("configs", "list the configs that come with the package, or copy them"),
     "plugin-dir": ("plugin_dir", "print the folder to give to fairseq's --user-dir"),
 }
@@ -93,7 +93,7 @@ def _top_level_parser() -> argparse.ArgumentParser:
     listing = "\n".join(f"  {name:<{width}}{line}" for name, (_, line) in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog="eureka",
-        description="Dialogue models that dare to use rare words, and long-tailed images.",
+        description="Train and evaluate dialogue models and image classifiers with the Eureka Loss.",
         epilog=f"commands:\n{listing}\n\n{_FIRST_STEPS}\n\n`eureka COMMAND --help` describes a command.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="eureka COMMAND [options]",

@@ -1,10 +1,11 @@
 """Turn a dialogue corpus into a data folder for fairseq-train.
 
 SOURCE is a folder with files named train*, valid* (or val*, dev*) and perhaps test*; such files
-themselves; a JSON file that holds its splits; the name of a data set on the Hugging Face hub; or
-`convai2`, which is fetched (a folder of that name is ./convai2). Or name the files of each split
-with --train, --valid and --test. ParlAI, DailyDialog, DialoGPT, messages, ShareGPT, PersonaChat and
-many others are recognised, packed or not: docs/corpora.md.
+themselves; a JSON file that holds all splits; the name of a data set on the Hugging Face hub; or
+`convai2`, which is downloaded (a folder of that name is given as ./convai2). Instead, --train,
+--valid and --test name the files of each split. The formats of ParlAI, DailyDialog, DialoGPT,
+ShareGPT, PersonaChat, chat messages and many others are recognised, compressed or not:
+docs/corpora.md.
 
     eureka prepare data/sample --out prepared
     eureka prepare --train a.txt b.txt --valid c.txt --out prepared --history-turns 3
@@ -40,7 +41,13 @@ FAIRSEQ = "fairseq"
 
 
 class ConfigFamily(NamedTuple):
-    """Configs that the next commands name: a folder, a baseline and a model with Eureka, their batches."""
+    """Configs that the suggested commands name.
+
+    Attributes:
+        folder: of the configs.
+        names: of the baseline and of the model with the Eureka loss.
+        batch: exchanges per batch of both.
+    """
 
     folder: str
     names: tuple[str, ...]
@@ -49,36 +56,42 @@ class ConfigFamily(NamedTuple):
 
 _SAMPLE = "data/sample"
 _OF_SAMPLE = ConfigFamily("configs/dialogue/sample", ("ce", "el"), 24)
-# not at the paper's size, but a model that uses its context on a small corpus: docs/results/convai2.md
+# smaller than the paper's model, but one that uses its context on a small corpus: docs/results/convai2.md
 _OF_OTHERS = ConfigFamily("configs/dialogue/convai2_small", ("ce", "el_capped"), 32)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``eureka prepare``; those of the data itself are the fields of ``PrepareOptions``."""
-    parser.add_argument("sources", nargs="*", metavar="SOURCE", help="corpus that tells its splits itself")
+    parser.add_argument(
+        "sources", nargs="*", metavar="SOURCE", help="corpus whose splits can be told by name"
+    )
     for split in SPLITS:
         parser.add_argument(
             f"--{split}", nargs="+", default=[], metavar="FILE", help=f"files of the {split} split"
         )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to write")
     parser.add_argument(
-        "--overwrite", action="store_true", help="replace what is in --out, once the new is whole"
+        "--overwrite", action="store_true", help="replace the folder --out, once the new one is complete"
     )
     parser.add_argument(
-        "--format", metavar="NAME", help=f"{', '.join(FILE_FORMATS)} (default: detected, file by file)"
+        "--format",
+        metavar="NAME",
+        help=f"format of the files: {', '.join(FILE_FORMATS)} (default: detected for each file)",
     )
     parser.add_argument(
         "--format-out",
         choices=[FAIRSEQ, *MESSAGES],
         default=FAIRSEQ,
-        help="what to write: data for fairseq-train, or conversations as `messages`, the form that chat "
+        help="what to write: binarised data for fairseq-train, or conversations as `messages`, which chat "
         "templates take, in JSON lines or parquet (default: %(default)s)",
     )
-    parser.add_argument("--cache-dir", type=Path, metavar="DIR", help="where downloads are kept")
     parser.add_argument(
-        "--workers", type=int, default=1, metavar="N", help="processes (default: %(default)s)"
+        "--cache-dir", type=Path, metavar="DIR", help="folder for downloads (default: the user's cache)"
     )
-    data = parser.add_argument_group("what the data is to be")
+    parser.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="processes that binarise (default: %(default)s)"
+    )
+    data = parser.add_argument_group("what the prepared data hold")
     types = typing.get_type_hints(PrepareOptions)
     for option in dataclasses.fields(PrepareOptions):
         settings: dict[str, Any] = {"default": option.default, "help": option.metadata["help"]}
@@ -89,16 +102,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         else:
             settings |= {"type": int, "metavar": "N"}
         data.add_argument(option_name(option.name), **settings)
-    data.add_argument("--vectors", metavar="FILE", help="GloVe or word2vec text file, or a torchtext name")
     data.add_argument(
-        "--vector-dim", type=int, metavar="D", help="width of these (default: that of the file)"
+        "--vectors",
+        metavar="FILE",
+        help="word vectors to begin with: a text file of GloVe or word2vec, or a name that torchtext knows",
+    )
+    data.add_argument(
+        "--vector-dim", type=int, metavar="D", help="dimensions of the vectors (default: those of the file)"
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Prepare, then show what came out and what to do with it."""
     if args.vector_dim is not None and args.vectors is None:
-        raise UserError(f"--vector-dim {args.vector_dim}: goes with --vectors")
+        raise UserError(f"--vector-dim {args.vector_dim}: needs --vectors FILE")
     options = PrepareOptions.from_values(vars(args))
     if args.format_out != FAIRSEQ:
         if args.vectors is not None:
@@ -167,13 +184,13 @@ def _summary(manifest: Mapping[str, Any], out: Path, family: ConfigFamily) -> st
     if "vectors" in manifest:
         vectors = manifest["vectors"]
         lines.append(
-            f"vectors: {vectors['width']} numbers for {vectors['types']:,} types, "
+            f"vectors: {vectors['width']} dimensions for {vectors['types']:,} types, "
             f"{100 * vectors['types_share']:.1f} % of the types and "
             f"{100 * vectors['tokens_share']:.1f} % of the training tokens"
         )
         if vectors["width"] < vectors["source_width"]:
             lines.append(
-                f"vectors: reduced from {vectors['source_width']} numbers, "
+                f"vectors: reduced from {vectors['source_width']} dimensions, "
                 f"{100 * vectors['explained_variance']:.1f} % of the variance kept"
             )
     updates = math.ceil(manifest["splits"]["train"]["exchanges"] / family.batch)

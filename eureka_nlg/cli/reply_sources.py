@@ -1,4 +1,4 @@
-"""The files that `eureka evaluate` reads for each system: its replies, and what they are compared with."""
+"""The files that `eureka evaluate` reads for each system: its replies and their references."""
 
 from __future__ import annotations
 
@@ -15,7 +15,16 @@ __all__ = ["ReplySource", "digest", "named_paths", "open_source"]
 
 
 class ReplySource(NamedTuple):
-    """Where the replies of a system and their references come from, and the files that are read for them."""
+    """The replies of a system.
+
+    Attributes:
+        name: of the system.
+        path: the file with its replies, for messages.
+        replies, references: read when they are iterated over.
+        generated_references: the references that fairseq-generate wrote beside the replies, where those are
+            used; else None.
+        inputs: what a file is for -> the file.
+    """
 
     name: str
     path: str
@@ -33,7 +42,7 @@ def named_paths(arguments: list[str]) -> dict[str, str]:
         if not equals or not name or os.path.exists(argument):  # a file name may hold a "=" itself
             name, path = Path(argument).stem, argument
         if name in paths:
-            raise UserError(f"{paths[name]} and {path} are both named {name}: give names, NAME=FILE")
+            raise UserError(f"{paths[name]} and {path} would both be named {name}: give names, NAME=FILE")
         paths[name] = path
     return paths
 

@@ -4,13 +4,14 @@
     eureka report runs/ce runs/eureka --names CE Eureka --beam 5 --out report.html --figures figures
     eureka report runs/cifar10_lt/ce runs/cifar10_lt/el_deferred --out report.html
 
-Scores with confidence intervals and tests against the first run, training curves, likelihoods by word
-frequency, every context with every reply, and how each model was trained. Runs of `eureka train` and of
-`eureka finetune` may stand side by side, if both were prepared from one corpus. Replies and likelihoods are
-kept in RUN/report and computed again only for another checkpoint, other data or other options.
+For dialogue, the page has scores with confidence intervals and tests against the first run, training curves,
+likelihoods by word frequency, every context with every reply, and how each model was trained. Runs of
+`eureka train` and of `eureka finetune` may stand side by side if their data come from the same corpus.
+Replies and likelihoods are kept in RUN/report; they are computed again only for another checkpoint, other
+data or other options.
 
-Of finished runs of `eureka vision train`: accuracy, calibration and likelihood by class frequency, the
-accuracy of each class, and the curves; from the files of the runs, so at once.
+For finished runs of `eureka vision train`, it has accuracy, calibration and likelihood by class frequency,
+the accuracy of each class, and training curves. Nothing has to be computed for them.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(
         parser, "folder of a training run or fine-tuning, or a checkpoint; the first is the baseline"
     )
-    parser.add_argument("--out", required=True, metavar="FILE", help="the page, such as report.html")
-    parser.add_argument("--title", help="of the page")
+    parser.add_argument("--out", required=True, metavar="FILE", help="file of the page, such as report.html")
+    parser.add_argument("--title", help="title of the page")
     parser.add_argument(
         "--split", help="split to decode (default: test, or the only one besides the training data)"
     )
@@ -51,7 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--figures", metavar="DIR", help="also write the figures there, as SVG and PNG")
     analysis = parser.add_mutually_exclusive_group()
     analysis.add_argument(
-        "--analysis", metavar="FILE", help="what `eureka analyse` wrote for these runs (default: computed)"
+        "--analysis",
+        metavar="FILE",
+        help="file that `eureka analyse` wrote for these runs (default: compute the analysis)",
     )
     analysis.add_argument(
         "--no-analysis", action="store_true", help="leave out the likelihoods by word frequency"
@@ -89,7 +92,7 @@ def _run(args: argparse.Namespace, out: Path) -> int:
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """What is being computed goes to the standard error, a line a piece of work."""
+    """Report on stderr what is being computed, a line for each piece of work."""
     logger, handler = logging.getLogger("eureka_nlg.report"), logging.StreamHandler()
     handler.setFormatter(logging.Formatter("eureka report: %(message)s"))
     before = logger.level, logger.propagate
@@ -120,6 +123,6 @@ def _of_images(args: argparse.Namespace, title: Mapping[str, str]) -> Report:
     for name in _OF_DIALOGUE:
         if getattr(args, name) not in (None, False, 1):
             raise UserError(
-                f"--{name.replace('_', '-')}: is for dialogue models, expected none for runs of images"
+                f"--{name.replace('_', '-')}: is for dialogue models; leave it out for runs of images"
             )
     return image_report(args.runs, args.names, **title)

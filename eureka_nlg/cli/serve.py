@@ -3,8 +3,8 @@
     eureka serve runs/sample/ce runs/sample/el
     eureka serve runs/finetuned --port 9000 --persona persona.txt
 
-Only this machine can open the page. From elsewhere: ssh -L 8765:127.0.0.1:8765 MACHINE, then
-http://127.0.0.1:8765. Nothing is written; Ctrl-C ends it.
+Only this machine can open the page. To open it from another one, run ssh -L 8765:127.0.0.1:8765 MACHINE there
+and open http://127.0.0.1:8765. The server writes nothing to disk; Ctrl-C ends it.
 """
 
 from __future__ import annotations
@@ -28,11 +28,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add_run_arguments(parser, "folder of a training run, of a fine-tuning or of a model, or a checkpoint")
     parser.add_argument(
-        "--port", type=int, default=8765, metavar="N", help="0 for any that is free (default: %(default)s)"
+        "--port",
+        type=int,
+        default=8765,
+        metavar="N",
+        help="port of the page; 0 takes any free one (default: %(default)s)",
     )
-    parser.add_argument("--persona", metavar="FILE", help="sentences that the page begins with, one a line")
+    parser.add_argument(
+        "--persona", metavar="FILE", help="sentences about who the models are, one per line, to begin with"
+    )
     parser.add_argument("--cpu", action="store_true", help="run on the CPU even if there is a GPU")
-    add_decoding_arguments(parser.add_argument_group("decoding that the page begins with"), **DEFAULTS)
+    add_decoding_arguments(parser.add_argument_group("decoding, as the page has it at first"), **DEFAULTS)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -81,5 +87,5 @@ def _listening(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         listening.close()
         reason = getattr(error, "strerror", None) or error
-        raise UserError(f"--port {port}: {reason}; give another one, or 0 for any that is free") from error
+        raise UserError(f"--port {port}: {reason}; give another port, or 0 for any free one") from error
     return listening

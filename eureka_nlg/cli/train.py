@@ -1,17 +1,19 @@
-"""Train the dialogue model of a YAML config: its entries are the options of fairseq-train.
+"""Train the dialogue model of a YAML config, whose entries are the options of fairseq-train.
 
     eureka train configs/dialogue/convai2/el.yaml data=data-bin/convai2 save_dir=runs/eureka max_epoch=20
 
-The equivalent fairseq-train command is printed first, and its log is kept in SAVE_DIR/fairseq.log. An
-interrupted run goes on from its last checkpoint when the same command is given again, and ends as it would
-have ended without the interruption.
+The equivalent fairseq-train command is printed first, and its log is kept in SAVE_DIR/fairseq.log. When the
+same command is given again, an interrupted run goes on from its last checkpoint and ends with the same result
+as without the interruption.
 
-Runs that differ only in a loss that begins in a later epoch share the epochs before. With the checkpoints of
-one of them the others need not run these again, and come out the same, to the bit where both use one kernel:
+Runs that differ only in a loss that begins in a later epoch have the same epochs before it. --branch-from
+takes these epochs from the checkpoints of another run instead of training them again. The result is the same,
+bit for bit where both runs use the same kernel:
 
     eureka train configs/dialogue/convai2_small/el.yaml --branch-from runs/convai2_small/ce
 
-Several machines: the same command on each, by torchrun or srun, or with fairseq's distributed_* options.
+On several machines, start the same command on each with torchrun or srun, or set fairseq's distributed_*
+options.
 """
 
 from __future__ import annotations
@@ -32,19 +34,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         default=[],
         metavar="key=value",
-        help="options on top of the file's; key= removes",
+        help="options that replace those of the file; key= removes one",
     )
     parser.add_argument(
         "--branch-from",
         metavar="RUN",
-        help="begin with the epochs of another run that this one would repeat: its folder, with a checkpoint "
-        "of each epoch, or one of these; ignored by a run that has begun",
+        help="begin with the epochs that this run shares with another one: that run's folder, with a "
+        "checkpoint of each epoch, or one of these checkpoints; ignored once this run has begun",
     )
     parser.add_argument("--print-only", action="store_true", help="print the fairseq-train command and stop")
     parser.add_argument(
         "--verbose",
         action="store_true",
-        help="show fairseq's own log, which is in SAVE_DIR/fairseq.log in any case",
+        help="show fairseq's own log, which is kept in SAVE_DIR/fairseq.log in any case",
     )
 
 
@@ -65,9 +67,9 @@ def run(args: argparse.Namespace) -> int:
         return train(arguments, verbose=args.verbose)
     with exclusive(parsed.save_dir) as held:
         if args.branch_from is not None and branch_off(args.branch_from, parsed):
-            print(f"begins with {args.branch_from}", flush=True)
+            print(f"beginning with the epochs of {args.branch_from}", flush=True)
         if (mended := mend_last_checkpoint(parsed.save_dir)) is not None:
-            print(f"checkpoint_last.pt was cut short: goes on from {mended}", flush=True)
+            print(f"checkpoint_last.pt is incomplete: going on from {mended}", flush=True)
         status = train(arguments, held, args.verbose)
     if status == 0:
         print(

@@ -7,8 +7,8 @@
     eureka vision options
     eureka vision options detection
 
-An interrupted run goes on when the same command is given again. For several processes:
-`torchrun --nproc-per-node 4 -m eureka_nlg.cli.main vision train ...`, or `accelerate launch` likewise.
+When the same command is given again, an interrupted run goes on. To train on several devices, start it with
+`torchrun --nproc-per-node 4 -m eureka_nlg vision train ...` or with `accelerate launch`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(
         dest="vision_command", required=True, metavar="COMMAND", parser_class=IntermixedParser
     )
-    overrides = {"nargs": "*", "metavar": "key=value", "help": "options on top of the file's"}
+    overrides = {"nargs": "*", "metavar": "key=value", "help": "options that replace those of the file"}
 
     train = _command(commands, "train", "train the run of a config, or go on with it", _TRAIN)
     train.add_argument("config", type=Path, metavar="CONFIG", help="YAML file, see configs/vision")
@@ -49,20 +49,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     evaluate.add_argument("folder", type=Path, metavar="RUN", help="folder of the run")
     evaluate.add_argument("overrides", **overrides)  # type: ignore[arg-type]
-    evaluate.add_argument("--checkpoint", type=Path, metavar="FILE", help="default: the run's last")
+    evaluate.add_argument(
+        "--checkpoint", type=Path, metavar="FILE", help="checkpoint to score (default: the run's last one)"
+    )
     evaluate.add_argument(
         "--logit-adjustment",
         type=float,
         metavar="TAU",
-        help="classification: with TAU times the log-frequency of each class in the training images taken "
-        "off its logit (Menon et al. 2021, afterwards)",
+        help="for classification: subtract TAU times the log-frequency of each class in the training images "
+        "from its logit (the post-hoc logit adjustment of Menon et al. 2021)",
     )
     evaluate.add_argument(
         "--adjust-again",
         action="store_true",
-        help="with --logit-adjustment: even if the run was trained with logit adjustment",
+        help="with --logit-adjustment: adjust even a run that was trained with logit adjustment",
     )
-    evaluate.add_argument("--json", type=Path, metavar="OUT", help="write all scores there")
+    evaluate.add_argument("--json", type=Path, metavar="OUT", help="also write all scores to this file")
     evaluate.set_defaults(function=_evaluate)
 
     sweep = _command(
@@ -72,10 +74,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "items",
         nargs="+",
         metavar="CONFIG|key=value",
-        help="YAML files, and options for all of them; seeds=1,2,3 (default 1) are those to run",
+        help="YAML files, and options for all of them; seeds=1,2,3 trains each config with these seeds "
+        "(default: 1)",
     )
-    sweep.add_argument("--jobs", type=int, default=1, metavar="N", help="trainings at the same time")
-    sweep.add_argument("--json", type=Path, metavar="OUT", help="write the summary there")
+    sweep.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="trainings at the same time (default: %(default)s)"
+    )
+    sweep.add_argument("--json", type=Path, metavar="OUT", help="also write the summary to this file")
     sweep.set_defaults(function=_sweep)
 
     options = _command(commands, "options", "list every option of a config", _OPTIONS)
@@ -83,8 +88,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.set_defaults(function=_options)
 
 
-_TRAIN = """Train the classifier of a config in its save_dir. The same command goes on with an interrupted
-run, and shows the scores of a finished one.
+_TRAIN = """Train the classifier of a config in its save_dir. When the same command is given again, it goes on
+with an interrupted run, or shows the scores of a finished one.
 
     eureka vision train configs/vision/cifar10_lt/ce.yaml
     eureka vision train configs/vision/cifar10_lt/el.yaml training.schedule_scale=0.15
@@ -92,8 +97,8 @@ run, and shows the scores of a finished one.
 
 `eureka vision options` lists every option."""
 
-_DETECT = """Train the RetinaNet of a config on images with boxes in COCO's format. The same command goes on
-with an interrupted run.
+_DETECT = """Train the RetinaNet of a config on images with boxes in COCO's format. When the same command is
+given again, it goes on with an interrupted run, or shows the scores of a finished one.
 
     python scripts/draw_coco_shapes.py --out data/shapes
     eureka vision detect configs/vision/coco_shapes/el.yaml
@@ -101,19 +106,20 @@ with an interrupted run.
 
 `eureka vision options detection` lists every option."""
 
-_EVALUATE = """Score a checkpoint of a run on its images to evaluate on, or on others.
+_EVALUATE = """Score a checkpoint of a run on the evaluation images of its config, or on those of an
+option key=value.
 
     eureka vision evaluate runs/cifar10_lt/ce
     eureka vision evaluate runs/cifar10_lt/ce --logit-adjustment 1
     eureka vision evaluate runs/cifar10_lt/ce --checkpoint runs/cifar10_lt/ce/epoch160.pt --json s.json"""
 
-_SWEEP = """Train configs with several seeds, what is finished excepted; deferred methods branch off the run
-whose epochs they share.
+_SWEEP = """Train configs with several seeds, and print means and standard deviations. Finished runs are not
+trained again. A deferred method begins with the checkpoint of the run whose first epochs it shares.
 
     eureka vision sweep configs/vision/cifar10_lt/ce.yaml configs/vision/cifar10_lt/el.yaml seeds=1,2
     eureka vision sweep configs/vision/cifar10_lt/*.yaml --jobs 2 --json summary.json save_dir=runs/all"""
 
-_OPTIONS = """Every option of a config with its default, as it is written on a command line.
+_OPTIONS = """List every option of a config with its default, as it is written on a command line.
 
     eureka vision options
     eureka vision options detection"""
@@ -183,7 +189,7 @@ def _evaluate(args: argparse.Namespace) -> int:
 
         if args.logit_adjustment is not None or args.adjust_again:
             raise UserError(
-                f"{args.folder}: is a run of detection, whose classes are independent of one another: "
+                f"{args.folder}: is a run of detection, which scores each class on its own: "
                 "--logit-adjustment is for classification"
             )
         show = show_detection

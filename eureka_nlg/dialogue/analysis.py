@@ -41,8 +41,8 @@ class DialogueAnalysis:
 
     Attributes:
         groups: name of the model -> split -> group -> likelihoods.
-        class_counts: [C] how often each target word is a target in the training data.
-        bands: the band of each.
+        class_counts: [C] int64, how often each target word is a target in the training data.
+        bands: the frequency band of each target word.
     """
 
     class_counts: NDArray[np.int64]
@@ -69,11 +69,11 @@ class DialogueAnalysis:
 
         Args:
             name: of the model.
-            model: in memory.
-            weights: its files.
+            model: the loaded model.
+            weights: the files it was loaded from.
 
         Raises:
-            UserError: another target dictionary, or other references, than those of the first model.
+            UserError: the target dictionary or the references differ from those of the first model.
         """
         if not self._symbols:
             self._symbols, self.class_counts = model.symbols, model.class_counts
@@ -81,7 +81,7 @@ class DialogueAnalysis:
         elif model.symbols != self._symbols:
             sizes = f"{len(model.symbols):,} and {len(self._symbols):,} entries"
             raise UserError(
-                f"{name} has another target dictionary than {next(iter(self.groups))} ({sizes}): "
+                f"{name} and {next(iter(self.groups))} have different target dictionaries ({sizes}): "
                 "only runs on the same prepared data can be compared"
             )
         self.groups[name] = {split: self._score(name, model, split) for split in self.splits}
@@ -92,9 +92,9 @@ class DialogueAnalysis:
             self._encouragements[encouragement_label(options)] = options
 
     def document(self) -> Document:
-        """What ``eureka report`` draws; see :mod:`eureka_nlg.analysis`.
+        """The analysis that ``eureka report`` draws; see :mod:`eureka_nlg.analysis`.
 
-        The encouragements are those that the models were trained with, over the counts of the targets.
+        Its encouragements are those that the models were trained with, computed from the target counts.
         """
         settings = self._encouragements or {encouragement_label(_PAPER): _PAPER}
         return analysis_document(
@@ -119,7 +119,7 @@ class DialogueAnalysis:
         for other, splits in self.groups.items():
             if _counts(splits[split]) != _counts(groups):
                 raise UserError(
-                    f"split {split}: {name} has other references than {other} ({groups[ALL].count:,} and "
+                    f"split {split}: {name} and {other} have different references ({groups[ALL].count:,} and "
                     f"{splits[split][ALL].count:,} tokens): give one data folder for both, --data DIR"
                 )
         return groups

@@ -1,7 +1,7 @@
 """Start a training with the epochs that another one has already run.
 
-A deferred loss is plain cross-entropy before its first epoch. Runs that differ in nothing but what comes
-after share those epochs, so they are run once: the others begin with a checkpoint of the first.
+A deferred loss is plain cross-entropy before its first epoch. Runs that differ only in what comes after that
+share these epochs. They are trained once, and the other runs begin with a checkpoint of the first.
 """
 
 from __future__ import annotations
@@ -47,16 +47,16 @@ def branch_off(source: str | os.PathLike[str], args: argparse.Namespace) -> bool
     """Make the checkpoint of one run the beginning of another: ``SAVE_DIR/checkpoint_last.pt``.
 
     Args:
-        source: checkpoint written at the end of an epoch, or a folder with one of each epoch, of which that
-            of the new run's last plain epoch is taken.
+        source: checkpoint written at the end of an epoch, or a folder with one for each epoch, from which the
+            checkpoint of the new run's last plain epoch is taken.
         args: of the new run, as fairseq parses them.
 
     Returns:
-        False if the new run has a checkpoint already, with which it goes on; nothing is written then.
+        False if the new run already has a checkpoint to go on with; nothing is written then.
 
     Raises:
-        UserError: no checkpoint of fairseq, one from the middle of an epoch, or one of a run that is not the
-            same up to there; the message names the options that differ.
+        UserError: not a checkpoint of fairseq, one from the middle of an epoch, or one of a run that differs
+            from the new one before that point; the message names the options that differ.
     """
     target = Path(args.save_dir) / "checkpoint_last.pt"
     if target.exists():
@@ -68,14 +68,14 @@ def branch_off(source: str | os.PathLike[str], args: argparse.Namespace) -> bool
         plain = plain_epochs(_mapping(sections["criterion"]))
         if plain == float("inf"):
             raise UserError(
-                f"--branch-from {source}: the new run is plain cross-entropy for ever, so nothing says after "
-                f"which epoch it begins: give a checkpoint, such as {source / 'checkpoint5.pt'}"
+                f"--branch-from {source}: the new run is plain cross-entropy in all epochs, so it is not "
+                f"known after which one it begins: give a checkpoint, such as {source / 'checkpoint5.pt'}"
             )
         source /= f"checkpoint{plain}.pt"
     checkpoint = read_checkpoint(source, needs=("last_optimizer_state", "optimizer_history", "extra_state"))
     state, num_epochs = checkpoint.state, checkpoint.num_epochs
     if checkpoint.in_epoch:
-        raise UserError(f"{source}: is from the middle of an epoch; branch off a checkpointN.pt")
+        raise UserError(f"{source}: is from the middle of an epoch; give the checkpointN.pt of a whole epoch")
     before = checkpoint.sections
     if not before.get("criterion") or not before.get("model") or not state["optimizer_history"]:
         raise UserError(
@@ -86,13 +86,13 @@ def branch_off(source: str | os.PathLike[str], args: argparse.Namespace) -> bool
         if plain < num_epochs:
             raise UserError(
                 f"{where}: its loss is plain cross-entropy for {plain} epochs, but the checkpoint {source} "
-                f"has {num_epochs}: branch off an earlier one"
+                f"has {num_epochs}: give an earlier checkpoint"
             )
     differing = sorted(_differences(before, sections))
     if differing:
         shown = ", ".join(f"{name} ({old!r} there, {new!r} here)" for name, old, new in differing[:10])
         raise UserError(
-            f"{source}: is from another run than this would be up to epoch {num_epochs}: {shown}; "
+            f"{source}: its run differs from this one up to epoch {num_epochs}: {shown}; "
             "train without --branch-from, or give the options of that run"
         )
     registry = require("fairseq.criterions", extra="fairseq").CRITERION_REGISTRY
@@ -103,7 +103,7 @@ def branch_off(source: str | os.PathLike[str], args: argparse.Namespace) -> bool
 
 
 def plain_epochs(criterion: Mapping[str, Any]) -> float:
-    """How many epochs a criterion is plain cross-entropy for, infinite for ever.
+    """For how many epochs a criterion is plain cross-entropy; infinity if it always is.
 
     Args:
         criterion: its options by name, and its own name as ``_name``.

@@ -1,4 +1,4 @@
-"""A checkpoint of fairseq-train, read without running anything that is in it."""
+"""Read a checkpoint of fairseq-train without running any code that is in it."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _PLAIN = (str, int, float)  # fairseq keeps a name among the sections
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint holds, and how far its training was.
+    """What a checkpoint holds, and how far its training had come.
 
     Attributes:
         path: of the file.
-        state: as fairseq saved it. The weights are mapped and not read yet.
-        sections: fairseq's configuration, section -> option -> value; the options of a model that has no
-            dataclass are the whole command line.
-        num_epochs: epochs that are done; the last may be in part, see ``in_epoch``.
+        state: as fairseq saved it. The weights are memory-mapped: they are read when they are used.
+        sections: fairseq's configuration, section -> option -> value. For a model without a dataclass, its
+            section holds the whole command line.
+        num_epochs: epochs that are done; where ``in_epoch`` is true, the last of them only in part.
         in_epoch: whether the checkpoint is from the middle of an epoch.
         num_updates: steps of the optimiser.
     """
@@ -46,7 +46,7 @@ class Checkpoint:
 
     @property
     def num_parameters(self) -> int:
-        """Numbers that were trained. A table that two layers share counts once, however it was saved."""
+        """Number of trained parameters. A table that two layers share counts once, however it was saved."""
         counted: list[torch.Tensor] = []
         for name, tensor in self.state["model"].items():
             if not tensor.is_floating_point() or name.endswith("_float_tensor"):  # fairseq's markers
@@ -62,10 +62,10 @@ def read_checkpoint(path: Path, needs: Sequence[str] = ()) -> Checkpoint:
 
     Args:
         path: of the file.
-        needs: what else must be in it than ``cfg``, ``extra_state`` and ``optimizer_history``.
+        needs: keys that must be in it besides ``cfg``, ``extra_state`` and ``optimizer_history``.
 
     Raises:
-        UserError: not there, cut short, or not a checkpoint of fairseq-train.
+        UserError: the file does not exist, is incomplete, or is not a checkpoint of fairseq-train.
     """
     import torch
 
@@ -92,7 +92,7 @@ def read_checkpoint(path: Path, needs: Sequence[str] = ()) -> Checkpoint:
 
 
 def is_whole(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is a zip archive to its end, which a checkpoint that was cut short is not."""
+    """Whether a file is a complete zip archive; a checkpoint that was cut short is not."""
     return zipfile.is_zipfile(path)
 
 
@@ -107,7 +107,7 @@ def _well_formed(path: Path) -> Iterator[None]:
         ) from error
     except pickle.UnpicklingError as error:
         raise UserError(
-            f"{path}: not a checkpoint of fairseq-train: it holds something else than weights and options"
+            f"{path}: not a checkpoint of fairseq-train: it holds more than weights and options"
         ) from error
     except KeyError as error:
         raise UserError(f"{path}: not a checkpoint of fairseq-train: it has no {error}") from error

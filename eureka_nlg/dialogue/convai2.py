@@ -1,4 +1,4 @@
-"""The official ConvAI2 archive: fetched once, checked, and only what is needed taken out."""
+"""Download the official ConvAI2 archive once, check it, and extract the files that are needed."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def fetch_convai2(
     """The training and validation file of ConvAI2, downloaded at the first call.
 
     Args:
-        cache_dir: where archive and files are kept; None for the platform's cache folder.
+        cache_dir: where the archive and its files are kept; None for the platform's cache folder.
         url: where the archive is; its last part is the name of the file in ``cache_dir``.
-        archive_sha256: what the archive must hash to, also when it was put there by hand.
+        archive_sha256: SHA-256 of the archive, which is checked even if the file was put there by hand.
 
     Returns:
         Split -> file in ParlAI text format.
 
     Raises:
-        UserError: no network, another hash, or an archive without these files or with unsafe ones.
+        UserError: no network, a wrong hash, or an archive that lacks these files or holds unsafe ones.
     """
     pooch = require("pooch", extra="data")
     cache = Path(cache_dir) if cache_dir is not None else Path(pooch.os_cache("eureka-nlg"))
@@ -63,11 +63,12 @@ def _download(pooch: Any, url: str, archive: Path, archive_sha256: str) -> None:
         )
     except ValueError as error:  # pooch has removed what it fetched
         raise UserError(
-            f"{url}: what was fetched does not have the SHA-256 {archive_sha256}; nothing was kept"
+            f"{url}: the downloaded file does not have the SHA-256 {archive_sha256}; it was not kept"
         ) from error
     except OSError as error:  # the errors of requests are OSErrors
         raise UserError(
-            f"{url}: cannot be fetched ({type(error).__name__}); fetch it elsewhere and put it at {archive}"
+            f"{url}: cannot be downloaded ({type(error).__name__}); download it elsewhere and put it at "
+            f"{archive}"
         ) from error
 
 

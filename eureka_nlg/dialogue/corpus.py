@@ -1,4 +1,4 @@
-"""Dialogue corpora, streamed: one dialogue after the other, whatever the format."""
+"""Dialogue corpora of any format, read one dialogue at a time."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ __all__ = ["Dialogues"]
 
 @dataclass(frozen=True)
 class Dialogues:
-    """The dialogues of a split, in order, as often as they are asked for; no more than one is held.
+    """The dialogues of a split, in order. They can be iterated over repeatedly; memory holds one at a time.
 
     Attributes:
         sources: the parts of the split, from ``find_sources``.
-        findings: what was met while they were last read.
+        findings: what was noticed the last time they were read.
 
     Raises:
-        UserError: while iterating, if a line is malformed and not to be left out; it says how many there are.
+        UserError: while iterating, if a line is malformed and bad lines are not skipped; the message says how
+            many there are.
     """
 
     sources: Sequence[Source]
@@ -40,7 +41,7 @@ class Dialogues:
 def _how_many(source: Source) -> str:
     """How many entries of a source are bad, and what can be done about it."""
     if source.format == HUB:
-        return "; --skip-bad leaves such rows out"
+        return "; --skip-bad skips such rows"
     findings = Findings(skip_bad=True)
     try:
         deque(FORMATS[source.format].read(source, findings), maxlen=0)
@@ -48,4 +49,4 @@ def _how_many(source: Source) -> str:
         return ""  # something else is broken as well
     name = Path(source.location).name
     bad = "this one is" if findings.num_bad == 1 else f"{findings.num_bad:,} of its entries are"
-    return f" ({name}: {bad} bad; --skip-bad leaves out what is)"
+    return f" ({name}: {bad} bad; --skip-bad skips bad entries)"

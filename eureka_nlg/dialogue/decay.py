@@ -1,6 +1,6 @@
-"""``decay_epochs`` of a config: the updates over which a learning rate falls, counted in epochs of its data.
+"""``decay_epochs`` of a config: how long the learning rate falls, in epochs of the config's data.
 
-fairseq wants ``total_num_update``, a number that is right for one corpus alone.
+fairseq takes the same length in updates, ``total_num_update``, which is right for one corpus only.
 """
 
 from __future__ import annotations
@@ -23,12 +23,14 @@ _MOST_EPOCHS = 100_000  # they are counted one by one
 def with_total_num_update(config: Mapping[str, Any]) -> dict[str, Any]:
     """Replace ``decay_epochs`` of a config by ``total_num_update``, from the size of the training data.
 
-    An epoch has one update for ``batch_size * update_freq`` exchanges of the training split on each device,
-    the last one smaller; with several data folders (``a:b``) each epoch reads the next one, as in fairseq.
+    An epoch has one update for every ``batch_size * update_freq`` exchanges of the training split on each
+    device; the last update may have fewer. With several data folders (``a:b``) each epoch reads the next one,
+    as in fairseq.
 
     Raises:
-        UserError: ``decay_epochs`` is no positive integer or stands beside ``total_num_update``, batches are
-            not counted in exchanges, or a data folder does not say how many it has.
+        UserError: ``decay_epochs`` is not a positive integer, or is given together with ``total_num_update``;
+            batches are not counted in exchanges; or the manifest of a data folder lacks the number of
+            exchanges.
     """
     config = dict(config)
     epochs = config.pop("decay_epochs", None)
@@ -61,7 +63,7 @@ def with_total_num_update(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _num_devices() -> int:
-    """Over how many GPUs fairseq spreads a training."""
+    """The number of GPUs that fairseq trains on by default."""
     import torch  # takes seconds, and is not needed where the config says the number
 
     return max(1, torch.cuda.device_count())

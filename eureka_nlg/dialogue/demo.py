@@ -1,7 +1,7 @@
-"""Cross-entropy and Eureka on the bundled corpus, side by side: the work of ``eureka demo``.
+"""Cross-entropy and Eureka on the bundled corpus, side by side: the work behind ``eureka demo``.
 
-The models are trained by ``eureka train`` with the configs of ``configs/dialogue/sample``, as a user would.
-Steps that are finished are kept and not done again.
+The models are trained as a user would do it, by ``eureka train`` with the configs of
+``configs/dialogue/sample``. Finished steps are not repeated.
 """
 
 from __future__ import annotations
@@ -31,12 +31,11 @@ __all__ = ["CORPUS", "SYSTEMS", "Demo", "Progress"]
 
 CORPUS = "data/sample"
 MARK = "demo.json"
-"""In the folder of a run of a demo: options and data that it is of, and once it is decoded its scores.
-
-A folder without it is somebody else's, and stays as it is."""
+"""File in the run folders of a demo. It identifies the options and data of the run, and holds its scores once
+it is decoded. A folder without this file was not made by a demo and is left alone."""
 SYSTEMS = {"CE": "ce", "Eureka": "el"}  # name in the tables -> config, and folder of the run
 
-Progress = Callable[[dict[str, float], float], None]  # epochs done by each system, and of how many
+Progress = Callable[[dict[str, float], float], None]  # epochs done by each system, and their total number
 
 
 @dataclass(frozen=True)
@@ -45,9 +44,9 @@ class Demo:
 
     Attributes:
         folder: for the data, the runs and the scores.
-        epochs: how many each training has; None: as many as its config says. The bonus begins after the same
-            share of them.
-        seed: of both trainings; None: that of their configs.
+        epochs: number of epochs of each training; None for that of the configs. The bonus begins after the
+            same share of them.
+        seed: of both trainings; None for that of the configs.
     """
 
     folder: Path
@@ -68,7 +67,7 @@ class Demo:
         return f"configs/dialogue/sample/{SYSTEMS[name]}.yaml"
 
     def overrides(self, name: str) -> list[str]:
-        """What stands behind the config on the command line."""
+        """The options that follow the config on the command line."""
         overrides = [f"data={self.data}", f"save_dir={self.run_folder(name)}"]
         if self.seed is not None:
             overrides.append(f"seed={self.seed}")
@@ -81,7 +80,7 @@ class Demo:
         return overrides
 
     def unfinished(self) -> list[str]:
-        """The systems that are not trained and decoded, with these very options on these very data."""
+        """The systems that are not trained and decoded yet with these options on these data."""
         notes = {name: self._note(name) for name in SYSTEMS}
         return [
             name
@@ -92,10 +91,10 @@ class Demo:
     def train(self, names: list[str], progress: Progress) -> None:
         """Train systems at the same time, each on its share of the cores; their output goes to RUN/train.log.
 
-        One that was interrupted, with these options on these data, goes on.
+        A training with the same options and data that was interrupted goes on.
 
         Raises:
-            UserError: a training failed; with the end of its output.
+            UserError: a training failed; the message has the end of its output.
         """
         num_threads = max(1, (os.cpu_count() or 1) // len(names))
         environment = child_environment({"OMP_NUM_THREADS": str(num_threads)})
@@ -132,7 +131,7 @@ class Demo:
         self._check(processes)
 
     def decode(self, name: str) -> None:
-        """Write the replies to the test contexts, and last the note that the system is finished."""
+        """Write the replies to the test contexts, and then a note that the system is finished."""
         # torch, which finished systems are shown without
         from eureka_nlg.dialogue.analysis import DialogueAnalysis
         from eureka_nlg.dialogue.generation import Run, generate
@@ -181,7 +180,7 @@ class Demo:
                 )
 
     def _fingerprint(self, name: str) -> str:
-        """What a run depends on: its options and its data."""
+        """A hash of everything that a run depends on: its options and its data."""
         config = read_config(self.config(name), self.overrides(name))
         manifest = (self.data / "manifest.json").read_bytes()
         return hashlib.sha256(json.dumps(config, sort_keys=True).encode() + manifest).hexdigest()
@@ -195,7 +194,7 @@ class Demo:
 
 
 def _epochs_done(run: Path) -> float:
-    """How many epochs are done, by the last entry of fairseq's JSON log that says so."""
+    """How many epochs are done, from the last entry of fairseq's JSON log that says so."""
     try:
         lines = (run / "fairseq.log").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

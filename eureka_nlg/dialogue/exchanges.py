@@ -11,7 +11,7 @@ __all__ = ["PERSONA", "PARTNER", "SELF", "SILENCE", "RESERVED", "Exchange", "Con
 
 # Marks of who speaks, and the token that stands for an empty context.
 PERSONA, PARTNER, SELF, SILENCE = "<persona>", "<partner>", "<self>", "__silence__"
-# Tokens that mean something to the model or to fairseq, and so cannot be words of a corpus.
+# Tokens with a meaning to the model or to fairseq, which therefore cannot be words of a corpus.
 RESERVED = frozenset({PERSONA, PARTNER, SELF, SILENCE, "<s>", "<pad>", "</s>", "<unk>"})
 
 Part = tuple[str, list[str]]  # (PERSONA, PARTNER or SELF; tokens)
@@ -27,13 +27,13 @@ class Exchange:
 
 @dataclass(frozen=True)
 class ContextOptions:
-    """What of a dialogue a model reads before it replies.
+    """Which parts of a dialogue a model reads before it replies.
 
     Attributes:
         history_turns: number of last turns (utterances) kept; None for all.
-        persona: begin with the persona sentences of who replies.
+        persona: begin with the persona sentences of the speaker who replies.
         speaker_tokens: put ``<persona>``, ``<partner>`` or ``<self>`` before each part.
-        max_context_tokens: tokens kept, the rest is cut from the left; None for all.
+        max_context_tokens: number of last tokens kept; None for all.
     """
 
     history_turns: int | None = None
@@ -45,8 +45,8 @@ class ContextOptions:
         """Tokens of the context of one reply.
 
         Args:
-            persona: tokens of each persona sentence of who replies.
-            history: the turns before the reply, oldest first, each with who spoke; without silences.
+            persona: tokens of each persona sentence of the speaker who replies.
+            history: the turns before the reply, oldest first, each with its speaker; without silences.
 
         Returns:
             At least one token: an empty context is ``["__silence__"]``.
@@ -75,8 +75,8 @@ def exchanges(
         dialogue: the conversation.
         tokenize: text to tokens; called once per turn and persona sentence.
         options: what the contexts hold.
-        both_sides: yield the first speaker's turns as replies too, with that speaker's own persona
-            where the corpus gives it. Of no effect on a dialogue that says itself which turns are replies.
+        both_sides: yield the first speaker's turns as replies too, with that speaker's own persona where the
+            corpus gives it. It has no effect on a dialogue that itself says which turns are replies.
     """
     turns = [tokenize(turn) for turn in dialogue["turns"]]
     # persona of the speaker of even turns, of odd turns

@@ -1,4 +1,4 @@
-"""Arguments as fairseq's own commands parse them, in this process."""
+"""Parse arguments as fairseq's own commands do, in this process."""
 
 from __future__ import annotations
 

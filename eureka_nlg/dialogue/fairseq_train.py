@@ -1,10 +1,10 @@
 """``python -m eureka_nlg.dialogue.fairseq_train``: fairseq-train that keeps its log with the checkpoints.
 
-What fairseq logs is appended to ``SAVE_DIR/fairseq.log`` as well, whatever the format of the progress bar,
-after the command and the versions of the software: ``eureka report`` draws its curves from there. fairseq's
-own --log-file repeats every line once more with each epoch.
+The command, the versions of the software and everything that fairseq logs are also appended to
+``SAVE_DIR/fairseq.log``, whatever the format of the progress bar. ``eureka report`` draws its curves from
+that file. (With fairseq's own --log-file, every epoch adds one more copy of each line.)
 
-``--bf16`` works on CPUs and GPUs: fairseq's command takes it for a request of a TPU and stops without one.
+``--bf16`` works on CPUs and GPUs, where fairseq's own command asks for a TPU and stops without one.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def main() -> int:
 
 
 def train_with_log(config: Any, **kwargs: Any) -> None:
-    """Train in the process of one device, as ``fairseq_cli.train.main`` does; the first one keeps the log."""
+    """Train as ``fairseq_cli.train.main`` does, in the process of one device; the first one keeps the log."""
     from fairseq_cli import train
 
     if config.checkpoint.no_save or not train.distributed_utils.is_master(config.distributed_training):
@@ -112,7 +112,7 @@ def train_with_log(config: Any, **kwargs: Any) -> None:
 
 
 class _LogFile(logging.FileHandler):
-    """A log that cannot be written is told once, and does not end the training: a checkpoint would."""
+    """A log file that warns once if it cannot be written, and lets the training go on."""
 
     _is_told = False
 
@@ -135,7 +135,7 @@ class _LogFile(logging.FileHandler):
 
 @contextlib.contextmanager
 def _progress(config: Any) -> Iterator[None]:
-    """Show how far the training is in place of fairseq's log."""
+    """Show the progress of the training instead of fairseq's log."""
     from fairseq.logging import metrics, progress_bar
 
     progress = Progress(
@@ -175,7 +175,7 @@ def _progress(config: Any) -> Iterator[None]:
 
 
 def _is_shown(record: logging.LogRecord) -> bool:
-    """Of what is logged besides the progress: errors, and what our plug-in warns of."""
+    """Which log records are shown besides the progress: errors, and warnings of our plug-in."""
     least = logging.WARNING if record.name.startswith("fairseq_plugins") else logging.ERROR
     return record.levelno >= least
 

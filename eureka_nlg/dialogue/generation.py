@@ -1,4 +1,4 @@
-"""Replies of a trained model, through fairseq-generate."""
+"""Decode replies of a trained model with fairseq-generate."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Run:
         data: fairseq's data folder, or several with ``:`` between them.
         task: arguments that choose fairseq's task and languages.
         criterion: name of the criterion that it was trained with; empty if the checkpoint does not say.
-        adjustment: of the likelihoods that are searched or sampled from.
+        adjustment: logit adjustment that decoding uses; None for none.
     """
 
     checkpoint: Path
@@ -43,14 +43,14 @@ class Run:
 
     @classmethod
     def load(cls, run: str | os.PathLike[str], data: str | None = None) -> Run:
-        """Find the checkpoint of a run and read from it what else is needed.
+        """Find the checkpoint of a run, and read its data folder and task from it.
 
         Args:
             run: folder with checkpoints (the best is taken, else the last), or one checkpoint.
-            data: data folder, where it is not the one of the training any more.
+            data: data folder; None for the one that the model was trained on.
 
         Raises:
-            UserError: no checkpoint, a file that is no checkpoint, or a data folder that is not there.
+            UserError: no checkpoint, a file that is not a checkpoint, or a data folder that does not exist.
         """
         checkpoint = find_checkpoint(run)
         sections = read_checkpoint(checkpoint).sections
@@ -77,14 +77,15 @@ class Run:
 
         Args:
             tau: factor of the log-frequencies.
-            again: even if the model was trained with logit adjustment.
+            again: adjust even a model that was trained with logit adjustment.
 
         Raises:
-            UserError: it was, another tau, or data folders without training targets.
+            UserError: the model was trained with logit adjustment and ``again`` is false, a bad tau, or data
+                folders without training targets.
         """
         if self.criterion == TRAINED_WITH_IT and not again:
             raise UserError(
-                f"{self.checkpoint}: was trained with logit adjustment, so its logits are adjusted already: "
+                f"{self.checkpoint}: was trained with logit adjustment, so its logits are already adjusted: "
                 "leave --logit-adjustment out, or give --adjust-again as well"
             )
         return replace(self, adjustment=LogitAdjustment(tau, self.folders.target_counts()))
@@ -95,7 +96,7 @@ class Run:
 
 
 def find_checkpoint(run: str | os.PathLike[str]) -> Path:
-    """The checkpoint that a run stands for: the file itself, or the best, else the last of a folder.
+    """The checkpoint of a run: the given file, or the best checkpoint of a folder, or else its last one.
 
     Raises:
         UserError: there is none.
@@ -104,7 +105,9 @@ def find_checkpoint(run: str | os.PathLike[str]) -> Path:
     if path.is_file():
         return path
     if not path.is_dir():
-        raise UserError(f"run {path}: not there; expected a folder that fairseq-train wrote, or a checkpoint")
+        raise UserError(
+            f"run {path}: does not exist; expected a folder that fairseq-train wrote, or a checkpoint"
+        )
     for name in ("checkpoint_best.pt", "checkpoint_last.pt"):
         if (path / name).is_file():
             return path / name
@@ -147,7 +150,7 @@ def _joined(parts: Sequence[list[str] | None]) -> list[str] | None:
 
 
 def other_data_error(run: Run, error: RuntimeError) -> UserError | None:
-    """What a model that does not fit its dictionaries means."""
+    """The error for a model that does not fit the dictionaries of its data; None for any other error."""
     if "size mismatch" not in str(error):
         return None
     return UserError(
@@ -177,7 +180,7 @@ def _generate(run: Run, folder: Path, split: str, options: Sequence[str]) -> Gen
                 raise known or UserError(f"fairseq-generate: {error}") from error
         generated = read_generated(os.path.join(results, f"generate-{split}.txt"))
     if generated.ids != list(range(_num_examples(folder, split))):
-        raise UserError(f"split {split}: fairseq-generate left examples out; check its options")
+        raise UserError(f"split {split}: fairseq-generate skipped examples; check its options")
     return generated
 
 

@@ -1,4 +1,4 @@
-"""How likely a trained model finds every word of the references, given the words before it."""
+"""The likelihood of every word of the references under a trained model, given the words before it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class TokenLikelihoods(NamedTuple):
     Attributes:
         targets: [N] int64, index of each token in the target dictionary.
         log_likelihoods: [N] float32, natural logarithm of the model's probability of it.
-        correct: [N] bool, whether the model finds no other token likelier.
+        correct: [N] bool, whether the model gives no other token a higher probability.
     """
 
     targets: NDArray[np.int64]
@@ -42,8 +42,8 @@ class ScoringModel(Protocol):
 
     Attributes:
         symbols: its target vocabulary.
-        criterion: the options of its criterion, where there are some.
-        class_counts: [C] how often each symbol is a target in the training data.
+        criterion: the options of its criterion; may be empty.
+        class_counts: [C] int64, how often each symbol is a target in the training data.
     """
 
     symbols: list[str]
@@ -53,7 +53,7 @@ class ScoringModel(Protocol):
     def class_counts(self) -> NDArray[np.int64]: ...
 
     def likelihoods(self, split: str, sample: int | None = None, seed: int = 1) -> Iterator[Sequence[Any]]:
-        """Batches of targets [N], their log-probabilities [N] in nats, and whether none is likelier [N]."""
+        """Batches of targets [N], their log-probabilities [N] in nats, and whether they are likeliest [N]."""
 
 
 class ReferenceModel:
@@ -68,7 +68,7 @@ class ReferenceModel:
         criterion: name and options of the criterion that the model was trained with.
 
     Raises:
-        UserError: the data folder has other dictionaries than the model.
+        UserError: the dictionaries of the data folder are not those of the model.
     """
 
     def __init__(self, run: Run, cpu: bool = False) -> None:
@@ -95,7 +95,7 @@ class ReferenceModel:
 
         Args:
             split: name of the split in the data folder.
-            sample: number of references to draw, if there are more; None for all.
+            sample: number of references to draw if there are more; None for all.
             seed: of the draw.
 
         Raises:
@@ -149,7 +149,7 @@ class ReferenceModel:
             yield dataset
 
     def _batches(self, dataset: Any, split: str, drawn: NDArray[np.int64] | None, seed: int) -> list[Any]:
-        """Indices by length, so that there is little padding."""
+        """Batches of indices of about the same length, so that there is little padding."""
         from fairseq import utils
         from fairseq.data.data_utils import numpy_seed
 
@@ -172,7 +172,7 @@ def perplexity(batches: Iterable[Sequence[Any]]) -> float:
     """``exp`` of the mean negative log-likelihood of a token.
 
     Args:
-        batches: :class:`TokenLikelihoods`, or what has targets and log-likelihoods in these places.
+        batches: :class:`TokenLikelihoods`, or tuples that begin with targets and log-likelihoods.
     """
     total, num_tokens = 0.0, 0
     for targets, log_likelihoods, *_ in batches:
@@ -184,7 +184,7 @@ def perplexity(batches: Iterable[Sequence[Any]]) -> float:
 def reference_perplexity(run: Run, split: str) -> float:
     """Perplexity of the references of a split.
 
-    Every token of a reference counts, its end as well; this is the ``ppl`` of fairseq-validate.
+    Every token of a reference counts, including the end of sentence; this is the ``ppl`` of fairseq-validate.
 
     Raises:
         UserError: no such split, or an example that is too long for the model.

@@ -42,9 +42,9 @@ def load_model(run: Run, cpu: bool = False) -> LoadedModel:
         cpu: run on the CPU even if there is a GPU.
 
     Raises:
-        UserError: the data folder has other dictionaries than the model.
+        UserError: the dictionaries of the data folder are not those of the model.
     """
-    # The vectors that the embeddings began with are of no use any more, and may be gone.
+    # The vectors that the embeddings were initialised with are not needed, and may not exist any more.
     overrides = {"data": run.data, "encoder_embed_path": None, "decoder_embed_path": None}
     with quiet():
         utils = require("fairseq.utils", extra="fairseq")

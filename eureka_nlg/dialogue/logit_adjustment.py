@@ -1,4 +1,4 @@
-"""Logit adjustment of a trained model while it decodes: frequent words step back.
+"""Logit adjustment of a trained model while it decodes, which makes frequent words less likely.
 
 Source: Menon et al. 2021, "Long-tail Learning via Logit Adjustment", post-hoc form.
 """
@@ -22,23 +22,23 @@ from eureka_nlg.options import BadOption
 __all__ = ["LogitAdjustment", "TRAINED_WITH_IT"]
 
 TRAINED_WITH_IT = "logit_adjusted"
-"""The criterion whose models have been adjusted in training."""
+"""The criterion that trains with logit adjustment."""
 
 
 class LogitAdjustment:
-    """Takes ``tau`` times the log-frequency of each word off its logit; the end of a reply stays.
+    """Subtracts ``tau`` times the log-frequency of each word from its logit, but not for the end of a reply.
 
-    What is adjusted is the distribution over the words: the probability that the reply ends stays as the
-    model has it. ``</s>`` ends each training target, and so is among the most frequent ones; adjusted like a
-    word it would come late, and replies would run on. A word that never is a training target gets nothing
-    added, which is less than any other.
+    Only the distribution over the words is adjusted; the probability that the reply ends stays as the model
+    has it. ``</s>`` ends every training target and so is among the most frequent tokens. If it were adjusted
+    like a word, it would come too late and replies would run on. The logit of a word that is never a training
+    target stays as it is, which leaves it behind every other word.
 
     Args:
         tau: finite and not negative; 0 changes nothing.
         targets: counts of the training targets.
 
     Raises:
-        UserError: another tau, or no target that is counted.
+        UserError: a bad tau, or counts that are all zero.
     """
 
     def __init__(self, tau: float, targets: TargetCounts) -> None:
@@ -57,11 +57,14 @@ class LogitAdjustment:
         """Adjusted log-likelihoods.
 
         Args:
-            log_likelihoods: ``[..., C]`` of words, from logits that were divided by the temperature.
-            temperature: by which what is added is divided too.
+            log_likelihoods: ``[..., C]``, over the words, from logits that were divided by the temperature.
+            temperature: the adjustment is divided by it too.
+
+        Returns:
+            ``[..., C]`` in the dtype of the input.
 
         Raises:
-            UserError: the model has another number of words.
+            UserError: the number of words is not that of the training targets' dictionary.
         """
         if log_likelihoods.shape[-1] != len(self._added):
             raise UserError(
@@ -74,7 +77,7 @@ class LogitAdjustment:
         words[self._end] = False
         mass = before.masked_fill(~words, -math.inf).logsumexp(-1, keepdim=True)
         excess = after.masked_fill(~words, -math.inf).logsumexp(-1, keepdim=True) - mass
-        # without any word there is nothing to share out
+        # where no word has any probability, there is nothing to normalise
         after = torch.where(words & (mass > -math.inf), after - excess, before)
         return after.to(log_likelihoods.dtype)
 
@@ -107,7 +110,7 @@ class LogitAdjustment:
             loading.load_model_ensemble = load
 
     def adjust(self, model: Any, temperature: float) -> None:
-        """Put the adjusted likelihoods before those of the model's class."""
+        """Replace the likelihoods of this model by adjusted ones."""
         likelihoods = model.get_normalized_probs
 
         def adjusted(net_output: Any, log_probs: bool, sample: Any = None) -> Tensor:

@@ -1,4 +1,4 @@
-"""What every prepared folder says about itself, whatever is in it: ``manifest.json``."""
+"""``manifest.json``, which says what a prepared folder holds and how it was made."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def read_corpus(sources: Mapping[str, Sequence[Source]], skip_bad: bool) -> dict
 
 
 def tell_findings(dialogues: Dialogues, tell: Callable[[str], object]) -> None:
-    """Say what was left out, or read in a way that is worth a word."""
+    """Tell the user which entries were skipped, and which were read in a way that is worth knowing."""
     findings = dialogues.findings
     for what, (count, first) in findings.notes.items():
         others = f" and {count - 1:,} more" if count > 1 else ""
         tell(f"note: {first}{others}: {what}")
     if findings.num_bad:
         entries = "bad entry was" if findings.num_bad == 1 else "bad entries were"
-        tell(f"note: {findings.num_bad:,} {entries} left out:")
+        tell(f"note: {findings.num_bad:,} {entries} skipped:")
         for message in findings.bad:
             tell(f"  {message}")
         if findings.num_bad > len(findings.bad):
@@ -40,7 +40,7 @@ def tell_findings(dialogues: Dialogues, tell: Callable[[str], object]) -> None:
 
 
 def provenance(sources: Mapping[str, Sequence[Source]], **versions: str) -> dict[str, Any]:
-    """The part of a manifest that says from what, and by what, the folder was made."""
+    """The part of a manifest that names the inputs and the versions of the software."""
     if any(part.format == HUB for parts in sources.values() for part in parts):
         versions["datasets"] = importlib.metadata.version("datasets")
     return {

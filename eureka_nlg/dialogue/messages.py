@@ -27,7 +27,7 @@ Message = dict[str, str]
 
 
 def check_options(options: PrepareOptions, format_out: str) -> None:
-    """Refuse what has no meaning for messages: they hold the text as it is, whole.
+    """Refuse options that have no effect on messages, which hold the whole text unchanged.
 
     Raises:
         UserError: an option about tokens or the length of contexts.
@@ -36,8 +36,8 @@ def check_options(options: PrepareOptions, format_out: str) -> None:
         value = getattr(options, option.name)
         if option.name not in _HEEDED and value != option.default:
             raise UserError(
-                f"{option_name(option.name)}: is for fairseq data; --format-out {format_out} holds the text "
-                "as it is"
+                f"{option_name(option.name)}: is for fairseq data; leave it out, as --format-out "
+                f"{format_out} keeps the text unchanged"
             )
 
 
@@ -57,10 +57,10 @@ def prepare_messages(
     Args:
         sources: split -> its parts, from ``find_sources``.
         folder: an empty folder; ``new_folder`` makes one that appears only when it is whole.
-        options: ``persona``, ``both_sides`` and ``skip_bad`` count.
+        options: of these, ``persona``, ``both_sides`` and ``skip_bad`` are used.
         format_out: key of ``MESSAGES``.
-        progress: tells how far the work is.
-        tell: called with lines about what was left out, or read in a way that is worth a word.
+        progress: shows how far the work is.
+        tell: called with lines about entries that were skipped, or read in a way that is worth knowing.
 
     Returns:
         The content of ``manifest.json``.
@@ -101,15 +101,15 @@ def prepare_messages(
 def conversations(
     dialogue: Dialogue, persona: bool = True, both_sides: bool = False
 ) -> Iterator[list[Message]]:
-    """A dialogue as messages, the second speaker's from the assistant; ending with one of these.
+    """A dialogue as messages. The second speaker is the assistant, and the last message is the assistant's.
 
-    Silence is no message: what one speaker says around it becomes one. Nothing comes of a dialogue in which
-    the assistant says nothing.
+    Silence is not a message: what one speaker says before and after it is joined into one message. A dialogue
+    in which the assistant says nothing yields nothing.
 
     Args:
         dialogue: the conversation.
-        persona: begin with the assistant's persona, as the system's message.
-        both_sides: give the dialogue a second time with the roles exchanged.
+        persona: begin with the assistant's persona, as a system message.
+        both_sides: yield the dialogue a second time with the roles exchanged.
     """
     for assistant in (1, 0) if both_sides else (1,):
         messages: list[Message] = []
@@ -161,7 +161,7 @@ def _write_parquet(path: Path, rows: Iterable[list[Message]]) -> None:
 
 @contextmanager
 def _arrow_errors(path: Path) -> Iterator[None]:
-    """Arrow's errors of input and output without the temporary name of the file."""
+    """Replace the temporary name of the file in Arrow's errors of input and output."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""fairseq's ban of repeated n-grams, where it runs in Python."""
+"""A correction of fairseq's ``--no-repeat-ngram-size`` where it runs in Python."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ __all__ = ["ngram_block_mended"]
 
 @contextmanager
 def ngram_block_mended() -> Iterator[None]:
-    """``--no-repeat-ngram-size`` has an effect in the block.
+    """Make ``--no-repeat-ngram-size`` work while the block runs.
 
-    Without its extension for GPUs, fairseq 0.12 compares with the last tokens of a buffer that is as long as
-    the longest reply, which are padding until the very end: nothing is banned. Here it sees what is written.
+    Without its CUDA extension, fairseq 0.12 compares with the last tokens of a buffer that is as long as the
+    longest possible reply. These are padding until the very end, so nothing is banned. Here fairseq sees only
+    the tokens that are written so far.
     """
     with quiet():
         block = require("fairseq.ngram_repeat_block", extra="fairseq").NGramRepeatBlock

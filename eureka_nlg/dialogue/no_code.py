@@ -1,9 +1,9 @@
 """fairseq without ``eval``, and its checkpoints without pickled code.
 
-fairseq evaluates some of its options as Python: every "BOOL" (``share_decoder_input_output_embed``), numbers
-in lists (``adam_betas``), the layers of its convolutional models. Such an option may come from a checkpoint
-or a YAML file that somebody else wrote. Here it is parsed: what is no number, truth value, text, or list or
-dictionary of these is refused, and nothing is run.
+fairseq evaluates some of its options as Python: every "BOOL" (``share_decoder_input_output_embed``), lists of
+numbers (``adam_betas``), the layers of its convolutional models. Such an option may come from a checkpoint or
+a YAML file that somebody else wrote. Here it is parsed and never run: anything but a number, truth value,
+text, or list or dictionary of these is refused.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _OPERATORS: dict[type[ast.operator], Any] = {
 
 
 def parse_value(text: str, *_: Any) -> Any:
-    """The value that a text stands for, as ``eval`` would have it for one without code.
+    """The value of a text that holds no code, as ``eval`` would give it.
 
     Numbers, quoted texts, true, false and none in any case, lists, tuples and dictionaries of these, and sums
     and products such as ``[(512, 3)] * 20``.
@@ -51,7 +51,7 @@ def parse_value(text: str, *_: Any) -> Any:
     ((0.9, 0.98), True, [(8, 3), (8, 3)])
 
     Raises:
-        TypeError: not a text, as ``eval`` has it; fairseq counts on that.
+        TypeError: not a text. ``eval`` raises this too, and fairseq relies on it.
         UserError: anything else.
     """
     if not isinstance(text, str):
@@ -124,7 +124,7 @@ def _check_size(left: Any, right: Any) -> None:
 
 
 def forbid_code() -> None:
-    """From now on :func:`parse_value` for ``eval`` in what is loaded of fairseq, and weights-only loads."""
+    """Let fairseq's loaded modules use :func:`parse_value` for ``eval``, and load weights only."""
     os.environ.pop(_OPENS_LOADS, None)
     for module in _modules():
         vars(module)["eval"] = parse_value
@@ -132,10 +132,10 @@ def forbid_code() -> None:
 
 @contextmanager
 def loadable(*classes: Any) -> Iterator[None]:
-    """While the block runs, weights-only loads also take these classes.
+    """While the block runs, weights-only loads also accept these classes.
 
-    ``torch.serialization.safe_globals`` takes them away in its end even if they were allowed before, by the
-    plug-in or by a block around this one.
+    At its end, ``torch.serialization.safe_globals`` would forbid them even if they were allowed before, by
+    the plug-in or by an enclosing block.
     """
     import torch
 
@@ -146,9 +146,9 @@ def loadable(*classes: Any) -> Iterator[None]:
 
 @contextmanager
 def no_code() -> Iterator[None]:
-    """:func:`forbid_code` while the block runs, and checkpoints may hold an ``argparse.Namespace``.
+    """:func:`forbid_code` while the block runs; checkpoints may hold an ``argparse.Namespace``.
 
-    fairseq must be imported before, so that its modules are there.
+    fairseq must have been imported before, as only loaded modules are changed.
     """
     import argparse
 
@@ -167,7 +167,7 @@ def no_code() -> Iterator[None]:
 
 
 def _modules() -> list[Any]:
-    """The loaded modules of fairseq and of its plug-ins. A name in a module goes before the built-in one."""
+    """The loaded modules of fairseq and its plug-ins. A name in a module hides the built-in one."""
     return [
         module
         for name, module in list(sys.modules.items())

@@ -1,4 +1,4 @@
-"""The options of ``eureka prepare``: one field each, from which command line, manifest and checks follow."""
+"""The options of ``eureka prepare``, one field each; command line, manifest and checks follow from them."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ def _option(default: Any, help: str, **metadata: Any) -> Any:
 
 @dataclass(frozen=True)
 class PrepareOptions:
-    """What decides the bytes of a prepared folder, besides its inputs.
+    """Everything that decides what a prepared folder holds, apart from its inputs.
 
     Raises:
-        UserError: a value that makes no sense, by the name it has on the command line.
+        UserError: an invalid value; the message has the name of the option on the command line.
     """
 
     history_turns: int | None = _option(
         None, "keep the last N turns before the reply (default: all)", minimum=1
     )
-    persona: bool = _option(True, "begin the context with the persona sentences of who replies")
+    persona: bool = _option(True, "begin the context with the persona sentences of the speaker who replies")
     speaker_tokens: bool = _option(True, "mark each part of the context with <persona>, <partner> or <self>")
     max_context_tokens: int | None = _option(
         None, "keep the last N tokens of the context (default: all)", minimum=1
     )
     both_sides: bool = _option(False, "train on the first speaker's turns as well")
-    lowercase: bool = _option(True, "lower-case everything")
+    lowercase: bool = _option(True, "lower-case all text")
     tokenizer: str = _option(
         "whitespace",
-        "how text becomes tokens (char: for scripts without blanks)",
+        "how text is split into tokens (char: for scripts without spaces between words)",
         choices=TOKENIZERS,
     )
     vocab_size: int | None = _option(
-        None, f"pieces of the SentencePiece model (default: {_DEFAULT_PIECES})", minimum=1
+        None, f"number of pieces of the SentencePiece model (default: {_DEFAULT_PIECES})", minimum=1
     )
-    min_count: int = _option(1, "tokens that occur less than N times in training become <unk>", minimum=1)
-    skip_bad: bool = _option(False, "leave out lines and rows that cannot be read, and say how many they are")
+    min_count: int = _option(1, "tokens that occur fewer than N times in training become <unk>", minimum=1)
+    skip_bad: bool = _option(False, "skip lines and rows that cannot be read, and report how many there are")
 
     def __post_init__(self) -> None:
         for option in fields(self):
@@ -59,19 +59,19 @@ class PrepareOptions:
             object.__setattr__(self, "vocab_size", self.vocab_size or _DEFAULT_PIECES)
         elif self.vocab_size is not None:
             raise UserError(
-                f"--vocab-size {self.vocab_size}: is for --tokenizer sentencepiece; see --min-count"
+                f"--vocab-size {self.vocab_size}: is for --tokenizer sentencepiece; give --min-count"
             )
 
     @property
     def context(self) -> ContextOptions:
-        """The part that says what a context holds."""
+        """The options that say what a context holds."""
         return ContextOptions(
             **{option.name: getattr(self, option.name) for option in fields(ContextOptions)}
         )
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> PrepareOptions:
-        """From a mapping that may hold other things too, as parsed arguments or a manifest do."""
+        """From a mapping that may hold other keys too, such as parsed arguments or a manifest."""
         return cls(**{option.name: values[option.name] for option in fields(cls)})
 
 

@@ -1,4 +1,4 @@
-"""Texts that somebody writes, prepared as the data of a model were; and its replies as text to read."""
+"""Prepare text that a user types as the data of a model were, and turn its replies into readable text."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Preparation:
 
     @classmethod
     def of(cls, data: RunData) -> Preparation:
-        """How a folder that `eureka prepare` made was prepared.
+        """Read from the manifest how a folder of `eureka prepare` was made.
 
         Raises:
-            UserError: the folder does not say how it was prepared.
+            UserError: there is no manifest, or it lacks the options.
         """
         manifest = read_json(data.first / MANIFEST)
         try:
@@ -50,14 +50,14 @@ class Preparation:
         return self.tokenizer.tokenize(normalize(text, self.options.lowercase))
 
     def text(self, text: str) -> str:
-        """The text as it is in ``references/``."""
+        """The text as it would stand in ``references/``."""
         return self.tokenizer.detokenize(self.tokenize(text))
 
     def tokenize_typed(self, text: str, is_known: Callable[[str], bool]) -> list[str]:
         """Tokens of what somebody types.
 
-        A corpus that is split at white space often came with its punctuation set apart; of "Hi, you?" and
-        "Hi , you ?" the one is taken of which more is known.
+        Corpora that are split at white space often have spaces around punctuation. Of "Hi, you?" and
+        "Hi , you ?" this takes the one with fewer unknown tokens.
         """
         tokens = self.tokenize(text)
         if self.options.tokenizer != "whitespace" or all(map(is_known, tokens)):
@@ -75,10 +75,10 @@ class Preparation:
         persona: Sequence[str] = (),
         is_known: Callable[[str], bool] = lambda token: True,
     ) -> list[str]:
-        """What the model reads.
+        """Tokens that the model reads.
 
         Args:
-            turns: oldest first, the speakers in turns; the last one is replied to.
+            turns: oldest first, by alternating speakers; the model replies to the last one.
             persona: sentences about the one who replies.
             is_known: whether the model has a token in its dictionary.
         """
@@ -90,10 +90,10 @@ class Preparation:
 
 
 def turns_of(dialogues: Iterable[str]) -> list[list[str]]:
-    """The turns of each line, which has tabs between them.
+    """The turns of each line, where they are separated by tabs.
 
     Raises:
-        UserError: no line, or one without a last turn.
+        UserError: there is no line, or one whose last turn is empty.
     """
     found = []
     for number, dialogue in enumerate(dialogues, start=1):
@@ -107,7 +107,7 @@ def turns_of(dialogues: Iterable[str]) -> list[list[str]]:
 
 
 def readable(tokens: str) -> str:
-    """Text of tokens in English spelling.
+    """Tokens joined into text with English spacing.
 
     >>> readable("i 'm good , thanks .")
     "i'm good, thanks."

@@ -1,4 +1,4 @@
-"""Where the fairseq plug-in lies."""
+"""Find the fairseq plug-in."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def plugin_dir() -> str:
 
 
 def user_dir() -> str:
-    """The folder of the plug-in as short as it can be typed here: relative in a clone, else absolute."""
+    """The shortest path of the plug-in's folder: relative inside a clone of the project, else absolute."""
     folder = plugin_dir()
     relative = os.path.relpath(folder)
     return folder if relative.startswith(os.pardir) else relative

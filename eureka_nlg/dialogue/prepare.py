@@ -1,4 +1,4 @@
-"""A dialogue corpus to a fairseq data folder with a manifest: the work behind ``eureka prepare``."""
+"""From a dialogue corpus to a fairseq data folder with a manifest: the work behind ``eureka prepare``."""
 
 from __future__ import annotations
 
@@ -47,19 +47,19 @@ def prepare(
 ) -> dict[str, Any]:
     """Fill a folder with fairseq data, reference and context texts and a manifest.
 
-    Memory holds the vocabulary, never the corpus. The same input and options give the same bytes, whatever
-    the folder and the number of workers.
+    Memory holds the vocabulary, never the corpus. The same input and options give the same bytes, regardless
+    of the folder and the number of workers.
 
     Args:
         sources: split -> its parts, from ``find_sources``.
         folder: an empty folder; ``new_folder`` makes one that appears only when it is whole.
-        options: what contexts, tokens and dictionary are to be.
+        options: how contexts, tokens and dictionary are made.
         vectors: file or torchtext name of word vectors to write as ``vectors.txt``.
-        vector_dim: numbers per word of these; None for what the source has.
-        cache_dir: where torchtext keeps what it downloads.
-        workers: processes for the binarisation.
-        progress: tells how far the work is.
-        tell: called with lines about what was left out, or read in a way that is worth a word.
+        vector_dim: dimensions of these vectors; None for those of the source.
+        cache_dir: where torchtext keeps its downloads.
+        workers: number of processes for the binarisation.
+        progress: shows how far the work is.
+        tell: called with lines about entries that were skipped, or read in a way that is worth knowing.
 
     Returns:
         The content of ``manifest.json``.
@@ -136,12 +136,12 @@ def prepare(
         manifest["sentencepiece"] = sentences
         if sentences["used"] < sentences["sentences"]:
             tell(
-                f"note: SentencePiece was trained on {sentences['used']:,} of {sentences['sentences']:,} "
-                "sentences, equally spaced, and has a piece for every character of the others"
+                f"note: SentencePiece was trained on {sentences['used']:,} equally spaced sentences of "
+                f"{sentences['sentences']:,}, and has a piece for every character of the others"
             )
     if not blanks.part_words and not pieces and options.tokenizer != "char":
         tell(
-            f"warning: the text has {blanks.characters_per_word:.0f} characters between two blanks, so that "
+            f"warning: the text has {blanks.characters_per_word:.0f} characters between two spaces, so that "
             "whole sentences count as words: use --tokenizer char or --tokenizer sentencepiece"
         )
     write_manifest(manifest, folder)
@@ -151,7 +151,7 @@ def prepare(
 
 
 def tokenizer_of(options: PrepareOptions, folder: Path) -> Tokenizer:
-    """The tokenizer of a prepared folder, which has the SentencePiece model if that is it."""
+    """The tokenizer of a prepared folder, which holds the SentencePiece model if one is used."""
     if options.tokenizer == "sentencepiece":
         return SentencePieceTokenizer(folder / SENTENCEPIECE_MODEL)
     return _WORDS[options.tokenizer]()
@@ -167,7 +167,7 @@ _WORDS: dict[str, Callable[[], Tokenizer]] = {
 def _train_sentencepiece(
     dialogues: Iterable[Dialogue], options: PrepareOptions, work: Path, model: Path, progress: Progress
 ) -> dict[str, int]:
-    """Train the model on every persona sentence and every turn, once each; count them and those used."""
+    """Train the model on every persona sentence and every turn, once each; count all and those it used."""
     sentences, count = work / "sentences", 0
     with open(sentences, "w", encoding="utf-8", newline="\n") as file:
         for dialogue in dialogues:

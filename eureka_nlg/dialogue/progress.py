@@ -1,4 +1,4 @@
-"""How far a long piece of work is: a bar for somebody who watches, now and then a line for a log."""
+"""Show how far a long piece of work is: a bar on a terminal, or a line now and then in a log."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _LOOK = 64  # items between two looks at the clock
 
 
 class Progress:
-    """Tells how far the work is.
+    """Shows how far the work is.
 
     Args:
         bar: show a bar on stderr.
-        tell: called with a line after two seconds of silence and then every ten, where there is no bar.
+        tell: where there is no bar, called with a line after two seconds and then every ten.
     """
 
     def __init__(self, bar: bool = False, tell: Callable[[str], object] | None = None) -> None:
@@ -29,12 +29,12 @@ class Progress:
         self._last, self._patience = time.monotonic(), _FIRST
 
     def over(self, items: Iterable[T], doing: str, unit: str) -> Iterator[T]:
-        """The items one by one, as they are worked on.
+        """Yield the items one by one, and show how many are done.
 
         Args:
-            items: anything; nothing is read ahead.
-            doing: what is done, for example ``"train"``.
-            unit: what an item is, in the plural.
+            items: any iterable; nothing is read ahead.
+            doing: name of the work, for example ``"train"``.
+            unit: what the items are called, in the plural.
         """
         if self._bar:
             yield from require("tqdm", extra="data").tqdm(items, desc=doing, unit=f" {unit}", leave=False)
@@ -45,7 +45,7 @@ class Progress:
             yield item
 
     def line(self, text: str) -> None:
-        """Say what is being done, if nothing was said for a while."""
+        """Show a line, unless the last one is only a moment ago."""
         if self._tell is not None and not self._bar and time.monotonic() - self._last >= self._patience:
             self._tell(text)
             self._last, self._patience = time.monotonic(), _LATER

@@ -1,4 +1,4 @@
-"""fairseq without what importing it does to the process: a root logger at DEBUG, warnings about torch."""
+"""Import and use fairseq without its side effects: a root logger at level DEBUG, and warnings about torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["quiet"]
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Leave the logging of the process as it is, and show no warnings, while fairseq is imported or used."""
+    """While fairseq is imported or used, keep the logging of the process as it is, and show no warnings."""
     root = logging.getLogger()
     handlers, level, disabled = list(root.handlers), root.level, root.manager.disable
     try:

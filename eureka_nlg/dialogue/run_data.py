@@ -1,8 +1,8 @@
 """The data of a run: its folders, their splits, and all of the training targets.
 
-fairseq takes several data folders, ``first:second``, and trains on one of them an epoch, in turns. They share
-their dictionaries; validation and test data are in the first. So whatever is said of *the training data* must
-be said of all folders, each of which may hold it in several files, ``train``, ``train1`` ...
+fairseq takes several data folders, ``first:second``, and trains on one of them per epoch, in turn. They share
+their dictionaries; validation and test data are in the first. *The training data* are therefore those of all
+folders, each of which may hold them in several files, ``train``, ``train1`` ...
 """
 
 from __future__ import annotations
@@ -39,15 +39,16 @@ class RunData:
 
     @classmethod
     def find(cls, data: str, remedy: str = "give --data DIR") -> RunData:
-        """The folders of fairseq's ``data``, several with ``:`` between them.
+        """The folders of fairseq's option ``data``, where several are separated by ``:``.
 
         Raises:
-            UserError: one is not there.
+            UserError: one does not exist.
         """
         folders = tuple(Path(folder) for folder in data.split(os.pathsep))
         for folder in folders:
             if not data or not folder.is_dir():
-                raise UserError(f"data folder {folder if data else 'of the training'}: not there; {remedy}")
+                name = folder if data else "of the training"
+                raise UserError(f"data folder {name}: does not exist; {remedy}")
         return cls(folders)
 
     @property
@@ -75,7 +76,7 @@ class RunData:
         )
 
     def check_split(self, split: str) -> None:
-        """Raise UserError if a split is not there; the message names those that are."""
+        """Raise UserError if a split does not exist; the message names those that do."""
         for folder in self.of_split(split):
             if not any(folder.glob(f"{split}.*.idx")):
                 known = ", ".join(self.splits()) or "none"
@@ -96,7 +97,7 @@ class RunData:
         return others[0]
 
     def texts(self, side: str, split: str) -> list[str] | None:
-        """What ``eureka prepare`` left as text, which also has the words that a model knows as ``<unk>``.
+        """The texts that ``eureka prepare`` wrote, which also hold the words that a model sees as ``<unk>``.
 
         Args:
             side: ``"contexts"`` or ``"references"``.
@@ -111,7 +112,7 @@ class RunData:
         return [line for path in paths for line in TextFile(path)]
 
     def files(self, split: str) -> list[Path]:
-        """The binarised files of a split, and its further parts in the case of the training data."""
+        """The binarised files of a split; for the training data, of all its parts."""
         pattern = f"{split}*.*" if split == TRAIN else f"{split}.*"
         return [path for folder in self.of_split(split) for path in sorted(folder.glob(pattern))]
 
@@ -148,9 +149,9 @@ class RunData:
     def training_targets(self) -> TrainingTargets:
         """All targets of the training data, streamed.
 
-        What ``eureka prepare`` wrote holds them as text, ``references/train.txt``, with the tokens of its
-        other references. In any other fairseq folder the binarised targets are read with their dictionary;
-        its unknown words are ``<unk>`` there.
+        A folder of ``eureka prepare`` holds them as text in ``references/train.txt``, tokenised like its
+        other references. In any other fairseq folder the binarised targets are read with their dictionary,
+        and unknown words are ``<unk>``.
 
         Raises:
             UserError: a folder has neither.
@@ -167,8 +168,8 @@ class TrainingTargets:
     """The replies that a model was trained on.
 
     Attributes:
-        files: that are read.
-        replies: can be read once.
+        files: where the replies come from.
+        replies: the replies; can be iterated over once.
     """
 
     files: list[Path]
@@ -190,7 +191,7 @@ class TargetCounts(NamedTuple):
 def training_shards(task: Any, subset: str) -> Iterator[Any]:
     """The training data of a fairseq task, one dataset for each of its data folders.
 
-    fairseq loads one of them an epoch; what was loaded before is there again when all have been seen.
+    fairseq loads one of them per epoch; what was loaded before is put back at the end.
 
     Raises:
         FileNotFoundError: a folder has no such split.

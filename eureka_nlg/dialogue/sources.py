@@ -32,7 +32,7 @@ _SPLIT_NAMES = {
 }
 _HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 _DATA_SUFFIXES = (".txt", ".tsv", ".csv", ".json", ".jsonl", ".ndjson", ".parquet")
-# How two files that are read side by side are told apart: the word for contexts, the word for replies.
+# In the names of two files that are read side by side: the word for contexts, the word for replies.
 _SIDES = (
     ("src", "tgt"),
     ("source", "target"),
@@ -57,17 +57,17 @@ def find_sources(
     """Assign sources to splits.
 
     Args:
-        sources: ``convai2``, folders, files and hub names whose own names, or whose content, tell the split.
+        sources: ``convai2``, or folders, files and hub names whose names or content tell the split.
         explicit: split -> files (or hub names) of that split, in order.
-        format: one of ``FILE_FORMATS`` for every file; None to detect it file by file.
+        format: one of ``FILE_FORMATS`` for every file; None to detect it for each file.
         cache_dir: where ``convai2`` is kept; None for the platform's cache folder.
-        warn: called with a line about each file that looks like another format than ``format``.
+        warn: called with a line about each file that does not look like ``format``.
 
     Returns:
         Split (``train``, ``valid`` and perhaps ``test``) -> its sources, in order.
 
     Raises:
-        UserError: a split is missing or given twice, or a source is none.
+        UserError: a split is missing or given twice, or a source cannot be used as one.
     """
     format = format_named(format) if format is not None else None
     found: dict[str, list[Source]] = {}
@@ -85,7 +85,7 @@ def find_sources(
         if split not in found:
             given = f"found only {', '.join(found)}" if found else "no source is given"
             raise UserError(
-                f"the split {split} is missing ({given}); "
+                f"the split {split} is missing ({given}): "
                 f"give --{split} FILE, or a folder with a file named {split}*"
             )
     if format is not None:
@@ -135,7 +135,7 @@ def _sort_splits(source: str, kind: str, names: Sequence[str]) -> dict[str, list
 
 
 def _paired(split: str, files: Sequence[str], format: str | None) -> list[Source]:
-    """The parts of a split: files, or two of them that are contexts and replies line by line."""
+    """The parts of a split: single files, or pairs of a file of contexts and a file of replies."""
     if format == PARALLEL:
         if len(files) % 2:
             raise UserError(
@@ -153,7 +153,7 @@ def _paired(split: str, files: Sequence[str], format: str | None) -> list[Source
 
 
 def _partners(files: Sequence[str]) -> dict[str, str]:
-    """Files of contexts -> their files of replies, by their names: ``train.src`` and ``train.tgt``."""
+    """Files of contexts -> the files of their replies, found by name: ``train.src`` and ``train.tgt``."""
     found: dict[str, str] = {}
     for file in files:
         parts = re.split(r"([._-])", Path(file).name)
@@ -175,7 +175,7 @@ def _parallel(contexts: str, replies: str, split: str) -> Source:
 
 
 def _of_split(source: str, split: str, format: str | None) -> Source:
-    """A file that is said, by its own name or by the user, to be of one split."""
+    """A file that belongs to one split, according to its name or to the user."""
     kind = _format_of(source, format)
     own_splits = FORMATS[kind].splits
     names = own_splits(source) if own_splits is not None else None
@@ -206,11 +206,11 @@ def _check_file(file: str) -> None:
     if not Path(file).exists():
         raise UserError(f"{file}: no such file or folder")
     if not Path(file).is_file():
-        raise UserError(f"{file}: is no regular file; expected a file of dialogues")
+        raise UserError(f"{file}: is not a regular file; expected a file of dialogues")
 
 
 def _split_of_file(file: Path) -> str | None:
-    """The split that the name of a file tells: its beginning, or what stands behind ``src-`` or ``tgt-``."""
+    """The split in the name of a file: at its beginning, or after ``src-`` or ``tgt-``."""
     name = plain_name(file).stem
     side, _, rest = name.replace("_", "-").partition("-")
     if rest and any(side in sides for sides in _SIDES):
@@ -219,7 +219,7 @@ def _split_of_file(file: Path) -> str | None:
 
 
 def _split_of_name(name: str) -> str | None:
-    """``train_self_original`` -> ``train``; None where the name tells no split."""
+    """``train_self_original`` -> ``train``; None where the name has no split."""
     for split, pattern in _SPLIT_NAMES.items():
         if re.match(rf"({pattern})(?![a-z])", name, re.IGNORECASE):
             return split

@@ -1,4 +1,4 @@
-"""A fairseq model that answers what somebody writes, in this process."""
+"""A fairseq model in this process that replies to text that a user types."""
 
 from __future__ import annotations
 
@@ -24,22 +24,23 @@ __all__ = ["Hypothesis", "FairseqTalker"]
 _AT_ONCE = 32
 
 Hypothesis = tuple[str, float]
-"""A reply as tokens with blanks between them, and its score: mean log-likelihood of a token, in nats,
-after the length penalty."""
+"""A reply as tokens separated by spaces, and its score: mean log-likelihood of a token, in nats, after the
+length penalty."""
 
 
 class FairseqTalker:
     """A model with its dictionaries, and the preparation of its text.
 
     Args:
-        run: the model; its data folder must be one of ``eureka prepare``, which says how text is prepared.
+        run: the model; its data folder must come from ``eureka prepare``, so that it says how text is
+            prepared.
         cpu: run on the CPU even if there is a GPU.
 
     Attributes:
         preparation: how typed text becomes tokens.
 
     Raises:
-        UserError: another data folder.
+        UserError: a data folder that does not come from ``eureka prepare`` or does not fit the model.
     """
 
     def __init__(self, run: Run, cpu: bool = False) -> None:
@@ -51,11 +52,11 @@ class FairseqTalker:
         self._is_sentencepiece = (run.folders.first / "sentencepiece.model").is_file()
 
     def is_known(self, token: str) -> bool:
-        """Whether the model can read a token."""
+        """Whether a token is in the model's source dictionary."""
         return bool(self._source.index(token) != self._source.unk())
 
     def context(self, turns: Sequence[str], persona: Sequence[str] = ()) -> list[str]:
-        """What the model reads, the oldest cut off where it is longer than the model takes."""
+        """Tokens that the model reads; the oldest are cut off where there are more than it takes."""
         tokens = self.preparation.context(turns, persona, self.is_known)
         return tokens[-(self._longest(0) - 1) :]
 
@@ -63,8 +64,8 @@ class FairseqTalker:
         """Decode.
 
         Args:
-            contexts: tokens of each.
-            options: of fairseq-generate.
+            contexts: the tokens of each context.
+            options: options of fairseq-generate.
 
         Returns:
             For each context ``--nbest`` replies, the best first.
@@ -108,10 +109,10 @@ class FairseqTalker:
 
     @torch.inference_mode()
     def likelihoods(self, context: list[str], reply: str) -> list[tuple[str, float]]:
-        """How likely the model finds a reply, a token at a time.
+        """The likelihood of each token of a reply.
 
         Args:
-            context: tokens.
+            context: tokens of the context.
             reply: text as :meth:`replies` gives it.
 
         Returns:
@@ -156,7 +157,7 @@ class FairseqTalker:
 
 @contextmanager
 def _seeded(seed: int | None, device: torch.device) -> Iterator[None]:
-    """Random numbers from a seed in the block, if one is given; as they were behind it."""
+    """Seed the random numbers inside the block, if a seed is given; afterwards they are as before."""
     if seed is None:
         yield
         return

@@ -1,4 +1,4 @@
-"""The exchanges of a split as text files: tokens for fairseq, and the same readable."""
+"""The exchanges of a split as text files: tokens for fairseq, and readable text."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class SplitText:
 
     Attributes:
         split: name of the split.
-        folder: the folder to come; readable text goes to ``contexts/`` and ``references/``.
+        folder: the folder to fill; readable text goes to ``contexts/`` and ``references/``.
         tokenizer: how utterances become tokens.
         work: folder for tokens that differ from the readable text.
-        dialogues: number read.
-        exchanges: number written, one a line.
+        dialogues: number of dialogues read.
+        exchanges: number of exchanges written, one per line.
         longest: side -> tokens of the longest line.
         tokens: how often each token was written, on either side.
     """
@@ -44,7 +44,7 @@ class SplitText:
     tokens: Counter[str] = field(default_factory=Counter)
 
     def paths(self, side: str) -> list[Path]:
-        """The file of the tokens and, where that is another one, of the readable text."""
+        """The file of tokens, and the file of readable text if that is another one."""
         readable = self.folder / _READABLE[side] / f"{self.split}.txt"
         if isinstance(self.tokenizer, WordTokenizer):
             return [readable]
@@ -53,7 +53,7 @@ class SplitText:
     def write(
         self, dialogues: Iterable[Dialogue], options: ContextOptions, lowercase: bool, both_sides: bool
     ) -> None:
-        """Write every exchange of the dialogues, and count."""
+        """Write every exchange of the dialogues, and count exchanges and tokens."""
 
         def tokenize(text: str) -> list[str]:
             return self.tokenizer.tokenize(normalize(text, lowercase))

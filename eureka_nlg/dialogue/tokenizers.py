@@ -35,17 +35,17 @@ _TRAINER_THREADS = 4
 
 
 class Tokenizer(Protocol):
-    """What turns normalised text into tokens, and tokens into text."""
+    """Turns normalised text into tokens, and tokens into text."""
 
     def tokenize(self, text: str) -> list[str]:
         """Tokens of one utterance or persona sentence."""
 
     def detokenize(self, tokens: Sequence[str]) -> str:
-        """Readable text of tokens, marks of speakers among them."""
+        """Readable text of tokens, which may include marks of speakers."""
 
 
 def normalize(text: str, lowercase: bool) -> str:
-    """Text as it is tokenised: runs of white space are one blank, and upper case is lower where wanted.
+    """Text before tokenisation: each run of white space becomes one space, and text is lower-cased if wanted.
 
     >>> normalize("Hello  THERE", lowercase=True)
     'hello there'
@@ -54,7 +54,7 @@ def normalize(text: str, lowercase: bool) -> str:
 
 
 def _without_reserved(tokens: Sequence[str]) -> list[str]:
-    """A word that is spelt like a token with a meaning of its own, say ``</s>``, is unknown."""
+    """Replace words that are spelt like a reserved token, such as ``</s>``, by ``<unk>``."""
     return [UNKNOWN if token in RESERVED else token for token in tokens]
 
 
@@ -77,7 +77,7 @@ def nltk_tokenizer() -> WordTokenizer:
 
 
 def character_tokenizer() -> WordTokenizer:
-    """Characters of scripts without blanks between words (Chinese, Japanese, Thai, ...), words of others."""
+    """Splits scripts without spaces (Chinese, Japanese, Thai, ...) into characters, and others into words."""
     return WordTokenizer(split_characters)
 
 
@@ -104,13 +104,13 @@ class SentencePieceTokenizer:
 def train_sentencepiece(sentences: Path, count: int, vocab_size: int, model: Path) -> int:
     """Train a unigram model and write it; the same sentences give the same bytes.
 
-    Every character of the text gets a piece. A sentence that is longer than the trainer takes is handed over
-    in parts, cut between words where there are any.
+    Every character of the text gets a piece. A sentence that is too long for the trainer is passed on in
+    parts, cut between words where possible.
 
     Args:
-        sentences: text file, a sentence a line.
-        count: its number of lines. Of more than a million, equally spaced ones are used: the trainer
-            keeps what it reads in memory.
+        sentences: text file with a sentence per line.
+        count: its number of lines. If there are more than a million, equally spaced ones are used, because
+            the trainer keeps them in memory.
         vocab_size: number of pieces.
         model: the file to write.
 

@@ -1,4 +1,4 @@
-"""A YAML of ``configs/dialogue`` as the arguments of ``fairseq-train``, and the run of it."""
+"""Turn a YAML file of ``configs/dialogue`` into arguments of ``fairseq-train``, and run that."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ __all__ = [
 
 Config = dict[str, Any]
 
-# A run that is killed and goes on must be the run that was not. fairseq orders the examples of an epoch anew
-# only if it is told to, and several processes need each to read the checkpoint.
+# A run that is interrupted and goes on must give the same result as one that is not. For this, fairseq must
+# be told to order the examples of every epoch anew, and each of several processes must read the checkpoint.
 _EXACT = {"update_epoch_batch_itr": "True", "load_checkpoint_on_all_dp_ranks": True}
 
 
 def read_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Config:
     """Read a flat YAML mapping of fairseq options, with ``key=value`` overrides on top.
 
-    Keys are the options of fairseq-train with or without dashes for underscores; ``data`` is its
-    positional argument, and ``base`` names another such file, relative to this one, that this one builds on.
-    An override ``key=`` takes the key out.
+    Keys are the options of fairseq-train, with underscores or dashes. ``data`` is its positional argument,
+    and ``base`` names another such file, relative to this one, whose options this one adds to or replaces. An
+    override ``key=`` removes the key.
 
     Raises:
-        UserError: a file is not there, is no YAML or no flat mapping, or an override is no ``key=value``.
+        UserError: a file does not exist, or is not a flat YAML mapping; or an override is not ``key=value``.
     """
     given = read_options(
         path,
@@ -70,11 +70,11 @@ def read_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
 def fairseq_arguments(config: Mapping[str, Any]) -> list[str]:
     """Arguments of fairseq-train: ``data`` first, then the options in the order of the config.
 
-    True gives the bare flag, False and None nothing, a list its values joined by commas. ``decay_epochs``
-    becomes the ``--total-num-update`` of the data folder.
+    True becomes the bare flag, False and None are left out, and the values of a list are joined by commas.
+    ``decay_epochs`` becomes ``--total-num-update``, by the size of the data.
 
     Raises:
-        UserError: no ``data``, or ``decay_epochs`` that cannot be counted.
+        UserError: no ``data``, or ``decay_epochs`` that cannot be turned into updates.
     """
     if not config.get("data"):
         raise UserError("no data folder: give data=DIR (made by `eureka prepare ... --out DIR`)")
@@ -95,15 +95,15 @@ def fairseq_arguments(config: Mapping[str, Any]) -> list[str]:
 
 
 def shown_command(arguments: Sequence[str], program: str = "fairseq-train") -> str:
-    """The equivalent shell command, in one line."""
+    """The equivalent shell command on one line."""
     return shlex.join([program, *arguments])
 
 
 def check_arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    """Let fairseq parse the arguments, and check what it would trip over after a minute of loading.
+    """Let fairseq parse the arguments, and find mistakes that it would notice only after a minute of loading.
 
     Raises:
-        UserError: an unknown option, a bad value, something that is no data folder or no checkpoint, or a
+        UserError: an unknown option, a bad value, a path that is not a data folder or not a checkpoint, or a
             save folder that cannot be written to.
     """
     args = parse_options("train", arguments, arguments[arguments.index("--user-dir") + 1])
@@ -113,20 +113,20 @@ def check_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     if args.num_workers > 0:
         check_shared_memory(f"num_workers={args.num_workers}", "num_workers=0")
     if os.path.exists(args.restore_file) and not is_whole(args.restore_file):
-        raise UserError(f"restore_file {args.restore_file}: not a checkpoint of torch, or cut short")
+        raise UserError(f"restore_file {args.restore_file}: not a checkpoint of torch, or an incomplete one")
     return args
 
 
 def mend_last_checkpoint(save_dir: str | os.PathLike[str]) -> Path | None:
-    """Put the newest whole checkpoint in the place of a ``checkpoint_last.pt`` that was cut short.
+    """Replace an incomplete ``checkpoint_last.pt`` by the newest complete checkpoint.
 
-    fairseq does not write its checkpoints whole or not at all: a full disk or a kill leaves half of one.
+    fairseq does not write its checkpoints atomically: a full disk or a kill leaves an incomplete file.
 
     Returns:
-        The checkpoint that took its place; None if nothing was to be mended.
+        The checkpoint that was copied; None if nothing was wrong.
 
     Raises:
-        UserError: there is no whole one.
+        UserError: there is no complete checkpoint.
     """
     last = Path(save_dir) / "checkpoint_last.pt"
     if not last.exists() or is_whole(last):
@@ -139,8 +139,8 @@ def mend_last_checkpoint(save_dir: str | os.PathLike[str]) -> Path | None:
                 found.append((checkpoint.num_updates, path.stat().st_mtime, path))
     if not found:
         raise UserError(
-            f"{last}: cut short, and no whole checkpoint stands beside it to go on from: remove it to begin "
-            "anew, or give another save_dir"
+            f"{last}: is incomplete, and there is no complete checkpoint beside it to go on from: remove it "
+            "to start again, or give another save_dir"
         )
     newest = max(found)[2]
     with open(newest, "rb") as source, write_whole(last) as target:
@@ -152,7 +152,7 @@ def is_first_process(args: argparse.Namespace) -> bool:
     """Whether this is the first, or the only, of the commands that train one model.
 
     Args:
-        args: what fairseq made of the arguments; torchrun and Slurm number processes in the environment.
+        args: as fairseq parsed them; torchrun and Slurm number processes in the environment.
     """
     numbers = [os.environ.get("RANK"), os.environ.get("SLURM_PROCID"), str(args.distributed_rank or 0)]
     return next(number for number in numbers if number) == "0"
@@ -163,11 +163,11 @@ def train(arguments: Sequence[str], held: int | None = None, verbose: bool = Fal
 
     Args:
         arguments: of fairseq-train.
-        held: descriptor of :func:`eureka_nlg.files.exclusive`, for the process to hold on to.
-        verbose: show fairseq's own log, and not what :mod:`eureka_nlg.dialogue.training_display` makes of it.
+        held: descriptor of :func:`eureka_nlg.files.exclusive`, which the new process inherits and holds.
+        verbose: show fairseq's own log instead of :mod:`eureka_nlg.dialogue.training_display`.
 
     Returns:
-        Its exit status.
+        The exit status.
     """
     environment = child_environment()
     if not verbose:

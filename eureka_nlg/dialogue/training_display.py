@@ -1,6 +1,6 @@
-"""What a training shows: a line that moves, a line for each epoch, and at the end the best of them.
+"""What a training shows: a line of progress, a line for each epoch, and at the end the best epoch.
 
-fairseq's own log, with its warnings, goes into the file beside the checkpoints and not to the terminal.
+fairseq's own log, with its warnings, goes to the file beside the checkpoints and not to the terminal.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class Progress:
     Args:
         max_epoch: epochs of the training; 0 for no limit.
         max_update: updates of the training; 0 for no limit.
-        measure: by which the best checkpoint is chosen, such as ``"ppl"``.
-        maximize: whether more of it is better.
-        out: where to; a terminal gets a line that moves, anything else a line a minute.
+        measure: the validation measure that chooses the best checkpoint, such as ``"ppl"``.
+        maximize: whether a higher value of it is better.
+        out: where to write; a terminal gets one line that is overwritten, anything else a line per minute.
     """
 
     def __init__(
@@ -54,23 +54,23 @@ class Progress:
         self.best: tuple[float, int] | None = None
 
     def wrap(self, bar: Any, epoch: int, validates: bool, statistics: Statistics) -> Any:
-        """fairseq's progress bar of an epoch or a validation, which tells this display of itself.
+        """Wrap fairseq's progress bar of an epoch or a validation, so that it updates this display.
 
         Args:
-            bar: fairseq's, with its own log.
-            epoch: from 1 on.
+            bar: fairseq's progress bar, with its own log.
+            epoch: number of the epoch, from 1 on.
             validates: whether the bar shows a validation.
-            statistics: called for the statistics of the epoch of training up to here.
+            statistics: returns the statistics of the current epoch of training.
         """
         return (_ValidationBar if validates else _TrainingBar)(bar, self, epoch, statistics)
 
     def step(self, epoch: int, part: float, statistics: Statistics) -> None:
-        """Show how far the training is, if it is time to.
+        """Show how far the training is, unless the last line is only a moment ago.
 
         Args:
-            epoch: the running one.
+            epoch: number of the current epoch.
             part: how much of it is done, from 0 to 1.
-            statistics: called for the statistics of the epoch.
+            statistics: returns the statistics of the epoch.
         """
         now = time.monotonic()
         if self._first is not None and now - self._shown < self._every:
@@ -90,7 +90,7 @@ class Progress:
         self._write("  ".join(parts))
 
     def validated(self, epoch: int, training: Mapping[str, Any], validation: Mapping[str, Any]) -> None:
-        """Show the line of an epoch, with the statistics of both."""
+        """Show the line of an epoch, with the statistics of training and validation."""
         parts = [self._epoch(epoch)]
         if (value := _number(training.get("ppl"))) is not None:
             parts.append(f"train perplexity {value:.2f}")
@@ -113,7 +113,7 @@ class Progress:
             self._line(f"best {self._measure} {value:.4g}, in epoch {epoch}")
 
     def _done(self, epoch: int, part: float, updates: float | None) -> float | None:
-        """The part of the training that is done, by the limit that comes first."""
+        """The part of the training that is done, by the limit that is reached first."""
         max_epoch, max_update = self._limits
         parts = [(epoch - 1 + part) / max_epoch] if max_epoch else []
         parts += [updates / max_update] if max_update and updates is not None else []
@@ -136,7 +136,7 @@ class Progress:
 
 
 class _Bar:
-    """fairseq's bar, passed on."""
+    """A wrapper around fairseq's progress bar."""
 
     def __init__(self, bar: Any, progress: Progress, epoch: int, statistics: Statistics) -> None:
         self._bar, self._progress, self._epoch, self._statistics = bar, progress, epoch, statistics
@@ -152,7 +152,7 @@ class _Bar:
 
 
 class _TrainingBar(_Bar):
-    """Each batch that is taken from it moves the display."""
+    """Updates the display with each batch."""
 
     def __iter__(self) -> Iterator[Any]:
         size = max(1, len(self._bar))
@@ -172,7 +172,7 @@ class _ValidationBar(_Bar):
 
 
 def duration(seconds: float) -> str:
-    """A time as it is said.
+    """A time as people say it.
 
     >>> [duration(seconds) for seconds in (3, 75, 7260)]
     ['3 s', '1 min 15 s', '2 h 01 min']

@@ -1,4 +1,4 @@
-"""What the training data say about words: how often each occurs, its frequency band, the known n-grams."""
+"""Statistics of the training data: how often each word occurs, its frequency band, and the n-grams."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from eureka_nlg.text_files import TextFile
 __all__ = ["BANDS", "TrainingStatistics", "read_training_statistics", "training_statistics"]
 
 BANDS = "mass:1/3,1/3,1/3"
-"""The rule of the frequency bands unless another one is given: a third of the training tokens in each."""
+"""The default rule of the frequency bands: a third of the training tokens in each."""
 
 
 @dataclass
 class TrainingStatistics:
-    """What is known of the training data.
+    """Statistics of the training data.
 
     Attributes:
-        bands: frequency bands of its words.
-        training_ngrams: n-grams of its targets.
-        inputs: argument -> name and sha256 of the file that was read, several with ``:`` between them.
+        bands: frequency bands of the words; None if nothing was counted.
+        training_ngrams: n-grams of the targets; None if there were no targets.
+        inputs: argument -> name and sha256 of the file that was read; of several, separated by ``:``.
     """
 
     bands: WordBands | None = None
@@ -51,13 +51,13 @@ def read_training_statistics(
     """Read the training targets, or counts of their words.
 
     Args:
-        targets: the training targets, one a line, or data folders (``first:second``), whose n-grams are
-            counted; and their words, unless ``counts`` has them.
-        counts: lines of ``word count``, or data folders whose training targets are counted.
+        targets: file of training targets, one per line, or data folders (``first:second``). Their n-grams are
+            counted, and their words too unless ``counts`` is given.
+        counts: file with lines of ``word count``, or data folders whose training targets are counted.
         bands: see :func:`eureka_nlg.metrics.parse_band_rule`.
-        n: words per n-gram of the targets.
-        lowercase: lower the case.
-        unit: of the scores, in which the targets are counted.
+        n: words per n-gram.
+        lowercase: lower-case the text first.
+        unit: what counts as a word, as in the scores.
 
     Raises:
         UserError: bad input, by file and line.
@@ -80,7 +80,9 @@ def read_training_statistics(
         data.inputs["train_counts"] = {"name": file.name, "sha256": file.sha256}
     if words is not None:
         if not any(words.values()):
-            raise UserError(f"{counts or targets}: not one word is counted there")
+            raise UserError(
+                f"{counts or targets}: no words in it; expected the words of the training targets"
+            )
         data.bands = WordBands.from_counts(words, rule)
     return data
 
@@ -91,13 +93,13 @@ def training_statistics(
     n: int | None = 4,
     form: Callable[[str], str] | None = None,
 ) -> TrainingStatistics:
-    """What is known of replies that a model was trained on.
+    """Statistics of the replies that a model was trained on.
 
     Args:
         targets: the replies.
         bands: see :func:`eureka_nlg.metrics.parse_band_rule`.
-        n: words per n-gram; None to count none.
-        form: makes words with blanks between them of a reply; None: it is written so.
+        n: words per n-gram; None to count no n-grams.
+        form: splits a reply into words separated by spaces; None if replies are written so already.
 
     Raises:
         UserError: bad input, by file and line.
@@ -107,7 +109,7 @@ def training_statistics(
         targets = TrainingTargets(targets.files, replies)
     words, ngrams = _counted(targets, n, Tokeniser(split=SPLITS["word"]))
     if not any(words.values()):
-        raise UserError(f"{', '.join(map(str, targets.files))}: not one word is counted there")
+        raise UserError(f"{', '.join(map(str, targets.files))}: no words in the training targets")
     return TrainingStatistics(WordBands.from_counts(words, parse_band_rule(bands)), ngrams)
 
 
@@ -118,7 +120,7 @@ def _are_folders(source: str) -> bool:
 def _count(
     source: str, option: str, n: int | None, tokenise: Tokeniser, data: TrainingStatistics
 ) -> tuple[Counter[str], NgramCounts | None]:
-    """Words of the targets and their counts, and their n-grams."""
+    """The counts of the words of the targets, and their n-grams."""
     if _are_folders(source):
         targets = RunData.find(source).training_targets()
     else:

@@ -1,4 +1,4 @@
-"""In what unit replies of a corpus should be scored: words, or characters where blanks do not part words."""
+"""The unit for scoring replies of a corpus: words, or characters where no spaces separate words."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _WORD_START = "\u2581"  # of a SentencePiece piece
 
 
 class Blanks:
-    """How a corpus uses blanks.
+    """How a corpus uses spaces.
 
     Args:
-        tokens: how often each token was written.
-        pieces: they are pieces of words, as SentencePiece makes them.
+        tokens: how often each token occurs.
+        pieces: whether the tokens are pieces of words, as SentencePiece makes them.
 
     Attributes:
-        characters_per_word: mean number between two blanks.
-        part_words: whether they do.
+        characters_per_word: mean number of characters between two spaces.
+        part_words: whether spaces separate words.
     """
 
     def __init__(self, tokens: Mapping[str, int], pieces: bool) -> None:

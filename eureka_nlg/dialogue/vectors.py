@@ -31,13 +31,13 @@ _HEADER_DIGITS = 19  # of a number in its header
 
 @dataclass(frozen=True)
 class Coverage:
-    """What of a dictionary the vectors cover.
+    """How much of a dictionary the vectors cover.
 
     Attributes:
         source: file name or torchtext name.
-        source_width: numbers per word there.
-        width: numbers per word written.
-        types: words with a vector.
+        source_width: dimensions of the vectors there.
+        width: dimensions of the vectors written.
+        types: number of words with a vector.
         types_share: share of the dictionary's words, 0 to 1.
         tokens_share: share of the training tokens whose word has a vector, 0 to 1.
         explained_variance: share of the vectors' variance that is kept where the width was reduced, 0 to 1.
@@ -53,10 +53,10 @@ class Coverage:
 
 
 def check_vectors(source: str, width: int | None = None) -> None:
-    """Refuse, before any work is done, what ``write_vectors`` could not use.
+    """Refuse arguments that ``write_vectors`` could not use, before any work is done.
 
     Raises:
-        UserError: no such file and no such torchtext name, or an impossible width.
+        UserError: neither a file nor a torchtext name, or an impossible width.
     """
     if width is not None and width < 1:
         raise UserError(f"--vector-dim {width}: expected a number from 1 on")
@@ -73,17 +73,17 @@ def write_vectors(
     total: int | None = None,
     cache_dir: Path | None = None,
 ) -> Coverage:
-    """Write ``V D`` and then ``word v1 ... vD`` for each word that has a vector.
+    """Write a line ``V D``, and then a line ``word v1 ... vD`` for each word that has a vector.
 
     Args:
-        source: a text file of GloVe, fastText or word2vec, packed or not, or a torchtext name such as
+        source: a text file of GloVe, fastText or word2vec, compressed or not, or a torchtext name such as
             ``glove.6B.300d``.
         counts: the words of the dictionary, in its order, with their training counts.
         out: the file to write.
-        width: numbers per word wanted; None for what the source has.
-        total: number of training tokens, words that are not in the dictionary among them; None if there
+        width: dimensions to reduce the vectors to; None keeps those of the source.
+        total: number of training tokens, including words that are not in the dictionary; None if there
             are no such words.
-        cache_dir: where torchtext keeps what it downloads.
+        cache_dir: where torchtext keeps its downloads.
 
     Raises:
         UserError: no such source, a malformed line, no word found, or vectors narrower than ``width``.
@@ -100,7 +100,7 @@ def write_vectors(
     width = width or source_width
     if width > source_width:
         raise UserError(
-            f"{source}: the vectors have {source_width} numbers; expected at least --vector-dim {width}"
+            f"{source}: the vectors have {source_width} dimensions; expected at least --vector-dim {width}"
         )
     vectors, explained = reduce_width(matrix[found], width)
     covered = [word for word, has_vector in zip(words, found) if has_vector]
@@ -124,10 +124,10 @@ def reduce_width(vectors: NDArray[np.float32], width: int) -> tuple[NDArray[np.f
 
     Args:
         vectors: [V, D].
-        width: number of components kept, at most D; with D the vectors stay as they are.
+        width: number of components kept, at most D; for D the vectors are returned unchanged.
 
     Returns:
-        The vectors [V, width], and the share of the variance that is kept.
+        The vectors [V, width], and the share of the variance that is kept, 0 to 1.
     """
     if width == vectors.shape[1]:
         return vectors, 1.0
@@ -170,9 +170,9 @@ def _from_file(path: Path, words: Sequence[str]) -> tuple[NDArray[np.float32], N
 
 
 def _layout(path: Path) -> tuple[int, bool]:
-    """How many numbers a word has, by most of the first lines; and whether the first is word2vec's header.
+    """The dimensions of the vectors, and whether the first line is word2vec's header.
 
-    Most: the first word of a GloVe file can have blanks in it.
+    Most of the first lines decide the dimensions, as a word of a GloVe file can have spaces in it.
     """
     head = [line.split() for _, line in islice(_byte_lines(path), _HEAD)]
     if not head or not head[0]:
@@ -181,7 +181,7 @@ def _layout(path: Path) -> tuple[int, bool]:
     widths = Counter(len(line) - 1 for line in head[has_header:] if line)
     if any(b"\0" in part for line in head for part in line):
         raise UserError(
-            f"{path}: is no text, and perhaps word2vec's binary format; expected lines of a word and its "
+            f"{path}: is not a text file, perhaps word2vec's binary format; expected lines of a word and its "
             "vector: convert the file"
         )
     width = widths.most_common(1)[0][0] if widths else int(head[0][1])
@@ -189,16 +189,16 @@ def _layout(path: Path) -> tuple[int, bool]:
         raise UserError(f"{path}:1: no numbers in the line; expected a word and its vector")
     if has_header and widths and int(head[0][1]) != width:
         raise UserError(
-            f"{path}:1: the first line says {int(head[0][1]):,} numbers a word, most of the next lines have "
-            f"{width:,}; expected the same"
+            f"{path}:1: the first line says {int(head[0][1]):,} numbers per word, most of the next lines "
+            f"have {width:,}; expected the same"
         )
     if width > WIDEST_VECTOR:
-        raise UserError(f"{path}: {width:,} numbers a word; expected at most {WIDEST_VECTOR:,}")
+        raise UserError(f"{path}: {width:,} numbers per word; expected at most {WIDEST_VECTOR:,}")
     return width, has_header
 
 
 def _byte_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Lines with their numbers from 1, of a file that may be compressed."""
+    """The numbered lines, from 1 on, of a file that may be compressed."""
     with open_input(path) as file:
         number = 0
         while line := file.readline(LONGEST_LINE + 1):
@@ -209,18 +209,18 @@ def _byte_lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def _torchtext_vectors(name: str) -> Any:
-    """What makes torchtext load the vectors of this name."""
+    """The function of torchtext that loads the vectors of this name."""
     aliases = require("torchtext.vocab", extra="data").pretrained_aliases
     if name not in aliases:
         known = ", ".join(aliases)
-        raise UserError(f"{name}: no such file, and no vectors that torchtext knows; it knows {known}")
+        raise UserError(f"{name}: neither a file nor vectors that torchtext knows; it knows {known}")
     return aliases[name]
 
 
 def _from_torchtext(
     name: str, words: Sequence[str], cache_dir: Path | None
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Rows for ``words`` from vectors that torchtext downloads, and keeps."""
+    """Rows for ``words`` from vectors that torchtext downloads and caches."""
     load = _torchtext_vectors(name)
     cache = cache_dir or Path(require("pooch", extra="data").os_cache("eureka-nlg"))
     # torchtext shows a progress bar, which is of use to somebody who is there
@@ -232,8 +232,8 @@ def _from_torchtext(
             vectors = load(cache=str(cache))
     except (OSError, RuntimeError, zipfile.BadZipFile) as error:
         raise UserError(
-            f"{name}: torchtext cannot fetch the vectors into {cache} ({error}); "
-            "fetch them elsewhere and give the text file"
+            f"{name}: torchtext cannot download the vectors to {cache} ({error}); "
+            "download them elsewhere and give the text file"
         ) from error
     finally:
         ssl._create_default_https_context = https_context

@@ -1,4 +1,4 @@
-"""Whether processes beside this one can be used here."""
+"""Check that further processes can be used on this system."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ __all__ = ["check_shared_memory"]
 
 
 def check_shared_memory(option: str, without: str) -> None:
-    """Notice that there is no shared memory before the first process is started.
+    """Refuse to start processes on a system without shared memory.
 
     Args:
-        option: that asks for processes.
-        without: its value that asks for none.
+        option: the option that asks for processes, with its value.
+        without: the option with the value that asks for none.
 
     Raises:
         UserError: locks between processes cannot be made, as where there is no /dev/shm.

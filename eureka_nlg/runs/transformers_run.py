@@ -53,7 +53,7 @@ class TransformersRun:
         if not self._data:
             raise UserError(f"run {self.path}: does not say what it was trained on: give --data DIR")
         if not Path(self._data).is_dir():
-            raise UserError(f"data folder {self._data}: not there; give --data DIR")
+            raise UserError(f"data folder {self._data}: does not exist; give --data DIR")
         return str(self._data)
 
     @property

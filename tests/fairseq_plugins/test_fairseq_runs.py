@@ -443,7 +443,7 @@ def test_a_branch_is_the_whole_run(
 ) -> None:
     result = branch(plain, data, tmp_path / "run", python)  # that is, its checkpoint1.pt
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr
-    assert f"begins with {plain}" in result.stdout
+    assert f"beginning with the epochs of {plain}" in result.stdout
     log = parse(result.stdout)
     assert [update["epoch"] for update in log.updates] == [2] * UPDATES_PER_EPOCH + [3] * UPDATES_PER_EPOCH
     expected = parameters(whole[0] / "checkpoint_last.pt")
@@ -452,7 +452,7 @@ def test_a_branch_is_the_whole_run(
     # given again it goes on with its own checkpoint, whatever the branch was
     again = branch(plain / "checkpoint2.pt", data, tmp_path / "run", python)
     assert again.returncode == 0
-    assert "begins with" not in again.stdout
+    assert "beginning with" not in again.stdout
     assert not parse(again.stdout).updates
 
 

@@ -149,7 +149,7 @@ def test_what_is_finished_is_shown_at_once(demo: Demo) -> None:
     )
     shown = subprocess.run([PYTHON, "-c", program], check=True, capture_output=True, text=True).stdout
     first, *_, last = shown.splitlines()
-    assert first == f"The trainings in {demo.folder} are finished and are shown; --fresh begins anew."
+    assert first == f"The trainings in {demo.folder} are finished already; --fresh trains again."
     assert last.startswith(f"next: eureka report {demo.run_folder('CE')} {demo.run_folder('Eureka')} --out ")
     assert json.loads((demo.folder / "scores.json").read_text())["CE"]["macro_f"] == 100
 

@@ -184,11 +184,13 @@ def test_what_comes_next(files: Files, capsys: pytest.CaptureFixture[str]) -> No
         return capsys.readouterr().out.splitlines()[-1]
 
     report = "eureka report ce 'my el' --names ce 'my el' --out report.html"
-    assert last_line(*named) == f"next: the same with --significance, for intervals and tests; {report}"
+    assert (
+        last_line(*named) == f"next: the same command with --significance, for intervals and tests; {report}"
+    )
     assert last_line(*named, "--significance", "--resamples", "20") == f"next: {report}"
     assert last_line("ce/replies.test.txt").endswith("; eureka report ce --out report.html")
     assert last_line("replies.txt").endswith(
-        "eureka report RUN... --out report.html shows replies of trained models beside their scores"
+        "eureka report RUN... --out report.html, which shows replies of trained models and their scores"
     )
 
 
@@ -394,7 +396,7 @@ def test_significance(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
         (
             {},
             ["--hypotheses", "x=replies.txt", "x=references.txt", "--references", "references.txt"],
-            ["replies.txt", "references.txt", "both named x", "NAME=FILE"],
+            ["replies.txt", "references.txt", "both be named x", "NAME=FILE"],
         ),
         ({}, [*PAIR, "--metrics", "macro"], ["no metric 'macro'", "macro_f", "novelty"]),
         ({}, [*PAIR, "--metrics", "bands"], ["'bands' needs training counts"]),
@@ -403,8 +405,8 @@ def test_significance(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
         ({}, [*PAIR, "--train-counts", "missing.txt"], ["missing.txt", "No such file"]),
         ({}, [*PAIR, "--train-counts", "references.txt"], ["references.txt:1", "`word count`"]),
         ({}, [*PAIR, "--train-targets", "."], [".: no references/train.txt"]),
-        ({"zero.txt": "a 0\n"}, [*PAIR, "--train-counts", "zero.txt"], ["zero.txt", "not one word"]),
-        ({"blank.txt": "\n"}, [*PAIR, "--train-targets", "blank.txt"], ["blank.txt", "not one word"]),
+        ({"zero.txt": "a 0\n"}, [*PAIR, "--train-counts", "zero.txt"], ["zero.txt", "no words in it"]),
+        ({"blank.txt": "\n"}, [*PAIR, "--train-targets", "blank.txt"], ["blank.txt", "no words in it"]),
         (
             {},
             ["--hypotheses", "significance=replies.txt", "replies.txt", *PAIR[2:], "--significance"],

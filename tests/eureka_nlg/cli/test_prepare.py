@@ -42,7 +42,7 @@ def test_summary_and_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert any(line.startswith("note: no test split was given: ") for line in lines)
     assert "training: 1 update an epoch in batches of 32" in lines
     assert "wrote out" in lines
-    assert any(line.startswith("vectors: reduced from 3 numbers") for line in lines)
+    assert any(line.startswith("vectors: reduced from 3 dimensions") for line in lines)
     assert lines[-1].split() == [
         *("eureka", "train", "configs/dialogue/convai2_small/el_capped.yaml", "data=out"),
         *("encoder_embed_path=out/vectors.txt", "encoder_embed_dim=2", "encoder_hidden_size=2"),
@@ -98,10 +98,10 @@ def test_bad_lines_are_left_out_and_named(folder: Path, capsys: pytest.CaptureFi
     with open(folder / "corpus" / "train.txt", "a") as file:
         file.write(GOOD * 2 + "".join(f"bad {number}\n" for number in range(7)))
     assert main(["prepare", "corpus", "--out", "out"]) == 2
-    assert "(train.txt: 7 of its entries are bad; --skip-bad leaves out what is)" in capsys.readouterr().err
+    assert "(train.txt: 7 of its entries are bad; --skip-bad skips bad entries)" in capsys.readouterr().err
     assert main(["prepare", "corpus", "--out", "out", "--skip-bad"]) == 0
     errors = capsys.readouterr().err
-    assert "note: 7 bad entries were left out:" in errors
+    assert "note: 7 bad entries were skipped:" in errors
     assert "corpus/train.txt:10: the line starts with 'bad'" in errors
     assert "corpus/train.txt:14:" in errors
     assert "corpus/train.txt:15:" not in errors
@@ -186,11 +186,11 @@ BAD_OPTIONS = {
         "corpus --tokenizer sentencepiece --vocab-size 5000",
         "--vocab-size 5000: does not fit",
     ),
-    "vector-dim alone": ("corpus --vector-dim 3", "--vector-dim 3: goes with --vectors"),
+    "vector-dim alone": ("corpus --vector-dim 3", "--vector-dim 3: needs --vectors FILE"),
     "vectors missing": ("corpus --vectors absent.vec", "absent.vec: no such file"),
     "output is a file": ("corpus --out corpus/train.txt", "corpus/train.txt: is no folder"),
     "output below a file": ("corpus --out corpus/train.txt/out", "corpus/train.txt"),
-    "device as input": ("--train /dev/null --valid corpus/valid.txt", "/dev/null: is no regular file"),
+    "device as input": ("--train /dev/null --valid corpus/valid.txt", "/dev/null: is not a regular file"),
 }
 
 

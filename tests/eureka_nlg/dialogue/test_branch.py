@@ -73,5 +73,7 @@ def test_a_run_that_is_plain_for_ever_needs_a_checkpoint_and_no_folder(tmp_path:
     ):
         config = {"data": str(tmp_path / "data"), "arch": "lstm_convai2", "optimizer": "adam", **criterion}
         args = check_arguments(fairseq_arguments({**config, "save_dir": str(tmp_path / "run")}))
-        with pytest.raises(UserError, match=r"plain cross-entropy for ever.*: give a checkpoint, such as"):
+        with pytest.raises(
+            UserError, match=r"plain cross-entropy in all epochs.*: give a checkpoint, such as"
+        ):
             branch_off(tmp_path, args)

@@ -103,6 +103,6 @@ def test_what_is_no_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         read_checkpoint(path)
     monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
     torch.save(content(task_state=_Attack(tmp_path / "hacked")), path)
-    with pytest.raises(UserError, match="something else than weights and options"):
+    with pytest.raises(UserError, match="more than weights and options"):
         read_checkpoint(path)
     assert not (tmp_path / "hacked").exists()

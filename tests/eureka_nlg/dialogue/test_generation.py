@@ -25,7 +25,7 @@ def test_best_before_last_before_nothing(tmp_path: Path) -> None:
     (tmp_path / "checkpoint_best.pt").touch()
     assert find_checkpoint(tmp_path).name == "checkpoint_best.pt"
     assert find_checkpoint(tmp_path / "checkpoint_last.pt").name == "checkpoint_last.pt"
-    with pytest.raises(UserError, match="nowhere: not there"):
+    with pytest.raises(UserError, match="nowhere: does not exist"):
         find_checkpoint(tmp_path / "nowhere")
 
 
@@ -38,7 +38,7 @@ def test_a_run_knows_its_data_and_languages(tmp_path: Path) -> None:
 
 def test_data_that_went_away_can_be_given(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "checkpoint_best.pt", data=tmp_path / "gone")
-    with pytest.raises(UserError, match=r"gone: not there; give --data DIR"):
+    with pytest.raises(UserError, match=r"gone: does not exist; give --data DIR"):
         Run.load(tmp_path)
     assert Run.load(tmp_path, data=str(tmp_path)).data == str(tmp_path)
 

@@ -212,8 +212,8 @@ class FakeModel:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ("other words", r"b has another target dictionary than a \(2 and 2 entries\)"),
-        ("other references", r"split test: b has other references than a \(6 and 4 tokens\)"),
+        ("other words", r"b and a have different target dictionaries \(2 and 2 entries\)"),
+        ("other references", r"split test: b and a have different references \(6 and 4 tokens\)"),
     ],
 )
 def test_what_cannot_be_compared(data: str, message: str, tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def save_checkpoint(path: Path, data: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere"], "nowhere: not there"),
+        (["nowhere"], "nowhere: does not exist"),
         (["{run}"], "split test: not in the data folder"),
         (["{run}", "{run}"], "expected one for each run, all different: give --names"),
         (["{run}", "--names", "a", "b"], "names are a, b: expected one for each run"),

@@ -113,8 +113,8 @@ def test_it_is_whole_or_not_there(corpus: Path, capsys: pytest.CaptureFixture[st
     command = ["prepare", "corpus", "--out", "out", "--format-out", "messages"]
     assert main(command) == 2
     assert "valid.jsonl:3: broken JSON" in (error := capsys.readouterr().err)
-    assert "--skip-bad leaves out what is" in error
+    assert "--skip-bad skips bad entries" in error
     assert sorted(path.name for path in corpus.iterdir()) == ["corpus"]
     assert main([*command, "--skip-bad"]) == 0
     assert json.loads(Path("out/manifest.json").read_text())["splits"]["valid"]["skipped"] == 1
-    assert "note: 1 bad entry was left out:" in capsys.readouterr().err
+    assert "note: 1 bad entry was skipped:" in capsys.readouterr().err

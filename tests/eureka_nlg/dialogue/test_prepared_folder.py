@@ -181,7 +181,7 @@ def test_text_without_blanks(
     assert manifest["unit"] == unit
     assert (tmp_path / "out/references/valid.txt").read_text(encoding="utf-8") == f"{reply}\n" * 9
     warned = [
-        line for line in lines if line.startswith("warning: the text has 8 characters between two blanks")
+        line for line in lines if line.startswith("warning: the text has 8 characters between two spaces")
     ]
     assert len(warned) == (tokenizer == "whitespace")
 

@@ -128,9 +128,9 @@ def test_texts_of_the_split(shards: RunData) -> None:
 
 
 def test_a_folder_that_is_not_there(shards: RunData) -> None:
-    with pytest.raises(UserError, match=r"data folder .*three: not there; give --data DIR"):
+    with pytest.raises(UserError, match=r"data folder .*three: does not exist; give --data DIR"):
         RunData.find(f"{shards}{os.pathsep}three")
-    with pytest.raises(UserError, match="data folder of the training: not there"):
+    with pytest.raises(UserError, match="data folder of the training: does not exist"):
         RunData.find("")
 
 

@@ -119,7 +119,7 @@ def test_good_arguments_pass(usable: dict[str, object]) -> None:
         ),
         ({"max_epoch": "three"}, "--max-epoch: invalid int value: 'three'"),
         ({"arch": "lstm_convai3"}, "lstm_convai3"),
-        ({"data": "no/such/folder"}, "no/such/folder: not there; make it with `eureka prepare"),
+        ({"data": "no/such/folder"}, "no/such/folder: does not exist; make it with `eureka prepare"),
     ],
 )
 def test_bad_arguments_are_said_in_a_line(
@@ -134,7 +134,9 @@ def test_bad_arguments_are_said_in_a_line(
 def test_checkpoint_that_is_none_is_said(usable: dict[str, object], tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "checkpoint_last.pt").write_text("no checkpoint")
-    with pytest.raises(UserError, match=r"checkpoint_last\.pt: cut short, and no whole checkpoint"):
+    with pytest.raises(
+        UserError, match=r"checkpoint_last\.pt: is incomplete, and there is no complete checkpoint"
+    ):
         mend_last_checkpoint(tmp_path / "run")
     with pytest.raises(UserError, match=r"restore_file .*checkpoint_last\.pt: not a checkpoint"):
         check_arguments(

@@ -100,17 +100,17 @@ def test_reduced_file_says_its_width(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "width", "message"),
     [
-        ("the 1 2\n", 3, r"v\.txt: the vectors have 2 numbers; expected at least --vector-dim 3"),
+        ("the 1 2\n", 3, r"v\.txt: the vectors have 2 dimensions; expected at least --vector-dim 3"),
         ("the 1 2\ncaf\u00e9 1\n", None, r"v\.txt:2: expected a word and 2 finite numbers"),
         ("x 1 2\nthe 1 nan\n", None, r"v\.txt:2: expected a word and 2 finite numbers"),
         ("1 2\nthe 1 b\n", None, r"v\.txt:2: expected a word and 2 finite numbers"),
         ("x 1 2\n", None, "none of the 4 words"),
         ("", None, r"v\.txt:1: the line is empty"),
         ("the\n", None, r"v\.txt:1: no numbers"),
-        ("5 1000000000\nthe 1 2\n", None, "the first line says 1,000,000,000 numbers a word, .* have 2"),
-        ("5 1000000000\n", None, "1,000,000,000 numbers a word; expected at most 10,000"),
-        ("the" + " 1" * 10_001, None, "10,001 numbers a word; expected at most 10,000"),
-        ("1 2\nthe \0\1\2 3", None, "is no text, and perhaps word2vec's binary format"),
+        ("5 1000000000\nthe 1 2\n", None, "the first line says 1,000,000,000 numbers per word, .* have 2"),
+        ("5 1000000000\n", None, "1,000,000,000 numbers per word; expected at most 10,000"),
+        ("the" + " 1" * 10_001, None, "10,001 numbers per word; expected at most 10,000"),
+        ("1 2\nthe \0\1\2 3", None, "is not a text file, perhaps word2vec's binary format"),
         ("the 1 2\n" + "x" * (1 << 24) + "yz", None, r"v\.txt:2: the line is longer than 16,777,216 bytes"),
         ("the 1 2\n", 0, "--vector-dim 0: expected a number from 1 on"),
     ],
@@ -144,7 +144,7 @@ def test_torchtext_offline_is_one_line(tmp_path: Path, monkeypatch: pytest.Monke
         raise OSError("no network")
 
     monkeypatch.setitem(vocab.pretrained_aliases, "tiny.3d", load)
-    with pytest.raises(UserError, match=r"tiny\.3d: torchtext cannot fetch .*no network"):
+    with pytest.raises(UserError, match=r"tiny\.3d: torchtext cannot download .*no network"):
         write_vectors("tiny.3d", COUNTS, tmp_path / "out", cache_dir=tmp_path)
 
 

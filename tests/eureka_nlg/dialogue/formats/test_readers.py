@@ -460,7 +460,7 @@ def test_one_bad_line_is_counted_and_named(tmp_path: Path, name: str, text: str,
     with pytest.raises(UserError) as caught:
         list(Dialogues([source]))
     assert str(caught.value).startswith(findings.bad[0])
-    assert f"({name}: {bad + 1} of its entries are bad; --skip-bad leaves out what is)" in str(caught.value)
+    assert f"({name}: {bad + 1} of its entries are bad; --skip-bad skips bad entries)" in str(caught.value)
 
 
 def test_parallel_files_of_different_lengths(tmp_path: Path) -> None:
