@@ -1,4 +1,4 @@
-"""Results that took long, kept in a file and used again only if they belong to the same inputs."""
+"""Keep results that take long to compute in a file, and reuse them if they belong to the same inputs."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ __all__ = ["cached"]
 
 
 def cached(path: str | os.PathLike[str], key: dict[str, Any], compute: Callable[[], Any]) -> Any:
-    """The result in a file if it was computed for this key, else a new one, which then is in the file.
+    """Return the result in a file if it was computed for this key; else compute it and write the file.
 
-    Key and result are in one file that is replaced as a whole, so they cannot come apart. A file that is not
-    from here, or is damaged, counts as none. If the folder cannot be written to, nothing is kept.
+    Key and result are in one file that is replaced as a whole, so they always belong together. A file that is
+    damaged, or was not written by this function, is ignored. If the folder cannot be written to, nothing is
+    kept.
 
     Args:
         path: JSON file; its folder is made.
         key: everything that the result depends on, in values that JSON can hold.
-        compute: makes the result, in values that JSON can hold.
+        compute: returns the result, in values that JSON can hold.
     """
     path = Path(path)
     with contextlib.suppress(UserError):

@@ -1,4 +1,4 @@
-"""A figure of images with their true boxes and the detections drawn in."""
+"""A figure of images with their true boxes and their detections."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def detection_figure(
     """Two panels for each image: the true boxes with their classes, and the detections with class and score.
 
     Args:
-        images: ``[3, H, W]`` uint8 each.
-        predictions: of each image ``boxes`` ``[n, 4]`` (left, top, right, bottom in pixels), ``labels`` and
+        images: each ``[3, H, W]`` uint8.
+        predictions: for each image ``boxes`` ``[n, 4]`` (left, top, right, bottom in pixels), ``labels`` and
             ``scores`` ``[n]``, as torchvision's detectors return them.
-        truth: of each image ``boxes`` and ``labels``.
-        class_names: of the labels, from 0 on.
-        least_score: detections below it are not drawn.
+        truth: for each image ``boxes`` and ``labels``.
+        class_names: names of the labels, from 0 on.
+        least_score: detections with a lower score are not drawn.
         title: above the panels.
     """
     columns = max(1, min(2, len(images)))  # of pairs

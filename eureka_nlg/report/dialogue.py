@@ -1,4 +1,4 @@
-"""The report on trained dialogue models: replies, scores, likelihoods, logs, and what is missing.
+"""Collect a report on trained dialogue models: replies, scores, likelihoods, logs, and what is missing.
 
 from eureka_nlg.report.dialogue import DialogueReport
 from eureka_nlg.report.page import write_page
@@ -44,10 +44,10 @@ _NGRAM = 4  # of the share of n-grams that no training reply has
 
 @dataclass(frozen=True)
 class ReportedRun:
-    """A trained model that takes part.
+    """A trained model in the report.
 
     Attributes:
-        name: in the report.
+        name: its name in the report.
         path: as the user gave it.
         run: its weights and data.
     """
@@ -63,7 +63,7 @@ class ReportedRun:
     def kept(
         self, what: str, splits: Sequence[str], options: Mapping[str, Any]
     ) -> tuple[Path, dict[str, Any]]:
-        """Where a result about the model is kept, and everything that it depends on."""
+        """The file in which a result about the model is kept, and everything that the result depends on."""
         files = [path for split in splits for path in self.run.files(split)]
         names = [path.name for path in files]
         key = {
@@ -80,16 +80,16 @@ class ReportedRun:
 
 @dataclass
 class DialogueReport:
-    """What a report is made from, as far as it can be had.
+    """A report on dialogue models, made from whatever their folders hold.
 
     Attributes:
-        models: the baseline first.
+        models: the models; the first is the baseline.
         split: the split to decode.
         beam: size of the beam; 1 decodes greedily.
         title: of the page.
         analysis: the likelihoods by word frequency: True to compute them, False to leave them out, or the
             JSON file of ``eureka analyse`` for these models.
-        missing: section of the page -> what it lacks, and why.
+        missing: section of the page -> what it lacks and why.
     """
 
     models: Sequence[ReportedRun]
@@ -108,13 +108,13 @@ class DialogueReport:
         split: str | None = None,
         **options: Any,
     ) -> DialogueReport:
-        """A report on runs.
+        """Make a report on runs.
 
         Args:
             runs: folders of trainings, or checkpoints.
-            names: how the page calls the runs; None: by the names of their folders.
-            data: data folder; None for that of each training.
-            split: to decode; None for ``test``, or the only one besides the training data.
+            names: names of the runs on the page; None for those of their folders.
+            data: data folder; None for the one that each run was trained on.
+            split: the split to decode; None for ``test``, or the only one besides the training data.
             **options: ``beam``, ``title``, ``analysis``.
 
         Raises:
@@ -132,7 +132,7 @@ class DialogueReport:
         return cls(models, split, **options)
 
     def collect(self) -> Report:
-        """Decode, score and analyse what is not there yet.
+        """Decode, score and analyse everything that is not kept from an earlier report.
 
         Raises:
             UserError: runs on different data, or an analysis of other models.
@@ -141,7 +141,7 @@ class DialogueReport:
         for model, example in zip(self.models, examples):
             if example.references != examples[0].references:
                 raise UserError(
-                    f"run {model.path}: its {self.split} references are not those of "
+                    f"run {model.path}: its {self.split} references differ from those of "
                     f"{self.models[0].path}, expected runs on the same data"
                 )
         references = examples[0].references
@@ -168,7 +168,7 @@ class DialogueReport:
 
     @cached_property
     def _form(self) -> Callable[[str], str]:
-        """Words with blanks between them: as fairseq's data have them, else by NLTK."""
+        """How a text is split into words separated by spaces: as in fairseq's data, else by NLTK."""
         for model in self.models:
             try:
                 form = model.run.text_form()
@@ -194,7 +194,7 @@ class DialogueReport:
             facts["words"] = "split as in the data of the others" if same else "split by NLTK"
         found = model.run.log()
         if found is None:
-            self._lack("training", f"No training curves of {model.name}: there is no log with {model.path}.")
+            self._lack("training", f"No training curves of {model.name}: there is no log in {model.path}.")
             return System(model.name, replies, facts, origin.options)
         log_path, log = found
         facts |= {"log": str(log_path), "software": ", ".join(map(" ".join, log.versions.items()))}
@@ -209,7 +209,7 @@ class DialogueReport:
                 run.training_targets(), n=_NGRAM, form=None if run.kind == "fairseq" else self._form
             )
         except UserError as error:
-            self._lack("replies", f"Rare words are not marked, and have no scores of their own: {error}.")
+            self._lack("replies", f"Rare words are not marked, and there are no scores for them: {error}.")
             return TrainingStatistics()
 
     def _scores(
@@ -240,16 +240,18 @@ class DialogueReport:
             for model in self.models:
                 if model.name not in document["systems"]:
                     raise UserError(
-                        f"{self.analysis}: holds {', '.join(document['systems'])} and not {model.name}, "
-                        "expected the names of this report, see --names"
+                        f"{self.analysis}: holds {', '.join(document['systems'])} but not {model.name}; "
+                        "expected the names of this report: give --names"
                     )
                 if document["systems"][model.name].get("sha256", model.sha256) != model.sha256:
-                    raise UserError(f"{self.analysis}: {model.name} is another checkpoint, analyse again")
+                    raise UserError(
+                        f"{self.analysis}: of another checkpoint of {model.name}; run `eureka analyse` again"
+                    )
             return {**document, "systems": {name: document["systems"][name] for name in names}}
         elif len({model.run.kind for model in self.models}) > 1:
             why = (
-                "Left out: models of fairseq and of transformers have other vocabularies, so that "
-                "likelihoods of a token cannot be compared; `eureka analyse` takes those of one kind."
+                "Left out: models of fairseq and of transformers have different vocabularies, so that the "
+                "likelihoods of their tokens cannot be compared; `eureka analyse` takes models of one kind."
             )
         else:
             try:
@@ -263,7 +265,7 @@ class DialogueReport:
     def _manifest(self) -> Any:
         path = Path(self.models[0].run.data.partition(os.pathsep)[0]) / MANIFEST
         if not path.is_file():
-            self._lack("configuration", f"The data folder has no manifest: {path} is not there.")
+            self._lack("configuration", f"The data folder has no manifest: {path} does not exist.")
             return None
         return read_json(path)
 
@@ -278,7 +280,7 @@ def _decode(model: ReportedRun, split: str, beam: int) -> Decoded:
     found = Decoded(**cached(path, key, compute))
     if found.references is None:
         raise UserError(
-            f"split {split}: {model.run.data} has no references for it, expected replies to compare with"
+            f"split {split}: {model.run.data} has no references for it; expected replies to compare with"
         )
     return found
 

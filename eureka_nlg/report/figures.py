@@ -1,7 +1,7 @@
-"""The figures of the report, one function each: plain data in, a matplotlib figure out.
+"""The figures of the report on trained models, one function each, from plain data to a matplotlib figure.
 
-Each takes ``narrow=True`` for a drawing one panel wide, which is legible on a phone. No function touches
-pyplot, so nothing is shown, kept open or set for the rest of the process.
+With ``narrow=True`` a figure is one panel wide, which is legible on a phone. No function uses pyplot, so
+nothing is shown or kept open, and no setting of the process changes.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _MOST_POINTS = 300  # of a curve on a logarithmic axis
 _MOST_BAR_LABELS = 12  # in a panel; more would run into each other
 
 Interval = tuple[float, float, float]
-"""A value and the ends of its interval; value three times if there is none."""
+"""A value and the ends of its interval; without an interval, the value three times."""
 
 
 @themed
@@ -77,7 +77,7 @@ def scores_with_intervals(
 
 
 def _bound_percent(axes: Axes, metric: str, edges: Sequence[float]) -> None:
-    """Axes of percentages end at 0 and 100, and are no narrower than a tenth of a point."""
+    """Let axes of percentages end at 0 and 100, and be no narrower than a tenth of a point."""
     if "(%)" not in metric:
         return
     low, high = axes.get_xlim()
@@ -102,7 +102,7 @@ def training_curves(
     narrow: bool = False,
     title: str = "Training",
 ) -> Figure:
-    """One panel per measure over epochs: validation solid with marks, training thin.
+    """One panel per measure over epochs: validation solid with marks, training dotted.
 
     Args:
         runs: run -> measure -> split (``"train"``, ``"valid"`` or another) -> (epoch, value) pairs.
@@ -146,7 +146,7 @@ def likelihood_histograms(
     narrow: bool = False,
     title: str = "Likelihood of the gold class by frequency group",
 ) -> Figure:
-    """Likelihood of the gold class, a panel per frequency group, all systems in it (paper, Figures 4, 5).
+    """Histograms of the likelihood of the gold class, a panel per frequency group (paper, Figures 4, 5).
 
     Args:
         systems: system -> group -> counts in bins of equal width over [0, 1].
@@ -187,7 +187,7 @@ def likelihood_by_group(
 
     Args:
         measures: label of the axis with its unit -> system -> group -> value.
-        log_scaled: the labels whose axis is logarithmic, from one on: their measure cannot be smaller.
+        log_scaled: the labels whose axis is logarithmic and begins at one, the least value of their measure.
         narrow: one panel wide instead of two.
         title: above the panels.
     """
@@ -238,7 +238,7 @@ def train_test_gap(
     """How much better training data is predicted than test data, by frequency group (paper, Figure 6).
 
     Args:
-        systems: system -> group -> (on the training data, on the test data).
+        systems: system -> group -> (value on the training data, value on the test data).
         label: the measure with its unit.
         narrow: one panel wide instead of two.
         title: above the panels.
@@ -289,7 +289,7 @@ def word_frequency(
     Args:
         ranks: ranks from 1 on; some may be left out.
         counts: training count at each of these ranks.
-        imbalance_ratio: count of the commonest word over that of the rarest, to be written in the figure.
+        imbalance_ratio: count of the most frequent word over that of the rarest, written into the figure.
         narrow: for a phone.
         title: above the panel.
     """

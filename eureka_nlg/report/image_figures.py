@@ -1,4 +1,4 @@
-"""The figure that only reports on images have."""
+"""The figure that only reports on image classifiers have."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def accuracy_by_class(
     Args:
         class_counts: training images of each class, ``[C]``.
         accuracies: system -> accuracy of each class in percent, ``[C]``; None without test images.
-        narrow: drawn for a phone.
+        narrow: for a phone.
         title: above the panel; empty for none.
     """
     figure, (axes,) = new_figure(1, narrow, 1, 2.8, title)

@@ -1,4 +1,4 @@
-"""The report on classifiers of images, from what `eureka vision train` leaves in the folders of runs.
+"""Collect a report on image classifiers from the files that `eureka vision train` leaves in their folders.
 
 from eureka_nlg.report.images import image_report
 from eureka_nlg.report.page import write_page
@@ -33,9 +33,9 @@ _GROUPS = {
 }
 _BOOKKEEPING = {"epoch", "step", "learning_rate", "seconds", "seconds_per_step", "waiting_for_data"}
 _METHOD = (
-    "All of the last epoch, on the test images. Intervals are Wilson's, 95 %, for the test images that "
-    "there are; they say nothing of other seeds. The runs were tested on the same images, whose answers they "
-    "do not keep, so there are no p-values."
+    "All scores are of the last epoch, on the test images. The intervals are Wilson's 95 % intervals for "
+    "these test images; they say nothing about other seeds. There are no p-values, because runs do not keep "
+    "their answers to the single images."
 )
 
 
@@ -56,7 +56,7 @@ _RESULT_SHAPE = {
 
 
 def is_image_run(path: str | os.PathLike[str]) -> bool:
-    """Whether a folder is of `eureka vision`, finished or not."""
+    """Whether a folder is a run of `eureka vision`, finished or not."""
     return (Path(path) / CONFIG).is_file() and any(
         (Path(path) / name).is_file() for name in (CHECKPOINT, RESULT)
     )
@@ -67,15 +67,16 @@ def image_report(
     names: Sequence[str] | None = None,
     title: str = "Image classifiers compared",
 ) -> ImageReport:
-    """Read finished runs of `eureka vision train`; the first is the one that the others are compared with.
+    """Read finished runs of `eureka vision train`; the others are compared with the first.
 
     Args:
         runs: their folders.
-        names: how the page calls the runs; None: by the names of their folders.
+        names: names of the runs on the page; None for those of their folders.
         title: of the page.
 
     Raises:
-        UserError: a run that is not finished, is one of detection, or has other images than the first.
+        UserError: a run that is not finished, is one of detection, or was trained or tested on other images
+            than the first.
     """
     paths = dict(zip(run_names([os.fspath(run) for run in runs], names), map(Path, runs)))
     results = {name: _result(path) for name, path in paths.items()}
@@ -84,8 +85,8 @@ def image_report(
         for key, what in (("class_counts", "training images"), ("test_images", "test images")):
             if result[key] != results[first][key]:
                 raise UserError(
-                    f"run {paths[name]}: its {what} by class are not those of {paths[first]}, expected runs "
-                    "on the same data"
+                    f"run {paths[name]}: its {what} by class differ from those of {paths[first]}; expected "
+                    "runs on the same data"
                 )
     missing: dict[str, list[str]] = {}
     return ImageReport(
@@ -106,19 +107,21 @@ def image_report(
 
 def _result(path: Path) -> dict[str, Any]:
     if not is_image_run(path):
-        raise UserError(f"run {path}: is none of `eureka vision`, as the others are: report on them apart")
+        raise UserError(
+            f"run {path}: not a run of `eureka vision`, as others are: give one kind of run per report"
+        )
     if task_of_run(path) != "classification":
         raise UserError(
-            f"run {path}: is one of detection, which has no report: its scores are in {path / RESULT}"
+            f"run {path}: is a run of detection, which has no report: its scores are in {path / RESULT}"
         )
     if not (path / RESULT).is_file():
         raise UserError(
-            f"run {path}: has no {RESULT}, which comes at the end: it is not finished; give `eureka vision "
-            "train` again"
+            f"run {path}: has no {RESULT}, so it is not finished: give its command `eureka vision train` "
+            "again"
         )
     result = read_result(path, _RESULT_SHAPE)
     if len(result["class_counts"]) != len(result["accuracy_of_class"]):
-        raise UserError(f"{path / RESULT}: class_counts and accuracy_of_class are not equally long")
+        raise UserError(f"{path / RESULT}: class_counts and accuracy_of_class differ in length")
     return result
 
 
@@ -144,7 +147,7 @@ def _system(name: str, path: Path, result: Mapping[str, Any], missing: dict[str,
 
 
 def _sections(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The options by section; what stands in no section is in ``"run"``."""
+    """The options by section; those outside of any section are in ``"run"``."""
     sections: dict[str, dict[str, Any]] = {"run": {}}
     for key, value in config.items():
         if isinstance(value, Mapping):
@@ -178,7 +181,7 @@ def _scores(results: Mapping[str, Mapping[str, Any]]) -> list[ScoreRow]:
 
 
 def _score(percent: float, num_images: int) -> Score:
-    """With Wilson's interval (1927) for a share of so many images; without one for 0."""
+    """A score with Wilson's interval (1927) for a share of so many images; without an interval for 0."""
     if num_images == 0:
         return Score(percent)
     z, share = 1.959964, percent / 100

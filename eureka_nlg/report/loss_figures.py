@@ -1,4 +1,4 @@
-"""The figures of the loss itself, of no model: its curves, and the weight of its bonus by frequency."""
+"""Figures of the loss itself, without any model: its curves, and the weight of its bonus by frequency."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def encouragement_by_frequency(
     """Weight of the bonus over the training count of a class, both on log scales (paper, Eq. 9).
 
     Args:
-        curves: label, such as ``"beta 0.999"`` -> (counts, weights), by rising count.
+        curves: label, such as ``"beta 0.999"`` -> (counts, weights), with rising counts.
         narrow: for a phone.
         title: above the panel.
     """
@@ -70,13 +70,13 @@ def loss_curves(
         (slope,) = torch.autograd.grad(loss.sum(), log_odds)
         gradient = slope / (likelihood * (1 - likelihood))  # du/dp = 1 / (p (1 - p))
         highest = max(highest, gradient.max().item())
-        # Where curves are one, the first named lies on top, and the others show in the gaps of its dashes.
+        # Where curves coincide, the first lies on top, and the others show through the gaps of its dashes.
         style = {"color": color_of(index), "linestyle": dash_of(index), "zorder": 3 - 0.1 * index}
         (lines[label],) = left.plot(likelihood.tolist(), loss.detach().tolist(), **style)
         right.plot(likelihood.tolist(), gradient.tolist(), **style)
     left.set(xlim=(0, 1), ylabel="loss (nats)", xlabel="likelihood of the gold class")
     right.set(xlim=(0, 1), ylabel="d loss / d likelihood (nats)", xlabel="likelihood of the gold class")
-    # near 0 every slope goes to minus infinity: the figure is cut where the middle still shows
+    # near 0 every slope goes to minus infinity: the axis is cut so that the middle stays visible
     right.set_ylim(-14, 0.5 + 1.1 * highest)
     add_legend(figure, lines, narrow, columns=4)
     return figure

@@ -1,4 +1,4 @@
-"""What a report is made from: plain data about runs, scores and replies, wherever they come from."""
+"""The data of a report: plain data about runs, scores and replies, wherever they come from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from eureka_nlg.training_log import TrainingLog
 __all__ = ["Score", "ScoreRow", "ScoreTable", "System", "Report", "ImageReport"]
 
 
-# title of a group of scores -> how the keys of its metrics begin, the first that fits
+# title of a group of scores -> the beginnings of the keys of its metrics; a key is in the first that fits
 _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("The scores of the paper", ("macro_f\0", "micro_f\0", "diversity_4\0")),
     ("By training frequency of the words", ("macro_f_", "micro_f_", "recall_")),
@@ -47,11 +47,11 @@ class ScoreRow:
 
     Attributes:
         label: name with the unit, such as ``"macro F (%)"``.
-        description: what it is, in a few words.
+        description: what the metric measures, in a few words.
         scores: system -> score; a system may be missing.
         higher_is_better: which direction is good; None if neither is.
-        key: the metric's, such as ``"macro_f"``; decides its group in the table.
-        group: title of its group, if the key does not decide.
+        key: of the metric, such as ``"macro_f"``; decides the group of the row in the table.
+        group: title of the group, where the key does not decide it.
     """
 
     label: str
@@ -63,12 +63,12 @@ class ScoreRow:
 
     @property
     def digits(self) -> int:
-        """Decimals that tell the scores apart: two, or three where all are below one."""
+        """Decimals to show: two, or three where all scores are below one."""
         return 2 if any(abs(score.value) >= 1 for score in self.scores.values()) else 3
 
     @property
     def best(self) -> str | None:
-        """The system with the best score, if there are two or more and one is best."""
+        """The system with the best score, if there are two or more systems and one is best."""
         if self.higher_is_better is None or len(self.scores) < 2:
             return None
         sign = 1 if self.higher_is_better else -1
@@ -100,7 +100,7 @@ class ScoreTable:
     signature: Mapping[str, Any] = field(default_factory=dict)
 
     def groups(self) -> list[tuple[str, list[ScoreRow]]]:
-        """Title and rows of each group, those of the paper's Table 4 first; no group is empty."""
+        """Title and rows of each group that is not empty; the scores of the paper's Table 4 come first."""
         groups: dict[str, list[ScoreRow]] = {title: [] for title, _ in _GROUPS}
         for row in self.metrics:
             title = row.group or next(title for title, start in _GROUPS if f"{row.key}\0".startswith(start))
@@ -113,11 +113,11 @@ class System:
     """A trained model.
 
     Attributes:
-        name: in the report.
+        name: its name in the report.
         replies: one for each context.
-        facts: what it is -- checkpoint, epoch, digest, software -- as label -> text.
+        facts: label -> text; checkpoint, epoch, SHA-256, software.
         options: section -> option -> value, of the training.
-        log: its training log, if there is one.
+        log: the training log, if there is one.
     """
 
     name: str
@@ -134,17 +134,17 @@ class Report:
     Attributes:
         title: of the page.
         split: name of the split that was decoded.
-        decoding: how, such as ``"greedy"`` or ``"beam 5"``.
+        decoding: how it was decoded, such as ``"greedy"`` or ``"beam 5"``.
         contexts, references: one for each example.
         systems: the models, in the order of their columns; the first is the baseline.
         scores: the table, if there is one.
         rare: which words are rare, if the training counts are known.
         analysis: document of ``eureka analyse``, version 1, if there is one.
         manifest: manifest of the data folder, if there is one.
-        missing: name of a section -> why it, or a part of it, is not in the page.
+        missing: name of a section -> why it, or a part of it, is not on the page.
 
     Raises:
-        UserError: no system, two of one name, or another number of replies than of contexts.
+        UserError: no system, two systems with the same name, or numbers of replies and contexts that differ.
     """
 
     title: str
@@ -174,7 +174,7 @@ class Report:
 
     @property
     def nouns(self) -> tuple[str, str]:
-        """What a class and what the examples are called."""
+        """The words for a class and for the examples in titles and captions."""
         return "word", "references"
 
 

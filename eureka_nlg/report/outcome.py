@@ -1,4 +1,4 @@
-"""What a comparison came to, in a few sentences."""
+"""The outcome of a comparison, in a few sentences."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ __all__ = ["outcome"]
 
 
 def outcome(report: Report) -> list[str]:
-    """The sentences on top of the page: one for each system that is compared with the baseline.
+    """The sentences at the top of the page: one for each system that is compared with the baseline.
 
-    They say what was tested and nothing else: a difference that is not significant is none here.
+    They name only differences that were tested and are significant.
     """
     table = report.scores
     if table is None:
@@ -27,7 +27,7 @@ def outcome(report: Report) -> list[str]:
 
 
 def _of_images(report: ImageReport, table: ScoreTable) -> list[str]:
-    """What each run's scores are beside the first one's; nothing is tested."""
+    """The scores of each run beside those of the first; nothing is tested."""
     first, *others = (system.name for system in report.systems)
     accuracy, _, calibration = (rows for _, rows in table.groups())
     sentences = []
@@ -38,7 +38,7 @@ def _of_images(report: ImageReport, table: ScoreTable) -> list[str]:
             f"{name} against {first}: accuracy {', '.join(parts)}; calibration error "
             f"{_value(error, first)} → {_value(error, name)}."
         )
-    return [*sentences, "One run each: another seed may turn small differences round."]
+    return [*sentences, "There is one run of each: with another seed, small differences may be reversed."]
 
 
 def _compared(table: ScoreTable, name: str, baseline: str) -> str:
@@ -48,7 +48,7 @@ def _compared(table: ScoreTable, name: str, baseline: str) -> str:
     worse = [row for row in real if row.is_better(name, baseline) is False]
     other = [row for row in real if row.is_better(name, baseline) is None]
     if not real:
-        sentence = f"{name} and {baseline}: none of the {len(tested)} scores differs beyond chance"
+        sentence = f"{name} and {baseline}: none of the {len(tested)} scores differs by more than chance"
     else:
         parts = [
             f"{word} in {len(rows)} ({_named(rows, name, baseline)})"
@@ -62,7 +62,7 @@ def _compared(table: ScoreTable, name: str, baseline: str) -> str:
 
 
 def _named(rows: list[ScoreRow], name: str, baseline: str, most: int = 3) -> str:
-    """The first few, with their values; the table has them in order of weight."""
+    """The first few rows with their values; the table begins with the most important ones."""
     shown = ", ".join(f"{row.label} {_value(row, baseline)} → {_value(row, name)}" for row in rows[:most])
     return f"{shown} …" if len(rows) > most else shown
 

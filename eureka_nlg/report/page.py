@@ -1,4 +1,4 @@
-"""One self-contained HTML page from a report: inline SVG, replies as JSON, CSS and script inside."""
+"""Render a report as one self-contained HTML page, with SVG, CSS, script and replies inside."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class _Figure:
 
 
 def render(report: Report) -> str:
-    """The page, as HTML that needs nothing but itself.
+    """The page as HTML that loads nothing else.
 
     Raises:
         MissingExtraError: jinja2 or matplotlib is not installed.
@@ -68,7 +68,7 @@ def render(report: Report) -> str:
     for drawing in drawings(report):
         figures.setdefault(drawing.section, []).append(_inline(drawing))
     template = "images.html" if isinstance(report, ImageReport) else "report.html"
-    # The policy of the page runs this script and no other, whatever data might smuggle past the escaping.
+    # The content security policy of the page allows this script only, should any data get past the escaping.
     script = "\n".join((folder / name).read_text(encoding="utf-8") for folder, name in _SCRIPTS)
     page: str = environment.get_template(template).render(
         report=report,
@@ -101,12 +101,12 @@ def write_figures(report: Report, folder: str | os.PathLike[str]) -> list[Path]:
 
 
 def replies_data(report: Report) -> dict[str, Any]:
-    """What the script of the page shows and searches.
+    """The data that the script of the page shows and searches.
 
     Returns:
-        ``names`` of the systems; ``rows`` of context, reference and each reply; ``f1``, the ParlAI F1 (%) of
-        each reply; ``copies``, how often the system gave that reply; ``rare``, word -> training count; and
-        ``unseen``, words that are not in the training data.
+        ``names``, those of the systems; ``rows``, each with context, reference and replies; ``f1``, the
+        ParlAI F1 (%) of each reply; ``copies``, how often the system gave that reply; ``rare``, word ->
+        training count; and ``unseen``, the words that are not in the training data.
     """
     replies = [system.replies for system in report.systems]
     copies = [Counter(texts) for texts in replies]
@@ -170,7 +170,7 @@ def _option(options: Mapping[str, Any], name: str) -> str:
 
 
 def _is_mark(word: str) -> bool:
-    """``<unk>`` and the like are no words."""
+    """Whether a token is a mark like ``<unk>`` and not a word."""
     return word.startswith("<") and word.endswith(">")
 
 

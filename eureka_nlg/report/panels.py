@@ -1,4 +1,4 @@
-"""What the figures have in common: panels in rows, a legend below, log scales, a mark for each system."""
+"""What all figures share: panels in rows, a legend below, log scales, a colour and mark for each system."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def spread(values: Sequence[float], digits: int | None = None) -> str:
 
 
 def union(mappings: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The keys of several mappings in the order of first sight."""
+    """The keys of several mappings, in the order in which they first occur."""
     return list(dict.fromkeys(key for mapping in mappings for key in mapping))
 
 

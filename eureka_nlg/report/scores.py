@@ -1,4 +1,4 @@
-"""The table of scores in the report, from a comparison of systems."""
+"""Make the report's table of scores from a comparison of systems."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["score_table_of", "perplexity_row"]
 
 
 def score_table_of(comparison: Comparison) -> ScoreTable:
-    """Scores, intervals, and p-values with Holm's correction, marked where they lie beyond the confidence."""
+    """Scores, intervals, and p-values with Holm's correction; significant differences are marked."""
     level = 1 - comparison.confidence / 100
     p_values = comparison.p_values("holm")
     metrics = []
@@ -52,13 +52,13 @@ def _metric(key: str, scores: Mapping[str, Score]) -> ScoreRow:
 
 def _method(comparison: Comparison, level: float) -> str:
     intervals = (
-        f"Intervals hold {comparison.confidence:g} % of {comparison.signature['num_resamples']:,} resamples "
-        f"of the {comparison.num_pairs:,} pairs."
+        f"Each interval holds {comparison.confidence:g} % of {comparison.signature['num_resamples']:,} "
+        f"resamples of the {comparison.num_pairs:,} pairs."
     )
     if len(comparison.systems) < 2:
         return intervals
     return (
-        f"{intervals} p: how likely a difference from {comparison.baseline} as large is by chance, corrected "
-        f"for all comparisons in the table (Holm); marked below {level:.3g}. It speaks of other test data, "
-        "not of other training seeds."
+        f"{intervals} p is the probability of so large a difference from {comparison.baseline} by chance, "
+        f"corrected for all comparisons in the table (Holm); values below {level:.3g} are marked. It is "
+        "about other test data, not about other training seeds."
     )

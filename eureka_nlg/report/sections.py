@@ -40,15 +40,15 @@ _REDUNDANT = {"nll_loss"}  # the logarithm of the perplexity
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure that is to be drawn.
+    """A figure of the report.
 
     Attributes:
-        section: of the page.
-        name: of its files.
-        title: a few words.
+        section: the section of the page that it is in.
+        name: name of its files, without a suffix.
+        title: a few words above it.
         caption: how to read it.
-        draw: takes ``title`` and ``narrow``.
-        half: whether it needs only half of the width of a desktop.
+        draw: draws the figure; takes ``title`` and ``narrow``.
+        half: whether half of the width of a desktop is enough.
     """
 
     section: str
@@ -60,7 +60,7 @@ class Drawing:
 
 
 def drawings(report: Report) -> list[Drawing]:
-    """The figures for which there is data, in the order of the page."""
+    """The figures for which there are data, in the order of the page."""
     found = [*_scores(report), *_training(report)]
     if isinstance(report, ImageReport):
         found += _by_class(report)
@@ -76,8 +76,8 @@ def analysis_drawings(
 
     Args:
         analysis: the document.
-        split: the split whose likelihoods are drawn; another one if it was not analysed.
-        nouns: what a class and what the examples are called, ``("class", "images")`` for image models.
+        split: the split whose likelihoods are drawn; the first one that was analysed, if it was not.
+        nouns: the words for a class and for the examples, ``("class", "images")`` for image models.
     """
     return [*_likelihood(analysis, split, *nouns), *_frequency(analysis, *nouns)]
 
@@ -96,7 +96,7 @@ def _scores(report: Report) -> list[Drawing]:
     intervals = {label: systems for label, systems in intervals.items() if systems}
     if not intervals:
         return []
-    caption = "Points are scores, lines their confidence intervals. Each panel has an axis of its own."
+    caption = "Points are scores, and lines are their confidence intervals. Each panel has its own axis."
     draw = partial(figures.scores_with_intervals, intervals)
     return [Drawing("scores", "scores", "Scores and their confidence intervals", caption, draw)]
 
@@ -105,8 +105,8 @@ def _by_class(report: ImageReport) -> list[Drawing]:
     if not report.accuracy_of_class:
         return []
     caption = (
-        "Each mark is a class, frequent ones on the left. Of more than forty classes a mark is the mean of "
-        "neighbours in frequency."
+        "Each mark is a class, the most frequent ones on the left. Where there are more than forty classes, "
+        "a mark is the mean of classes of similar frequency."
     )
     draw = partial(accuracy_by_class, report.class_counts, report.accuracy_of_class)
     return [Drawing("classes", "accuracy_by_class", "Accuracy of each class", caption, draw)]
@@ -126,7 +126,7 @@ def _training(report: Report) -> list[Drawing]:
     measures |= {measure: measure for measure in logged if measure not in {*measures, *_REDUNDANT}}
     if not measures:
         return []
-    caption = "Solid with marks: validation data. Dotted: training data, averaged over the epoch."
+    caption = "Solid lines with marks are validation data, dotted ones training data averaged over the epoch."
     begins = {
         name: min(epoch for splits in curves.values() for points in splits.values() for epoch, _ in points)
         for name, curves in runs.items()
@@ -134,7 +134,7 @@ def _training(report: Report) -> list[Drawing]:
     }
     if len(set(begins.values())) > 1:
         late = ", ".join(f"{name} from epoch {epoch}" for name, epoch in begins.items() if epoch > 1)
-        caption += f" The log has {late} on, as a run has that began with the epochs of another."
+        caption += f" The log begins late for {late}, as it does for a run that began with epochs of another."
     draw = partial(figures.training_curves, runs, measures)
     return [Drawing("training", "training_curves", "Training curves", caption, draw)]
 
@@ -150,8 +150,8 @@ def _likelihood(analysis: Mapping[str, Any], split: str, noun: str, examples: st
                 "likelihood",
                 "likelihood_histograms",
                 f"Likelihood of the gold {noun} by frequency group",
-                f"Share of the {split} {examples} whose {noun} has a likelihood in each twentieth of 0 to 1, "
-                "on a log scale. Rightmost is what a model is sure of.",
+                f"Share of the {split} {examples} by the likelihood of their gold {noun}, in twenty steps "
+                "from 0 to 1, on a log scale. On the right are those that a model is sure of.",
                 partial(figures.likelihood_histograms, histograms),
             )
         )
@@ -189,9 +189,7 @@ def _likelihood(analysis: Mapping[str, Any], split: str, noun: str, examples: st
         if pairs and split != "train":
             gaps[name] = pairs
     if gaps:
-        caption = (
-            f"Accuracy of the likeliest {noun}. The longer the line, the more a model has learned by heart."
-        )
+        caption = f"Accuracy of the most probable {noun}. The longer the line, the more was learned by heart."
         title = f"Gap between training and {split} data"
         draw = partial(figures.train_test_gap, gaps)
         found.append(Drawing("likelihood", "train_test_gap", title, caption, draw))
@@ -204,7 +202,7 @@ def _frequency(analysis: Mapping[str, Any], noun: str, examples: str) -> list[Dr
     if corpus.get("counts"):
         caption = (
             f"{corpus['num_types']:,} {_plural(noun)} in {corpus['num_tokens']:,} training examples. The "
-            f"imbalance ratio is the count of the commonest {noun} over that of the rarest."
+            f"imbalance ratio is the count of the most frequent {noun} over that of the rarest."
         )
         draw = partial(
             figures.word_frequency,
@@ -217,7 +215,7 @@ def _frequency(analysis: Mapping[str, Any], noun: str, examples: str) -> list[Dr
     encouragement = analysis.get("encouragement") or {}
     if encouragement:
         curves = {label: (curve["counts"], curve["weights"]) for label, curve in encouragement.items()}
-        caption = f"Weight of the bonus for a {noun} that occurs so often. At the dashed line it weighs one."
+        caption = f"Weight of the bonus by how often the {noun} occurs in training. The dashed line is one."
         draw = partial(loss_figures.encouragement_by_frequency, curves)
         title = "Encouragement by frequency"
         found.append(Drawing("frequency", "encouragement", title, caption, draw, half=True))
@@ -225,7 +223,7 @@ def _frequency(analysis: Mapping[str, Any], noun: str, examples: str) -> list[Dr
 
 
 def _shown_split(analysis: Mapping[str, Any], wanted: str) -> tuple[str, dict[str, Mapping[str, Any]]]:
-    """The wanted split, or else the first that was analysed, and each system's groups on it."""
+    """The wanted split, or else the first that was analysed, and the groups of each system on it."""
     splits = {name: system["splits"] for name, system in analysis["systems"].items()}
     known = list(dict.fromkeys(split for values in splits.values() for split in values))
     split = wanted if wanted in known or not known else known[0]

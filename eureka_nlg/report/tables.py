@@ -1,4 +1,4 @@
-"""The tables of a report, from the data that it holds."""
+"""Make the tables of a report from the data that it holds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class TrainingTable:
     """Validation and training perplexity by epoch.
 
     Attributes:
-        systems: that have a log.
+        systems: the systems that have a log.
         rows: epoch -> (validation, training) of each system; None where it was not logged.
         best: system -> epoch of lowest validation perplexity.
     """
@@ -37,7 +37,7 @@ class GroupRow:
 
 
 def training_table(report: Report) -> TrainingTable | None:
-    """The curves of the perplexity as numbers, if anything was logged."""
+    """The perplexity of each epoch, if anything was logged."""
     logs = {system.name: system.log for system in report.systems if system.log and "ppl" in system.log.curves}
     curves = {name: log.curves["ppl"] for name, log in logs.items()}
     valid = {name: curve[subset] for name, curve in curves.items() if (subset := _valid_subset(curve))}
@@ -57,7 +57,7 @@ def training_table(report: Report) -> TrainingTable | None:
 
 
 def group_table(report: Report) -> list[GroupRow]:
-    """The statistics of every system, split and group of the analysis."""
+    """The statistics of every system, split and frequency group of the analysis."""
     if report.analysis is None:
         return []
     return [
@@ -81,6 +81,6 @@ def groups_of(analysis: Mapping[str, Any]) -> list[str]:
 
 
 def _valid_subset(curves: Mapping[str, Mapping[int, float]]) -> str | None:
-    """The subset whose validation stands for the run: ``valid``, else the first that is not training."""
+    """The validation subset that is shown: ``valid``, else the first that is not training data."""
     subsets = [split for split, points in curves.items() if split != "train" and points]
     return "valid" if "valid" in subsets else next(iter(subsets), None)

@@ -1,4 +1,4 @@
-"""How every figure looks: fonts and palette, and the way from a matplotlib figure to files and the page."""
+"""The look of all figures: fonts and palette, and how a matplotlib figure gets into files and the page."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 __all__ = ["PALETTE", "MARKERS", "DASHES", "INK", "MUTED", "GRID", "themed", "inline_svg", "write_figure"]
 
-# Okabe and Ito's palette, which readers with any colour vision tell apart; strongest contrast first.
+# Okabe and Ito's palette, which can be told apart with any colour vision; strongest contrast first.
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d1f", "#7f7f7f")
 # Colour is never the only mark.
 MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*")
 DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (2, 1)), (0, (6, 1, 1, 1, 1, 1)), "-", "-")
 INK, MUTED, GRID = "#1b1f24", "#57606a", "#d8dee4"
 
-# In the page these colours are CSS variables, so that one drawing serves light and dark.
+# On the page these colours are CSS variables, so that the same figure works on light and dark ground.
 _VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--grid"}
 _VARIABLES |= {color: f"--series-{index}" for index, color in enumerate(PALETTE, 1)}
 
@@ -74,7 +74,7 @@ def _style(**more: Any) -> Iterator[None]:
 
 
 def themed(draw: _F) -> _F:
-    """Draw in the style of the report, and leave matplotlib's settings as they were."""
+    """Let a function draw in the style of the report, and leave matplotlib's settings as they were."""
 
     @wraps(draw)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -87,15 +87,15 @@ def themed(draw: _F) -> _F:
 def inline_svg(figure: Figure, name: str, description: str) -> str:
     """The figure as an ``<svg>`` element for a page whose CSS defines the colours.
 
-    Text stays text, in the font of the page. Ids begin with ``name``, so that many figures can share a page.
+    Text stays text, in the font of the page. Ids begin with ``name``, so that a page can hold many figures.
 
     Args:
         figure: from :mod:`eureka_nlg.report.figures`.
         name: letters, digits and dashes; unique in the page.
-        description: what a screen reader says instead of the picture.
+        description: what a screen reader says instead of the figure.
 
     Returns:
-        Markup without XML declaration, metadata and fixed size.
+        Markup without XML declaration, metadata or a fixed size.
     """
     buffer = io.StringIO()
     with _style(**{"svg.fonttype": "none"}):
@@ -107,7 +107,7 @@ def inline_svg(figure: Figure, name: str, description: str) -> str:
     svg = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', svg)
     svg = re.sub(r'(url\(|xlink:href=")#', rf"\1#{name}-", svg)
     svg = svg.replace(' xmlns:xlink="http://www.w3.org/1999/xlink"', "").replace("xlink:href", "href")
-    # a text is placed by its anchor, so the font of the page will do
+    # a text is placed by its anchor, so the page may use its own font
     svg = re.sub(r" font-family: [^;\"]*;?", "", svg)
     # a hundredth of a point is finer than any screen
     svg = re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\.\d\d)\d+", r"\1", tag[0]), svg)
@@ -121,7 +121,7 @@ def inline_svg(figure: Figure, name: str, description: str) -> str:
 
 
 def write_figure(figure: Figure, folder: str | os.PathLike[str], name: str) -> list[Path]:
-    """Write ``name.svg`` and ``name.png`` (200 dots per inch, white ground), each whole or not at all.
+    """Write ``name.svg`` and ``name.png`` (200 dots per inch, white background), each whole or not at all.
 
     Returns:
         The two paths.

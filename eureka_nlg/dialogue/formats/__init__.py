@@ -31,17 +31,17 @@ __all__ = [
 
 HUB, PARALLEL = "hub", "parallel"
 
-# What `--format` offers. A new format is one reader and one line here (and, to be recognised, one in
-# `detection`); a new kind of row in JSON, CSV, TSV, parquet and on the hub is one entry of `rows.SHAPES`.
+# The formats of `--format`. A new one is a reader and a line here (and, to be detected, a line in
+# `detection`). A new kind of row in JSON, CSV, TSV, parquet and on the hub is an entry of `rows.SHAPES`.
 FORMATS = {
     "parlai": Format("ParlAI's numbered lines", read_parlai),
     "parlai-fields": Format("ParlAI's lines of text: and labels:", read_parlai_fields),
-    "dailydialog": Format("a dialogue a line, with __eou__ after each utterance", read_eou),
+    "dailydialog": Format("a dialogue per line, with __eou__ after each utterance", read_eou),
     "dialogpt": Format("DialoGPT's turns with weights", read_dialogpt),
     "tsv": Format("lines of context<TAB>reply, or a table with tabs", read_tsv),
     "csv": Format("a table with the names of its columns", read_csv),
     "json": Format("an array of rows, or an object of splits", read_json, json_splits),
-    "jsonl": Format("a JSON object a line", read_json_lines),
+    "jsonl": Format("a JSON object per line", read_json_lines),
     "parquet": Format("a parquet file of rows", read_parquet),
     PARALLEL: Format("two files, contexts and replies line by line", read_parallel),
     HUB: Format("a data set of the Hugging Face hub", read_hub, hub_splits),
@@ -55,7 +55,7 @@ def format_named(name: str) -> str:
     """The format that a user names.
 
     Raises:
-        UserError: there is none of this name.
+        UserError: there is no format of this name.
     """
     name = _OLD_NAMES.get(name, name)
     if name not in FILE_FORMATS:
@@ -64,16 +64,16 @@ def format_named(name: str) -> str:
 
 
 def detect_format(path: Path) -> str:
-    """Name of the format of a file, by what is in it.
+    """Detect the format of a file from its content.
 
     Raises:
-        UserError: it does not tell, or looks like two formats.
+        UserError: the content looks like no format, or like two.
     """
     return detect(Path(path), FILE_FORMATS)
 
 
 def what_it_looks_like(source: Source) -> str | None:
-    """The format that the content of a file suggests; None if it suggests none, or for two files."""
+    """The format that the content of a file suggests; None if it suggests none, or for a pair of files."""
     if source.format in (HUB, PARALLEL):
         return None
     return looks_like(Path(source.location))[0]

@@ -1,4 +1,4 @@
-"""What every corpus format shares: sources, the shape of a dialogue, and what is done with bad lines."""
+"""What all corpus formats share: sources, the type of a dialogue, and the handling of bad lines."""
 
 from __future__ import annotations
 
@@ -39,9 +39,10 @@ class _Dialogue(TypedDict):
 class Dialogue(_Dialogue, total=False):
     """One conversation of two speakers.
 
-    The first speaker says ``turns[0]``, ``turns[2]``, ...; the second, whose persona ``persona`` is, says
-    ``turns[1]``, ``turns[3]``, ... An empty turn is silence. ``replies``, where a format says so, are the
-    places of the turns to learn; without it they are all of the second speaker's.
+    The first speaker says ``turns[0]``, ``turns[2]``, ...; the second says ``turns[1]``, ``turns[3]``, ... An
+    empty turn is silence. ``persona`` is that of the second speaker, ``partner_persona`` that of the first.
+    ``replies`` are the indices of the turns to learn, where a format says so; without it the model learns all
+    turns of the second speaker.
     """
 
     replies: list[int]
@@ -54,8 +55,8 @@ class Source:
     Attributes:
         location: path, or name on the hub.
         format: key of ``FORMATS``.
-        split: what the file or data set itself calls the split.
-        partner: the file of the replies, where two files are read side by side.
+        split: name of the split within the file or data set.
+        partner: the file of the replies, where contexts and replies are in two files.
     """
 
     location: str
@@ -70,13 +71,13 @@ class BadEntry(UserError):
 
 @dataclass
 class Findings:
-    """What was met while a corpus was read.
+    """What was noticed while a corpus was read.
 
     Attributes:
-        skip_bad: leave bad entries out and count them; otherwise the first one is raised.
+        skip_bad: skip bad entries and count them; otherwise the first one raises an error.
         num_bad: number of bad entries.
-        bad: messages of the first of them.
-        notes: what was read in a way that is worth a word -> how often, and where first.
+        bad: messages of the first few of them.
+        notes: something that the user should know -> how often it occurred, and where first.
     """
 
     skip_bad: bool = False
@@ -85,7 +86,7 @@ class Findings:
     notes: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def clear(self) -> None:
-        """Forget what was met."""
+        """Forget everything that was noticed."""
         self.num_bad = 0
         self.bad.clear()
         self.notes.clear()
@@ -94,7 +95,7 @@ class Findings:
         """Raise the error of a bad entry, or count it.
 
         Raises:
-            BadEntry: bad entries are not to be left out.
+            BadEntry: ``skip_bad`` is false.
         """
         if not self.skip_bad:
             raise BadEntry(str(error)) from error
@@ -103,19 +104,20 @@ class Findings:
             self.bad.append(str(error))
 
     def note(self, what: str, where: str) -> None:
-        """Count something that the user should hear of."""
+        """Count something that the user should know."""
         count, first = self.notes.get(what, (0, where))
         self.notes[what] = (count + 1, first)
 
 
 @dataclass(frozen=True)
 class Format:
-    """A way to write dialogues down.
+    """A corpus format.
 
     Attributes:
-        description: for the help text and for messages.
-        read: the dialogues of a source, in order.
-        splits: names of the splits within one file or data set; None if a file is one split.
+        description: a few words about it.
+        read: yields the dialogues of a source, in order.
+        splits: returns the names of the splits within a file or data set, None if it holds a single one; None
+            for a format whose files always hold a single split.
     """
 
     description: str
@@ -127,7 +129,7 @@ def numbered_lines(path: str | Path, findings: Findings | None = None) -> Iterat
     """Lines of a UTF-8 text file with their numbers from 1, without the line end; see ``TextFile``.
 
     Raises:
-        UserError: the file is empty, or a line is not valid UTF-8 and not to be left out.
+        UserError: the file is empty, or a line is not valid UTF-8 and bad lines are not skipped.
     """
     on_bad = findings.refuse if findings is not None else None
     file = TextFile(path, holds="one turn, exchange or dialogue", on_bad=on_bad)
@@ -135,7 +137,7 @@ def numbered_lines(path: str | Path, findings: Findings | None = None) -> Iterat
 
 
 def clean(text: str, where: str) -> str:
-    """Text with every run of white space, of any kind, as one blank; silence as the empty string.
+    """Text with each run of white space replaced by one space; silence becomes the empty string.
 
     Args:
         text: an utterance or a persona sentence.
@@ -148,7 +150,7 @@ def clean(text: str, where: str) -> str:
 
 
 def said(text: str, where: str) -> str:
-    """Text as it was written, line breaks among it, without blanks at its ends; silence as the empty string.
+    """Text with its line breaks, without white space at its ends; silence becomes the empty string.
 
     Raises:
         BadEntry: half of a surrogate pair, which JSON can spell and UTF-8 cannot.
@@ -160,15 +162,15 @@ def said(text: str, where: str) -> str:
 
 
 def is_silence(text: str) -> bool:
-    """Whether a turn is the corpus's mark for saying nothing."""
+    """Whether a turn is the mark with which a corpus says that nothing was said."""
     return _SILENCE.fullmatch(text.strip()) is not None
 
 
 def turns_of_context(text: str) -> list[str]:
-    """The turns of a context in one piece of text, where marks tell them apart.
+    """Split a context into its turns.
 
-    ``__eot__`` ends a turn and ``__eou__`` an utterance, which is a turn where there is no ``__eot__``; else
-    each line is a turn.
+    ``__eot__`` ends a turn. Without it, ``__eou__``, which ends an utterance, does so; without either, each
+    line is a turn.
     """
     if "__eot__" in text:
         turns = [turn.replace("__eou__", " ") for turn in text.split("__eot__")]

@@ -1,4 +1,4 @@
-"""Which format a file has, by all that is in it: the thirtieth line may be the first that tells."""
+"""Detect the format of a file from all of its content, as the first lines may not be enough."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ __all__ = ["detect", "looks_like"]
 
 _PARQUET = b"PAR1"
 _JSON_START = re.compile(rb'(\xef\xbb\xbf)?\s*(\[\s*[\[{"\]]|\{\s*["}])')
-_LEAST_SHARE = 0.5  # of the lines, that must look like a format
-_OTHER_SHARE = 0.02  # of the lines that look like another format: too many for chance
+_LEAST_SHARE = 0.5  # at least this share of the lines must look like the format
+_OTHER_SHARE = 0.02  # if more than this share look like another format, it is not by chance
 
 
 def detect(path: Path, choices: Sequence[str]) -> str:
@@ -27,10 +27,10 @@ def detect(path: Path, choices: Sequence[str]) -> str:
 
     Args:
         path: the file.
-        choices: names to offer if it cannot be told.
+        choices: names of formats to offer in the error.
 
     Raises:
-        UserError: its content does not tell, or it looks like two formats.
+        UserError: the content looks like no format, or like two.
     """
     found, problem = looks_like(path)
     if found is None:
@@ -39,7 +39,7 @@ def detect(path: Path, choices: Sequence[str]) -> str:
 
 
 def looks_like(path: Path) -> tuple[str | None, str]:
-    """Name of the format of a file, or None and what keeps it from being told."""
+    """Name of the format of a file, or None and the reason why it cannot be detected."""
     suffix = plain_name(path).suffix.lower()
     with open_input(path) as file:
         head = file.read(1 << 12)
@@ -55,7 +55,7 @@ def looks_like(path: Path) -> tuple[str | None, str]:
 def _by_lines(path: Path, suffix: str) -> tuple[str | None, str]:
     lines, header, starts_at_one = 0, None, False
     votes = dict.fromkeys(("parlai", "parlai-fields", "dailydialog", "dialogpt", "tsv"), 0)
-    # Lines that only one format has: another format must not be taken for it, nor it for another.
+    # Each of these lines occurs in one format only, so that no format is taken for another.
     for _, line in numbered_lines(path, Findings(skip_bad=True)):
         if not line.strip():
             continue
@@ -74,7 +74,7 @@ def _by_lines(path: Path, suffix: str) -> tuple[str | None, str]:
         elif tabs == 1:
             votes["tsv"] += 1
     if not lines:
-        return None, "nothing in it tells the format"
+        return None, "the file has no lines to detect the format from"
     if header is not None or suffix == ".csv":
         return ("tsv" if header is not None and header.delimiter == "\t" else "csv"), ""
     if not starts_at_one and votes["parlai"] < _LEAST_SHARE * lines:
@@ -82,9 +82,9 @@ def _by_lines(path: Path, suffix: str) -> tuple[str | None, str]:
     best = max(votes, key=lambda name: votes[name])
     others = {name: count for name, count in votes.items() if name != best and count > _OTHER_SHARE * lines}
     if votes[best] < _LEAST_SHARE * lines:
-        return None, "neither its name nor its lines tell the format"
+        return None, "its format cannot be detected from its name and its lines"
     if best == "parlai" and (suffix == ".tsv" or not starts_at_one):
-        return None, "its name or its first line says pairs, its other lines are numbered as ParlAI's"
+        return None, "its name or first line suggests pairs, but the other lines are numbered like ParlAI's"
     if others and best != "parlai":
         counts = ", ".join(
             f"{count:,} of {lines:,} lines like {name}"

@@ -1,4 +1,4 @@
-"""Dialogue data sets of the Hugging Face hub, streamed."""
+"""Dialogue data sets of the Hugging Face hub, read as a stream."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def read_hub(source: Source, findings: Findings) -> Iterator[Dialogue]:
 
     Raises:
         UserError: the network failed.
-        BadEntry: a row of no known shape, or one whose values are not as its shape wants them.
+        BadEntry: a row of no known shape, or one whose values do not fit its shape.
     """
     return dialogues_of_rows(_rows(source.location, source.split), findings)
 
@@ -60,9 +60,9 @@ def _load(name: str) -> Any:
 
 
 def _unreadable(name: str, error: Exception) -> UserError:
-    # The hub's client raises errors of several libraries, and others from one version to the next.
+    # The hub's client raises errors of several libraries, which change from version to version.
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return UserError(
-        f"{name}: is no file or folder here, and cannot be read as a data set of the Hugging Face hub "
+        f"{name}: is neither a file nor a folder, and cannot be read as a data set of the Hugging Face hub "
         f"({reason})"
     )

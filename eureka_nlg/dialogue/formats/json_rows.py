@@ -1,6 +1,6 @@
-"""Corpora as JSON: an array of rows, an object of splits with an array each, or a row a line.
+"""Corpora as JSON: an array of rows, an object with an array for each split, or a row per line.
 
-What a row holds is told by its keys; see ``rows``. PersonaChat as Hugging Face publishes it is one object::
+The keys of a row tell what it holds; see ``rows``. PersonaChat as Hugging Face publishes it is one object::
 
     {"train": [{"personality": [...], "utterances": [{"history": [...], "candidates": [..., reply]}]}],
      "valid": [...]}
@@ -48,7 +48,7 @@ class _Item(NamedTuple):
 def json_splits(path: str) -> list[str] | None:
     """The keys of the outermost object, in order; None for an array, which is one split.
 
-    Reads, and so checks, the whole file.
+    This reads the whole file, and so checks it.
 
     Raises:
         UserError: broken JSON, with the line of the error, or JSON of another shape.
@@ -66,7 +66,7 @@ def json_splits(path: str) -> list[str] | None:
 
 
 def read_json(source: Source, findings: Findings) -> Iterator[Dialogue]:
-    """Dialogues of a file, or of one of its splits, in order, never more than one row in memory.
+    """Dialogues of a file, or of one of its splits, in order. Memory holds one row at a time.
 
     Raises:
         UserError: broken JSON, or no such split.
@@ -83,7 +83,7 @@ def read_json(source: Source, findings: Findings) -> Iterator[Dialogue]:
                 if isinstance(value, dict):
                     yield where, value
                 else:
-                    findings.refuse(BadEntry(f"{where}: {str(value)[:40]!r} is no object; {_EXPECTED}"))
+                    findings.refuse(BadEntry(f"{where}: {str(value)[:40]!r} is not an object; {_EXPECTED}"))
 
     yield from dialogues_of_rows(rows(), findings)
     if not {None, source.split} & found.keys():
@@ -97,7 +97,7 @@ def read_json_lines(source: Source, findings: Findings) -> Iterator[Dialogue]:
     """Dialogues of a file with a JSON object in each line, in order.
 
     Raises:
-        BadEntry: a line that is no JSON object, or a row of another shape.
+        BadEntry: a line that is not a JSON object, or a row of another shape.
     """
 
     def rows() -> Iterator[Row]:
@@ -108,7 +108,7 @@ def read_json_lines(source: Source, findings: Findings) -> Iterator[Dialogue]:
             try:
                 row = parse_json(line)
                 if not isinstance(row, dict):
-                    raise BadEntry(f"{where}: no object in the line; expected a row such as {{...}}")
+                    raise BadEntry(f"{where}: the line is not an object; expected a row such as {{...}}")
             except BadEntry as error:
                 findings.refuse(error)
             except ValueError as error:
@@ -122,7 +122,7 @@ def read_json_lines(source: Source, findings: Findings) -> Iterator[Dialogue]:
 
 
 def is_json_lines(path: str) -> bool:
-    """Whether the file holds a row in each line, by its first two lines."""
+    """Whether the file holds a row per line, judged by its first two lines."""
     lines = [line for _, line in islice(numbered_lines(path, Findings(skip_bad=True)), 2) if line.strip()]
     rows = []
     for line in lines:
@@ -141,7 +141,7 @@ def _reason(error: ValueError) -> str:
 
 
 def _items(text: _Text) -> Iterator[_Item]:
-    """The rows of the outermost array or object of arrays; each of the latter also once with the number 0."""
+    """The rows of the outermost array or object of arrays; each split also once, with the number 0."""
     start = text.next_character()
     if start == "[":
         text.take("[")
@@ -152,7 +152,7 @@ def _items(text: _Text) -> Iterator[_Item]:
             while True:
                 split = text.value()
                 if not isinstance(split, str):
-                    raise text.broken("expected a name of a split")
+                    raise text.broken("expected the name of a split")
                 text.take(":")
                 text.take("[")
                 yield _Item(split, 0, None)
@@ -162,13 +162,13 @@ def _items(text: _Text) -> Iterator[_Item]:
                 text.take(",")
         text.take("}")
     else:
-        raise text.broken("no array and no object")
+        raise text.broken("neither an array nor an object")
     if text.next_character():
-        raise text.broken("something after its end")
+        raise text.broken("more text after its end")
 
 
 def _array(text: _Text, split: str | None) -> Iterator[_Item]:
-    """The values up to the end of an array whose bracket was taken."""
+    """The values of an array whose opening bracket was taken already."""
     if text.next_character() != "]":
         number = 0
         while True:
@@ -204,7 +204,7 @@ class _Text:
                     ) from None
 
     def _more(self) -> bool:
-        """Read another piece, or as much again as there is; False at the end of the file."""
+        """Read on, at least as much as is already in the buffer; False at the end of the file."""
         self._lines += self._buffer.count("\n", 0, self._at)
         pieces, size = [self._buffer[self._at :]], len(self._buffer) - self._at
         wanted, self._at = max(2 * size, 1), 0
@@ -219,7 +219,7 @@ class _Text:
         return not self._ended
 
     def next_character(self) -> str:
-        """What comes next, white space left out; empty at the end."""
+        """The next character after white space; empty at the end of the file."""
         while True:
             match = _SPACE.match(self._buffer, self._at)
             assert match is not None
@@ -231,14 +231,14 @@ class _Text:
             self._more()
 
     def take(self, character: str) -> None:
-        """Go past a character that must come next."""
+        """Skip a character that must come next."""
         if self.next_character() != character:
             raise self.broken(f"expected {character!r}")
         self._at += 1
         self._taken = True
 
     def value(self) -> Any:
-        """The next value, whole."""
+        """The next JSON value."""
         self.next_character()
         while True:
             try:
@@ -262,7 +262,7 @@ class _Text:
             self._more()
 
     def broken(self, problem: str) -> UserError:
-        """The error of the place that was reached."""
+        """An error with the line that was reached."""
         if not self._buffer and self._ended and not self._taken:
             return UserError(f"{self.path}: the file is empty; {_EXPECTED}")
         line = self._lines + self._buffer.count("\n", 0, self._at)

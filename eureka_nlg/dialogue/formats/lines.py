@@ -1,4 +1,4 @@
-"""Formats with a dialogue, or a context and a reply, in each line."""
+"""Formats with a dialogue, or a context and its reply, on each line."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ DIALOGPT = re.compile(r"[01]\.\d+ [^\t]*\t[01]\.\d+ [^\t]*")
 
 
 def read_eou(source: Source, findings: Findings) -> Iterator[Dialogue]:
-    """DailyDialog's own form: a dialogue a line, ``__eou__`` after each utterance; the speakers take turns.
+    """DailyDialog's format: a dialogue per line, ``__eou__`` after each utterance; the speakers alternate.
 
-    ``__eot__`` as in the Ubuntu corpus: it ends a turn, which may have several utterances.
+    ``__eot__``, as in the Ubuntu corpus, ends a turn, which may have several utterances.
 
     Raises:
-        BadEntry: a line without any such mark.
+        BadEntry: a line without any of these marks.
     """
     for number, line in numbered_lines(source.location, findings):
         if not line.strip():
@@ -51,7 +51,7 @@ def read_eou(source: Source, findings: Findings) -> Iterator[Dialogue]:
 
 
 def read_dialogpt(source: Source, findings: Findings) -> Iterator[Dialogue]:
-    """DialoGPT's form: ``0.0 turn EOS 1.0 turn<TAB>1.0 reply``; turns of weight 0 are read and not learnt.
+    """DialoGPT's format: ``0.0 turn EOS 1.0 turn<TAB>1.0 reply``; turns of weight 0 are read but not learnt.
 
     Raises:
         BadEntry: a line without its tab, or a turn without its weight.
@@ -89,14 +89,14 @@ def _weighted(line: str, where: str) -> Dialogue:
 
 
 def read_parallel(source: Source, findings: Findings) -> Iterator[Dialogue]:
-    """Two files side by side: line by line the contexts and their replies.
+    """Two files side by side: each line of one is a context, the same line of the other its reply.
 
     Raises:
         UserError: files of different lengths.
         BadEntry: an empty reply.
     """
     assert source.partner is not None
-    # A line that is left out of one file must be left out of the other: bad bytes cannot be skipped here.
+    # A line that is skipped in one file would have to be skipped in the other: bad bytes raise an error here.
     sides = (numbered_lines(source.location), numbered_lines(source.partner))
     for number, (context, reply) in enumerate(zip_longest(*sides), start=1):
         where = f"{source.location}:{number}"
@@ -105,8 +105,8 @@ def read_parallel(source: Source, findings: Findings) -> Iterator[Dialogue]:
                 (source.location, source.partner) if context is None else (source.partner, source.location)
             )
             raise UserError(
-                f"{long}:{number}: no line of {Path(short).name} stands beside it, which has {number - 1}; "
-                "expected as many contexts as replies"
+                f"{long}:{number}: {Path(short).name} has only {number - 1} lines; expected as many contexts "
+                "as replies"
             )
         try:
             yield context_dialogue(context[1], reply[1], where)

@@ -1,14 +1,14 @@
 r"""ParlAI's two text formats.
 
-``parlai``, the numbered lines of fbdialog, with or without candidates; a number that does not grow starts the
-next dialogue::
+``parlai``: the numbered lines of fbdialog, with or without candidates. A number that is not larger than the
+one before it starts the next dialogue::
 
     1 your persona: i like tea.
     2 partner's persona: i have a dog.
     3 hello there<TAB>hi , how are you ?
     4 fine<TAB>good to hear .<TAB><TAB>candidate|another candidate|good to hear .
 
-``parlai-fields``, named fields with tabs between them; ``episode_done:True`` ends a dialogue::
+``parlai-fields``: named fields separated by tabs. ``episode_done:True`` ends a dialogue::
 
     text:your persona: i like tea.\nhello there<TAB>labels:hi , how are you ?
     text:fine<TAB>labels:good to hear .<TAB>episode_done:True
@@ -39,7 +39,7 @@ class _Episode:
         self._waiting: list[str] = []  # what was said and not answered
 
     def add(self, text: str, reply: str | None, where: str, findings: Findings) -> None:
-        """One line: persona sentences and a context, one under the other, and a reply.
+        """Add a line of the file: persona sentences and a context, separated by line breaks, and a reply.
 
         Raises:
             BadEntry: a persona line without a sentence, with a reply, or after the first turn.
@@ -106,7 +106,7 @@ def read_parlai(source: Source, findings: Findings) -> Iterator[Dialogue]:
             yield from episode.finish()
             episode = _Episode()
         previous = number
-        # several right answers are separated by |; the first is the one that was said
+        # several correct answers are separated by |; the first one was said
         fields = numbered[2].split("\t")
         try:
             if len(fields) > _MAX_FIELDS:

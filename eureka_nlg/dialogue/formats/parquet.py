@@ -1,4 +1,4 @@
-"""Corpora as parquet files: rows as in JSON, read by and by."""
+"""Corpora as parquet files, whose rows are like those of JSON and are read in batches."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def read_parquet(source: Source, findings: Findings) -> Iterator[Dialogue]:
 
     Raises:
         UserError: a broken file.
-        BadEntry: a row of no known shape, or one whose values are not as its shape wants them.
+        BadEntry: a row of no known shape, or one whose values do not fit its shape.
     """
     return dialogues_of_rows(_rows(source.location), findings)
 

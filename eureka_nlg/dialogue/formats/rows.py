@@ -1,7 +1,7 @@
-"""The shapes a row of a corpus can have, each turned into a dialogue.
+"""From the rows of a corpus to dialogues: the names of a row's columns tell which shape it has.
 
-Shared by the files that hold such rows (JSON, CSV, TSV, parquet) and by data sets on the Hugging Face hub.
-Which shape a row has is told by the names of its columns: ``SHAPES``, one entry each.
+Files that hold rows (JSON, CSV, TSV, parquet) and data sets of the Hugging Face hub share this. ``SHAPES``
+has an entry for each shape; ``shapes`` has a function for each.
 """
 
 from __future__ import annotations
@@ -32,14 +32,15 @@ Row = tuple[str, Mapping[str, Any]]  # file and place; values by column
 
 @dataclass(frozen=True)
 class Shape:
-    """Columns that tell what a row holds.
+    """The columns that tell what a row holds.
 
     Attributes:
-        columns: the columns that must be there, each by any of its names.
-        make: the dialogue of the values of these columns and of the optional ones, None where there are none.
-            Where ``grouped``, of a list of such values, one for each row of the dialogue.
-        optional: columns that are used if they are there.
-        grouped: the first column names the dialogue, and rows that follow one another belong to it together.
+        columns: the required columns, each with its possible names.
+        make: makes a dialogue from the values of these columns and of the optional ones, which are None where
+            there are none. Where ``grouped``, it takes a list of such values, one for each row of the
+            dialogue.
+        optional: columns that are used if they exist.
+        grouped: whether a dialogue has several consecutive rows; the first column then names the dialogue.
     """
 
     columns: tuple[tuple[str, ...], ...]
@@ -48,7 +49,7 @@ class Shape:
     grouped: bool = False
 
     def find(self, names: Mapping[str, str]) -> list[str | None] | None:
-        """The columns of this shape among those given, lower case -> as written; None if it is another."""
+        """The columns of this shape among the given ones (lower case -> as written); None if some lack."""
         wanted = [next((names[name] for name in some if name in names), None) for some in self.columns]
         if None in wanted:
             return None
@@ -61,7 +62,7 @@ def dialogues_of_rows(rows: Iterable[Row], findings: Findings) -> Iterator[Dialo
     """The dialogues that rows hold, in order.
 
     Raises:
-        BadEntry: a row of no known shape, or one whose values are not as its shape wants them.
+        BadEntry: a row of no known shape, or one whose values do not fit its shape.
     """
     known: dict[tuple[str, ...], tuple[Shape, list[str | None]] | None] = {}
 
@@ -97,7 +98,7 @@ def shape_of(columns: Sequence[str], where: str) -> tuple[Shape, list[str | None
     """The shape of rows with these columns, and the columns it takes.
 
     Args:
-        columns: the names, in any case; more than are needed do no harm.
+        columns: the names of all columns, in any case; those that are not needed are ignored.
         where: file and place, for errors.
 
     Raises:
@@ -116,7 +117,7 @@ def shape_of(columns: Sequence[str], where: str) -> tuple[Shape, list[str | None
 _IDS = ("conv_id", "conversation_id", "dialogue_id", "dialog_id", "conv", "episode_id")
 _SYSTEM = (("system", "system_prompt"),)
 
-# The columns that tell a shape; the first that fits counts. A new shape is one function and one entry here.
+# The first shape whose columns are there is taken. A new shape is a function of `shapes` and an entry here.
 SHAPES = {
     "personachat": Shape((("personality",), ("utterances",)), utterances_dialogue),
     "personachat, a row a reply": Shape(

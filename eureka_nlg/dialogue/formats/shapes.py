@@ -1,4 +1,4 @@
-"""The dialogue that the values of a row make, a function for each shape of row in ``rows``."""
+"""Make a dialogue from the values of a row: one function for each shape of row in ``rows``."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def utterances_dialogue(personality: Any, utterances: Any, where: str) -> Dialog
     """PersonaChat as Hugging Face publishes it: every reply with its history and its candidates.
 
     Args:
-        personality: sentences about who replies.
-        utterances: mappings of ``history``, all turns so far or the last of them, and ``candidates``, of
-            which the last was said.
+        personality: sentences about the speaker who replies.
+        utterances: mappings with ``history``, all turns so far or the last of them, and ``candidates``, the
+            last of which was said.
         where: file and place, for errors.
 
     Raises:
@@ -85,13 +85,13 @@ def utterances_dialogue(personality: Any, utterances: Any, where: str) -> Dialog
 
 
 def utterance_rows_dialogue(rows: Sequence[Sequence[Any]], where: str) -> Dialogue:
-    """PersonaChat with a row for each reply: dialogue, history, candidates, personality."""
+    """PersonaChat with a row for each reply; the columns are dialogue, history, candidates, personality."""
     utterances = [{"history": history, "candidates": candidates} for _, history, candidates, _ in rows]
     return utterances_dialogue(rows[0][3], utterances, where)
 
 
 def chat_dialogue(persona: Any, chat: Any, where: str) -> Dialogue:
-    r"""Two cells of text: the persona of the second speaker, and the utterances, one per line, in turn.
+    r"""Two cells of text: the persona of the second speaker, and the alternating utterances, one per line.
 
     Args:
         persona: one sentence per line; a single line is kept whole. May be empty or None.
@@ -105,7 +105,7 @@ def chat_dialogue(persona: Any, chat: Any, where: str) -> Dialogue:
 
 
 def two_personas_dialogue(first: Any, second: Any, conversation: Any, where: str) -> Dialogue:
-    """Synthetic-Persona-Chat: cells of many lines; in the last they begin with ``User 1:``."""
+    """Synthetic-Persona-Chat: two personas, and a conversation whose lines begin with ``User 1:``."""
     spoken: list[tuple[int, str]] = []
     for line in conversation.split("\n") if isinstance(conversation, str) else []:
         named = _SPEAKER.match(line)
@@ -122,10 +122,10 @@ def two_personas_dialogue(first: Any, second: Any, conversation: Any, where: str
 
 
 def messages_dialogue(messages: Any, system: Any, where: str) -> Dialogue:
-    """A chat as ``{"role": ..., "content": ...}`` or, as ShareGPT has it, ``{"from": ..., "value": ...}``.
+    """A chat of messages ``{"role": ..., "content": ...}``, or ShareGPT's ``{"from": ..., "value": ...}``.
 
-    The system's words are the persona of the assistant, who is the second speaker; several messages of one
-    role in a row are one turn. A weight of 0 keeps a message of the assistant from being learnt.
+    The assistant is the second speaker, and the system message is its persona. Consecutive messages of one
+    role are joined into one turn. A message of the assistant with weight 0 is not learnt.
     """
     expected = '[{"role": "user", "content": text}, {"role": "assistant", "content": text}, ...]'
     if isinstance(messages, Mapping):
@@ -153,16 +153,17 @@ def messages_dialogue(messages: Any, system: Any, where: str) -> Dialogue:
 
 
 def utterances_by_row_dialogue(rows: Sequence[Sequence[Any]], where: str) -> Dialogue:
-    """A row for each utterance: dialogue, text, and perhaps its number and who says it.
+    """A row for each utterance: dialogue, text, and optionally its number and its speaker.
 
-    As in EmpatheticDialogues, whose ``_comma_`` is a comma. The first to speak is the first speaker.
+    EmpatheticDialogues is such a corpus; its ``_comma_`` is a comma. Whoever speaks first is the first
+    speaker.
     """
     spoken: list[tuple[int, str]] = []
     speakers: list[str] = []
     last = None
     for _, text, number, speaker in rows:
         if not isinstance(text, str):
-            raise BadEntry(f"{where}: the utterance {text!r:.40} is no text")
+            raise BadEntry(f"{where}: the utterance {text!r:.40} is not a text")
         if number is not None:
             place = _whole_number(number, where)
             if place <= last if last is not None else place > 1:
@@ -178,19 +179,19 @@ def utterances_by_row_dialogue(rows: Sequence[Sequence[Any]], where: str) -> Dia
     if len(speakers) > 2:
         raise BadEntry(f"{where}: {len(speakers)} speakers ({', '.join(speakers)[:80]}); expected two")
     if set(speakers) <= _USERS | _ASSISTANTS and speakers[0] in _ASSISTANTS and not speakers[0].isdigit():
-        spoken = [(1 - speaker, text) for speaker, text in spoken]  # roles say more than who was first
+        spoken = [(1 - speaker, text) for speaker, text in spoken]  # the roles decide, not who was first
     return _alternating(spoken)
 
 
 def turns_dialogue(turns: Any, where: str) -> Dialogue:
-    """A list of utterances, in turn; or of messages."""
+    """A list of alternating utterances, or of messages."""
     if isinstance(turns, Sequence) and not isinstance(turns, str) and turns and _is_texts(turns):
         return {"persona": [], "partner_persona": [], "turns": [clean(turn, where) for turn in turns]}
     return messages_dialogue(turns, None, where)
 
 
 def prompt_dialogue(prompt: Any, completion: Any, system: Any, where: str) -> Dialogue:
-    """A prompt and its completion, as texts or as messages; of the latter only the completion is learnt."""
+    """A prompt and its completion, as texts or messages; in a prompt of messages nothing is learnt."""
     if not isinstance(prompt, str) and isinstance(prompt, Sequence):
         before = messages_dialogue(prompt, system, where)
         if isinstance(completion, str):
@@ -208,7 +209,7 @@ def prompt_dialogue(prompt: Any, completion: Any, system: Any, where: str) -> Di
 
 
 def instruction_dialogue(instruction: Any, output: Any, input: Any, system: Any, where: str) -> Dialogue:
-    """An instruction, perhaps with an input under it, and what is to come out."""
+    """An instruction, optionally with an input below it, and the expected output."""
     if isinstance(instruction, str) and isinstance(input, str) and input.strip():
         instruction = f"{instruction}\n{input}"
     return prompt_dialogue(instruction, output, system, where)
@@ -218,8 +219,8 @@ def context_dialogue(context: Any, reply: Any, where: str) -> Dialogue:
     r"""A context and its reply; an empty context is silence.
 
     Args:
-        context: the turns so far: a list, or text in which ``__eou__``, ``__eot__`` or line breaks part them.
-        reply: text, the only turn that is learnt.
+        context: the turns so far: a list, or text with ``__eou__``, ``__eot__`` or line breaks between them.
+        reply: text; the only turn that is learnt.
         where: file and place, for errors.
     """
     if isinstance(context, str):
@@ -244,7 +245,7 @@ def _pair(prompt: Any, completion: Any, where: str) -> Dialogue:
 
 
 def _replied(turns: list[str], reply: str) -> Dialogue:
-    """Turns and the reply to them; if these are more than a pair, only the reply is learnt."""
+    """Turns and the reply to them; if there is more than one turn, only the reply is learnt."""
     if len(turns) == 1:
         return {"persona": [], "partner_persona": [], "turns": [*turns, reply]}
     turns = turns if len(turns) % 2 else ["", *turns]  # who replies has the odd places
@@ -252,11 +253,11 @@ def _replied(turns: list[str], reply: str) -> Dialogue:
 
 
 def _alternating(spoken: Sequence[tuple[int, str]], silenced: frozenset[int] = frozenset()) -> Dialogue:
-    """Turns that alternate: several utterances of one speaker in a row are joined.
+    """Make turns that alternate, by joining consecutive utterances of one speaker.
 
     Args:
         spoken: speaker, 0 or 1, and text.
-        silenced: places in ``spoken`` that are not to be learnt.
+        silenced: indices in ``spoken`` of utterances that are not learnt.
     """
     turns: list[str] = []
     untaught = set()
@@ -283,7 +284,7 @@ def _content(content: Any, where: str) -> str:
         isinstance(part, Mapping) and isinstance(part.get("text"), str) for part in content
     ):
         return "\n".join(part["text"] for part in content)
-    raise BadEntry(f"{where}: its content is no text; expected a message of text")
+    raise BadEntry(f"{where}: its content is not a text; expected a message of text")
 
 
 def _transposed(columns: Mapping[str, Any], problem: str) -> list[dict[str, Any]]:
@@ -296,7 +297,7 @@ def _whole_number(value: Any, where: str) -> int:
     try:
         number = int(value)
     except (TypeError, ValueError, OverflowError):
-        raise BadEntry(f"{where}: {value!r:.40} is no number of an utterance") from None
+        raise BadEntry(f"{where}: {value!r:.40} is not the number of an utterance") from None
     return number
 
 
@@ -307,7 +308,7 @@ def _is_texts(value: Any) -> bool:
 
 
 def _persona(persona: Any, where: str) -> list[str]:
-    """Sentences of a cell of lines, of a list, or of nothing."""
+    """The sentences of a persona: the lines of a text, the items of a list, or none for None."""
     if persona is None:
         return []
     if isinstance(persona, str):

@@ -24,14 +24,14 @@ _WRAPPED = re.compile(r'\s*"(?:[^"]|"")*"\s*')  # a cell in quotation marks, wit
 
 
 class Header(NamedTuple):
-    """The first row of a table: names of columns, and what parts them."""
+    """The first row of a table: the names of its columns, and the delimiter."""
 
     columns: list[str]
     delimiter: str
 
 
 def header_of(line: str) -> Header | None:
-    """The names of columns that a line holds, if a corpus can have a row of such columns."""
+    """The header that a line is, if its columns are those of a known shape of row; else None."""
     for delimiter in _DELIMITERS:
         with suppress(csv.Error, BadEntry):
             columns = next(csv.reader([line], delimiter=delimiter, strict=True), [])
@@ -42,17 +42,17 @@ def header_of(line: str) -> Header | None:
 
 
 def read_csv(source: Source, findings: Findings) -> Iterator[Dialogue]:
-    """Dialogues of a table; the first row names the columns, others than are needed are ignored.
+    """Dialogues of a table. The first row names the columns; columns that are not needed are ignored.
 
     Raises:
         UserError: columns of no known shape, or a quoted cell that does not end.
-        BadEntry: a row of another width, or one whose values are not as its shape wants them.
+        BadEntry: a row of another width, or one whose values do not fit its shape.
     """
     return dialogues_of_rows(_rows(source.location, findings), findings)
 
 
 def read_tsv(source: Source, findings: Findings) -> Iterator[Dialogue]:
-    """Dialogues of one context and one reply, one a line, a tab between them; or of a table with tabs.
+    """Dialogues of one context and one reply, separated by a tab, on each line; or of a table with tabs.
 
     Raises:
         BadEntry: not exactly one tab, or an empty reply.

@@ -375,7 +375,7 @@ def test_significance(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
         (
             {"other.txt": "T-0\tb\nH-0\t-1\ta\n"},
             ["--generated", "generated.txt", "other.txt"],
-            ["other.txt", "references are not those of the first file"],
+            ["other.txt", "references differ from those of the first file"],
         ),
         (
             {},

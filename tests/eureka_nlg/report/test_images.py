@@ -102,7 +102,7 @@ def test_intervals_are_wilsons(runs: list[str]) -> None:
     [
         (lambda run: (run / "evaluation.json").unlink(), "is not finished"),
         (lambda run: (run / "config.yaml").write_text("task: detection\n"), "one of detection"),
-        (lambda run: (run / "config.yaml").unlink(), "none of `eureka vision`"),
+        (lambda run: (run / "config.yaml").unlink(), "not a run of `eureka vision`"),
     ],
     ids=["unfinished", "detection", "no run of images"],
 )
@@ -119,7 +119,7 @@ def test_other_folders_are_refused(
     ("key", "value", "said"),
     [
         ("class_counts", None, "class_counts is None, expected a list"),
-        ("class_counts", [1, 2], "class_counts and accuracy_of_class are not equally long"),
+        ("class_counts", [1, 2], "class_counts and accuracy_of_class differ in length"),
         ("accuracy", {"all": 1}, "accuracy has no many"),
         ("test_images", {}, "test_images has no all"),
         ("training_seconds", {"a": 1}, "training_seconds is {'a': 1}, expected a number or null"),
@@ -143,7 +143,7 @@ def test_other_data_and_options_of_dialogue_are_refused(
     out = ["--out", str(tmp_path / "report.html")]
     other = save_run(tmp_path / "other", (9, 8, 5, 3), torch.tensor([500, 300, 61, 4]))
     assert main(["report", runs[0], other, *out]) == 2
-    assert "training images by class are not those of" in capsys.readouterr().err
+    assert "training images by class differ from those of" in capsys.readouterr().err
     assert main(["report", *runs, "--beam", "5", *out]) == 2
     assert "--beam: is for dialogue models" in capsys.readouterr().err
 

@@ -41,7 +41,7 @@ def test_what_is_better_and_worse_with_the_values() -> None:
 
 def test_no_difference_is_said_to_be_none() -> None:
     (sentence,) = outcome(report([row("macro_f", 3.0, 4.25, False)]))
-    assert sentence == "el and ce: none of the 1 scores differs beyond chance."
+    assert sentence == "el and ce: none of the 1 scores differs by more than chance."
 
 
 def test_one_system_has_the_scores_of_the_paper() -> None:

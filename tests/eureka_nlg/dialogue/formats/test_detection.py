@@ -49,10 +49,10 @@ def test_detection(tmp_path: Path, name: str, text: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.txt", "a\tb\n2 c\td\n", "its other lines are numbered"),
-        ("a.tsv", "1 a\tb\n", "its name or its first line says pairs"),
-        ("a.txt", "just text\n", "neither its name nor its lines"),
-        ("a.txt", "\n\n", "nothing in it tells"),
+        ("a.txt", "a\tb\n2 c\td\n", "the other lines are numbered"),
+        ("a.tsv", "1 a\tb\n", "its name or first line suggests pairs"),
+        ("a.txt", "just text\n", "its format cannot be detected from its name"),
+        ("a.txt", "\n\n", "has no lines to detect the format from"),
         (
             "a.txt",
             PAIRS + "text:a\tlabels:b\n",

@@ -301,16 +301,16 @@ def test_utterances_by_row_with_roles() -> None:
         ([{"messages": []}], "row 0: no messages; expected"),
         ([{"messages": [3]}], "row 0, message 1: expected"),
         ([{"messages": [USER, {"role": "tool", "content": "x"}]}], "message 2: its role is 'tool'; expected"),
-        ([{"messages": [{"role": "user", "content": None}]}], "message 1: its content is no text"),
+        ([{"messages": [{"role": "user", "content": None}]}], "message 1: its content is not a text"),
         ([{"messages": [{"role": "user", "content": "\ud800"}]}], "half of a surrogate pair"),
-        ([{"messages": {"role": "user"}}], "row 0, message 1: its content is no text"),
+        ([{"messages": {"role": "user"}}], "row 0, message 1: its content is not a text"),
         ([{"messages": {"role": 3}}], "row 0: expected"),
         ([{"prompt": "a", "completion": None}], "the reply is empty"),
         ([{"context": {"a": 1}, "reply": "b"}], "the context is dict; expected text"),
         ([{"persona": 7, "chat": "a\nb"}], "the persona is int; expected text"),
-        ([{"conv_id": 1, "utterance": 3}], "the utterance 3 is no text"),
+        ([{"conv_id": 1, "utterance": 3}], "the utterance 3 is not a text"),
         ([{"conv_id": 1, "utterance": "a", "turn_id": 5}], "utterance 5 comes after none"),
-        ([{"conv_id": 1, "utterance": "a", "turn_id": "x"}], "'x' is no number of an utterance"),
+        ([{"conv_id": 1, "utterance": "a", "turn_id": "x"}], "'x' is not the number of an utterance"),
         ([{"conv_id": 1, "utterance": "a", "speaker": s} for s in "abc"], "3 speakers"),
         ([{"conv_id": 1, "utterance": "a", "turn_id": n} for n in (1, 1)], "utterance 1 comes after 1"),
     ],
@@ -400,14 +400,14 @@ def test_json_of_any_size_and_layout(tmp_path: Path, size: int, shape: str) -> N
             ":2: broken JSON (a number of 5,000 digits; expected at most 300)",
         ),
         ('["' + "x" * (1 << 25), ":1: broken JSON (a row of more than 16,777,216 characters)"),
-        ('[{"context": "a", "reply": "b"}]\n\nmore', ":3: broken JSON (something after its end)"),
+        ('[{"context": "a", "reply": "b"}]\n\nmore', ":3: broken JSON (more text after its end)"),
         ("[", ":1: broken JSON"),
         ('[{"context": "a", "reply": "b"},]', ":1: broken JSON"),
         ('{"train" 3}', ":1: broken JSON (expected ':')"),
         ('{"train": 3}', ":1: broken JSON (expected '[')"),
-        ("3", ":1: broken JSON (no array and no object)"),
+        ("3", ":1: broken JSON (neither an array nor an object)"),
         (" ", "a.json: the file is empty; expected an array"),
-        ("[3]", "row 1: '3' is no object; expected"),
+        ("[3]", "row 1: '3' is not an object; expected"),
     ],
     ids=lambda value: value[:30],
 )
@@ -467,7 +467,7 @@ def test_parallel_files_of_different_lengths(tmp_path: Path) -> None:
     (tmp_path / "a.src").write_text("a\nb\n")
     (tmp_path / "a.tgt").write_text("c\n")
     source = Source(str(tmp_path / "a.src"), "parallel", "train", str(tmp_path / "a.tgt"))
-    with pytest.raises(UserError, match=r"a\.src:2: no line of a\.tgt stands beside it, which has 1"):
+    with pytest.raises(UserError, match=r"a\.src:2: a\.tgt has only 1 lines"):
         list(Dialogues([source]))
 
 
