@@ -1,1 +1,1 @@
-"""Talking to trained models: in the terminal, and on a page of this machine."""
+"""Talk to trained models in the terminal, or on a web page that only this machine can open."""

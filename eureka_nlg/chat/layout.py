@@ -1,4 +1,4 @@
-"""Replies in columns of a terminal, rare words marked."""
+"""Lay out replies in columns of a terminal, with rare words marked."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from eureka_nlg.chat.models import Piece
 
 __all__ = ["Style", "columns", "printable", "width_of"]
 
-_LEAST = 28  # columns of the terminal for a model
+_LEAST = 28  # columns of the terminal that a model needs beside others
 _BETWEEN = " │ "
-# of the 16 colours of every terminal, those that stand out on light and dark ground
+# those of a terminal's 16 colours that stand out on light and dark background
 _COLORS = (36, 33, 32, 35, 34, 31)
 
 
 class Style:
-    """Escape sequences, or none.
+    """Adds escape sequences for colour and weight to text.
 
     Args:
-        enabled: whether the terminal shows them.
+        enabled: whether the output shows them; text stays as it is if not.
     """
 
     def __init__(self, enabled: bool) -> None:
@@ -31,7 +31,7 @@ class Style:
         return f"\x1b[{code}m{text}\x1b[0m" if self.enabled and text else text
 
     def name(self, text: str, number: int) -> str:
-        """The name of the model of a number."""
+        """The name of a model, in the colour of its number."""
         return self(text, f"1;{_COLORS[number % len(_COLORS)]}")
 
     def faint(self, text: str) -> str:
@@ -44,14 +44,14 @@ class Style:
 
 
 def printable(text: str) -> str:
-    """Without control characters, which a terminal would act on."""
+    """The text without control characters, which a terminal would interpret."""
     return re.sub(
         r"\s+", " ", "".join(" " if unicodedata.category(sign)[0] == "C" else sign for sign in text)
     )
 
 
 def width_of(text: str) -> int:
-    """Columns that a text takes in a terminal."""
+    """The number of columns that a text takes in a terminal."""
     wide = sum(unicodedata.east_asian_width(sign) in "WF" for sign in text)
     return len(text) + wide - sum(bool(unicodedata.combining(sign)) for sign in text)
 
@@ -59,11 +59,11 @@ def width_of(text: str) -> int:
 def columns(
     names: Sequence[str], texts: Sequence[Sequence[Piece]], width: int, style: Style
 ) -> Iterator[str]:
-    """Lines of replies: side by side where there is room, else one below the other.
+    """The lines that show replies: side by side where there is room, else one below the other.
 
     Args:
-        names: of the models.
-        texts: a reply of each.
+        names: names of the models.
+        texts: a reply of each model.
         width: columns of the terminal.
         style: how rare words are marked.
     """
@@ -91,7 +91,7 @@ def _wrapped(text: Sequence[Piece], width: int, style: Style) -> Iterator[tuple[
         if size and size + 1 + length > width:
             yield line, size
             line, size = "", 0
-        if length > width:  # nothing to break it at
+        if length > width:  # a word that is longer than the line is cut
             word, length = [("".join(part for part, _ in word)[: width - 1] + "…", None)], width
         line += (" " if size else "") + "".join(map(style.piece, word))
         size += (1 if size else 0) + length
@@ -99,7 +99,7 @@ def _wrapped(text: Sequence[Piece], width: int, style: Style) -> Iterator[tuple[
 
 
 def _words(text: Sequence[Piece]) -> Iterator[list[Piece]]:
-    """What stands between blanks, in its pieces."""
+    """The words of a text, each in its pieces."""
     word: list[Piece] = []
     for part, count in text:
         for place, piece in enumerate(re.split(r"\s+", printable(part))):

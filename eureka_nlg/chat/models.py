@@ -1,4 +1,4 @@
-"""Models in memory that answer side by side, and which of their words are rare."""
+"""Models in memory that answer side by side, and the rare words in their replies."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from eureka_nlg.runs.text_form import nltk_words
 __all__ = ["ChatModel", "Piece", "load_models"]
 
 Piece = tuple[str, int | None]
-"""A part of a text, and how often it was in the training replies where it is a rare word; 0 for a word that
-was not; None for any other text."""
+"""A part of a text. For a rare word, how often it occurs in the training replies, 0 if never; else None."""
 
 
 @dataclass
@@ -27,9 +26,9 @@ class ChatModel:
     """A model that answers.
 
     Attributes:
-        name: as it is called.
-        run: on disk.
-        talker: in memory.
+        name: its name in the conversation.
+        run: the run on disk.
+        talker: the model in memory.
     """
 
     name: str
@@ -43,9 +42,9 @@ class ChatModel:
 
     @cached_property
     def rare(self) -> RareWords | str:
-        """The rare words of what it was trained on, or why they are not known."""
+        """The rare words of its training replies, or why they are not known."""
         try:
-            # the training data of fairseq have their words apart already
+            # the words in fairseq's training data are already separated by spaces
             form = None if self.run.kind == "fairseq" else nltk_words
             statistics = training_statistics(self.run.training_targets(), n=None, form=form)
         except (UserError, OSError) as error:
@@ -87,17 +86,17 @@ def load_models(
     cpu: bool = False,
     tell: Callable[[str], object] = lambda line: None,
 ) -> list[ChatModel]:
-    """Load runs of either kind, all of which are found before the first is loaded.
+    """Load runs of either kind. All are checked before the first one is loaded.
 
     Args:
-        paths: of the runs.
-        names: of the models; None for those of the folders.
-        data: data folder; None for that of each training.
+        paths: paths of the runs.
+        names: names of the models; None for those of their folders.
+        data: data folder; None for the one that each run was trained on.
         cpu: run on the CPU even if there is a GPU.
-        tell: called with what takes time.
+        tell: called with a line before each model is loaded.
 
     Raises:
-        UserError: a path that is no run, or names that do not fit.
+        UserError: a path that is not a run, or names that do not fit.
     """
     runs = {name: load_run(path, data) for name, path in zip(run_names(paths, names), paths)}
     models = []

@@ -1,8 +1,8 @@
-"""A page on this machine where one writes once and several models answer side by side.
+"""A web page on this machine where several models answer the same messages side by side.
 
-The server keeps nothing: what was said is in the page, and comes with every request. It answers only requests
-that were meant for it (Host) and come from its own page (Origin), of bounded size and number, and decodes one
-reply at a time.
+The server stores nothing: the page holds the conversation and sends it with every request. The server answers
+only requests that are addressed to it (Host) and come from its own page (Origin), limits their size and
+number, and decodes one reply at a time.
 """
 
 from __future__ import annotations
@@ -40,19 +40,19 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-_MOST_BYTES = 64 * 1024  # of a request
-_MOST_SIGNS, _MOST_TURNS, _MOST_SENTENCES = 2000, 200, 20  # of a turn; of a conversation; of a persona
-_MOST_TOKENS, _MOST_BEAMS = 256, 20  # of a reply; of a search
+_MOST_BYTES = 64 * 1024  # in a request
+_MOST_SIGNS, _MOST_TURNS, _MOST_SENTENCES = 2000, 200, 20  # in a turn; in a conversation; in a persona
+_MOST_TOKENS, _MOST_BEAMS = 256, 20  # in a reply; in a search
 _MOST_WAITING = 16  # requests that are not answered yet
 _MOST_A_MINUTE = 240
 
 
 class _Refused(Exception):
-    """A request that is not answered.
+    """A request that is refused.
 
     Args:
-        status: of HTTP.
-        message: why.
+        status: HTTP status.
+        message: the reason.
     """
 
     def __init__(self, status: int, message: str) -> None:
@@ -61,7 +61,7 @@ class _Refused(Exception):
 
 
 class _Limits:
-    """How many requests wait, and how many there were in the last minute."""
+    """Limits how many requests wait, and how many there are in a minute."""
 
     def __init__(self) -> None:
         self._waiting = 0
@@ -88,9 +88,9 @@ def make_app(
     """The application, for any ASGI server.
 
     Args:
-        models: that answer.
-        persona: that the page begins with.
-        decoding: that the page begins with.
+        models: the models that answer.
+        persona: persona sentences that the page begins with.
+        decoding: options of decoding that the page begins with; None for those of a chat.
 
     Raises:
         MissingExtraError: starlette is not installed.
@@ -144,7 +144,7 @@ def make_app(
 
 
 class _Asked:
-    """What a request asks for, checked."""
+    """The checked content of a request."""
 
     def __init__(self, values: Mapping[str, Any], models: Sequence[ChatModel]) -> None:
         number = values.get("model")
@@ -219,7 +219,7 @@ def _texts(values: Mapping[str, Any], name: str, most: int) -> list[str]:
 
 
 def _check_origin(headers: Mapping[str, str]) -> None:
-    """A page of somebody else, open in the same browser, must not use the models.
+    """Refuse requests of other pages that are open in the same browser.
 
     A browser says where a request comes from, and asks before it sends JSON to another origin.
     """
@@ -242,7 +242,7 @@ async def _body(request: Any) -> bytes:
 
 
 def _with_headers(app: Any) -> Any:
-    """The application with headers on every response, errors among them."""
+    """Add the security headers to every response, including errors."""
     added = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]
 
     async def wrapped(scope: Any, receive: Any, send: Any) -> None:

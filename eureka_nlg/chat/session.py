@@ -14,16 +14,17 @@ from eureka_nlg.runs.decoding import Decoding
 __all__ = ["DEFAULTS", "Exchange", "Session"]
 
 DEFAULTS: Mapping[str, Any] = {"beam": 1, "max_length": 64, "no_repeat_ngram_size": 3}
-"""Decoding of a chat where it is not that of :class:`Decoding`."""
+"""Options of decoding whose defaults in a chat differ from those of :class:`Decoding`."""
 
 
 @dataclass
 class Exchange:
-    """A message and what the models answered.
+    """A message and the replies to it.
 
     Attributes:
-        message: of the person.
-        replies: name of the model -> its replies, the best first; the first goes on in the conversation.
+        message: what the user wrote.
+        replies: name of the model -> its replies, the best first; the first one becomes part of the
+            conversation.
     """
 
     message: str
@@ -32,13 +33,13 @@ class Exchange:
 
 @dataclass
 class Session:
-    """Who talks, what was said, how replies are decoded.
+    """A conversation of the user with several models.
 
     Attributes:
         models: the models.
-        decoding: options.
-        persona: sentences about the models.
-        exchanges: what was said.
+        decoding: how replies are decoded.
+        persona: sentences about who the models are.
+        exchanges: the messages so far and their replies.
     """
 
     models: Sequence[ChatModel]
@@ -47,7 +48,7 @@ class Session:
     exchanges: list[Exchange] = field(default_factory=list)
 
     def conversation(self, name: str, upto: int | None = None) -> Conversation:
-        """What a model reads, up to the message of an exchange (default: the last)."""
+        """The conversation that a model reads, up to the message of an exchange (default: the last one)."""
         turns = []
         exchanges = self.exchanges[: len(self.exchanges) if upto is None else upto + 1]
         for exchange in exchanges:
@@ -60,8 +61,8 @@ class Session:
         """Answer a message.
 
         Yields:
-            Each model before it answers, with None, and again with its replies. A message that is not
-            answered by all models, because of an error or an interruption, is taken back.
+            Each model with None before it answers, and again with its replies. A message that not all models
+            answer, because of an error or an interruption, is removed again.
         """
         exchange = Exchange(message)
         self.exchanges.append(exchange)
@@ -75,7 +76,7 @@ class Session:
                 self.exchanges.remove(exchange)
 
     def undo(self) -> str:
-        """Take the last exchange back; returns its message.
+        """Remove the last exchange, and return its message.
 
         Raises:
             UserError: nothing was said yet.
@@ -85,7 +86,7 @@ class Session:
         return message
 
     def keep(self, name: str) -> None:
-        """Let all models go on with the last reply of one of them.
+        """Make the last reply of one model that of all of them.
 
         Raises:
             UserError: no such model, or nothing was said yet.
@@ -95,7 +96,7 @@ class Session:
             raise UserError(f"no model {name!r}; expected one of {', '.join(exchange.replies)}")
         kept = exchange.replies[name][0]
         for other in exchange.replies:
-            # raw is in the words of the model that wrote it; others read the text
+            # raw is in the tokens of the model that wrote it; the others read the text
             own = kept if other == name else Reply(kept.text, kept.text, None)
             exchange.replies[other] = [own]
 

@@ -42,24 +42,24 @@ class Terminal:
         self._is_terminal = source.isatty() and out.isatty()
         self._style = Style(self._is_terminal and "NO_COLOR" not in os.environ)
         self._commands: dict[str, tuple[Callable[[str], object], str]] = {
-            "help": (self._help, "these lines"),
+            "help": (self._help, "show these lines"),
             "persona": (
                 self._persona,
-                "show the persona; /persona TEXT adds a sentence, /persona - forgets all",
+                "show the persona; /persona TEXT adds a sentence, /persona - removes all",
             ),
             "set": (self._set, "show the options of decoding; /set temperature 0.8 changes one"),
-            "why": (self._why, "how likely each model finds the words of its last reply"),
-            "keep": (self._keep, "/keep NAME: all models go on with the last reply of that one"),
-            "again": (self._again, "answer the last message once more"),
-            "undo": (self._undo, "take the last message and its replies back"),
-            "history": (self._history, "the conversation so far"),
+            "why": (self._why, "show the likelihood of each word of the last replies"),
+            "keep": (self._keep, "/keep NAME: continue with the last reply of this model in all of them"),
+            "again": (self._again, "answer the last message again"),
+            "undo": (self._undo, "remove the last message and its replies"),
+            "history": (self._history, "show the conversation so far"),
             "reset": (self._reset, "forget the conversation; the persona stays"),
-            "save": (self._save, "/save FILE: write the conversation there"),
-            "quit": (lambda _: None, "so does Ctrl-D"),
+            "save": (self._save, "/save FILE: write the conversation to a file"),
+            "quit": (lambda _: None, "end, as Ctrl-D does"),
         }
 
     def run(self) -> int:
-        """Talk until the input ends or /quit; the exit status."""
+        """Talk until the input ends or /quit; return the exit status."""
         if self._is_terminal:
             self._completion()
             names = ", ".join(
@@ -78,7 +78,7 @@ class Terminal:
             except KeyboardInterrupt:
                 if not self._is_terminal:
                     raise
-                self._print(self._style.faint("interrupted; the message is taken back"))
+                self._print(self._style.faint("interrupted; the message was removed"))
         return 0
 
     def _lines(self) -> Iterator[str]:
@@ -139,7 +139,9 @@ class Terminal:
     def _help(self, _: str) -> None:
         width = max(map(len, self._commands)) + 3
         self._print(*(f"  {'/' + name:<{width}}{text}" for name, (_, text) in self._commands.items()))
-        self._print("rare words are underlined, those that occur less than 20 times in training are bold too")
+        self._print(
+            "rare words are underlined; those that occur fewer than 20 times in training are also bold"
+        )
 
     def _persona(self, text: str) -> None:
         if text == "-":
@@ -176,13 +178,13 @@ class Terminal:
 
     def _keep(self, name: str) -> None:
         self.session.keep(name)
-        self._print(self._style.faint(f"all go on with the reply of {name}"))
+        self._print(self._style.faint(f"all models continue with the reply of {name}"))
 
     def _again(self, _: str) -> None:
         self._say(self.session.undo())
 
     def _undo(self, _: str) -> None:
-        self._print(self._style.faint(f"taken back: {self.session.undo()}"))
+        self._print(self._style.faint(f"removed: {self.session.undo()}"))
 
     def _reset(self, _: str) -> None:
         self.session.exchanges.clear()
@@ -204,7 +206,7 @@ class Terminal:
         self._print(self._style.faint(f"wrote {path}"))
 
     def _sign(self, text: str) -> None:
-        """A line that the next one takes the place of."""
+        """Show a line that the next one overwrites."""
         if self._is_terminal:
             self._out.write(f"\r\x1b[K{self._style.faint(text)}")
             self._out.flush()

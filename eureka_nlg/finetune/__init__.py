@@ -1,1 +1,1 @@
-"""From conversations to a fine-tuned model of transformers: the work behind ``eureka finetune``."""
+"""From conversations to a fine-tuned Hugging Face model: the work behind ``eureka finetune``."""

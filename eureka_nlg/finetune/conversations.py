@@ -1,4 +1,4 @@
-"""Conversations as the examples of a model: what is read, and which of its tokens are learned."""
+"""Turn conversations into training examples: the token ids, and which of them are learned."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ __all__ = [
 
 Messages = list[dict[str, str]]
 
-# Line ends are written as values: transformers drops those that follow a tag. A reply begins a line, where
-# tokenizers of pieces begin a new piece whatever follows.
+# Line ends are written as values, because transformers drops those that follow a tag. A reply begins on a new
+# line, where tokenizers of word pieces always begin a new piece.
 PLAIN_TEMPLATE = (
     "{% for message in messages %}{{ message['role'] + ':\\n' + message['content'] }}"
     "{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{{ '\\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ 'assistant:\\n' }}{% endif %}"
 )
-"""For tokenizers without a chat template of their own."""
+"""The chat template for tokenizers that have none."""
 
 _IGNORED = -100
 
@@ -52,8 +52,8 @@ def file_of_split(folder: str | os.PathLike[str], split: str) -> Path:
             return path
     known = ", ".join(splits_of(folder))
     raise UserError(
-        f"{folder}: neither {split}.jsonl nor {split}.parquet in it"
-        + (f", whose splits are {known}: give --split" if known else "; make it by ")
+        f"{folder}: holds neither {split}.jsonl nor {split}.parquet"
+        + (f"; its splits are {known}: give --split" if known else ": make the folder by ")
         + ("" if known else "`eureka prepare CORPUS --out DIR --format-out messages`")
     )
 
@@ -67,14 +67,14 @@ def read_messages(folder: str | os.PathLike[str], split: str) -> Iterator[Messag
     """The conversations of a split, one at a time; nothing is written.
 
     Raises:
-        UserError: no such split, or a row that is no conversation, by file and row.
+        UserError: no such split, or a row that is not a conversation, by file and row.
     """
     path = file_of_split(folder, split)
     for number, row in enumerate(_rows(path), start=1):
         messages = row.get("messages") if isinstance(row, dict) else None
         if not isinstance(messages, list) or not all(map(_is_message, messages)):
             raise UserError(
-                f"{path}:{number}: no messages, expected "
+                f"{path}:{number}: the row has no messages; expected "
                 '{"messages": [{"role": "user", "content": "..."}, ...]}'
             )
         yield messages
@@ -106,12 +106,14 @@ def load_split(folder: str, split: str) -> Any:
     path = file_of_split(folder, split)
     data = datasets.load_dataset(_KINDS[path.suffix], data_files=str(path), split="train")
     if "messages" not in data.column_names:
-        raise UserError(f"{path}: no column messages; make it by `eureka prepare --format-out messages`")
+        raise UserError(
+            f"{path}: has no column messages; make the file by `eureka prepare --format-out messages`"
+        )
     return data.select_columns(["messages"])
 
 
 def tokenised(data: Any, tokenizer: Any, is_encoder_decoder: bool, max_length: int) -> Any:
-    """Examples of token ids and labels, one a conversation; of an encoder-decoder one a reply."""
+    """Examples of token ids and labels: one per conversation, or one per reply for an encoder-decoder."""
 
     def examples(rows: dict[str, list[Messages]]) -> dict[str, list[list[int]]]:
         found = [
@@ -128,10 +130,10 @@ def tokenised(data: Any, tokenizer: Any, is_encoder_decoder: bool, max_length: i
 def examples_of(
     messages: Messages, tokenizer: Any, is_encoder_decoder: bool, max_length: int
 ) -> list[dict[str, list[int]]]:
-    """Examples of a conversation: every message of the assistant is learned, and nothing else.
+    """The examples of a conversation. All messages of the assistant are learned, and nothing else.
 
     Raises:
-        UserError: a chat template that changes what came before when a message is added.
+        UserError: the chat template writes earlier messages differently when a later one is added.
     """
     replies = [index for index, message in enumerate(messages) if message["role"] == "assistant"]
     if is_encoder_decoder:
@@ -151,15 +153,15 @@ def examples_of(
         after = ids_of(tokenizer, messages[: index + 1], False)
         if after[: len(before)] != before or ids[: len(after)] != after:
             raise UserError(
-                "the chat template of this tokenizer writes earlier messages in another way once a later "
-                "one is there, so that replies cannot be told from the rest: set tokenizer.chat_template"
+                "the chat template of this tokenizer writes earlier messages differently when a later one is "
+                "added, so that replies cannot be told from the rest: set another tokenizer.chat_template"
             )
         labels[len(before) : len(after)] = after[len(before) :]
     return [_example(ids[-max_length:], labels[-max_length:])]
 
 
 def ids_of(tokenizer: Any, messages: Messages, prompt: bool) -> list[int]:
-    """Token ids of messages in the tokenizer's chat template; with a prompt for the assistant's next one."""
+    """Token ids of messages in the tokenizer's chat template, with or without a prompt for the next reply."""
     text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=prompt)
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 

@@ -1,4 +1,4 @@
-"""How likely a model of transformers finds every token of the assistant's messages."""
+"""The likelihood of every token of the assistant's messages under a Hugging Face model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class FinetunedReferenceModel:
 
     Attributes:
         symbols: the tokens of its vocabulary.
-        criterion: the options of its loss, where it has an encouragement by counts.
+        criterion: the options of its loss, if that has an encouragement by counts; else empty.
     """
 
     def __init__(self, talker: TransformersTalker, found: FinetuneFolder, data: str) -> None:
@@ -41,14 +41,14 @@ class FinetunedReferenceModel:
 
     @functools.cached_property
     def class_counts(self) -> NDArray[np.int64]:
-        """How often each token is learned in the training data, [C]."""
+        """How often each token is a target in the training data, [C] int64."""
         counts = np.zeros(len(self.symbols), dtype=np.int64)
         loaded = self._talker.loaded
         for messages in read_messages(self._data, "train"):
             for example in examples_of(
                 messages, loaded.tokenizer, loaded.is_encoder_decoder, loaded.max_length
             ):
-                # the first token of a decoder's conversation has nothing before it
+                # a decoder predicts nothing before the first token of a conversation
                 labels = np.array(example["labels"][0 if loaded.is_encoder_decoder else 1 :])
                 counts += np.bincount(labels[labels != -100], minlength=len(counts))
         return counts
@@ -60,12 +60,12 @@ class FinetunedReferenceModel:
 
         Args:
             split: name of the split.
-            sample: number of messages to draw conversations for, if there are more; None for all.
+            sample: draw conversations until they have this many messages of the assistant; None for all.
             seed: of the draw.
 
         Yields:
             Tokens [N] int64, natural logarithms of their probabilities [N] float32, and whether the model
-            finds no other token likelier [N] bool.
+            gives no other token a higher probability [N] bool.
 
         Raises:
             UserError: no such split, or none of its conversations has a message of the assistant.

@@ -1,4 +1,4 @@
-"""A model of transformers and its tokenizer, loaded without running anything that is in their folder."""
+"""Load a Hugging Face model and its tokenizer without running any code that is in their folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from eureka_nlg.finetune.run_folder import FinetuneFolder
 
 __all__ = ["LoadedModel", "load_folder", "load_pretrained"]
 
-_MOST_TOKENS = 2048  # of a context, of a model without a limit of its own
+_MOST_TOKENS = 2048  # in a context, for a model without a limit of its own
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class LoadedModel:
     Attributes:
         model: in float32, in eval mode.
         tokenizer: with a chat template and a padding token.
-        max_length: tokens of a conversation.
-        num_positions: tokens that the model can tell apart by their places; None where there is no limit.
+        max_length: tokens of a conversation at most.
+        num_positions: number of positions that the model has; None where there is no limit.
     """
 
     model: Any
@@ -39,19 +39,19 @@ class LoadedModel:
         return bool(self.model.config.is_encoder_decoder)
 
     def longest_prompt(self, room: int) -> int:
-        """Tokens that a model can read before it writes so many."""
+        """The number of tokens that a model can read so that it has room for so many more."""
         if self.num_positions is None or self.is_encoder_decoder:
             return self.max_length
         return max(1, min(self.max_length, self.num_positions - room))
 
 
 def load_pretrained(name: str, gguf_file: str | None = None, **kwargs: Any) -> tuple[Any, Any]:
-    """Model and tokenizer by name or folder; code in the folder is not run.
+    """Load model and tokenizer by name or folder; code in the folder is not run.
 
     Args:
-        name: on the hub, or a folder.
-        gguf_file: the model is this GGUF file in the folder.
-        **kwargs: of the model's ``from_pretrained``.
+        name: name on the hub, or a folder.
+        gguf_file: name of the GGUF file in the folder that holds the model; None for any other format.
+        **kwargs: for the model's ``from_pretrained``.
 
     Raises:
         UserError: transformers cannot load it.
@@ -73,7 +73,7 @@ def load_pretrained(name: str, gguf_file: str | None = None, **kwargs: Any) -> t
 
 
 def load_folder(found: FinetuneFolder, cpu: bool = False) -> LoadedModel:
-    """A trained model to use, weights only.
+    """Load a trained model for use, weights only.
 
     Args:
         found: its folder.
@@ -92,7 +92,7 @@ def load_folder(found: FinetuneFolder, cpu: bool = False) -> LoadedModel:
                 model = adapted.merge_and_unload()
         else:
             model, tokenizer = load_pretrained(str(found.folder), use_safetensors=True)
-    # How to decode is said by who decodes; of the folder's own settings only the special tokens count.
+    # The caller decides how to decode; of the folder's own settings only the special tokens are used.
     own = model.generation_config.to_dict()
     tokens = {name: value for name, value in own.items() if name.endswith("_token_id") and value is not None}
     tokens.setdefault("eos_token_id", tokenizer.eos_token_id)
@@ -123,7 +123,7 @@ def _named_errors(name: str) -> Iterator[None]:
 
 @contextmanager
 def _silent(transformers: Any) -> Iterator[None]:
-    """Without progress bars and advice while a model is loaded."""
+    """Show no progress bars and advice while a model is loaded."""
     logging = transformers.utils.logging
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()

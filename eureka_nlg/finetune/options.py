@@ -1,4 +1,4 @@
-"""The options of a fine-tuning: ours, and all of transformers' ``TrainingArguments``."""
+"""The options of ``eureka finetune``: its own, and all of transformers' ``TrainingArguments``."""
 
 from __future__ import annotations
 
@@ -31,34 +31,44 @@ def _help(text: str) -> dict[str, str]:
     without=("encouragement_measure",),
 )
 class FinetuneOptions:
-    """What is not of the Trainer.
+    """The options that transformers' Trainer does not have.
 
     Raises:
-        BadOption: a value that an option of the loss cannot have.
+        BadOption: an invalid value of an option of the loss.
     """
 
     model: str = field(metadata=_help("name on the hub or folder of a causal or encoder-decoder model"))
     data: str = field(
         metadata=_help("folder of `eureka prepare --format-out messages`, or of such JSONL files")
     )
-    gguf_file: str | None = field(default=None, metadata=_help("the model is this GGUF file in the folder"))
-    max_length: int = field(default=512, metadata=_help("tokens of a conversation; the oldest are cut off"))
-    lora_rank: int = field(
-        default=0, metadata=_help("rank of LoRA adapters on all linear layers; 0 trains all")
+    gguf_file: str | None = field(
+        default=None, metadata=_help("name of the GGUF file in the folder that holds the model")
     )
-    lora_alpha: int = field(default=16, metadata=_help("scale of the adapters"))
-    loss: Literal["eureka", "cross_entropy"] = field(default="eureka", metadata=_help("what is trained with"))
+    max_length: int = field(
+        default=512, metadata=_help("tokens of a conversation at most; the oldest are cut off")
+    )
+    lora_rank: int = field(
+        default=0, metadata=_help("rank of LoRA adapters on all linear layers; 0 trains all weights")
+    )
+    lora_alpha: int = field(default=16, metadata=_help("scale of the LoRA adapters"))
+    loss: Literal["eureka", "cross_entropy"] = field(default="eureka", metadata=_help("the training loss"))
     encouragement: Literal["counts", "one"] = field(
         default="counts", metadata=_help("weight of the bonus: by the training targets' counts, or one")
     )
     form: Literal["capped", "paper"] = field(
         default="capped", metadata=_help("capped: a bonus with a bounded slope; paper: the exact loss")
     )
-    start_epoch: int | None = field(default=None, metadata=_help("first epoch, from 1, with the reward"))
-    start_step: int | None = field(default=None, metadata=_help("first step, from 1, with the reward"))
-    fused: bool = field(default=True, metadata=_help("output layer and loss in one, without the logits"))
+    start_epoch: int | None = field(
+        default=None, metadata=_help("first epoch with the reward, counted from 1; cross-entropy before")
+    )
+    start_step: int | None = field(
+        default=None, metadata=_help("first step with the reward, counted from 1; cross-entropy before")
+    )
+    fused: bool = field(
+        default=True, metadata=_help("compute the loss in the output layer, without holding the logits")
+    )
     decode_split: str | None = field(
-        default=None, metadata=_help("split to write replies and references of, once the model is trained")
+        default=None, metadata=_help("decode this split after the training, and write replies and references")
     )
     max_new_tokens: int = field(default=64, metadata=_help("longest reply when decoding"))
 
@@ -70,7 +80,7 @@ class FinetuneOptions:
 def read_finetune_config(
     path: str | os.PathLike[str], overrides: Sequence[str] = ()
 ) -> tuple[FinetuneOptions, Any]:
-    """Read a flat YAML file of options, with ``key=value`` on top.
+    """Read a flat YAML file of options, and replace those that are given as ``key=value``.
 
     Returns:
         Our options, and transformers' ``TrainingArguments``.
@@ -97,9 +107,9 @@ def read_finetune_config(
         if value is None:
             continue
         if value is False and key.endswith("_strategy"):
-            value = "no"  # which YAML reads as false
+            value = "no"  # YAML reads this word as false
         values = value if isinstance(value, list) else [value]
-        # a value that begins with a dash is no option
+        # "=" because a value may begin with a dash
         arguments += [f"--{key}={values[0]}"] if len(values) == 1 else [f"--{key}", *map(str, values)]
     try:
         options, training = parser.parse_args_into_dataclasses(arguments)

@@ -1,4 +1,4 @@
-"""Load, train, save: one fine-tuning from its options to its folder."""
+"""Load a model, fine-tune it and save it."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ __all__ = ["finetune"]
 
 
 def finetune(options: FinetuneOptions, arguments: Any) -> dict[str, float]:
-    """Train a model, going on from the last checkpoint of its folder, and save it there.
+    """Train a model and save it in its folder. If there is a checkpoint, go on from the last one.
 
     Args:
-        options: ours.
+        options: our options.
         arguments: transformers' ``TrainingArguments``.
 
     Returns:
         The Trainer's metrics.
 
     Raises:
-        UserError: a model, data or options that do not fit.
+        UserError: the model or the data cannot be loaded, options do not fit them, or the disk is full.
     """
     transformers = require("transformers", extra="transformers")
     train = load_split(options.data, "train")
@@ -83,13 +83,13 @@ def finetune(options: FinetuneOptions, arguments: Any) -> dict[str, float]:
         with arguments.main_process_first(desc="finding the last checkpoint"):
             last = last_whole_checkpoint(folder, remove_others=is_first)
         if last is not None and steps_done(last) >= _steps(trainer, arguments):
-            # the Trainer would go on for one more step
+            # the Trainer would train one more step
             trainer._load_from_checkpoint(str(last))
             trainer.state = transformers.TrainerState.load_from_json(str(last / TRAINER_STATE))
             metrics = {"train_runtime": 0.0}
         else:
             metrics = dict(trainer.train(resume_from_checkpoint=last and str(last)).metrics)
-        # where the weights are spread over the processes, each may write its part
+        # where weights are sharded over the processes, each may write its part
         is_spread = trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled
         with nullcontext(folder) if is_spread or not is_first else files_of(folder) as whole:
             trainer.save_model(str(whole))
@@ -106,7 +106,7 @@ def finetune(options: FinetuneOptions, arguments: Any) -> dict[str, float]:
 
 
 def _steps(trainer: Any, arguments: Any) -> int:
-    """Steps of the whole training, as the Trainer counts them."""
+    """The number of steps of the whole training, as the Trainer counts them."""
     if arguments.max_steps > 0:
         return int(arguments.max_steps)
     of_epoch = max(1, math.ceil(len(trainer.get_train_dataloader()) / arguments.gradient_accumulation_steps))

@@ -1,4 +1,4 @@
-"""The folder of a fine-tuning: where its weights are, and what it says about how they came about."""
+"""The folder of a fine-tuning: where its weights are, and how they were trained."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
 RECORD = "finetune.json"
 TRAINER_STATE = "trainer_state.json"
 _ADAPTER = "adapter_config.json"
-# of transformers' TrainingArguments, what decides the numbers
+# those of transformers' TrainingArguments that decide the result
 _ARGUMENTS = (
     *("learning_rate", "lr_scheduler_type", "warmup_steps", "weight_decay", "optim", "max_grad_norm"),
     *("num_train_epochs", "max_steps", "per_device_train_batch_size", "gradient_accumulation_steps"),
@@ -34,10 +34,10 @@ _ARGUMENTS = (
 
 
 def write_record(options: FinetuneOptions, arguments: Any) -> None:
-    """Say in the folder what is trained there, and how."""
+    """Record in the folder what is trained there, and how."""
     values = {name: getattr(arguments, name, None) for name in _ARGUMENTS}
     record = {
-        # found again from wherever it is asked for
+        # absolute, so that it is found from any working directory
         "options": {**asdict(options), "data": os.path.abspath(options.data)},
         "arguments": {name: getattr(value, "value", value) for name, value in values.items()},
         "versions": {
@@ -49,14 +49,14 @@ def write_record(options: FinetuneOptions, arguments: Any) -> None:
 
 
 def last_whole_checkpoint(folder: Path, remove_others: bool = False) -> Path | None:
-    """The last checkpoint of the Trainer that was written to its end.
+    """The last complete checkpoint of the Trainer; None if there is none.
 
-    The Trainer writes its state last. A kill or a full disk leaves a checkpoint without it, which cannot be
-    gone on from.
+    The Trainer writes its state last. A kill or a full disk leaves a checkpoint without it, from which a
+    training cannot go on.
 
     Args:
         folder: of the fine-tuning.
-        remove_others: remove the checkpoints that are cut short.
+        remove_others: remove incomplete checkpoints.
     """
     whole = []
     for path in _checkpoints(folder):
@@ -72,7 +72,7 @@ def last_whole_checkpoint(folder: Path, remove_others: bool = False) -> Path | N
 
 
 def steps_done(checkpoint: Path) -> int:
-    """Steps of the optimiser before a checkpoint of the Trainer, by its name."""
+    """Steps of the optimiser before a checkpoint of the Trainer, read from its name."""
     return int(checkpoint.name.partition("-")[2])
 
 
@@ -83,7 +83,7 @@ def _checkpoints(folder: Path) -> list[Path]:
 
 
 def is_model_folder(path: str | os.PathLike[str]) -> bool:
-    """Whether a folder is one of transformers: of a model, of adapters, or of a fine-tuning."""
+    """Whether a folder holds a Hugging Face model, adapters, or a run of ``eureka finetune``."""
     folder = Path(path)
     return any((folder / name).is_file() for name in ("config.json", _ADAPTER, RECORD))
 
@@ -93,7 +93,7 @@ class FinetuneFolder:
     """A trained model, or any other model in a folder.
 
     Attributes:
-        folder: with the weights; ``checkpoint-N`` of a training that did not end.
+        folder: the folder of the weights; for a training that did not end, its last ``checkpoint-N``.
         record: what :func:`write_record` wrote; empty for any other model.
     """
 
@@ -105,7 +105,7 @@ class FinetuneFolder:
         """The folder itself, or its last checkpoint.
 
         Raises:
-            UserError: no weights, or only such as are pickled.
+            UserError: no weights, or only pickled ones.
         """
         folder = Path(path)
         for candidate in (folder, *reversed(_checkpoints(folder))):
@@ -117,12 +117,12 @@ class FinetuneFolder:
                 "*.safetensors, as save_pretrained writes"
             )
         raise UserError(
-            f"run {folder}: no *.safetensors in it nor in a checkpoint; was the training interrupted?"
+            f"run {folder}: no *.safetensors in it or in its checkpoints; was the training interrupted?"
         )
 
     @property
     def weights(self) -> tuple[Path, ...]:
-        """The files of the weights; of adapters, theirs."""
+        """The files of the weights, or of the adapters."""
         pattern = "adapter_model*.safetensors" if self.is_adapter else "model*.safetensors"
         return tuple(sorted(self.folder.glob(pattern)))
 

@@ -1,4 +1,4 @@
-"""A model of transformers that answers messages, and says how likely it finds an answer."""
+"""A Hugging Face model that answers messages, and scores the likelihood of answers."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from eureka_nlg.finetune.model import LoadedModel
 
 __all__ = ["ScoredTokens", "TransformersTalker"]
 
-_TOKENS_AT_ONCE = 2000  # of a batch that is decoded, padding included
+_TOKENS_AT_ONCE = 2000  # in a batch that is decoded, including padding
 
 
 class ScoredTokens(NamedTuple):
-    """Tokens of replies and how likely the model finds them, given what was before.
+    """Tokens of replies and their likelihoods, given the tokens before them.
 
     Attributes:
         ids: [N] int64.
-        log_likelihoods: [N] float32, natural logarithms.
-        correct: [N] bool, whether the model finds no other token likelier.
+        log_likelihoods: [N] float32, natural logarithms of the probabilities.
+        correct: [N] bool, whether the model gives no other token a higher probability.
     """
 
     ids: torch.Tensor
@@ -43,16 +43,16 @@ class TransformersTalker:
     def replies(
         self, conversations: Sequence[Messages], seed: int | None = None, **options: Any
     ) -> list[list[tuple[str, float]]]:
-        """Decode.
+        """Decode replies.
 
         Args:
-            conversations: messages of each, the last one of which is replied to.
+            conversations: the messages of each; the model replies to the last one.
             seed: of the sampling.
             **options: of ``generate``: ``num_beams``, ``num_return_sequences``, ``max_new_tokens`` ...
 
         Returns:
             For each conversation ``num_return_sequences`` replies, the best first, each with its score: mean
-            log-likelihood of a token, in nats, after the length penalty; NaN where nothing is searched.
+            log-likelihood of a token, in nats, after the length penalty; NaN without a search.
         """
         model, tokenizer = self.loaded.model, self.loaded.tokenizer
         room = int(options["max_new_tokens"])
@@ -77,11 +77,11 @@ class TransformersTalker:
         return [found[each] for each in range(len(prompts))]
 
     def prompt(self, messages: Messages, room: int = 0) -> list[int]:
-        """Token ids of what the model reads; the oldest messages are left out where it is too long.
+        """Token ids that the model reads; the oldest messages are left out if there are too many.
 
         Args:
             messages: a conversation.
-            room: tokens of the reply to come.
+            room: number of tokens to leave room for, those of the reply.
         """
         longest = self.loaded.longest_prompt(room)
         system = [message for message in messages[:1] if message["role"] == "system"]
@@ -94,11 +94,11 @@ class TransformersTalker:
 
     @torch.inference_mode()
     def score(self, messages: Messages, last_only: bool = False) -> ScoredTokens:
-        """How likely the model finds what the assistant says, its end included.
+        """The likelihoods of the assistant's messages and their ends.
 
         Args:
-            messages: a conversation as it was trained on.
-            last_only: only the last message.
+            messages: a conversation.
+            last_only: score only the last message, which is the assistant's.
         """
         loaded = self.loaded
         examples = examples_of(messages, loaded.tokenizer, loaded.is_encoder_decoder, loaded.max_length)
@@ -131,7 +131,7 @@ class TransformersTalker:
         )
 
     def _padded(self, prompts: Sequence[list[int]]) -> dict[str, torch.Tensor]:
-        """Padded on the side where a decoder does not go on from."""
+        """Pad prompts: on the left for a decoder, which continues them on the right, else on the right."""
         longest, padding = max(map(len, prompts)), self.loaded.tokenizer.pad_token_id
         ids = torch.full((len(prompts), longest), padding)
         attended = torch.zeros_like(ids)
@@ -145,7 +145,7 @@ class TransformersTalker:
 
 
 def _batches(lengths: Sequence[int], beams: int) -> Iterator[list[int]]:
-    """Numbers of contexts of about equal lengths, the longest first."""
+    """Batches of indices of about equal lengths, the longest first."""
     batch: list[int] = []
     for number in sorted(range(len(lengths)), key=lambda each: -lengths[each]):
         if batch and (len(batch) + 1) * lengths[batch[0]] * beams > _TOKENS_AT_ONCE:

@@ -1,5 +1,5 @@
-"""The loss in the stacks that people train with: a package or module each, imported when it is asked for.
+"""The loss in other training libraries: ``.transformers``, ``.trl``, ``.lightning`` and ``.axolotl``.
 
-``eureka_nlg.integrations.transformers``, ``.trl`` and ``.lightning``. What they share knows no stack:
-:mod:`.token_loss` is the loss of one batch, :mod:`.target_counts` counts the targets of a data set.
+None of them is imported before it is asked for. What they share depends on none of these libraries:
+:mod:`.token_loss` is the loss of one batch, and :mod:`.target_counts` counts the targets of a data set.
 """

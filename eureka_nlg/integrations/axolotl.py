@@ -1,4 +1,4 @@
-"""The Eureka loss in Axolotl, as a plug-in of its YAML.
+"""The Eureka loss in Axolotl, as a plug-in that its YAML file names.
 
 plugins:
   - eureka_nlg.integrations.axolotl.EurekaPlugin
@@ -20,7 +20,7 @@ __all__ = ["EurekaArguments", "EurekaPlugin"]
 
 
 class EurekaArguments(BaseModel):
-    """What the YAML may hold.
+    """The options that the plug-in adds to Axolotl's YAML.
 
     Attributes:
         eureka: options of ``EurekaTrainerLoss.from_counts``; ``counts: false`` gives all tokens weight one.
@@ -33,14 +33,14 @@ class EurekaPlugin(BasePlugin):
     """Counts the training targets and gives the loss to Axolotl's trainer."""
 
     def get_input_args(self) -> str:
-        """Where the schema of the options is."""
+        """The import path of the options' schema."""
         return f"{__name__}.EurekaArguments"
 
     def post_trainer_create(self, cfg: Any, trainer: Any) -> None:
         """Attach the loss.
 
         Raises:
-            UserError: a streamed data set, whose targets cannot be counted before the training.
+            UserError: the data set is streamed, so that its targets cannot be counted before the training.
         """
         options = dict(cfg.get("eureka") or {})
         if not options.pop("counts", True):

@@ -1,4 +1,4 @@
-"""The Eureka loss in Lightning: tells deferred losses the progress, before the sanity check too.
+"""The Eureka loss in Lightning: a callback that tells deferred losses the epoch and the step.
 
 class Module(LightningModule):
     def training_step(self, batch, _):
@@ -20,17 +20,19 @@ class EurekaCallback(Callback):
     """Tells epoch and step to a loss that depends on them.
 
     Args:
-        loss: with ``set_epoch(epoch)``, as :class:`eureka_nlg.losses.Deferred`, or ``set_progress(epoch,
-            step)``, as :class:`eureka_nlg.integrations.token_loss.TokenLoss`; epochs and steps count from 1.
+        loss: a loss with ``set_epoch(epoch)``, such as :class:`eureka_nlg.losses.Deferred`, or with
+            ``set_progress(epoch, step)``, such as :class:`eureka_nlg.integrations.token_loss.TokenLoss`;
+            epochs and steps count from 1.
 
     Raises:
-        TypeError: a loss with neither.
+        TypeError: a loss with neither method.
     """
 
     def __init__(self, loss: Any) -> None:
         if not hasattr(loss, "set_epoch") and not hasattr(loss, "set_progress"):
             raise TypeError(
-                f"{type(loss).__name__} has no set_epoch or set_progress: it holds in every epoch"
+                f"{type(loss).__name__} has neither set_epoch nor set_progress: it is the same in every "
+                "epoch and needs no callback"
             )
         self.loss = loss
 

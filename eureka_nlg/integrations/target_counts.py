@@ -1,4 +1,4 @@
-"""How often each class is a target in a data set: what the encouragement is made of."""
+"""Count how often each class is a target in a data set, which the encouragement is computed from."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _BATCH = 1000  # rows at once
 
 @dataclass(frozen=True)
 class TargetCounts:
-    """Counts of the training targets of each class, and of which data.
+    """How often each class is a training target, and in which data.
 
     Attributes:
         counts: ``[C]`` int64.
-        fingerprint: of the data set and of how it was counted.
-        num_rows: rows of the data set.
+        fingerprint: hash of the data set and of how it was counted.
+        num_rows: number of rows of the data set.
     """
 
     counts: Tensor
@@ -50,10 +50,10 @@ class TargetCounts:
 
         Args:
             path: the file.
-            fingerprint: that of the data at hand, to refuse counts of others.
+            fingerprint: that of the data in use, so that counts of other data are refused.
 
         Raises:
-            UserError: no such file, or counts of other data.
+            UserError: the file cannot be read, or holds counts of other data.
         """
         safetensors = require("safetensors", extra="transformers")
         try:
@@ -81,19 +81,20 @@ def count_targets(
 
     Args:
         data: a ``datasets.Dataset`` (counted by map and reduce, without Python objects for its tokens), an
-            ``IterableDataset``, or anything that yields mappings: examples, or batches of a collator.
-        num_classes: of the model; ids outside ``[0, num_classes)`` other than -100 are an error.
-        shift: the first token of a row is no target, as in a causal language model; False for
+            ``IterableDataset``, or any iterable of mappings: examples, or batches of a collator.
+        num_classes: number of classes of the model; ids outside ``[0, num_classes)`` other than -100 are an
+            error.
+        shift: the first token of a row is not a target, as in a causal language model; False for
             encoder-decoders and classifiers.
-        column: the targets: class ids, or lists or tensors of them; -100 is no target. Where a collator makes
-            labels of ``input_ids`` that is the column to give.
-        mask: column of ones and zeros beside it that says which tokens are targets, such as TRL's
+        column: the targets: class ids, or lists or tensors of them; -100 is not a target. Where a collator
+            makes the labels from ``input_ids``, give that column.
+        mask: a column of ones and zeros that says which tokens are targets, such as TRL's
             ``"completion_mask"`` or ``"assistant_masks"``.
-        num_proc: processes, for a ``datasets.Dataset``.
-        limit: rows to read at most, for data without an end.
+        num_proc: number of processes, for a ``datasets.Dataset``.
+        limit: number of rows to read at most, for data without an end.
 
     Raises:
-        UserError: no such column, ids that are no class, or not one target.
+        UserError: no such column, ids that are not classes, or no target at all.
 
     >>> count_targets([{"labels": [5, 1, 1, -100]}, {"labels": [5, 2]}], 6).counts
     tensor([0, 2, 1, 0, 0, 0])
@@ -151,7 +152,7 @@ def _map_and_reduce(
 
 
 def _count_table(table: Any, num_classes: int, shift: bool, column: str, mask: str | None) -> Any:
-    """The distinct targets of an Arrow table and their counts, as another."""
+    """The distinct targets of an Arrow table and their counts, as another Arrow table."""
     pyarrow = require("pyarrow", extra="transformers")
     values, starts = _flat(table.column(column).combine_chunks())
     kept = values != IGNORED
@@ -165,7 +166,7 @@ def _count_table(table: Any, num_classes: int, shift: bool, column: str, mask: s
 
 
 def _flat(array: Any) -> tuple[np.ndarray, np.ndarray]:
-    """All values of an Arrow array of numbers or lists, and where its rows begin that are not empty."""
+    """All values of an Arrow array of numbers or lists, and where its non-empty rows begin."""
     pyarrow = require("pyarrow", extra="transformers")
     if isinstance(array, pyarrow.ChunkedArray):
         array = pyarrow.concat_arrays(array.chunks) if array.num_chunks else array
@@ -209,7 +210,9 @@ def _bincount(values: np.ndarray, num_classes: int) -> np.ndarray:
         raise UserError(f"count_targets: expected class ids, got {values.dtype}")
     if not 0 <= values.min() <= values.max() < num_classes:
         wrong = values[(values < 0) | (values >= num_classes)][0]
-        raise UserError(f"count_targets: the target {wrong} is none of {num_classes} classes")
+        raise UserError(
+            f"count_targets: the target {wrong} is not a class; expected 0 to {num_classes - 1}, or -100"
+        )
     return np.bincount(values.reshape(-1), minlength=num_classes)
 
 

@@ -1,4 +1,4 @@
-"""The loss of a batch of tokens, as every stack needs it: a sum over the items of an accumulated batch."""
+"""The loss of a batch of tokens for any trainer: a sum, divided by the items of the accumulated batch."""
 
 from __future__ import annotations
 
@@ -28,28 +28,29 @@ __all__ = ["FORMS", "IGNORED", "SAFE_NORMALIZATION", "TokenLoss", "per_class"]
 IGNORED = -100
 FORMS = ("capped", "paper")
 SAFE_NORMALIZATION: Normalization = "mean_weight"
-"""Of a vocabulary's weights; see :meth:`TokenLoss.from_counts`."""
+"""The default normalisation of the weights of a vocabulary; see :meth:`TokenLoss.from_counts`."""
 
 
 class TokenLoss(RunawayWatch):
     """The Eureka loss of a batch, divided by the number of items that its trainer counted.
 
-    Training steps are told from evaluation by whether gradients are recorded: without them the loss is plain
-    cross-entropy, so that an ``eval_loss`` stays comparable and cannot choose a model that runs away.
+    A step counts as training if gradients are recorded. Otherwise the loss is plain cross-entropy, so that an
+    ``eval_loss`` stays comparable and cannot choose a model whose loss has run away.
 
     Args:
         encouragement: weight of the bonus: None for one, a number, or a tensor ``[C]``; see
-            :meth:`from_counts`. One that is shorter than a model's vocabulary, which is often padded, is made
-            up with zeros.
-        form: ``"capped"``, the safe one: above a likelihood, by default 0.75, the bonus goes on linearly;
+            :meth:`from_counts`. A tensor that is shorter than the model's vocabulary, which is often padded,
+            is filled up with zeros.
+        form: ``"capped"``, the safe form: above a likelihood, by default 0.75, the bonus continues linearly;
             ``"paper"``: the exact loss, which falls without bound as likelihoods go to one.
-        label_smoothing: torch's definition, in training.
-        start_epoch, start_step: the first epoch (from 1) or optimiser step (from 1) with the reward; plain
-            cross-entropy before. Someone has to tell the progress then: :meth:`set_progress`.
-        **bonus: options of the bonus, as :func:`eureka_nlg.losses.eureka_loss`; the paper's form has no cap.
+        label_smoothing: as in torch; applied in training only.
+        start_epoch, start_step: the first epoch (from 1) or optimiser step (from 1) with the reward; the loss
+            is plain cross-entropy before. The trainer then has to call :meth:`set_progress`.
+        **bonus: options of the bonus, as in :func:`eureka_nlg.losses.eureka_loss`; the paper's form has no
+            cap.
 
     Raises:
-        ValueError, TypeError: an option that is not known, or a value that it cannot have.
+        ValueError, TypeError: an unknown option, or an invalid value.
     """
 
     @shows_arguments_of(Bonus, defaults=CAPPED)
@@ -104,11 +105,11 @@ class TokenLoss(RunawayWatch):
         """Build the loss from the training counts of the classes.
 
         Args:
-            class_counts, beta, measure, normalization, exponent, scale: as
-                :func:`eureka_nlg.frequency.encouragement`, but with mean weight one by default: with the
-                paper's ``"mean_measure"`` the rarest of 50,000 tokens weigh hundreds of times as much as
-                their cross-entropy.
-            **options: as the constructor.
+            class_counts, beta, measure, normalization, exponent, scale: as in
+                :func:`eureka_nlg.frequency.encouragement`, but with mean weight one by default. With the
+                paper's ``"mean_measure"``, the bonus of the rarest of 50,000 tokens would weigh hundreds of
+                times as much as their cross-entropy.
+            **options: as in the constructor.
 
         Raises:
             ValueError: bad counts or options.
@@ -125,21 +126,21 @@ class TokenLoss(RunawayWatch):
         return f"{type(self).__name__}(encouragement={shown}, form={self.form!r}, bonus={self.bonus})"
 
     def set_progress(self, epoch: int, step: int) -> None:
-        """Say which epoch and which optimiser step it is, both from 1 on."""
+        """Set the current epoch and optimiser step, both counted from 1."""
         self.progress = (epoch, step)
 
     @property
     def has_started(self) -> bool:
-        """Whether the reward holds now.
+        """Whether the reward is part of the loss now.
 
         Raises:
-            RuntimeError: it depends on the progress, and nobody told it.
+            RuntimeError: this depends on the progress, but :meth:`set_progress` was not called.
         """
         if self.start_epoch is None and self.start_step is None:
             return True
         if self.progress is None:
             raise RuntimeError(
-                "a loss with start_epoch or start_step must be told the progress: add loss.callback to the "
+                "a loss with start_epoch or start_step has to know the progress: add loss.callback to the "
                 "trainer's callbacks, or call loss.set_progress(epoch, step)"
             )
         epoch, step = self.progress
@@ -151,11 +152,11 @@ class TokenLoss(RunawayWatch):
         """Loss of logits.
 
         Args:
-            logits: ``[N, C]``, floating; read in their own dtype, no float32 copy is made.
+            logits: ``[N, C]``, floating; they are read in their own dtype, without a float32 copy.
             target: ``[N]``, class indices or -100.
-            num_items: what the sum of the rows is divided by; None: the number of rows that count. A batch
-                without any has loss zero.
-            training: False for plain cross-entropy; it is that as well where no gradients are recorded.
+            num_items: the sum over the rows is divided by this; None for the number of rows that count. A
+                batch without such rows has loss zero.
+            training: False for plain cross-entropy, which is also used where no gradients are recorded.
 
         Returns:
             float32 scalar (float64 for float64 logits).
@@ -179,13 +180,13 @@ class TokenLoss(RunawayWatch):
         num_items: Tensor | int | None = None,
         training: bool = True,
     ) -> Tensor:
-        """The loss of ``F.linear(hidden, linear_weight, linear_bias)``, whose values are never held at once.
+        """The loss of ``F.linear(hidden, linear_weight, linear_bias)``, which is never held as a whole.
 
         Args:
             hidden: ``[N, H]``, floating.
             linear_weight: ``[C, H]``.
             linear_bias: ``[C]``, or None.
-            target, num_items, training: as :meth:`of_logits`.
+            target, num_items, training: as in :meth:`of_logits`.
         """
         num_classes = len(linear_weight)
         target = target.to(hidden.device)
@@ -211,21 +212,21 @@ class TokenLoss(RunawayWatch):
     def reward_of_log_probs(
         self, log_probs: Tensor, target: Tensor, num_classes: int, num_items: Tensor | int | None = None
     ) -> Tensor:
-        """What the reward adds to the cross-entropy of a training step, from ``log p`` of the targets alone.
+        """The reward that is added to the cross-entropy of a training step, from the targets' ``log p`` only.
 
         Args:
-            log_probs: ``[...]``, log-likelihood of each target.
+            log_probs: ``[...]``, log-likelihood of each target, in nats.
             target: ``[...]``, class indices or -100.
-            num_classes: of the model's output.
-            num_items: as :meth:`of_logits`.
+            num_classes: number of classes of the model's output.
+            num_items: as in :meth:`of_logits`.
 
         Raises:
-            UserError: the form is the paper's: once p rounds to one, log(1 - p) cannot be had from it.
+            UserError: the form is the paper's. Once p rounds to one, log(1 - p) cannot be computed from it.
         """
         if self.form != "capped":
             raise UserError(
-                "the paper's form needs the logits: log(1 - p) of a log-probability that rounds to zero is "
-                "-inf; give form='capped', or use the fused layer of eureka_nlg.integrations.transformers"
+                "form='paper' needs the logits, because log(1 - p) of a log-probability that rounds to zero "
+                "is -inf; give form='capped', or use the fused layer of eureka_nlg.integrations.transformers"
             )
         kept = target != IGNORED
         log_probs = torch.where(kept, log_probs, -1.0).float()
@@ -277,15 +278,15 @@ class TokenLoss(RunawayWatch):
 
 
 def per_class(values: Tensor, num_classes: int) -> Tensor:
-    """Values ``[C']`` of classes for a model with ``num_classes`` outputs, which may be padded beyond them.
+    """Extend or cut values ``[C']`` to ``[num_classes]``; outputs beyond the given classes get zero.
 
     Raises:
-        UserError: values other than zero for classes that the model does not have.
+        UserError: a value that is not zero for a class that the model does not have.
     """
     if len(values) > num_classes and bool(values[num_classes:].any()):
         raise UserError(
-            f"encouragement has {len(values)} classes and the model {num_classes}: "
-            f"class {int(values.nonzero()[-1])} has a weight; count with the vocabulary of this model"
+            f"encouragement has {len(values)} classes, the model has {num_classes}, and class "
+            f"{int(values.nonzero()[-1])} has a weight: count the targets with the vocabulary of this model"
         )
     return F.pad(values[:num_classes], (0, max(0, num_classes - len(values))))
 
@@ -296,7 +297,7 @@ def _denominator(num_items: Tensor | int | None, kept: Tensor) -> Tensor:
 
 
 def _expect_division(denominator: Tensor, dtype: torch.dtype) -> None:
-    """Tell the fused loss what its gradient will be multiplied with: on a CPU, where a look costs nothing."""
+    """Tell the fused loss the factor of its gradient, on a CPU, where reading it costs nothing."""
     if denominator.device.type == "cpu" and not torch.compiler.is_compiling():
         of_loss = torch.float64 if dtype == torch.float64 else torch.float32
         incoming.expect(float(torch.ones((), dtype=of_loss) / denominator))

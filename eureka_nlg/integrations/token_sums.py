@@ -1,4 +1,4 @@
-"""Means over the tokens of training steps, of all processes: what a trainer logs of the loss."""
+"""Means over the tokens of training steps and of all processes, which a trainer logs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ __all__ = ["Sums"]
 
 
 class Sums:
-    """Sums over the tokens of training steps since they were last taken: what goes into a log.
+    """Sums over the tokens of the training steps since the last log.
 
-    They stay on the device, so that no step waits for one.
+    They stay on the device, so that no step has to wait for it.
     """
 
     NAMES = ("nll", "likelihood", "bonus", "reward")
@@ -20,19 +20,20 @@ class Sums:
         self._sums: Tensor | None = None
 
     def add(self, nll: Tensor, likelihood: Tensor, bonus: Tensor, reward: Tensor, kept: Tensor) -> None:
-        """Add tokens: four values of each and whether it counts, all of one shape."""
+        """Add tokens: four values of each token, and whether it counts; all tensors have the same shape."""
         values = [torch.where(kept, value.detach(), 0.0).sum() for value in (nll, likelihood, bonus, reward)]
         sums = torch.stack([*values, kept.sum()]).to(torch.float32)
         self._sums = sums if self._sums is None else self._sums.to(sums.device) + sums
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Set all sums to zero."""
         self._sums = None
 
     def take(self) -> dict[str, float]:
-        """Means over the tokens of all processes, and begin anew; empty where there was no token.
+        """Return the means over the tokens of all processes, and set the sums to zero.
 
-        All processes of a ``torch.distributed`` group have to call it together.
+        All processes of a ``torch.distributed`` group have to call it together. Without tokens the result is
+        empty.
         """
         sums, self._sums = self._sums, None
         if torch.distributed.is_available() and torch.distributed.is_initialized():

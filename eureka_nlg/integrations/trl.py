@@ -1,11 +1,11 @@
-"""The Eureka loss in TRL's SFTTrainer, on its fused output layer: logits ``[B, T, C]`` are never there.
+"""The Eureka loss in TRL's SFTTrainer, on its fused output layer, which never holds logits ``[B, T, C]``.
 
     loss = EurekaTrainerLoss.from_dataset(dataset, model, column="input_ids", mask="completion_mask")
     trainer = EurekaSFTTrainer(model, args=SFTConfig(...), train_dataset=dataset, eureka=loss)
 
-TRL's layer gives log-probabilities of the targets. The capped form needs no more than these, so its reward is
-added to what the SFTTrainer computes; the paper's form runs on :func:`add_fused_loss`, since ``log(1 - p)``
-cannot be had from a log-probability that rounds to zero.
+TRL's layer returns log-probabilities of the targets. They are all that the capped form needs, so its reward
+is added to the SFTTrainer's loss. The paper's form uses :func:`add_fused_loss`, because ``log(1 - p)`` cannot
+be computed from a log-probability that rounds to zero.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ __all__ = ["EurekaSFTTrainer"]
 
 
 class EurekaSFTTrainer(SFTTrainer):
-    """SFTTrainer with the Eureka loss; it evaluates by plain cross-entropy.
+    """SFTTrainer with the Eureka loss; it evaluates with plain cross-entropy.
 
     Args:
         eureka: the loss; None for the capped form with weight one.
-        *args: of ``SFTTrainer``.
-        **kwargs: of ``SFTTrainer``. Its ``loss_type`` stays ``"nll"``, and a ``compute_loss_func`` or
-            ``label_smoothing_factor`` beside it is refused.
+        *args: as in ``SFTTrainer``.
+        **kwargs: as in ``SFTTrainer``. ``loss_type`` must stay ``"nll"``, and ``compute_loss_func`` and
+            ``label_smoothing_factor`` are refused.
 
     Raises:
-        UserError: options that the loss does not go with.
+        UserError: options that do not go with the loss.
     """
 
     def __init__(self, *args: Any, eureka: EurekaTrainerLoss | None = None, **kwargs: Any) -> None:
@@ -44,9 +44,11 @@ class EurekaSFTTrainer(SFTTrainer):
             ("compute_loss_func", self.compute_loss_func is not None),
         ):
             if given:
-                raise UserError(f"EurekaSFTTrainer brings its own loss: leave {option} as it is by default")
+                raise UserError(f"EurekaSFTTrainer has its own loss: leave {option} at its default")
         if self.eureka.label_smoothing and self.eureka.form == "capped":
-            raise UserError("the fused layer of TRL knows no label smoothing: give form='paper', or none")
+            raise UserError(
+                "the fused layer of TRL has no label smoothing: give form='paper', or no label_smoothing"
+            )
         if self.eureka.form != "capped":
             add_fused_loss(self.model, self.eureka)
         self.callback_handler.callbacks.insert(0, self.eureka.callback)
@@ -54,7 +56,7 @@ class EurekaSFTTrainer(SFTTrainer):
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """The SFTTrainer's loss, and in training the reward with it."""
+        """The SFTTrainer's loss, in training with the reward."""
         if not torch.is_grad_enabled():
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         if self.eureka.form != "capped":
@@ -62,7 +64,7 @@ class EurekaSFTTrainer(SFTTrainer):
             loss = outputs.loss * self._loss_scale(num_items_in_batch)
             return (loss, outputs) if return_outputs else loss
         targets = inputs["shift_labels"] if "shift_labels" in inputs else inputs["labels"][:, 1:]
-        # the outputs that the SFTTrainer returns cost a second pass and are not those of its fused layer
+        # to return outputs, the SFTTrainer runs a second pass without its fused layer; a hook sees the first
         seen: list[Any] = []
         handle = model.register_forward_hook(lambda module, inputs, outputs: seen.append(outputs))
         try:

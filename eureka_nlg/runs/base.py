@@ -1,4 +1,4 @@
-"""What a run is, whatever trained it: a model that answers, its data, and how it came about."""
+"""The interface of a run, whatever trained it: a model that answers, its data, and how it was trained."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Conversation:
     """What a model replies to.
 
     Attributes:
-        turns: oldest first, the speakers in turns; the last one is replied to. The model's own are
+        turns: oldest first, by alternating speakers; the model replies to the last one. Its own turns are
             :attr:`Reply.raw`.
         persona: sentences about the one who replies.
     """
@@ -35,10 +35,9 @@ class Reply(NamedTuple):
     """A reply of a model.
 
     Attributes:
-        text: to read.
-        raw: as the model wrote it, which is how it goes on in a conversation.
-        score: mean log-likelihood of a token in nats, after the length penalty; None where nothing was
-            searched.
+        text: the reply as readable text.
+        raw: the reply as the model wrote it, which becomes part of the conversation.
+        score: mean log-likelihood of a token in nats, after the length penalty; None without a search.
     """
 
     text: str
@@ -55,28 +54,28 @@ class Talker(Protocol):
         """``decoding.nbest`` replies to each conversation, the best first.
 
         Args:
-            conversations: what is replied to.
-            decoding: how.
-            options: further ones of fairseq-generate; a model of another kind refuses them.
+            conversations: the conversations to reply to.
+            decoding: how replies are searched or sampled.
+            options: further options of fairseq-generate; a model of another kind refuses them.
 
         Raises:
             UserError: options that do not go together.
         """
 
     def likelihoods(self, conversation: Conversation, reply: Reply) -> list[tuple[str, float]]:
-        """Each token of a reply, its end included, with the natural logarithm of its probability."""
+        """Each token of a reply and its end, with the natural logarithm of its probability."""
 
     def words(self, text: str) -> list[str]:
-        """The words of a text, as those of the training data are counted."""
+        """The words of a text, split as in the training data."""
 
 
 class Decoded(NamedTuple):
     """A split and the replies to it.
 
     Attributes:
-        contexts: one for each reply, ``<persona>``, ``<partner>`` and ``<self>`` before their parts.
-        references: what was said; None if the data do not have it.
-        replies: of the model.
+        contexts: one for each reply, with ``<persona>``, ``<partner>`` and ``<self>`` before their parts.
+        references: the replies of the corpus; None if the data have none.
+        replies: the replies of the model.
     """
 
     contexts: list[str]
@@ -86,11 +85,11 @@ class Decoded(NamedTuple):
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a model comes from.
+    """How a model was trained.
 
     Attributes:
-        facts: label -> text.
-        options: section -> option -> value, of its training.
+        facts: label -> text, such as the number of parameters.
+        options: section -> option -> value.
     """
 
     facts: dict[str, str]
@@ -102,10 +101,10 @@ class Run(Protocol):
 
     Attributes:
         kind: what trained it.
-        weights: their files.
-        data: folder of its data, or several with ``:`` between them.
-        results: folder where what is computed about it is kept.
-        stem: what the names of such files have of the checkpoint's.
+        weights: the files of its weights.
+        data: folder of its data; several are separated by ``:``.
+        results: folder for everything that is computed with the model.
+        stem: the checkpoint's part of the names of such files.
     """
 
     kind: Kind
@@ -129,13 +128,13 @@ class Run(Protocol):
         """Files that a split is read from."""
 
     def decode(self, split: str, decoding: Decoding, options: Sequence[str] = ()) -> Decoded:
-        """The first of the replies to every context of a split."""
+        """The best reply to every context of a split."""
 
     def text_form(self) -> Callable[[str], str] | None:
-        """How its data write a text: words with blanks between them, as they are scored; None: as it is."""
+        """How its data split a text into words, separated by spaces; None if they leave text as it is."""
 
     def training_targets(self) -> TrainingTargets:
-        """The replies that it was trained on, in its own form."""
+        """The replies that it was trained on, as its data hold them."""
 
     def scoring_model(self, cpu: bool = False) -> ScoringModel:
         """The model, to score references."""

@@ -1,4 +1,4 @@
-"""How replies are searched or sampled, said once for both kinds of models."""
+"""The options of searching or sampling replies, for both kinds of models."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ def _option(default: Any, help: str, **metadata: Any) -> Any:
 
 @dataclass(frozen=True)
 class Decoding:
-    """Options of decoding; the names of fairseq-generate stand in their metadata.
+    """Options of decoding; their metadata has the names that fairseq-generate gives them.
 
     Raises:
-        UserError: a value that makes no sense, or options that do not go together.
+        UserError: an invalid value, or options that do not go together.
     """
 
     beam: int = _option(5, "beam size; 1 decodes greedily", fairseq="--beam", within=(1, 100))
     nbest: int = _option(1, "replies to each context, the best first", fairseq="--nbest", within=(1, 100))
-    sampling: bool = _option(False, "sample instead of searching")
+    sampling: bool = _option(False, "sample words instead of searching")
     top_k: int | None = _option(
-        None, "sample among the k likeliest words", fairseq="--sampling-topk", within=(1, None)
+        None, "sample among this many most probable words", fairseq="--sampling-topk", within=(1, None)
     )
     top_p: float | None = _option(
         None,
-        "sample among the likeliest words that hold this mass",
+        "sample among the most probable words that together have this probability",
         fairseq="--sampling-topp",
         within=(1e-6, 1),
     )
     temperature: float = _option(
         1.0,
-        "above 1 flattens, below 1 sharpens the distribution",
+        "above 1 flattens, below 1 sharpens the distribution of the words",
         fairseq="--temperature",
         within=(0.01, 100),
     )
@@ -47,11 +47,14 @@ class Decoding:
         within=(-10, 10),
     )
     no_repeat_ngram_size: int = _option(
-        0, "no n-gram of this size twice in a reply", fairseq="--no-repeat-ngram-size", within=(0, 100)
+        0,
+        "repeat no n-gram of this size within a reply; 0 allows all",
+        fairseq="--no-repeat-ngram-size",
+        within=(0, 100),
     )
     min_length: int = _option(1, "shortest reply, in tokens", fairseq="--min-len", within=(0, 1000))
     max_length: int = _option(200, "longest reply, in tokens", fairseq="--max-len-b", within=(1, 1000))
-    seed: int | None = _option(None, "of the sampling", fairseq="--seed", within=(0, 2**31))
+    seed: int | None = _option(None, "seed of the sampling", fairseq="--seed", within=(0, 2**31))
 
     def __post_init__(self) -> None:
         for option in fields(self):
@@ -72,7 +75,7 @@ class Decoding:
 
     @property
     def _width(self) -> int:
-        """A search finds no more replies than it is wide."""
+        """Beam size, which must not be below the number of replies."""
         return max(self.beam, self.nbest)
 
     def fairseq_options(self) -> list[str]:

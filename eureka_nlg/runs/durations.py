@@ -1,4 +1,4 @@
-"""Times as people read them."""
+"""Durations as people read them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ __all__ = ["duration"]
 
 
 def duration(seconds: float) -> str:
-    """A time in hours and minutes.
+    """A duration in hours and minutes.
 
     >>> duration(90.0), duration(7500.0)
     ('2 min', '2 h 05 min')

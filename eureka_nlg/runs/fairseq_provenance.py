@@ -1,4 +1,4 @@
-"""How a model was trained, as its fairseq checkpoint tells."""
+"""Read from a fairseq checkpoint how its model was trained."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _SECTIONS = (
     "dataset",
     "checkpoint",
 )
-_COMMON = ("seed", "fp16", "bf16", "cpu", "user_dir")  # of the section that is mostly about logging
+_COMMON = ("seed", "fp16", "bf16", "cpu", "user_dir")  # the rest of that section is about logging
 
 
 def provenance(checkpoint: Path) -> Provenance:
-    """Read the configuration and the state of the training, not the weights.
+    """Read the configuration and the state of the training, but not the weights.
 
     Raises:
         UserError: not a checkpoint of fairseq-train.

@@ -29,7 +29,7 @@ class FairseqRun:
 
     Args:
         path: folder of a training, or a checkpoint.
-        data: data folder; None for that of the training.
+        data: data folder; None for the one that the model was trained on.
 
     Raises:
         UserError: no checkpoint, or no data.
@@ -72,7 +72,7 @@ class FairseqRun:
 
     def decode(self, split: str, decoding: Decoding, options: Sequence[str] = ()) -> Decoded:
         found = generate(self.inner, split, [*decoding.fairseq_options(), *options])
-        # the texts of `eureka prepare` also have the words that the model knows as <unk>
+        # the texts of `eureka prepare` also have the words that are <unk> to the model
         folders = self.inner.folders
         contexts = folders.texts("contexts", split) or found.sources or [""] * len(found.hypotheses)
         return Decoded(contexts, folders.texts("references", split) or found.references, found.hypotheses)
@@ -99,7 +99,7 @@ class FairseqRun:
 
 class _Talker:
     def __init__(self, inner: FairseqTalker) -> None:
-        readable("")  # imports what the first reply would wait for
+        readable("")  # imports NLTK, for which the first reply would have to wait
         self._inner = inner
 
     def replies(

@@ -1,4 +1,4 @@
-"""Which kind of run a path is."""
+"""Find out which kind of run a path is."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ __all__ = ["load_run"]
 
 
 def load_run(path: str | os.PathLike[str], data: str | None = None) -> Run:
-    """A run of fairseq-train, or a model of transformers.
+    """The run of fairseq-train, or the Hugging Face model, at a path.
 
     Args:
         path: folder of a training, a checkpoint of fairseq, or folder of a model.
-        data: its data folder; None for that of the training.
+        data: its data folder; None for the one that it was trained on.
 
     Raises:
-        UserError: neither.
+        UserError: there is neither.
     """
     if is_model_folder(path):
         return TransformersRun(path, data)
     if Path(path).is_file() and Path(path).suffix in (".safetensors", ".gguf"):
-        raise UserError(f"run {path}: is a file of weights; give its folder, with config and tokenizer")
+        raise UserError(f"run {path}: is a file of weights; give its folder, which has config and tokenizer")
     return FairseqRun(path, data)

@@ -1,4 +1,4 @@
-"""How a model of transformers was fine-tuned, as its folder tells."""
+"""Read from the folder of a Hugging Face model how it was fine-tuned."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from eureka_nlg.training_log import TrainingLog
 __all__ = ["provenance", "trainer_log"]
 
 _STATE = "trainer_state.json"
-# what the Trainer logs during training -> what fairseq's log calls it; "loss" there is in other units
+# the Trainer's name of a measure -> its name in fairseq's log, whose "loss" is in other units
 _TRAINING = {"likelihood": "likelihood", "bonus": "bonus", "reward": "reward"}
 
 _STATE_SHAPE = {
@@ -35,7 +35,7 @@ _STATE_SHAPE = {
 
 
 def provenance(found: FinetuneFolder) -> Provenance:
-    """Facts and options of a folder."""
+    """The facts and options that a folder holds about its training."""
     state, _ = _state(found)
     epoch, steps = state.get("epoch"), state.get("global_step")
     facts = {"checkpoint": ", ".join(path.name for path in found.weights)}
@@ -72,7 +72,7 @@ def trainer_log(found: FinetuneFolder) -> tuple[Path, TrainingLog] | None:
         if "eval_loss" in entry:
             curves["ppl"]["valid"][epoch] = [math.exp(min(entry["eval_loss"], 700))]
         elif "loss" in entry:
-            # of cross-entropy the loss is the negative log-likelihood; of others it is logged beside it
+            # for cross-entropy the loss is the negative log-likelihood; for others that is logged beside it
             nats = entry.get("nll", entry["loss"])
             curves["ppl"]["train"].setdefault(epoch, []).append(nats)
             for name, measure in _TRAINING.items():
@@ -104,7 +104,7 @@ def _state(found: FinetuneFolder) -> tuple[dict[str, Any], Path | None]:
 
 
 def _num_parameters(found: FinetuneFolder) -> int:
-    """Of the files of the weights; a table that two layers share is in them once."""
+    """The number of parameters in the files of weights, which hold a table that two layers share once."""
     open_file = require("safetensors", extra="transformers").safe_open
     total = 0
     for path in found.weights:

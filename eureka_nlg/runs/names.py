@@ -1,4 +1,4 @@
-"""What runs are called in tables and figures."""
+"""Names of runs in tables and figures."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ __all__ = ["run_names"]
 
 
 def run_names(paths: Sequence[str], names: Sequence[str] | None = None) -> list[str]:
-    """A name for each run: the given ones, else the ends of the paths that tell them apart.
+    """A name for each run: the given one, or as much of the end of its path as tells the runs apart.
 
     >>> run_names(["runs/ce", "runs/el"]), run_names(["runs/ce/seed1", "runs/el/seed1"])
     (['ce', 'el'], ['ce/seed1', 'el/seed1'])
 
     Args:
-        paths: folders of runs, or checkpoints, which are named by their folder and their own name.
-        names: one for each, all different.
+        paths: folders of runs, or checkpoints, which are named by their folder and their file.
+        names: one for each run, all different.
 
     Raises:
-        UserError: another number of names, or two that are equal.
+        UserError: a different number of names than of runs, or two equal names.
     """
     if names:
         found = list(names)

@@ -1,4 +1,4 @@
-"""Which words of the training replies are rare: those that a page marks."""
+"""The rare words of the training replies, which reports and chats mark."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from eureka_nlg.metrics.classes.bands import WordBands
 
 __all__ = ["RareWords", "rare_words"]
 
-_RARE_SHARE = 0.05  # of the words of the training replies
+_RARE_SHARE = 0.05  # of all words in the training replies
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class RareWords:
 
     Attributes:
         counts: rare word -> training count.
-        known: all words of the training data; a word outside of them is unseen.
-        rule: what makes a word rare, for a sentence that begins with "underlined words:".
+        known: all words of the training data.
+        rule: what makes a word rare, to follow "underlined words are rare:".
     """
 
     counts: Mapping[str, int]
@@ -30,7 +30,7 @@ class RareWords:
 
 
 def rare_words(training: WordBands) -> RareWords:
-    """The rarest words, as many as make up a twentieth of the training replies: about one word in twenty."""
+    """The rarest words, which together make up a twentieth of the training replies."""
     counts = np.asarray(training.counts)
     levels, number = np.unique(counts[counts > 0], return_counts=True)
     share = np.cumsum(levels * number) / counts.sum()

@@ -1,4 +1,4 @@
-"""Texts as words with blanks between them, so that models with other tokens can be scored side by side."""
+"""Split texts into words separated by spaces, so that models with different tokens can be scored together."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PARTS = re.compile(f"({PERSONA}|{PARTNER}|{SELF}|{SILENCE})")
 
 
 def nltk_words(text: str) -> str:
-    """Words and punctuation, by NLTK; the case stays.
+    """Split a text into words and punctuation with NLTK; the case stays.
 
     >>> nltk_words("Well, it's late.")
     "Well , it 's late ."
@@ -24,7 +24,7 @@ def nltk_words(text: str) -> str:
 
 
 def in_form(decoded: Decoded, form: Callable[[str], str]) -> Decoded:
-    """All texts in a form; the marks of speakers stay."""
+    """Apply ``form`` to all texts; the marks of speakers stay."""
 
     def texts(lines: Iterable[str]) -> list[str]:
         return [form(line) for line in lines]

@@ -1,4 +1,4 @@
-"""A fine-tuning, or any other model of transformers in a folder, as a model that answers."""
+"""A run of ``eureka finetune``, or any other Hugging Face model in a folder, as a model that answers."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class TransformersRun:
 
     Args:
         path: folder of a fine-tuning, of one of its checkpoints, or of a model.
-        data: folder of conversations; None for that of the training.
+        data: folder of conversations; None for the one that it was trained on.
 
     Raises:
-        UserError: no weights in safetensors.
+        UserError: there are no weights in safetensors format.
     """
 
     kind: Kind = "transformers"
@@ -51,7 +51,7 @@ class TransformersRun:
     @property
     def data(self) -> str:
         if not self._data:
-            raise UserError(f"run {self.path}: does not say what it was trained on: give --data DIR")
+            raise UserError(f"run {self.path}: does not record its training data: give --data DIR")
         if not Path(self._data).is_dir():
             raise UserError(f"data folder {self._data}: does not exist; give --data DIR")
         return str(self._data)
@@ -160,7 +160,7 @@ def _messages(conversation: Conversation) -> Messages:
 
 
 def _context(messages: Messages) -> str:
-    """As the data of fairseq write what comes before a reply."""
+    """The messages before a reply, written as a context in fairseq's data."""
     parts = []
     for message in messages:
         if message["role"] in _MARKS:
@@ -172,4 +172,4 @@ def _context(messages: Messages) -> str:
 
 def _refuse(options: Sequence[str]) -> None:
     if options:
-        raise UserError(f"{options[0]}: is for fairseq-generate, and this is a model of transformers")
+        raise UserError(f"{options[0]}: is for fairseq-generate, but this is a Hugging Face model")

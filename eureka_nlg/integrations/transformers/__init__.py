@@ -1,4 +1,4 @@
-"""The Eureka loss in Hugging Face transformers: by the Trainer, by ``model.loss_function``, or fused.
+"""The Eureka loss in Hugging Face transformers: in the Trainer, as ``model.loss_function``, or fused.
 
     loss = EurekaTrainerLoss.from_dataset(dataset, model)
     trainer = loss.attach(Trainer(model, args, train_dataset=dataset))

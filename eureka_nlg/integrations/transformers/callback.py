@@ -1,4 +1,4 @@
-"""What the loss has to do with the course of a training: its deferral, and its numbers in the log."""
+"""The Trainer's callback: it tells a loss the progress of the training, and adds its numbers to the log."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ __all__ = ["EurekaCallback"]
 
 
 class EurekaCallback(TrainerCallback):
-    """Tells a loss epoch and step, which resumed runs know as well, and logs its numbers with the Trainer's.
+    """Tells a loss the epoch and the step, also in resumed runs, and logs its numbers with the Trainer's.
 
-    ``nll``, ``likelihood``, ``bonus`` and ``reward`` are means over the tokens since the last log, in nats.
+    ``nll``, ``bonus`` and ``reward``, in nats, and ``likelihood`` are means over the tokens since the last
+    log.
     """
 
     def __init__(self, loss: TokenLoss) -> None:
@@ -28,15 +29,15 @@ class EurekaCallback(TrainerCallback):
         self.loss.sums.clear()
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        # the epoch is a fraction of steps, so that the last step of one is whole but for rounding
+        # the epoch is a sum of fractions, which rounding may keep just below a whole number
         self.loss.set_progress(math.floor((state.epoch or 0.0) + 1e-6) + 1, state.global_step + 1)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self.loss.num_training_calls == self._calls_before:
             raise UserError(
-                "a step of the training did not use the Eureka loss: the model or its trainer computes "
-                "another (label_smoothing_factor of the arguments takes the labels away from the model: give "
-                "label_smoothing to the loss); use loss.attach(trainer) or Trainer(compute_loss_func=loss)"
+                "a training step did not use the Eureka loss, because the model or its trainer computes "
+                "another one: use loss.attach(trainer) or Trainer(compute_loss_func=loss), and give "
+                "label_smoothing to the loss instead of label_smoothing_factor to the arguments"
             )
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
@@ -44,6 +45,6 @@ class EurekaCallback(TrainerCallback):
             return
         values = {name: round(value, 6) for name, value in self.loss.sums.take().items()}
         logs.update(values)
-        # what the Trainer keeps is a copy that was made before
+        # the Trainer has already copied the logs into its history
         if state.log_history:
             state.log_history[-1].update(values)

@@ -1,10 +1,11 @@
-"""Output layer and loss in one, for every architecture: training logits ``[B, T, C]`` are never there.
+"""Output layer and loss in one, for every architecture, so that training never holds logits ``[B, T, C]``.
 
 ``model.forward`` is wrapped, and so is the ``forward`` of the output layer. When labels are given, the model
-runs as it is, but its output layer, which then holds them, gives the loss in place of logits. So the layer is
-called as ever: FSDP gathers its weight before and reduces its gradient after, autocast and hooks see it.
-What a model does to its logits after the layer is found out by a forward pass of three tokens: a constant
-factor is honoured, anything else, such as soft capping, is refused.
+runs as usual, except that its output layer gets the labels and returns the loss instead of logits. The layer
+is called as before, so that FSDP gathers its weight and reduces its gradient, and autocast and hooks see it.
+
+A forward pass of three tokens shows what a model does to its logits after the layer. A constant factor is
+taken into account; anything else, such as soft capping, is refused.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _PENDING = "_eureka_pending"
 
 @dataclass
 class _Pending:
-    """The labels of a forward pass under way, and what its output layer makes of them."""
+    """The labels of the current forward pass, and the loss that the output layer computes from them."""
 
     loss_function: EurekaTrainerLoss
     labels: Tensor  # [B, T], of the same position
@@ -42,12 +43,11 @@ class _Pending:
 
     @torch.compiler.disable
     def take(self, head: nn.Linear, hidden: Tensor) -> Tensor:
-        """The loss, in a shape that stands whatever a model does to logits."""
+        """The loss, in a shape that models can treat like logits."""
         if hidden.shape[:-1] != self.labels.shape:
             raise UserError(
-                f"the output layer got {list(hidden.shape)} for labels {list(self.labels.shape)}: one "
-                "position for each label was expected; prompt tuning and logits_to_keep do not go with a "
-                "fused loss"
+                f"the output layer got {list(hidden.shape)} for labels {list(self.labels.shape)}, expected "
+                "one position for each label: prompt tuning and logits_to_keep do not work with a fused loss"
             )
         weight, bias = _whole(head.weight), None if head.bias is None else _whole(head.bias)
         if self.scale != 1.0:
@@ -70,17 +70,17 @@ def add_fused_loss(model: Any, loss: EurekaTrainerLoss, *, logits_in_evaluation:
     ``generate``, nothing changes. Call it before PEFT, DDP or FSDP wrap the model, or after.
 
     Args:
-        model: a decoder or encoder-decoder of transformers whose output layer is an ``nn.Linear``.
-        loss: for this model.
-        logits_in_evaluation: return the logits as well when the model evaluates, for a ``compute_metrics``
-            that needs them.
+        model: a Hugging Face decoder or encoder-decoder whose output layer is an ``nn.Linear``.
+        loss: the loss for this model.
+        logits_in_evaluation: return the logits too when the model evaluates, for a ``compute_metrics`` that
+            needs them.
 
     Returns:
         The model.
 
     Raises:
-        UserError: the model has no linear output layer, PEFT has adapted or replaced it, or the logits are
-            changed after it in a way that the fused loss cannot follow.
+        UserError: the model has no linear output layer, PEFT has adapted or replaced it, or the model changes
+            its logits by more than a constant factor.
     """
     inner = base_model(model)
     name = type(inner).__name__
@@ -92,9 +92,11 @@ def add_fused_loss(model: Any, loss: EurekaTrainerLoss, *, logits_in_evaluation:
     elif isinstance(original, types.MethodType):
         function = original.__func__
     else:
-        raise UserError(f"{name}.forward was replaced by {original!r}: is there another fused loss?")
+        raise UserError(
+            f"{name}.forward was replaced by {original!r}: switch other fused losses (Liger's, Unsloth's) off"
+        )
     if getattr(function, "_is_fused", False):
-        raise UserError(f"{name} has a fused loss already")
+        raise UserError(f"{name} already has a fused loss: call add_fused_loss once")
     scale = _logit_scale(inner, _checked_head(inner))
     inner.forward = types.MethodType(_fused(function, loss, scale, logits_in_evaluation), inner)
     # the Trainer passes num_items_in_batch on, and so divides by nothing else
@@ -104,7 +106,7 @@ def add_fused_loss(model: Any, loss: EurekaTrainerLoss, *, logits_in_evaluation:
 
 
 def _fused(function: Any, loss: EurekaTrainerLoss, scale: float, logits_in_evaluation: bool) -> Any:
-    """A ``forward`` around this one."""
+    """Wrap this ``forward``."""
     signature = inspect.signature(function)
 
     @functools.wraps(function)
@@ -173,11 +175,12 @@ def _checked_head(model: Any) -> nn.Linear:
     head = model.get_output_embeddings()
     name = type(model).__name__
     if head is None:
-        raise UserError(f"{name} has no output layer: a fused loss is for language models")
+        raise UserError(f"{name} has no output layer: expected a language model")
     if hasattr(head, "base_layer") or hasattr(head, "modules_to_save"):
         raise UserError(
-            f"{name}: PEFT adapts the output layer ({type(head).__name__}), which the fused loss would leave "
-            "out; leave it out of target_modules and modules_to_save, or use Trainer(compute_loss_func=loss)"
+            f"{name}: PEFT adapts the output layer ({type(head).__name__}), which the fused loss would "
+            "ignore: leave it out of target_modules and modules_to_save, or use "
+            "Trainer(compute_loss_func=loss)"
         )
     if not isinstance(head, nn.Linear) or type(head).forward is not nn.Linear.forward:
         raise UserError(f"{name}: the output layer is a {type(head).__name__}, expected an nn.Linear")
@@ -190,15 +193,15 @@ def _checked_head(model: Any) -> nn.Linear:
 
 
 def _logit_scale(model: Any, head: nn.Linear) -> float:
-    """The factor between the output layer and the logits.
+    """The factor between the output layer's values and the logits.
 
     Raises:
-        UserError: more than a factor lies between them.
+        UserError: the logits differ by more than a factor.
     """
     known: list[Tensor] = []
 
     def instead(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-        # values that soft capping and shifts cannot leave as they are
+        # values that any soft capping or shift would change
         values = torch.linspace(-64.0, 64.0, output.shape[-1], device=output.device).to(output.dtype)
         known.append(values.expand_as(output).clone())
         return known[-1].clone()
@@ -211,7 +214,10 @@ def _logit_scale(model: Any, head: nn.Linear) -> float:
         handle.remove()
     name = type(model).__name__
     if len(known) != 1 or known[0].shape != logits.shape:
-        raise UserError(f"{name}: its logits are not what its output layer gives; no fused loss possible")
+        raise UserError(
+            f"{name}: its logits are not the values of its output layer, so no fused loss is possible: use "
+            "Trainer(compute_loss_func=loss)"
+        )
     before, after = known[0].double(), logits.double()
     if torch.equal(before, after):
         return 1.0
@@ -219,12 +225,12 @@ def _logit_scale(model: Any, head: nn.Linear) -> float:
     tolerance = 1e-2 if logits.element_size() == 2 else 1e-5
     if measured <= 0.0 or not torch.allclose(after, measured * before, rtol=tolerance, atol=tolerance):
         capping = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
-        reason = f"soft capping at {capping}" if capping else "more than a factor lies between"
+        reason = f"soft capping at {capping}" if capping else "by more than a factor"
         raise UserError(
-            f"{name} changes the logits after its output layer ({reason}): no fused loss possible; use "
+            f"{name} changes the logits after its output layer ({reason}), so no fused loss is possible: use "
             "Trainer(compute_loss_func=loss)"
         )
-    # The factor as it is written in the config has all its digits.
+    # The factor in the config is exact, the measured one is rounded.
     config = model.config.get_text_config().to_dict().values()
     numbers = [float(value) for value in config if isinstance(value, float | int) and value]
     near = min([*numbers, *(1.0 / number for number in numbers)], key=lambda known: abs(known - measured))
@@ -232,7 +238,7 @@ def _logit_scale(model: Any, head: nn.Linear) -> float:
 
 
 def _whole(value: Any) -> Tensor:
-    """A parameter gathered once, where FSDP2 left it sharded; its gradient is the mean over the ranks."""
+    """The whole parameter, where FSDP2 has sharded it; its gradient is the mean over the ranks."""
     if not hasattr(value, "full_tensor"):
         return value
     from torch.distributed.tensor import Partial

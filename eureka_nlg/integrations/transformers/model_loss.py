@@ -1,4 +1,4 @@
-"""The loss for ``model.loss_function``, and how it gets into a model."""
+"""The loss as a model's ``loss_function``, and how to put it into a model."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ __all__ = ["CausalLMLoss", "apply_eureka"]
 class CausalLMLoss:
     """The Eureka loss with the signature of transformers' own loss of causal language models.
 
-    Picklable. ``model.loss_function = CausalLMLoss(loss)`` has to be said again after ``from_pretrained``.
+    It can be pickled. ``from_pretrained`` does not restore it: after that, set ``model.loss_function =
+    CausalLMLoss(loss)`` again.
 
     Args:
         loss: the loss of tokens.
-        model: whose mode decides as well whether this is training; None: gradients that are recorded do.
+        model: if given, the loss is plain cross-entropy while this model is in eval mode, and not only where
+            no gradients are recorded.
     """
 
     def __init__(self, loss: TokenLoss, model: Any = None) -> None:
@@ -44,9 +46,9 @@ class CausalLMLoss:
         shift_labels: Tensor | None = None,
         **kwargs: Any,
     ) -> Tensor:
-        """Loss of logits ``[B, T, C]`` and labels ``[B, T]``, or of labels that are shifted already.
+        """Loss of logits ``[B, T, C]`` and labels ``[B, T]``, or of shifted ``shift_labels``.
 
-        Arguments as transformers' ``ForCausalLMLoss``; others are ignored, as there.
+        The arguments are those of transformers' ``ForCausalLMLoss``, which ignores others too.
         """
         self.calls += 1
         if shift_labels is None:
@@ -65,15 +67,15 @@ def apply_eureka(model: Any, loss: EurekaTrainerLoss, *, fused: bool = False) ->
     """Put the loss into a model, so that any trainer trains with it.
 
     Args:
-        model: of transformers, in PEFT's wrapper or not.
-        loss: for this model; see :meth:`EurekaTrainerLoss.for_model`.
-        fused: with the output layer in one, by :func:`add_fused_loss`; also for encoder-decoders.
+        model: a Hugging Face model, with or without PEFT's wrapper.
+        loss: the loss for this model; see :meth:`EurekaTrainerLoss.for_model`.
+        fused: compute it in the output layer, by :func:`add_fused_loss`; works for encoder-decoders too.
 
     Returns:
         The model.
 
     Raises:
-        UserError: the model computes its loss itself and would go on to train with cross-entropy.
+        UserError: the model computes its loss itself, so that it would still train with cross-entropy.
     """
     if fused:
         return add_fused_loss(model, loss)
@@ -82,8 +84,8 @@ def apply_eureka(model: Any, loss: EurekaTrainerLoss, *, fused: bool = False) ->
     installed = CausalLMLoss(loss, inner)
     if not shifts_labels(inner) or not _calls_loss_function(inner, installed):
         raise UserError(
-            f"{name} computes its loss inside and does not ask model.loss_function: it would go on to train "
-            "with cross-entropy. Use Trainer(compute_loss_func=loss), or apply_eureka(model, loss, "
+            f"{name} computes its loss itself and does not call model.loss_function, so it would still train "
+            "with cross-entropy: use Trainer(compute_loss_func=loss), or apply_eureka(model, loss, "
             "fused=True)"
         )
     inner.loss_function = installed

@@ -1,4 +1,4 @@
-"""A look at what a model does, by a forward pass of three tokens before the training."""
+"""Find out what a model does, by a forward pass of three tokens before the training."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["dummy_batch", "undisturbed"]
 
 
 def dummy_batch(model: Any, labels: bool) -> dict[str, Tensor]:
-    """Three tokens as the model's input, for the decoder too where it has one."""
+    """Three tokens as the model's input, also for the decoder of an encoder-decoder."""
     size = model.config.get_text_config().vocab_size
     tokens = torch.tensor([[1 % size, 2 % size, 3 % size]], device=model.device)
     batch = {"input_ids": tokens}
@@ -26,7 +26,7 @@ def dummy_batch(model: Any, labels: bool) -> dict[str, Tensor]:
 
 @contextmanager
 def undisturbed(model: Any) -> Iterator[None]:
-    """Evaluation without gradients; each module trains or evaluates afterwards as before."""
+    """Evaluate without gradients; afterwards each module is in training or eval mode as before."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:

@@ -1,4 +1,4 @@
-"""``compute_metrics`` of a Trainer that generates at evaluation: this project's scores of replies."""
+"""Scores of generated replies, as ``compute_metrics`` of a Trainer that generates when it evaluates."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ __all__ = ["ReplyMetrics"]
 
 
 class ReplyMetrics:
-    """Macro and micro F, diversity and others of generated replies, with confidence intervals.
+    """Macro and micro F, diversity and other scores of generated replies, with confidence intervals.
 
     ``Seq2SeqTrainer(compute_metrics=ReplyMetrics(tokenizer), ...)`` with ``predict_with_generate=True``.
 
     Args:
-        tokenizer: of the model; decodes both sides, without special tokens.
-        metrics: keys of ``eureka evaluate``.
-        split: text to words, the same for both sides; None: at white space.
-        lowercase: lower the case first.
-        num_resamples: of the intervals; 0 for none.
-        confidence: of the intervals, in percent.
+        tokenizer: that of the model; decodes replies and references, without special tokens.
+        metrics: names of scores, as in ``eureka evaluate``.
+        split: splits replies and references into words; None splits at white space.
+        lowercase: lower-case all texts first.
+        num_resamples: number of resamples for the intervals; 0 for no intervals.
+        confidence: confidence of the intervals, in percent.
     """
 
     def __init__(
@@ -45,12 +45,11 @@ class ReplyMetrics:
         self.confidence = confidence
 
     def __call__(self, prediction: Any) -> dict[str, float]:
-        """Scores of an ``EvalPrediction`` of token ids ``[N, L]``, both sides padded by -100 or as the
-        tokenizer.
+        """Scores of an ``EvalPrediction`` of token ids ``[N, L]``, padded with -100 or as by the tokenizer.
 
         Returns:
-            Key of the metric -> value; with intervals also ``<key>_low`` and ``<key>_high``. Percent as in
-            ``eureka evaluate``. Of fewer than two replies there is no interval.
+            Name of the score -> value, with the units of ``eureka evaluate``; with intervals also
+            ``<name>_low`` and ``<name>_high``. For fewer than two replies there are no intervals.
         """
         replies, references = self._texts(prediction.predictions), self._texts(prediction.label_ids)
         resamples = self.num_resamples if len(replies) > 1 else 0

@@ -1,4 +1,4 @@
-"""The loss for ``Trainer(compute_loss_func=...)``, and what goes with it in the Trainer."""
+"""The loss for ``Trainer(compute_loss_func=...)``, and its callback."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ TrainerT = TypeVar("TrainerT")
 class EurekaTrainerLoss(TokenLoss):
     """The Eureka loss as transformers' Trainer calls it.
 
-    Language models, decoders or encoder-decoders, and classifiers of tokens, sequences and images: anything
-    that returns ``logits`` for ``labels``.
+    It works for every model that returns ``logits`` for ``labels``: language models, decoders or
+    encoder-decoders, and classifiers of tokens, sequences and images.
 
     >>> loss = EurekaTrainerLoss(shift=True)
     >>> logits, labels = torch.zeros(1, 3, 4, requires_grad=True), torch.tensor([[0, 1, -100]])
@@ -30,11 +30,11 @@ class EurekaTrainerLoss(TokenLoss):
     torch.Size([])
 
     Args:
-        encouragement: as :class:`eureka_nlg.integrations.token_loss.TokenLoss`.
-        shift: whether the logits at a position are for the label of the next one, as in causal language
+        encouragement: as in :class:`eureka_nlg.integrations.token_loss.TokenLoss`.
+        shift: whether the logits at a position predict the label of the next one, as in causal language
             models; :meth:`for_model` and :meth:`from_dataset` read it from the model.
-        aux_loss_coefficient: of the load-balancing loss of a mixture of experts, where the outputs hold one.
-        **options: as :class:`eureka_nlg.integrations.token_loss.TokenLoss`.
+        aux_loss_coefficient: weight of the load-balancing loss of a mixture of experts, where there is one.
+        **options: as in :class:`eureka_nlg.integrations.token_loss.TokenLoss`.
     """
 
     @shows_arguments_of(TokenLoss)
@@ -47,7 +47,7 @@ class EurekaTrainerLoss(TokenLoss):
 
     @classmethod
     def for_model(cls, model: Any, encouragement: Any = None, **options: Any) -> EurekaTrainerLoss:
-        """The loss for this model: whether its labels are shifted is read from it."""
+        """The loss for this model, from which it reads whether labels are shifted."""
         return cls(encouragement, **_of_model(model), **options)
 
     @classmethod
@@ -66,8 +66,8 @@ class EurekaTrainerLoss(TokenLoss):
         Args:
             dataset: the training data, as the Trainer gets them.
             model: the model to train.
-            column, mask, num_proc: as :func:`eureka_nlg.integrations.target_counts.count_targets`.
-            **options: as :meth:`from_counts`.
+            column, mask, num_proc: as in :func:`eureka_nlg.integrations.target_counts.count_targets`.
+            **options: as in :meth:`from_counts`.
 
         Raises:
             UserError, ValueError: data or options that do not fit.
@@ -84,7 +84,7 @@ class EurekaTrainerLoss(TokenLoss):
 
     @classmethod
     def from_target_counts(cls, counted: TargetCounts, model: Any, **options: Any) -> EurekaTrainerLoss:
-        """Build the loss from counts at hand; options as :meth:`from_counts`."""
+        """Build the loss from counts of the targets; options as in :meth:`from_counts`."""
         return cls.from_counts(counted.counts, **_of_model(model), **options)
 
     def __call__(
@@ -93,10 +93,10 @@ class EurekaTrainerLoss(TokenLoss):
         """Loss of a batch.
 
         Args:
-            outputs: of the model: a mapping with ``logits``, or a tuple that begins with them; ``[..., C]``.
-            labels: class indices or -100, in the shape of the logits without their last dimension.
-            num_items_in_batch: tokens of the whole accumulated batch on all devices, as the Trainer counts
-                them; None for those of this one.
+            outputs: of the model: a mapping with ``logits`` ``[..., C]``, or a tuple that begins with them.
+            labels: ``[...]``, class indices or -100.
+            num_items_in_batch: number of tokens of the whole accumulated batch on all devices, as the Trainer
+                counts them; None for those of this batch.
 
         Raises:
             UserError: no labels, no logits, or shapes that do not fit.
@@ -113,21 +113,20 @@ class EurekaTrainerLoss(TokenLoss):
 
     @property
     def callback(self) -> Any:
-        """A ``TrainerCallback`` that tells this loss the progress and puts its numbers into the log."""
+        """A ``TrainerCallback`` that tells this loss the progress and adds its numbers to the log."""
         from eureka_nlg.integrations.transformers.callback import EurekaCallback
 
         return EurekaCallback(self)
 
     def attach(self, trainer: TrainerT) -> TrainerT:
-        """Make this the loss of a Trainer that has been built; the Trainer is returned.
+        """Make this the loss of an existing Trainer, and return the Trainer.
 
-        Other than ``Trainer(compute_loss_func=loss, callbacks=[loss.callback])`` this puts the callback
-        before those that report to TensorBoard and the like, so that they see bonus, reward and likelihood
-        too, and leaves a loss that :func:`apply_eureka` or :func:`add_fused_loss` put into the model where it
-        is.
+        Unlike ``Trainer(compute_loss_func=loss, callbacks=[loss.callback])`` this puts the callback before
+        those that report to TensorBoard and the like, so that they get bonus, reward and likelihood too. If
+        :func:`apply_eureka` or :func:`add_fused_loss` have put this loss into the model, it stays there.
 
         Raises:
-            UserError: the labels of this model are aligned in another way than this loss was told.
+            UserError: whether this model shifts its labels does not agree with ``shift``.
         """
         built: Any = trainer
         model = base_model(built.model)
@@ -144,7 +143,7 @@ class EurekaTrainerLoss(TokenLoss):
 
 
 def base_model(model: Any) -> Any:
-    """The transformers model inside of PEFT's and of distributed wrappers."""
+    """The Hugging Face model inside of PEFT's and of distributed wrappers."""
     while True:
         if hasattr(model, "get_base_model"):
             model = model.get_base_model()
@@ -155,7 +154,7 @@ def base_model(model: Any) -> Any:
 
 
 def shifts_labels(model: Any) -> bool:
-    """Whether the logits of this model at a position are for the label of the next one."""
+    """Whether the logits of this model at a position predict the label of the next one."""
     model = base_model(model)
     if getattr(model.config, "is_encoder_decoder", False):
         return False
@@ -191,14 +190,14 @@ def _logits(outputs: Any) -> Tensor:
         found = outputs.get("logits") if hasattr(outputs, "get") else getattr(outputs, "logits", None)
     if not isinstance(found, Tensor):
         raise UserError(
-            "the model returned no logits: another fused loss (Liger's, Unsloth's) is in its place; switch "
-            "it off, or use add_fused_loss(model, loss)"
+            "the model returned no logits, because it has another fused loss (Liger's, Unsloth's): switch "
+            "that off, or use add_fused_loss(model, loss)"
         )
     return found
 
 
 def aligned(logits: Tensor, labels: Tensor, shift: bool) -> tuple[Tensor, Tensor]:
-    """Logits ``[N, C]`` and the labels ``[N]`` that they are for; the logits are not copied.
+    """Logits ``[N, C]`` and the labels ``[N]`` that they predict; the logits are not copied.
 
     Raises:
         UserError: shapes that do not fit.
@@ -206,8 +205,8 @@ def aligned(logits: Tensor, labels: Tensor, shift: bool) -> tuple[Tensor, Tensor
     if labels.shape != logits.shape[:-1] or labels.is_floating_point():
         raise UserError(
             f"logits {list(logits.shape)} and labels {list(labels.shape)} of {labels.dtype}: expected "
-            f"labels of shape {list(logits.shape[:-1])} that are class indices; multi-label targets, "
-            "regression and soft labels have no reward for the right class"
+            f"class indices of shape {list(logits.shape[:-1])}; multi-label targets, regression and soft "
+            "labels have no right class to reward"
         )
     if shift:
         if labels.dim() != 2:

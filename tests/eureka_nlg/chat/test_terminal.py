@@ -49,7 +49,7 @@ def test_commands(models: list[ChatModel], tmp_path: Path) -> None:
     assert "ce  quokka 0.05 (2 in training) · </s> 0.80" in lines
     assert "  perplexity of the reply 5.00" in lines
     assert path.read_text().splitlines()[:3] == ["persona\ti row", "persona\ti sing", "you\thi"]
-    assert "taken back: hi" in lines
+    assert "removed: hi" in lines
     assert "no persona" in lines
     assert any(line.startswith("  /keep") for line in lines)
     for text, said in (
@@ -117,7 +117,7 @@ def test_in_a_terminal(models: list[ChatModel]) -> None:
     screen.type("half\x03")  # Ctrl-C forgets the line
     screen.expect("you> ")
     screen.type("crash\r")
-    screen.expect("interrupted; the message is taken back")
+    screen.expect("interrupted; the message was removed")
     screen.expect("you> ")
     screen.type("fail\r")
     screen.expect("this cannot be said")

@@ -54,5 +54,5 @@ def test_the_callback_tells_the_epoch(tmp_path):
     assert module.used == [(1, False)] * 2 + [(2, False)] * 2
     trainer.save_checkpoint(tmp_path / "two.ckpt")
     assert fit(4, tmp_path / "two.ckpt")[1].used == [(3, True)] * 2 + [(4, True)] * 2
-    with pytest.raises(TypeError, match="holds in every epoch"):
+    with pytest.raises(TypeError, match="is the same in every epoch"):
         EurekaCallback(nn.CrossEntropyLoss())

@@ -310,7 +310,7 @@ def test_counts_of_a_smaller_vocabulary_than_the_models():
         F.pad(encouragement([4, 2, 1], normalization="mean_weight"), (0, 5)), shift=False
     )
     torch.testing.assert_close(loss({"logits": logits}, labels), padded({"logits": logits}, labels))
-    with pytest.raises(UserError, match="class 2 has a weight"):
+    with pytest.raises(UserError, match="class 2 has a weight: count the targets"):
         loss({"logits": logits[:, :2]}, labels.clamp(max=1))
 
 
@@ -380,7 +380,7 @@ def test_deferral_needs_to_be_told_and_holds_from_its_start(make_model, batch):
 @pytest.mark.parametrize("name", ["bart", "t5"])
 def test_models_that_compute_their_loss_inside_are_noticed(name, make_model):
     model = make_model(name)
-    with pytest.raises(UserError, match="computes its loss inside"):
+    with pytest.raises(UserError, match="computes its loss itself"):
         apply_eureka(model, EurekaTrainerLoss.for_model(model))
     assert "_loss_function" not in model.__dict__
 

@@ -126,5 +126,5 @@ def test_likelihoods_that_round_to_one_stay_finite(train, make_model, batch):
 
 def test_options_that_it_does_not_go_with(train):
     for options in ({"loss_type": "dft"}, {"label_smoothing_factor": 0.1}):
-        with pytest.raises(UserError, match="brings its own loss"):
+        with pytest.raises(UserError, match="has its own loss"):
             train(EurekaSFTTrainer, **options)

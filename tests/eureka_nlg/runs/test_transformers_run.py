@@ -164,7 +164,7 @@ def test_the_oldest_messages_are_left_out(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({}, "no *.safetensors in it nor in a checkpoint"),
+        ({}, "no *.safetensors in it or in its checkpoints"),
         ({"pytorch_model.bin": pickle.dumps("no weights")}, "its weights are pickled"),
         ({"model.safetensors": b"no weights"}, "model "),
     ],
@@ -203,9 +203,9 @@ def test_checkpoints_and_other_paths(folder: Path, tmp_path: Path) -> None:
     assert run.data == str(folder / "data")
     assert load_run(tmp_path / "checkpoint-9").data == run.data
     assert run.default_split() == "test"
-    with pytest.raises(UserError, match="whose splits are test, train: give --split"):
+    with pytest.raises(UserError, match="its splits are test, train: give --split"):
         run.check_split("valid")
-    with pytest.raises(UserError, match="does not say what it was trained on: give --data"):
+    with pytest.raises(UserError, match="does not record its training data: give --data"):
         load_run(folder / "model").default_split()
     with pytest.raises(UserError, match="is a file of weights; give its folder"):
         load_run(run.weights[0])
