@@ -162,7 +162,7 @@ def other_data_error(run: Run, error: RuntimeError) -> UserError | None:
 def _generate(run: Run, folder: Path, split: str, options: Sequence[str]) -> Generated:
     arguments = [str(folder), "--path", str(run.checkpoint), "--user-dir", plugin_dir(), *run.task]
     # fairseq's newer versions drop a last batch whose size is no multiple of this (8 unless told otherwise)
-    arguments += ["--gen-subset", split, "--required-batch-size-multiple", "1"]
+    arguments += ["--gen-subset", split, "--required-batch-size-multiple", "1", "--num-workers", "0"]
     if (run.folders.first / "sentencepiece.model").exists():
         arguments += ["--post-process", "sentencepiece"]
     with tempfile.TemporaryDirectory() as results:

@@ -39,9 +39,16 @@ __all__ = [
 
 Config = dict[str, Any]
 
-# A run that is interrupted and goes on must give the same result as one that is not. For this, fairseq must
-# be told to order the examples of every epoch anew, and each of several processes must read the checkpoint.
-_EXACT = {"update_epoch_batch_itr": "True", "load_checkpoint_on_all_dp_ranks": True}
+# Options whose defaults differ from those of fairseq.
+_DEFAULTS = {
+    # A run that is interrupted and goes on must give the same result as one that is not. For this, fairseq
+    # must be told to order the examples of every epoch anew, and each process must read the checkpoint.
+    "update_epoch_batch_itr": "True",
+    "load_checkpoint_on_all_dp_ranks": True,
+    # In each epoch fairseq starts a process that loads data, and it keeps those of earlier epochs. Batches of
+    # text are quick to load, and a thread loads them ahead of the training.
+    "num_workers": 0,
+}
 
 
 def read_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Config:
@@ -82,7 +89,7 @@ def fairseq_arguments(config: Mapping[str, Any]) -> list[str]:
     data = config.pop("data")
     arguments = [str(data)]
     config = {"user_dir": config.pop("user_dir", None) or user_dir(), **config}
-    config |= {key: value for key, value in _EXACT.items() if key not in config}
+    config |= {key: value for key, value in _DEFAULTS.items() if key not in config}
     for key, value in config.items():
         if value is None or value is False:
             continue
