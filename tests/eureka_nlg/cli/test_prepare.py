@@ -187,7 +187,7 @@ BAD_OPTIONS = {
         "--vocab-size 5000: does not fit",
     ),
     "vector-dim alone": ("corpus --vector-dim 3", "--vector-dim 3: needs --vectors FILE"),
-    "vectors missing": ("corpus --vectors absent.vec", "absent.vec: no such file"),
+    "vectors missing": ("corpus --vectors absent.vec", "absent.vec: neither a file"),
     "output is a file": ("corpus --out corpus/train.txt", "corpus/train.txt: is no folder"),
     "output below a file": ("corpus --out corpus/train.txt/out", "corpus/train.txt"),
     "device as input": ("--train /dev/null --valid corpus/valid.txt", "/dev/null: is not a regular file"),

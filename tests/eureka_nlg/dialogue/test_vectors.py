@@ -150,5 +150,5 @@ def test_torchtext_offline_is_one_line(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_unknown_name() -> None:
     pytest.importorskip("torchtext.vocab")
-    with pytest.raises(UserError, match=r"glove\.txt: no such file, .*glove\.6B\.300d"):
+    with pytest.raises(UserError, match=r"glove\.txt: neither a file .*glove\.6B\.300d"):
         check_vectors("glove.txt")

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from eureka_nlg.report import figures, theme
+from eureka_nlg.report import figures, loss_figures, theme
 from eureka_nlg.report.model import Report
 from eureka_nlg.report.sections import drawings
 
@@ -74,7 +74,7 @@ def test_loss_and_its_slope() -> None:
         return -torch.nn.functional.logsigmoid(log_odds)
 
     objectives = {"CE": cross_entropy, "root": lambda log_odds: cross_entropy(log_odds).sqrt()}
-    left, right = figures.loss_curves(objectives).axes
+    left, right = loss_figures.loss_curves(objectives).axes
     p = torch.tensor(left.lines[0].get_xdata(), dtype=torch.float64)
     assert torch.tensor(left.lines[0].get_ydata()).numpy() == pytest.approx(-p.log().numpy())
     assert torch.tensor(right.lines[0].get_ydata()).numpy() == pytest.approx((-1 / p).numpy())
@@ -133,11 +133,11 @@ assert "matplotlib.pyplot" not in sys.modules
 
 
 def test_files_are_whole_and_the_same_each_time(tmp_path: Path) -> None:
-    figure = figures.encouragement_by_frequency({"beta 0.9": ([1, 10], [2.0, 0.5])})
+    figure = loss_figures.encouragement_by_frequency({"beta 0.9": ([1, 10], [2.0, 0.5])})
     svg, png = theme.write_figure(figure, tmp_path / "new", "name")
     assert sorted(path.name for path in svg.parent.iterdir()) == ["name.png", "name.svg"]
     assert png.read_bytes().startswith(b"\x89PNG")
     before = svg.read_bytes()
     ElementTree.fromstring(before)
-    again = figures.encouragement_by_frequency({"beta 0.9": ([1, 10], [2.0, 0.5])})
+    again = loss_figures.encouragement_by_frequency({"beta 0.9": ([1, 10], [2.0, 0.5])})
     assert theme.write_figure(again, tmp_path / "new", "name")[0].read_bytes() == before

@@ -101,7 +101,7 @@ def test_intervals_are_wilsons(runs: list[str]) -> None:
     ("spoil", "message"),
     [
         (lambda run: (run / "evaluation.json").unlink(), "is not finished"),
-        (lambda run: (run / "config.yaml").write_text("task: detection\n"), "one of detection"),
+        (lambda run: (run / "config.yaml").write_text("task: detection\n"), "a run of detection"),
         (lambda run: (run / "config.yaml").unlink(), "not a run of `eureka vision`"),
     ],
     ids=["unfinished", "detection", "no run of images"],

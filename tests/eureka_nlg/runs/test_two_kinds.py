@@ -87,7 +87,7 @@ def test_both_kinds_side_by_side(runs: list[str], first: str) -> None:
     assert report.rare is not None
     assert "'m" in report.rare.known  # words of the training replies, in the same form
     assert report.scores is not None
-    assert any("other vocabularies" in line for line in report.missing["likelihood"])
+    assert any("different vocabularies" in line for line in report.missing["likelihood"])
 
 
 def test_the_words_of_a_folder(runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
