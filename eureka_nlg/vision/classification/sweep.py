@@ -166,7 +166,7 @@ def run_all(runs: Sequence[SweepRun], jobs: int = 1) -> list[SweepRun]:
     Raises:
         KeyboardInterrupt: by SIGINT or SIGTERM, after the trainings have written their checkpoints.
     """
-    context = _processes()
+    context = multiprocessing.get_context("spawn")
     children: list[Any] = []
     stopped = False
 
@@ -202,16 +202,6 @@ def run_all(runs: Sequence[SweepRun], jobs: int = 1) -> list[SweepRun]:
     if stopped:
         raise KeyboardInterrupt
     return failed
-
-
-def _processes() -> Any:
-    """How trainings are started: where forking is safe, from a process that has imported what they need."""
-    if sys.platform != "linux":
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    # torch._dynamo: every optimiser imports it
-    context.set_forkserver_preload([__name__, "accelerate", "datasets", "torch._dynamo"])
-    return context
 
 
 def _train(config: Config, jobs: int) -> None:
