@@ -1,4 +1,4 @@
-"""What setup.cfg cannot say: the kernel, files in the wheel besides code, the wheel's tag, README on PyPI."""
+"""What setup.cfg cannot say: kernels, files in the wheel besides code, the wheel's tag, README on PyPI."""
 
 import configparser
 import re
@@ -103,11 +103,13 @@ setup(
     cmdclass={"bdist_wheel": Wheel, "build_ext": BuildKernel, "build_py": BuildWithFiles},
     ext_modules=[
         Extension(
-            "eureka_nlg.losses.kernels._native",
-            sources=["eureka_nlg/losses/kernels/_native.c"],
+            module,
+            sources=[f"{module.replace('.', '/')}.c"],
+            depends=["eureka_nlg/losses/kernels/_vector.h"],
             libraries=["m"],
-            optional=True,  # without a compiler the losses run on torch's operations, the same numbers slower
+            optional=True,  # without a compiler torch's operations compute the same numbers, more slowly
         )
+        for module in ("eureka_nlg.losses.kernels._native", "fairseq_plugins.kernels._native")
     ]
     if sys.platform in ("linux", "darwin")
     else [],

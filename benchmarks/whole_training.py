@@ -32,7 +32,8 @@ from eureka_nlg.dialogue.plugin import plugin_dir
 STOCK = "fairseq"
 CANDIDATES = {
     STOCK: "--arch lstm --decoder-attention 1 --criterion label_smoothed_cross_entropy",
-    "eureka-nlg": "--arch lstm_convai2 --criterion eureka --encouragement-start-epoch 1 --fused-linear",
+    "eureka-nlg": "--task dialogue --arch lstm_convai2 "
+    "--criterion eureka --encouragement-start-epoch 1 --fused-linear",
 }
 WORDS = 15
 

@@ -10,6 +10,7 @@ from fairseq.models import register_model, register_model_architecture
 from fairseq.models.lstm import LSTMDecoder, LSTMEncoder, LSTMModel, base_architecture
 
 from eureka_nlg.errors import UserError
+from fairseq_plugins.models.layers import with_kernels
 from fairseq_plugins.models.parallel_decoder import ParallelLSTMDecoder
 from fairseq_plugins.models.residual_encoder import ResidualLSTMEncoder
 
@@ -81,6 +82,7 @@ class LSTMDialogueModel(LSTMModel):
             model.decoder = _parallel_decoder(args, model.encoder, model.decoder)
         if shared:
             model.decoder.embed_tokens = model.encoder.embed_tokens
+        with_kernels(model)
         return model
 
 

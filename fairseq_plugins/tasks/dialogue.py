@@ -23,6 +23,7 @@ from eureka_nlg.metrics import ReplyScores, score_replies
 from eureka_nlg.metrics.replies.advice import UNSPACED
 from eureka_nlg.text_files import TextFile
 from eureka_nlg.units import unspaced_share
+from fairseq_plugins.decoding.generator import ReplyGenerator
 from fairseq_plugins.model_output import unwrapped
 from fairseq_plugins.tasks.own_replies import OwnReplies, check_own_replies
 
@@ -146,6 +147,14 @@ class DialogueTask(TranslationTask):
         if self.cfg.eval_replies:
             self._to_decode = _Split(dataset, *limits)
         return super().get_batch_iterator(dataset, *limits, *args, **kwargs)
+
+    def build_generator(
+        self, models: Any, args: Any, seq_gen_cls: Any = None, *others: Any, **named: Any
+    ) -> Any:
+        """See ``FairseqTask``. Plain beam search is this project's, the same replies sooner."""
+        if seq_gen_cls is None and not getattr(args, "print_alignment", False):
+            seq_gen_cls = ReplyGenerator
+        return super().build_generator(models, args, seq_gen_cls, *others, **named)
 
     def valid_step(
         self, sample: dict[str, Any], model: Any, criterion: Any, **kwargs: Any

@@ -4,34 +4,21 @@
  * the gradients g_u of the log-odds and g_v of the uniform cross-entropy give the row
  *     (g_v * sigmoid(-u) - g_u) * q_j - g_v * w_j / W  at j != y,      g_u + g_v * (sigmoid(u) - w_y / W)  at y.
  *
- * Loops are plain and left to the compiler to vectorise, once per instruction set; the best is chosen when the
- * library is loaded. Threads are those of torch's own OpenMP: this file is compiled with OpenMP but not linked
+ * Threads are those of torch's own OpenMP: this file is compiled with OpenMP but not linked
  * with a second copy of its run-time library.
  */
-#include <math.h>
-#include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 #ifdef __linux__
 #include <sys/mman.h>
 #endif
 
-#define INLINE static inline __attribute__((always_inline))
-#define EXPORT __attribute__((visibility("default")))
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define EACH_CPU __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define EACH_CPU
-#endif
+#include "_vector.h"
 
 enum { BLOCK = 1024 };                /* classes at once: their float32 copy stays in the first-level cache */
 enum { MOST_BLOCKS = 512 };           /* in a row whose exponentials are kept; above they are taken twice */
 enum { FEW = 64, LANES = 16 };        /* up to so many classes a row is padded to whole lanes, and kept */
 enum { PARALLEL_FROM = 1 << 16 };     /* elements below which threads cost more than they bring */
 enum { HUGE_PAGES_FROM = 1 << 23 };   /* bytes from which fresh memory is worth large pages */
-
-INLINE float float_of_bits(uint32_t bits) { float value; memcpy(&value, &bits, sizeof value); return value; }
-INLINE uint32_t bits_of_float(float value) { uint32_t bits; memcpy(&bits, &value, sizeof bits); return bits; }
 
 INLINE float float_of_bfloat16(uint16_t value) { return float_of_bits((uint32_t)value << 16); }
 INLINE uint16_t bfloat16_of_float(float value) { /* to nearest, ties to even; for plain NaN only */
@@ -40,28 +27,6 @@ INLINE uint16_t bfloat16_of_float(float value) { /* to nearest, ties to even; fo
 }
 /* A NaN whose bits are all ones would be carried over into a zero by that rounding. */
 INLINE float with_plain_nan(float value) { return value == value ? value : NAN; }
-
-/* exp(x) for x <= 0, exactly 1 at 0, zero below -87, near the smallest normal number; NaN stays NaN. x = n log 2 + r
- * with |r| <= log(2) / 2, and a polynomial of degree 6 for exp(r), minimax in relative error (2e-9). The error is one
- * unit in the last place near 0 and that of x by half a unit further off: x is a difference that was rounded so too,
- * which is why log 2 needs no second constant here. */
-INLINE float exp_of(float x) {
-    /* 1.5 * 2^23: adding it rounds to an integer; the bias of the exponent goes along in the lowest bits. */
-    const float lowest = -87.0f, to_integer = 12582912.0f + 127.0f;
-    float bounded = x < lowest ? lowest : x;
-    float shifted = bounded * 1.44269504088896341f + to_integer;
-    float n = shifted - to_integer;
-    float r = bounded - n * 0.69314718055994531f;
-    float p = 1.38436067e-3f;
-    p = p * r + 8.37419562e-3f;
-    p = p * r + 4.16680047e-2f;
-    p = p * r + 1.66664308e-1f;
-    p = p * r + 4.99999942e-1f;
-    p = p * r + 1.00000003f;
-    p = p * r + 1.0f;
-    float power = float_of_bits(bits_of_float(shifted) << 23);
-    return x < lowest ? 0.0f : p * power;
-}
 
 typedef struct {
     float top;     /* largest logit so far */

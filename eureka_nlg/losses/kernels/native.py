@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import importlib.util
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from eureka_nlg import c_library
 from eureka_nlg.losses.kernels.closed_form import InNumbers
 from eureka_nlg.losses.kernels.passes import RowStatistics, check_target
 
@@ -161,18 +161,12 @@ def _loss_in_c(dtype: torch.dtype) -> Any:
 
 @functools.cache
 def _library() -> Any:
-    spec = importlib.util.find_spec("eureka_nlg.losses.kernels._native")
-    return None if spec is None or spec.origin is None else _loaded(spec.origin)
+    library = c_library.load("eureka_nlg.losses.kernels._native", _ABI_VERSION)
+    return None if library is None else _typed(library)
 
 
-def _loaded(path: str) -> Any:
-    """The library in a file, with the types of its functions; None if it is none for this code."""
-    try:
-        library = ctypes.CDLL(path)
-    except OSError:  # for one, torch's OpenMP is not there to be shared
-        return None
-    if not hasattr(library, "abi_version") or library.abi_version() != _ABI_VERSION:
-        return None  # compiled from another state of the source: install the package again
+def _typed(library: ctypes.CDLL) -> ctypes.CDLL:
+    """The library, with the types of its functions."""
     address, integer, number = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
     common = [address, integer, address, address, number, integer, integer, ctypes.c_int]
     for name in _NAMES.values():

@@ -16,6 +16,7 @@ import torch
 from loss_cases import LOSSES, assert_same, loss, random_logits, random_target
 from torch import Tensor
 
+from eureka_nlg import c_library
 from eureka_nlg.losses.kernels import RowStatistics, native, passes_for, portable
 from eureka_nlg.losses.modules import LogitsLoss
 from eureka_nlg.losses.objectives import Focal
@@ -50,10 +51,12 @@ def test_clang_compiles_it_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         command, cwd=ROOT, env={**os.environ, "CC": "clang"}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    (path,) = (tmp_path / "lib").rglob("_native.so")
-    assert b"clang" in path.read_bytes()  # the compiler's own note
-    library = native._loaded(str(path))
+    paths = sorted((tmp_path / "lib").rglob("_native.so"))
+    assert [path.parents[1].name for path in paths] == ["losses", "fairseq_plugins"]
+    assert all(b"clang" in path.read_bytes() for path in paths)  # the compiler's own note
+    library = c_library.load_file(str(paths[0]), native._ABI_VERSION)
     assert library is not None
+    library = native._typed(library)
     monkeypatch.setattr(native, "_library", lambda: library)
     torch.manual_seed(3)
     for num_classes in SIZES:

@@ -1,0 +1,1 @@
+"""Decoding: fairseq's search for replies, with what it does at each word in C where that is known."""
