@@ -90,7 +90,8 @@ class FairseqTalker:
             adjusting,
         ):
             try:
-                generator = task.build_generator([self._loaded.model], args)
+                search = getattr(model, "search_class", None)  # of the plug-in's models
+                generator = task.build_generator([model], args, search)
                 for batch in self._batches(contexts, args.batch_size or _AT_ONCE):
                     output = task.inference_step(generator, [self._loaded.model], batch)
                     for number, hypotheses in zip(batch["id"].tolist(), output):

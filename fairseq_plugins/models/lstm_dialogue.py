@@ -10,6 +10,7 @@ from fairseq.models import register_model, register_model_architecture
 from fairseq.models.lstm import LSTMDecoder, LSTMEncoder, LSTMModel, base_architecture
 
 from eureka_nlg.errors import UserError
+from fairseq_plugins.decoding.generator import ReplyGenerator
 from fairseq_plugins.models.layers import with_kernels
 from fairseq_plugins.models.parallel_decoder import ParallelLSTMDecoder
 from fairseq_plugins.models.residual_encoder import ResidualLSTMEncoder
@@ -23,7 +24,12 @@ class LSTMDialogueModel(LSTMModel):
 
     fairseq's ``--share-all-embeddings`` ties the output layer as well, which the baseline does not; its
     decoder always feeds the attentional state into the next word, which the baseline does not either.
+
+    Attributes:
+        search_class: fairseq's generator for this model, as ``--task dialogue`` builds it.
     """
+
+    search_class = ReplyGenerator
 
     @staticmethod
     def add_args(parser: argparse.ArgumentParser) -> None:

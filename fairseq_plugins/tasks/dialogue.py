@@ -23,7 +23,6 @@ from eureka_nlg.metrics import ReplyScores, score_replies
 from eureka_nlg.metrics.replies.advice import UNSPACED
 from eureka_nlg.text_files import TextFile
 from eureka_nlg.units import unspaced_share
-from fairseq_plugins.decoding.generator import ReplyGenerator
 from fairseq_plugins.model_output import unwrapped
 from fairseq_plugins.tasks.own_replies import OwnReplies, check_own_replies
 
@@ -151,9 +150,9 @@ class DialogueTask(TranslationTask):
     def build_generator(
         self, models: Any, args: Any, seq_gen_cls: Any = None, *others: Any, **named: Any
     ) -> Any:
-        """See ``FairseqTask``. Plain beam search is this project's, the same replies sooner."""
+        """See ``FairseqTask``. A model that has a search of its own is searched with it."""
         if seq_gen_cls is None and not getattr(args, "print_alignment", False):
-            seq_gen_cls = ReplyGenerator
+            seq_gen_cls = getattr(models[0], "search_class", None)
         return super().build_generator(models, args, seq_gen_cls, *others, **named)
 
     def valid_step(

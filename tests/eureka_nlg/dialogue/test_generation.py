@@ -33,7 +33,7 @@ def test_a_run_knows_its_data_and_languages(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "checkpoint_best.pt", data=tmp_path)
     run = Run.load(tmp_path)
     assert run.data == str(tmp_path)
-    assert run.task == ("--task", "translation", "--source-lang", "context", "--target-lang", "reply")
+    assert run.task == ("--task", "dialogue", "--source-lang", "context", "--target-lang", "reply")
 
 
 def test_data_that_went_away_can_be_given(tmp_path: Path) -> None:
