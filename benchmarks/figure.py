@@ -2,9 +2,8 @@
 
     python benchmarks/figure.py          # docs/figures/loss_kernel.png and .svg
 
-The lines are medians of the last run in the CSV for each size, in processor time; the dotted line is the
-goal of 0.3. An allocator that keeps memory is what a training should have; with the default one,
-cross-entropy pays most.
+The lines are medians of the last run in the CSV for each size, in processor time. A training should have an
+allocator that keeps memory; with the default one, cross-entropy is slowed down most.
 """
 
 from __future__ import annotations
@@ -12,10 +11,12 @@ from __future__ import annotations
 import argparse
 import csv
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
-from eureka_nlg.report.theme import DASHES, INK, MARKERS, PALETTE, themed, write_figure
+from eureka_nlg.report.panels import add_legend, color_of, dash_of, marker_of, new_figure
+from eureka_nlg.report.theme import MUTED, themed, write_figure
 
 GOAL = 0.3
 LINES = {
@@ -46,10 +47,9 @@ def main() -> None:
 def draw(rows: list[dict[str, str]], classes: list[int]) -> Figure:
     """A panel for each dtype and number of classes: time relative to cross_entropy over the rows."""
     panels = [(dtype, number) for dtype in ("float32", "bfloat16") for number in classes]
-    figure = Figure(figsize=(9, 2.9), layout="constrained")
-    figure.suptitle("Forward and backward pass, time relative to torch's F.cross_entropy", x=0.01, ha="left")
-    axes = figure.subplots(1, len(panels), sharey=True)
-    lines = {}
+    title = "Forward and backward pass, time relative to torch's F.cross_entropy"
+    figure, axes = new_figure(len(panels), False, len(panels), 2.2, title)
+    lines: dict[str, Any] = {}
     for panel, (dtype, number) in zip(axes, panels):
         for index, (kernel, shown) in enumerate(LINES.items()):
             ratios = {
@@ -63,21 +63,23 @@ def draw(rows: list[dict[str, str]], classes: list[int]) -> Figure:
                 (lines[kernel],) = panel.plot(
                     sizes,
                     [ratios[size] for size in sizes],
-                    color=PALETTE[index],
-                    marker=MARKERS[index],
-                    linestyle=DASHES[index],
+                    color=color_of(index),
+                    marker=marker_of(index),
+                    linestyle=dash_of(index),
                 )
-        panel.axhline(GOAL, color=INK, linewidth=0.8, linestyle=":")
+        lines[f"goal: {GOAL}"] = panel.axhline(GOAL, color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)))
         panel.set_xscale("log", base=2)
         panel.set_yscale("log", base=2)
         sizes = sorted({int(row["rows"]) for row in rows if int(row["classes"]) == number})
         panel.set_xticks(sizes, [f"{size:,}" for size in sizes])
         panel.minorticks_off()
-        panel.set_yticks([0.06, 0.12, 0.25, 0.5, 1, 2, 4], ["0.06", "0.12", "0.25", "0.5", "1", "2", "4"])
-        panel.set_title(f"{dtype}, {number:,} classes")
-        panel.set_xlabel("rows (tokens in a batch)")
-    axes[0].set_ylabel("time / time of F.cross_entropy")
-    figure.legend(lines.values(), lines.keys(), loc="outside lower left", ncols=len(lines))
+        panel.set_yticks([0.25, 0.5, 1, 2], ["0.25", "0.5", "1", "2"])
+        panel.set(title=f"{dtype}, {number:,} classes", xlabel="rows (tokens in a batch)")
+    low, high = (bound(panel.get_ylim()[end] for panel in axes) for end, bound in ((0, min), (1, max)))
+    for panel in axes:
+        panel.set_ylim(low, high)
+    axes[0].set_ylabel("relative time, log scale")
+    add_legend(figure, lines, False)
     return figure
 
 

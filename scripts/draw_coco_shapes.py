@@ -1,10 +1,10 @@
-"""Draw a small data set in COCO's format: shapes on textured ground, long-tailed over the shapes.
+"""Draw a small data set in COCO's format: shapes on a textured background, long-tailed over the shapes.
 
 python scripts/draw_coco_shapes.py --out data/shapes     # 600 images in half a minute
 
 It makes train/, evaluation/ and annotations/instances_{train,evaluation}.json. One image in twenty is empty,
-one in twenty has a crowd; category ids have gaps, as COCO's. The evaluation images are balanced over the
-shapes unless --evaluation-profile says otherwise.
+one in twenty has a crowd; category ids have gaps, like those of COCO. The evaluation images are balanced over
+the shapes unless --evaluation-profile says otherwise.
 """
 
 from __future__ import annotations
@@ -34,15 +34,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--imbalance",
         type=float,
         default=30.0,
-        help="training objects of the commonest shape over those of the rarest (default: %(default)g)",
+        help="number of training objects of the most frequent shape over that of the rarest "
+        "(default: %(default)g)",
     )
     add(
         "--evaluation-profile",
         choices=("balanced", "long_tailed"),
         default="balanced",
-        help="how the shapes of the evaluation images are divided (default: %(default)s)",
+        help="how often each shape occurs in the evaluation images (default: %(default)s)",
     )
-    add("--seed", type=int, default=1, help="of every choice (default: %(default)s)")
+    add("--seed", type=int, default=1, help="seed of all random choices (default: %(default)s)")
     options = vars(parser.parse_args(argv))
     try:
         counts = draw_data_set(**options)

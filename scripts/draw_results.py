@@ -21,9 +21,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("page", choices=PAGES, help="whose figures")
-    parser.add_argument("runs", type=Path, help="the JSON of tables.py")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the figures")
+    parser.add_argument("page", choices=PAGES, help="the results page")
+    parser.add_argument("runs", type=Path, help="JSON file that its tables.py wrote")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the figures")
     args = parser.parse_args()
     figures = importlib.import_module(f"{args.page}.figures").FIGURES
     runs = read_json(args.runs)

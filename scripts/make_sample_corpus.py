@@ -2,7 +2,8 @@
 
     python scripts/make_sample_corpus.py --out data/sample
 
-Same options, same bytes, on every Python from 3.10 on. Needs the standard library and this package only.
+The same options give the same bytes on every Python from 3.10 on. This needs only the standard library and
+this package.
 """
 
 from __future__ import annotations
@@ -103,10 +104,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--out", type=Path, required=True, help="folder for train.txt, valid.txt and test.txt"
     )
-    parser.add_argument("--seed", type=int, default=1, help="of the random choices (default: %(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=1, help="seed of all random choices (default: %(default)s)"
+    )
     for split, size in DIALOGUES.items():
         parser.add_argument(
-            f"--{split}-dialogues", type=_size, default=size, metavar="N", help=f"default: {size}", dest=split
+            f"--{split}-dialogues",
+            type=_size,
+            default=size,
+            metavar="N",
+            help=f"number of dialogues in {split}.txt (default: {size})",
+            dest=split,
         )
     args = parser.parse_args(argv)
     corpus = make_corpus({split: getattr(args, split) for split in DIALOGUES}, args.seed)
@@ -121,7 +129,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _size(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of dialogues, expected 1 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of dialogues, expected 1 or more")
     return int(text)
 
 

@@ -1,11 +1,12 @@
-"""Run the tests of the losses and of the integrations over versions of Python, torch and transformers.
+"""Run the tests of the losses and integrations with several versions of Python, torch and transformers.
 
     make matrix                                                 the rows below
     python scripts/matrix.py 3.12 2.13.0 5.0.0                  one row: Python, torch, transformers
     python scripts/matrix.py 3.13 2.15.0 5.24.0 trl lightning   with further packages
 
-Each row gets an environment of its own under build/matrix, made by uv. Prints the table of docs/install.md, a
-row when it is done, and ends with status 1 if tests fail. A row takes some minutes and up to 6 GB.
+Each row gets an environment of its own under build/matrix, made by uv. The script prints the table of
+docs/install.md, each row when it is done, and ends with status 1 if tests fail. A row takes some minutes and
+up to 6 GB.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ TOOLS = ("pytest", "hypothesis", "pyyaml", "setuptools", "nltk", "tabulate", "sa
 
 
 def interpreter(version: str) -> str:
-    """A Python of this machine, pyenv's among them; else the version, which uv may be able to fetch."""
+    """A Python of pyenv, or else the version, which uv may find or download."""
     root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     of_pyenv = sorted(root.glob(f"versions/{version}.*/bin/python{version}"))
     return str(of_pyenv[-1]) if of_pyenv else version

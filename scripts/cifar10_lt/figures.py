@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import statistics
+from typing import Any
 
 from cifar10_lt.tables import NAMES, Runs
 from matplotlib.figure import Figure
 
-from eureka_nlg.report.theme import DASHES, INK, MARKERS, MUTED, PALETTE, themed
+from eureka_nlg.report.panels import add_legend, color_of, dash_of, marker_of, new_figure, set_log_axis
+from eureka_nlg.report.theme import MUTED, themed
 
 
 @themed
 def accuracy_by_class(runs: Runs) -> Figure:
     """Accuracy of each class over its training images, mean over the seeds."""
-    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+    figure, panels = new_figure(2, False, 2, 3.2, "Accuracy of each class")
     groups = (
         ("From the first epoch", ("ce", "fl", "hfl_half", "power_bonus", "el_clamped", "el_capped")),
         (
@@ -28,7 +30,7 @@ def accuracy_by_class(runs: Runs) -> Figure:
             ),
         ),
     )
-    for axes, (title, names) in zip(figure.subplots(1, 2, sharey=True), groups):
+    for axes, (title, names) in zip(panels, groups):
         for index, name in enumerate(name for name in names if name in runs):
             counts = runs[name][0]["class_counts"]
             accuracy = [
@@ -38,42 +40,40 @@ def accuracy_by_class(runs: Runs) -> Figure:
                 counts,
                 accuracy,
                 label=NAMES[name],
-                color=PALETTE[index],
-                marker=MARKERS[index],
-                linestyle=DASHES[index],
+                color=color_of(index),
+                marker=marker_of(index),
+                linestyle=dash_of(index),
             )
-        axes.set(title=title, xscale="log", xlabel="training images of the class", ylim=(0, 100))
-        axes.set_xticks([5000, 1000, 200, 50], ["5,000", "1,000", "200", "50"])
-        axes.set_xticks([], minor=True)
+        axes.set(title=title, ylabel="test accuracy (%)", ylim=(0, 100))
+        set_log_axis(axes, "x", "training images of the class, log scale")
         axes.invert_xaxis()
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
-    figure.axes[0].set_ylabel("test accuracy (%)")
+        axes.legend(loc="upper left", bbox_to_anchor=(0, -0.18), ncols=3)
     return figure
 
 
 @themed
 def losses(runs: Runs) -> Figure:
-    """Training loss by epoch of Eureka from the first epoch, and what holds it."""
-    figure = Figure(figsize=(4.6, 3.0), layout="constrained")
-    axes = figure.subplots()
+    """Training loss by epoch of the Eureka loss from the first epoch, and of options that bound it."""
+    figure, (axes,) = new_figure(
+        1, False, 1, 2.7, "Training loss with and without a bound, log scale", width=5.5
+    )
+    lines: dict[str, Any] = {}
     for index, name in enumerate(
         name for name in ("ce", "el_capped", "el_clamped", "el_mean_weight", "el") if name in runs
     ):
         log = runs[name][0]["log"]
-        axes.plot(
+        (lines[NAMES[name]],) = axes.plot(
             [entry["epoch"] for entry in log],
             [entry["loss"] for entry in log],
-            label=NAMES[name],
-            color=PALETTE[index],
-            linestyle=DASHES[index],
+            color=color_of(index),
+            linestyle=dash_of(index),
         )
     axes.axhline(0, color=MUTED, linewidth=0.7)
     axes.set_yscale("symlog", linthresh=1)
     powers = [-(10**6), -(10**4), -100, -1, 0, 1, 100, 10**4, 10**6]
     axes.set_yticks(powers, [f"{power:,}" for power in powers])
-    axes.set(xlabel="epoch", ylabel="mean training loss", title="The reward without a floor")
-    axes.title.set_color(INK)
-    axes.legend(loc="lower left")
+    axes.set(xlabel="epoch", ylabel="mean training loss (nats)")
+    add_legend(figure, lines, False, columns=3)
     return figure
 
 

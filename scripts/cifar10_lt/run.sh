@@ -1,5 +1,5 @@
 #!/bin/sh
-# The methods of Tables 2, 8 and 10 on CIFAR-10-LT, imbalance degree 100; docs/results/cifar10_lt.md holds what came out.
+# The methods of Tables 2, 8 and 10 on CIFAR-10-LT, imbalance degree 100; docs/results/cifar10_lt.md has the results.
 #
 #   sh scripts/cifar10_lt/run.sh SOURCE [SCALE]      CIFAR-10 (hub name or folder), and the share of the 200 epochs (0.15)
 #

@@ -15,8 +15,9 @@ from eureka_nlg.report.theme import themed
 
 @themed
 def diversity_against_perplexity(runs: Runs) -> Figure:
-    """Where the epochs of each loss lie: validation perplexity, and diversity of greedy replies."""
-    figure, (axes,) = new_figure(1, False, 1, 3.2, "", width=6.5)
+    """Diversity of greedy replies over validation perplexity, for each epoch of each loss."""
+    title = "Diversity and perplexity, epoch by epoch"
+    figure, (axes,) = new_figure(1, False, 1, 3.2, title, width=6.5)
     lines: dict[str, Any] = {}
     for index, name in enumerate(name for name in ROWS if name in runs):
         for run in runs[name]:
@@ -40,7 +41,7 @@ def diversity_against_perplexity(runs: Runs) -> Figure:
 def lead_by_epoch(runs: Runs) -> Figure:
     """How far each loss is ahead of the cross-entropy of its seed, epoch by epoch, on the validation set."""
     measures = {"macro_f": "macro F", "diversity_4": "4-gram diversity"}
-    figure, panels = new_figure(len(measures), False, 2, 2.8, "", width=8)
+    figure, panels = new_figure(len(measures), False, 2, 2.8, "Lead over cross-entropy on validation")
     baselines = {run["seed"]: run["curves"] for run in runs.get("ce_longer", [])}
     lines: dict[str, Any] = {}
     for axes, (key, label) in zip(panels, measures.items(), strict=True):
@@ -73,7 +74,8 @@ def lead_by_epoch(runs: Runs) -> Figure:
 def f_by_band(runs: Runs) -> Figure:
     """How far macro F of each band of training frequency is from that of cross-entropy, on the test set."""
     decodings = [key for key in DECODINGS if any(key in run["scores"] for run in runs.get("ce_longer", []))]
-    figure, panels = new_figure(len(decodings), False, 3, 2.8, "", width=10)
+    title = "Macro F by band of training frequency, compared with cross-entropy"
+    figure, panels = new_figure(len(decodings), False, 3, 2.8, title)
     others = [name for name in ROWS if name != "ce_longer" and name in runs]
     bands = ("head", "body", "tail")
     bars: dict[str, Any] = {}
@@ -101,8 +103,9 @@ def f_by_band(runs: Runs) -> Figure:
                 )
         axes.axhline(0.0, color="0.6", linewidth=0.8)
         axes.set_xticks(range(len(bands)), bands)
-        axes.set_title(DECODINGS[decoding], loc="left")
-    panels[0].set_ylabel("macro F, % above CE's")
+        axes.set(title=DECODINGS[decoding], xlabel="training frequency of the word")
+        axes.grid(False, axis="x")
+    panels[0].set_ylabel("macro F, % above that of CE")
     add_legend(figure, bars, False)
     return figure
 
@@ -111,7 +114,7 @@ def curves(runs: Runs) -> Figure:
     """Perplexity, macro F and diversity by epoch, of the first seed of each loss."""
     rows = {label: runs[name][0]["curves"] for name, label in ROWS.items() if name in runs}
     measures = {"ppl": "perplexity", "macro_f": "macro F (%)", "diversity_4": "4-gram diversity (%)"}
-    return training_curves(rows, measures, title="")
+    return training_curves(rows, measures, title="Training curves, seed 1")
 
 
 FIGURES = {

@@ -1,14 +1,14 @@
 #!/bin/sh
-# Table 4 of the paper on ConvAI2 at a size for two cores, and what else the Eureka loss could have been set to;
-# docs/results/convai2.md holds what came out.
+# Table 4 of the paper on ConvAI2 at a size for two cores, and other options of the Eureka loss;
+# docs/results/convai2.md has the results.
 #
 #   sh scripts/convai2/run.sh SOURCE [JOBS]    the folder with train*, valid* and test* files, or the word convai2;
 #                                                 trainings at the same time, one core each (2)
 #
-# Each row of the table with three seeds, everything else with one. Rows that begin as cross-entropy branch off the run
-# of cross-entropy of their seed. Given again after an interruption: what is finished is not done again, and a training
-# goes on from its last epoch. RUNS=DIR and DATA=DIR put runs and data elsewhere than runs/ and data-bin/convai2_small.
-# Needs flock, of util-linux.
+# Each row of the table has three seeds, everything else one. Rows that begin as cross-entropy branch off the run of
+# cross-entropy of their seed. When the command is given again, finished runs are not repeated, and an interrupted
+# training goes on from its last epoch. RUNS=DIR and DATA=DIR replace runs/ and data-bin/convai2_small. This needs flock
+# of util-linux.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 script=$root/scripts/convai2/run.sh

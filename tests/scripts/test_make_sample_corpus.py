@@ -168,4 +168,4 @@ def test_bad_output_folder_leaves_nothing(tmp_path: Path) -> None:
 def test_bad_size_is_refused(tmp_path: Path) -> None:
     result = run("--out", tmp_path, "--train-dialogues", "0")
     assert result.returncode == 2
-    assert "'0' is no number of dialogues" in result.stderr
+    assert "'0' is not a number of dialogues" in result.stderr
