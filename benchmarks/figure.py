@@ -78,6 +78,7 @@ def draw(rows: list[dict[str, str]], classes: list[int]) -> Figure:
     low, high = (bound(panel.get_ylim()[end] for panel in axes) for end, bound in ((0, min), (1, max)))
     for panel in axes:
         panel.set_ylim(low, high)
+        panel.tick_params(labelleft=panel is axes[0])
     axes[0].set_ylabel("relative time, log scale")
     add_legend(figure, lines, False)
     return figure
