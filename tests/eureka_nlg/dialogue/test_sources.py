@@ -136,10 +136,10 @@ def test_data_set_of_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("sources", "message"),
     [
-        (["train-1.txt"], r"split valid is missing \(found only train\); give --valid FILE"),
+        (["train-1.txt"], r"split valid is missing \(found only train\): give --valid FILE"),
         (["dev.txt"], "split train is missing"),
         ([], "split train is missing .no source is given"),
-        (["notes"], "tell the format"),
+        (["notes"], "its format cannot be detected"),
         (["nowhere.txt"], "nowhere.txt: no such file or folder"),
         (["no/such/place"], "no such file or folder"),
     ],

@@ -396,7 +396,7 @@ def test_a_causal_model_that_does_not_ask_is_noticed(make_model, monkeypatch):
         return output
 
     monkeypatch.setattr(type(model), "forward", inside)
-    with pytest.raises(UserError, match="does not ask"):
+    with pytest.raises(UserError, match="does not call"):
         apply_eureka(model, EurekaTrainerLoss(shift=True))
     assert model.training
 
