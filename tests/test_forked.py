@@ -74,3 +74,14 @@ except KeyboardInterrupt:
     process.kill(signal.SIGINT)
     done = process.wait(30)
     assert (done.returncode, done.stdout) == (0, "x\n")
+
+
+def test_what_it_starts_is_forked_too(python: Any) -> None:
+    inner = "import os, sys; print('torch' in sys.modules, os.environ['OWN'], *sys.argv); sys.exit(4)"
+    code = f"""
+import subprocess, sys
+print("before")
+print(subprocess.call([sys.executable, "-c", {inner!r}, "a"], env={{"OWN": "x"}}, pass_fds=()))
+"""
+    done = python("-c", code)
+    assert (done.returncode, done.stdout) == (0, "before\nTrue x -c a\n4\n")

@@ -145,6 +145,7 @@ def serve() -> None:
     for handler in list(root.handlers):
         root.removeHandler(handler)
     root.setLevel(logging.WARNING)
+    subprocess.call = call
     gc.freeze()  # no collection of a forked process looks at what it began with, nor copies its pages
     answers = os.fdopen(os.dup(1), "w")  # the forked ones have other files there
     for line in sys.stdin:
@@ -180,6 +181,23 @@ def become(request: dict[str, Any], is_ready: int) -> NoReturn:
     os.environ.update(request["environment"])
     os.chdir(request["cwd"])
     run(request["arguments"])
+
+
+_call = subprocess.call
+
+
+def call(command: Sequence[Any], **options: Any) -> int:
+    """``subprocess.call`` of a forked process, as `eureka train` does: what would be Python is forked too."""
+    if command[0] != sys.executable or options.keys() != {"env", "pass_fds"}:
+        return _call(command, **options)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    process = os.fork()
+    if process == 0:
+        os.environ.clear()
+        os.environ.update(options["env"])
+        run(command[1:])
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
 def run(arguments: Sequence[str]) -> NoReturn:
