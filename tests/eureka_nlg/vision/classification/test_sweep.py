@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import statistics
 from pathlib import Path
 
@@ -29,6 +30,19 @@ def configs(tmp_path: Path) -> dict[str, Path]:
     return paths
 
 
+@pytest.fixture
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings begin in a process that has imported what they need, which takes them most of their time.
+
+    `eureka vision sweep` does not: a process that it did not start itself would go on when it is killed.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["eureka_nlg.vision.classification.sweep", "accelerate", "datasets", "torch._dynamo"]
+    )
+    monkeypatch.setattr(multiprocessing, "get_context", lambda method: context)
+
+
 def without_folder(overrides: list[str]) -> list[str]:
     return [item for item in overrides if not item.startswith("save_dir=")]
 
@@ -50,7 +64,7 @@ def test_plan(configs: dict[str, Path], overrides: list[str], tmp_path: Path) ->
 
 
 def test_second_stages_follow_their_first(
-    configs: dict[str, Path], overrides: list[str], tmp_path: Path
+    forked: None, configs: dict[str, Path], overrides: list[str], tmp_path: Path
 ) -> None:
     stage = tmp_path / "crt.yaml"
     first = tmp_path / "runs" / "el_deferred" / "checkpoint.pt"
@@ -68,7 +82,11 @@ def test_two_configs_of_one_folder(configs: dict[str, Path]) -> None:
 
 
 def test_sweep_runs_once_and_sums_up(
-    configs: dict[str, Path], overrides: list[str], capfd: pytest.CaptureFixture[str], tmp_path: Path
+    forked: None,
+    configs: dict[str, Path],
+    overrides: list[str],
+    capfd: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
     chosen = [configs["el_deferred"], configs["ce"]]
     runs = plan(chosen, [1, 2], without_folder(overrides))
