@@ -176,8 +176,11 @@ def test_likelihoods_are_computed_once_for_a_checkpoint(
 
     monkeypatch.setattr(eureka_nlg.report.dialogue, "DialogueAnalysis", Analysis)
     monkeypatch.setattr(eureka_nlg.runs.fairseq_run.FairseqRun, "scoring_model", lambda run: "the model")
-    for _ in range(2):
-        assert eureka_report(*runs, "--names", "CE", "EL", "--out", tmp_path / "report.html") == 0
+    command = (*runs, "--names", "CE", "EL", "--out", tmp_path / "report.html")
+    with monkeypatch.context() as patch:
+        patch.setattr(eureka_nlg.cli.report, "write_page", lambda *_: None)  # the second page is looked at
+        assert eureka_report(*command) == 0
+    assert eureka_report(*command) == 0
     assert added == [("model", "ce"), ("model", "eureka")]
     numbers = (tmp_path / "report.html").read_text().partition("Likelihood of the gold word, given")[2]
     cells = re.sub(r"<[^>]+>", " ", numbers.partition("</tbody>")[0]).split()

@@ -31,7 +31,7 @@ SMOOTHED: dict[str, Any] = {
 
 
 @each_loss
-@examples(max_examples=25)
+@examples(max_examples=15)
 @given(
     seed=st.integers(0, 2**31),
     num_rows=st.integers(0, 5),
@@ -117,7 +117,7 @@ def test_one_class_has_nothing_to_learn(
 @pytest.mark.parametrize("float64_impl", ["reference", "fused"])
 def test_gradcheck(float64_impl: str, name: str, options: Any) -> None:
     call, _ = loss(name, C)
-    input, target = random_logits((4, C)), torch.tensor([0, 3, -100, 2])
+    input, target = random_logits((3, C)), torch.tensor([0, -100, 3])
 
     def rows(logits: Tensor) -> Tensor:
         return call(logits, target, reduction="none", impl=float64_impl, **options)
@@ -133,7 +133,7 @@ def test_gradcheck(float64_impl: str, name: str, options: Any) -> None:
 
 
 @each_loss
-@examples(max_examples=15)
+@examples(max_examples=10)
 @given(
     seed=st.integers(0, 2**31),
     scale=st.sampled_from([1.0, 30.0, 1e3, 1e5, 1e30]),
