@@ -17,7 +17,7 @@ demo: $(INSTALLED)  ## train cross-entropy and Eureka on the bundled corpus, pri
 	@$(BIN)/eureka demo $(ARGS)
 
 test: $(INSTALLED)  ## run the tests
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 matrix: $(INSTALLED)  ## run the integrations' tests over versions of Python, torch and transformers
 	@$(BIN)/python scripts/matrix.py $(ARGS)

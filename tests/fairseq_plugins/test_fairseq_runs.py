@@ -456,6 +456,7 @@ def test_a_branch_is_the_whole_run(
     assert not parse(again.stdout).updates
 
 
+@pytest.mark.one_fairseq
 @pytest.mark.parametrize(
     ("checkpoint", "options", "message"),
     [
@@ -487,6 +488,7 @@ def test_another_run_is_no_branch(
     assert not list((tmp_path / "run").glob("*"))
 
 
+@pytest.mark.one_fairseq
 def test_a_run_that_began_with_its_loss_is_no_source(
     whole: tuple[Path, Log], data: Path, python: Any, tmp_path: Path
 ) -> None:
