@@ -16,9 +16,9 @@ import time
 import torch
 from measure import append, environment, summary
 
-from eureka_nlg.losses import linear_eureka_loss, projection
+from eureka_nlg.losses import chunked_projection, linear_eureka_loss
 
-WAYS = {"as they come": 1, "in 32s": projection._ROWS_TOGETHER}
+WAYS = {"as they come": 1, "in 32s": chunked_projection._ROWS_TOGETHER}
 
 
 def main() -> None:
@@ -47,7 +47,7 @@ def main() -> None:
             hidden = torch.randn(num_rows, args.hidden).bfloat16().requires_grad_()
             target = torch.randint(args.classes, (num_rows,))
             for way in list(WAYS)[:: 1 if turn % 2 else -1]:
-                projection._ROWS_TOGETHER = WAYS[way]
+                chunked_projection._ROWS_TOGETHER = WAYS[way]
                 weight.grad = None
                 start = time.perf_counter()
                 linear_eureka_loss(hidden, weight, target, encouragement).backward()

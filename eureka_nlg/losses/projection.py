@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from eureka_nlg.losses.checks import Options, check_arguments
+from eureka_nlg.losses.chunked_projection import Layer, by_chunks, dtype_of_products
 from eureka_nlg.losses.kernels import incoming, native, operator, passes_for
-from eureka_nlg.losses.kernels.passes import check_target
 from eureka_nlg.losses.objectives import Objective
-from eureka_nlg.losses.rows import Rows, for_compiled_pass, reduced, result_dtype
+from eureka_nlg.losses.projection_operator import traced_loss_and_log_odds
+from eureka_nlg.losses.rows import Rows, for_compiled_pass, result_dtype
 
 __all__ = ["loss_and_log_odds_of_projection", "loss_of_projection"]
-
-# Logits held at once. Fewer rows would read and write the gradient of the weight more often, which counts
-# when that is larger than this.
-_CHUNK_BYTES = 1 << 25
-# Rows of zeros make up a multiple of this for oneDNN, which compiles a 16-bit product anew for each number of
-# rows (5 ms on a core with AMX, where the product takes 1) and forgets the first when it has a thousand.
-_ROWS_TOGETHER = 32
-# Of the weight in float32 at once, where its products are computed in that.
-_PIECE_BYTES = 1 << 22
 
 
 def loss_of_projection(
@@ -62,7 +52,9 @@ def loss_and_log_odds_of_projection(
     compute_dtype = torch.float64 if hidden.dtype == torch.float64 else torch.float32
     rows = Rows.of(target.long(), num_classes, options, compute_dtype)
     if operator.is_traced(hidden, target):
-        return _traced(_Layer(hidden, linear_weight, linear_bias), target.long(), rows, objective, options)
+        return traced_loss_and_log_odds(
+            Layer(hidden, linear_weight, linear_bias), target.long(), rows, objective, options
+        )
     # Padding is a good part of a batch of sentences, and a multiplication less for each of its rows.
     kept = None if rows.kept is None else rows.kept.nonzero().squeeze(-1)
     if kept is not None:
@@ -114,7 +106,7 @@ class _ProjectionLoss(torch.autograd.Function):
         # Gradients along with the loss save one product with the weight. Not so where each row's share in the
         # result is not known yet, nor in float16, which cannot hold gradients before they are loss-scaled.
         ctx.is_late = by_row or hidden.dtype == torch.float16
-        layer = _Layer(hidden, linear_weight, linear_bias)
+        layer = Layer(hidden, linear_weight, linear_bias)
         ctx.incoming = incoming.expected() if hidden.device.type == "cpu" and not ctx.is_late else 1.0
         loss, log_odds, gradients = _losses(
             *(layer, rows, objective, scale * ctx.incoming),
@@ -135,7 +127,7 @@ class _ProjectionLoss(torch.autograd.Function):
                 "the fused loss has no second derivative: use eureka_loss with impl='reference'"
             )
         if ctx.is_late:
-            layer = _Layer(*ctx.saved_tensors)
+            layer = Layer(*ctx.saved_tensors)
             needed = tuple(ctx.needs_input_grad[:3])
             _, _, gradients = _losses(layer, ctx.rows, ctx.objective, grad_loss * ctx.scale, needed)
         elif incoming.is_as_expected(grad_loss, ctx.incoming) and not ctx.is_handed_over:
@@ -150,14 +142,8 @@ class _ProjectionLoss(torch.autograd.Function):
         return *gradients, None, None, None, None
 
 
-class _Layer(NamedTuple):
-    hidden: Tensor
-    weight: Tensor
-    bias: Tensor | None
-
-
 def _losses(
-    layer: _Layer, rows: Rows, objective: Objective, factor: Tensor | float, needed: tuple[bool, ...]
+    layer: Layer, rows: Rows, objective: Objective, factor: Tensor | float, needed: tuple[bool, ...]
 ) -> tuple[Tensor, Tensor, tuple[Tensor | None, ...]]:
     """Losses and log-odds of the rows, and the needed gradients of the sum of the losses times ``factor``."""
     hidden = layer.hidden
@@ -167,7 +153,7 @@ def _losses(
     of, by = None, 1.0
     if not isinstance(factor, Tensor) or factor.dim() == 0:
         options = Options(rows.class_weight, reduction="sum", label_smoothing=rows.label_smoothing)
-        one = hidden.new_empty(0, dtype=_dtype_of_products(hidden))
+        one = hidden.new_empty(0, dtype=dtype_of_products(hidden))
         of = for_compiled_pass(one, objective, options)
         by = 1.0 if of is None else float(factor)
 
@@ -197,239 +183,8 @@ def _losses(
         )
         return True
 
-    gradients = _by_chunks(layer, in_two_passes if of is None else in_one_call, needed)
+    gradients = by_chunks(layer, in_two_passes if of is None else in_one_call, needed)
     return loss, log_odds, gradients
-
-
-def _by_chunks(
-    layer: _Layer, to_gradient: Callable[[slice, Tensor], bool], needed: tuple[bool, ...]
-) -> tuple[Tensor | None, ...]:
-    """Make the logits of some rows at a time and gather the needed gradients.
-
-    Args:
-        to_gradient: called with the rows of a chunk and their logits, which it overwrites with their
-            gradient; False if it does not, and there are none to gather.
-    """
-    hidden, weight, bias = layer
-    num_rows, num_classes = hidden.shape[0], weight.shape[0]
-    dtype = torch.float64 if hidden.dtype == torch.float64 else torch.float32
-    of_products = _dtype_of_products(hidden)
-    is_short = hidden.device.type == "cpu" and of_products.itemsize == 2
-    together = _ROWS_TOGETHER if is_short else 1
-    chunk_bytes = max(_CHUNK_BYTES, weight.numel() * weight.element_size())
-    most_rows = chunk_bytes // (num_classes * of_products.itemsize or 1) // together * together
-    size = max(together, min(_rounded_up(num_rows, together), most_rows))
-    of_hidden = of_weight = of_bias = None
-    if needed[0]:
-        of_hidden = hidden.new_empty(_rounded_up(num_rows, together), hidden.shape[1], dtype=of_products)
-    if needed[1]:  # sums over chunks are kept in the dtype of the computation
-        of_weight = torch.empty(
-            weight.shape, dtype=weight.dtype if num_rows <= size else dtype, device=weight.device
-        )
-        if not num_rows:
-            of_weight.zero_()
-    if needed[2]:
-        of_bias = torch.zeros(num_classes, dtype=dtype, device=hidden.device)
-    added_bias = None if bias is None else bias.to(of_products)
-    buffer = hidden.new_empty(size, num_classes, dtype=of_products)
-    for start in range(0, num_rows, size):
-        chunk = slice(start, min(start + size, num_rows))
-        inputs = hidden[chunk].to(of_products)
-        num_inputs = chunk.stop - start
-        added = -num_inputs % together
-        if added:
-            inputs = torch.nn.functional.pad(inputs, (0, 0, 0, added))
-        padded = buffer[: num_inputs + added]
-        for classes, part in _pieces(weight, of_products):
-            if added_bias is None:
-                torch.mm(inputs, part.t(), out=padded[:, classes])
-            else:
-                torch.addmm(added_bias[classes], inputs, part.t(), out=padded[:, classes])
-        logits = padded[:num_inputs]
-        if not to_gradient(chunk, logits):
-            continue
-        if added:
-            padded[num_inputs:] = 0.0
-        if of_hidden is not None:
-            whole = of_hidden[start : start + num_inputs + added]
-            for classes, part in _pieces(weight, of_products):
-                if classes.start == 0:
-                    torch.mm(padded[:, classes], part, out=whole)
-                else:
-                    whole.addmm_(padded[:, classes], part)
-        if of_weight is not None:
-            for classes, _ in _pieces(weight, of_products, with_values=False):
-                _add_product(of_weight[classes], padded[:, classes].t(), inputs, is_first=start == 0)
-        if of_bias is not None:
-            of_bias += logits.sum(0, dtype=dtype)
-    return (
-        None if of_hidden is None else of_hidden[:num_rows].to(hidden.dtype),
-        None if of_weight is None else of_weight.to(weight.dtype),
-        None if of_bias is None or bias is None else of_bias.to(bias.dtype),
-    )
-
-
-def _dtype_of_products(hidden: Tensor) -> torch.dtype:
-    """That of hidden, but float32 on a CPU without 16-bit products, which take up to 50 times as long."""
-    if hidden.device.type != "cpu" or hidden.element_size() != 2 or _has_products(hidden.dtype):
-        return hidden.dtype
-    return torch.float32
-
-
-@functools.cache
-def _has_products(dtype: torch.dtype) -> bool:
-    """Whether oneDNN multiplies matrices of this 16-bit dtype on this CPU."""
-    name = "_is_mkldnn_bf16_supported" if dtype == torch.bfloat16 else "_is_mkldnn_fp16_supported"
-    ask = getattr(torch.ops.mkldnn, name, None)
-    return ask is None or bool(ask())
-
-
-def _pieces(weight: Tensor, dtype: torch.dtype, with_values: bool = True) -> Iterator[tuple[slice, Tensor]]:
-    """The weight whole, or some classes at a time where it has to be converted, with their slice."""
-    num_classes, width = weight.shape
-    if weight.dtype == dtype or not num_classes:
-        yield slice(0, num_classes), weight
-        return
-    size = max(1, _PIECE_BYTES // (dtype.itemsize * width or 1))
-    for start in range(0, num_classes, size):
-        piece = slice(start, min(start + size, num_classes))
-        yield piece, weight[piece].to(dtype) if with_values else weight
-
-
-def _add_product(total: Tensor, left: Tensor, right: Tensor, is_first: bool) -> None:
-    """Add a product of matrices to a total, or put it there; its dtype may be another one."""
-    if total.dtype != right.dtype:
-        product = left @ right
-        if is_first:
-            total.copy_(product)
-        else:
-            total += product
-    elif is_first:
-        torch.mm(left, right, out=total)
-    else:
-        total.addmm_(left, right)
-
-
-# -- the same as operators, for what torch traces ------------------------------------------------------------
-
-_ARGUMENTS = (
-    "Tensor hidden, Tensor weight, Tensor? bias, Tensor target, int ignore_index, Tensor? class_weight"
-)
-torch.library.define("eureka_nlg::linear_log_odds", f"({_ARGUMENTS}, bool with_uniform) -> (Tensor, Tensor)")
-torch.library.define(
-    "eureka_nlg::linear_log_odds_backward",
-    f"({_ARGUMENTS}, Tensor grad_log_odds, Tensor? grad_uniform, bool[] needed) -> (Tensor, Tensor, Tensor)",
-)
-
-
-def _traced(
-    layer: _Layer, target: Tensor, rows: Rows, objective: Objective, options: Options
-) -> tuple[Tensor, Tensor]:
-    """The objective cannot be part of an operator, so the backward pass makes the logits once more."""
-    with_uniform = options.label_smoothing > 0.0
-    log_odds, uniform = torch.ops.eureka_nlg.linear_log_odds(
-        *layer, target, options.ignore_index, rows.class_weight, with_uniform
-    )
-    if options.reduction == "mean" and objective.reward is not None:
-        rows = rows.balanced()
-    loss = reduced(rows.loss(objective, log_odds, uniform if with_uniform else None), rows, options.reduction)
-    return loss, rows.only_kept(log_odds.detach(), torch.nan)
-
-
-@torch.library.impl("eureka_nlg::linear_log_odds", "default")
-def _(
-    hidden: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    target: Tensor,
-    ignore_index: int,
-    class_weight: Tensor | None,
-    with_uniform: bool,
-) -> tuple[Tensor, Tensor]:
-    check_target(torch.where(target == ignore_index, 0, target), len(weight))
-    log_odds, uniform = _shapes(hidden, with_uniform)
-
-    targets = operator.left_out(target, ignore_index)
-
-    def keep(chunk: slice, logits: Tensor) -> bool:
-        found = passes_for(logits).row_statistics(logits, targets[chunk], class_weight, with_uniform)
-        log_odds[chunk] = found.log_odds
-        if found.uniform is not None:
-            uniform[chunk] = found.uniform
-        return False
-
-    with torch.autocast(hidden.device.type, enabled=False):
-        _by_chunks(_Layer(hidden, weight, bias), keep, (False, False, False))
-    return log_odds, uniform
-
-
-@torch.library.register_fake("eureka_nlg::linear_log_odds")
-def _(hidden: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
-    return _shapes(hidden, arguments[-1])
-
-
-@torch.library.impl("eureka_nlg::linear_log_odds_backward", "default")
-def _(
-    hidden: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    target: Tensor,
-    ignore_index: int,
-    class_weight: Tensor | None,
-    grad_log_odds: Tensor,
-    grad_uniform: Tensor | None,
-    needed: list[bool],
-) -> tuple[Tensor, ...]:
-    targets, with_uniform = operator.left_out(target, ignore_index), grad_uniform is not None
-
-    def to_gradient(chunk: slice, logits: Tensor) -> bool:
-        passes = passes_for(logits)
-        found = passes.row_statistics(logits, targets[chunk], class_weight, with_uniform)
-        slopes = grad_log_odds[chunk], None if grad_uniform is None else grad_uniform[chunk]
-        passes.write_gradient(logits, targets[chunk], class_weight, found, *slopes, out=logits)
-        return True
-
-    with torch.autocast(hidden.device.type, enabled=False):
-        gradients = _by_chunks(_Layer(hidden, weight, bias), to_gradient, tuple(needed))
-    return tuple(hidden.new_empty(0) if gradient is None else gradient for gradient in gradients)
-
-
-@torch.library.register_fake("eureka_nlg::linear_log_odds_backward")
-def _(hidden: Tensor, weight: Tensor, bias: Tensor | None, *arguments: Any) -> tuple[Tensor, ...]:
-    return tuple(
-        torch.empty_like(value, memory_format=torch.contiguous_format)
-        if is_needed and value is not None
-        else hidden.new_empty(0)
-        for value, is_needed in zip((hidden, weight, bias), arguments[-1])
-    )
-
-
-def _shapes(hidden: Tensor, with_uniform: bool) -> tuple[Tensor, Tensor]:
-    dtype = torch.float64 if hidden.dtype == torch.float64 else torch.float32
-    log_odds = hidden.new_empty(hidden.shape[:1], dtype=dtype)
-    return log_odds, torch.empty_like(log_odds) if with_uniform else log_odds.new_empty(0)
-
-
-def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    hidden, weight, bias, target, ctx.ignore_index, class_weight, ctx.with_uniform = inputs
-    ctx.save_for_backward(hidden, weight, bias, target, class_weight)
-
-
-def _backward(ctx: Any, of_log_odds: Tensor, of_uniform: Tensor) -> tuple[Tensor | None, ...]:
-    hidden, weight, bias, target, class_weight = ctx.saved_tensors
-    needed = list(ctx.needs_input_grad[:3])
-    gradients = torch.ops.eureka_nlg.linear_log_odds_backward(
-        *(hidden, weight, bias, target, ctx.ignore_index, class_weight),
-        *(of_log_odds, of_uniform if ctx.with_uniform else None, needed),
-    )
-    return *(one if is_needed else None for one, is_needed in zip(gradients, needed)), None, None, None, None
-
-
-torch.library.register_autograd("eureka_nlg::linear_log_odds", _backward, setup_context=_keep)
-
-
-def _rounded_up(number: int, multiple: int) -> int:
-    return -(-number // multiple) * multiple
 
 
 def _check_projection(hidden: Tensor, linear_weight: Tensor, linear_bias: Tensor | None) -> None:

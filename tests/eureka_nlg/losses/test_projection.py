@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from eureka_nlg.frequency import rarest_classes
-from eureka_nlg.losses import eureka_loss, linear_eureka_loss, projection
+from eureka_nlg.losses import chunked_projection, eureka_loss, linear_eureka_loss, projection
 from eureka_nlg.losses.checks import Options
 from eureka_nlg.losses.objectives import HaltedFocal
 from eureka_nlg.losses.rows import loss_and_log_odds
@@ -37,7 +37,7 @@ def name(value: Any) -> str:
 def in_chunks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Everything is tested with all rows in one chunk, and with the fewest in one, which is H."""
     if request.param:
-        monkeypatch.setattr(projection, "_CHUNK_BYTES", 1)
+        monkeypatch.setattr(chunked_projection, "_CHUNK_BYTES", 1)
     return bool(request.param)
 
 
@@ -187,7 +187,7 @@ class Largest(TorchDispatchMode):
 
 @pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
 def test_never_holds_all_logits(monkeypatch: pytest.MonkeyPatch, reduction: str) -> None:
-    monkeypatch.setattr(projection, "_CHUNK_BYTES", 1)
+    monkeypatch.setattr(chunked_projection, "_CHUNK_BYTES", 1)
     num_rows, num_classes = 600, 500
     hidden = torch.randn(num_rows, H, requires_grad=True)
     weight = torch.randn(num_classes, H, requires_grad=True)
@@ -223,7 +223,7 @@ def test_numbers_of_rows_share_compiled_products(
     monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, bias: bool
 ) -> None:
     """oneDNN compiles a product of 16-bit matrices for each shape; those of 32 bits are MKL's."""
-    monkeypatch.setattr(projection, "_has_products", lambda dtype: True)
+    monkeypatch.setattr(chunked_projection, "_has_products", lambda dtype: True)
     with Products() as products:
         for num_rows in range(33, 65):
             together(layer(num_rows, dtype, bias), torch.zeros(num_rows).long()).backward()
@@ -234,8 +234,8 @@ def test_numbers_of_rows_share_compiled_products(
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_without_products_of_16_bits(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, bias: bool) -> None:
     """They are computed in float32, some classes at a time, so nothing is rounded but the results."""
-    monkeypatch.setattr(projection, "_has_products", lambda dtype: False)
-    monkeypatch.setattr(projection, "_PIECE_BYTES", 4 * H * (C // 3))
+    monkeypatch.setattr(chunked_projection, "_has_products", lambda dtype: False)
+    monkeypatch.setattr(chunked_projection, "_PIECE_BYTES", 4 * H * (C // 3))
     arguments, target = layer(10, dtype, bias), labels(10)
     exact: Any = [value if value is None else value.detach().double().requires_grad_() for value in arguments]
     loss = together(arguments, target, label_smoothing=0.1)
@@ -263,13 +263,13 @@ def test_scaled_losses(in_chunks: bool) -> None:
 def test_evaluation_computes_no_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parameters want gradients under no_grad too, and would get them computed for nothing."""
     needed = []
-    work = projection._by_chunks
+    work = projection.by_chunks
 
     def spy(*arguments: Any) -> Any:
         needed.append(arguments[-1])
         return work(*arguments)
 
-    monkeypatch.setattr(projection, "_by_chunks", spy)
+    monkeypatch.setattr(projection, "by_chunks", spy)
     arguments, target = layer(10, torch.float32), labels(10)
     with torch.no_grad():
         loss = together(arguments, target)
