@@ -17,10 +17,10 @@ from eureka_nlg.integrations.token_sums import Sums
 from eureka_nlg.losses.bonus import CAPPED, Bonus, BonusOptions
 from eureka_nlg.losses.checks import Encouragement, Options, check_encouragement
 from eureka_nlg.losses.kernels import incoming
+from eureka_nlg.losses.logits import loss_and_log_odds
 from eureka_nlg.losses.objectives import CrossEntropy, Objective, eureka_objective
 from eureka_nlg.losses.options import built, shows_arguments_of
 from eureka_nlg.losses.projection import loss_and_log_odds_of_projection
-from eureka_nlg.losses.rows import loss_and_log_odds
 from eureka_nlg.losses.runaway import RunawayWatch
 
 __all__ = ["FORMS", "IGNORED", "SAFE_NORMALIZATION", "TokenLoss", "per_class"]

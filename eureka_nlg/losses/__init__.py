@@ -1,6 +1,6 @@
-"""The losses: functions, modules, and when each of them holds.
+"""The losses: functions, modules, and the epochs in which each is used.
 
-From a loss's formula to its test, with focal loss as the example:
+Where to find the parts of a loss, from its formula to its test, with focal loss as the example:
 
 =========  ===================================  ============================================================
 formula    :mod:`.objectives`                   ``Focal``: scalar function of the log-odds, and its options
@@ -12,19 +12,21 @@ config     :mod:`.objectives`                   ``SCALAR_LOSSES``: ``loss.name=f
 test       ``tests/helpers/loss_cases.py``      a case and its float64 formula, for every test of all losses
 =========  ===================================  ============================================================
 
-The function and the module of a loss of others stand together, in :mod:`.rivals`.
+Losses from other papers have their function and their module together in :mod:`.rivals`.
 
-Two losses are no functions of the log-odds and have a file each: :mod:`.gem` looks at the whole row, and
-:mod:`.unlikelihood` at other classes that are named for each row.
+Two losses are not functions of the target's log-odds, and each has a file of its own: :mod:`.gem` uses the
+whole row of logits, and :mod:`.unlikelihood` uses further classes that are given for each row.
 
-:mod:`.rows`, :mod:`.projection` and :mod:`.vocabulary_parallel` lie between function and kernel: ignored
-targets, weights, smoothing, reduction. How an option is declared, and where it goes from there, is told in
-:mod:`.options`.
+Between functions and kernels lie :mod:`.rows`, which handles ignored targets, class weights, label smoothing
+and reduction, and its callers :mod:`.logits`, :mod:`.log_likelihoods`, :mod:`.projection` (the last linear
+layer together with the loss) and :mod:`.vocabulary_parallel`. :mod:`.options` explains how an option is
+declared and how functions, modules, criterions and configs take it from there.
 """
 
-from eureka_nlg.losses import functional, gem, modules, rivals, unlikelihood
+from eureka_nlg.losses import functional, gem, log_likelihoods, modules, rivals, unlikelihood
 from eureka_nlg.losses.functional import *  # noqa: F403 - what is listed there
 from eureka_nlg.losses.gem import *  # noqa: F403
+from eureka_nlg.losses.log_likelihoods import *  # noqa: F403
 from eureka_nlg.losses.modules import *  # noqa: F403
 from eureka_nlg.losses.rivals import *  # noqa: F403
 from eureka_nlg.losses.schedule import Deferred
@@ -34,6 +36,7 @@ from eureka_nlg.losses.vocabulary_parallel import vocabulary_parallel_eureka_los
 
 __all__ = [
     *functional.__all__,
+    *log_likelihoods.__all__,
     "sigmoid_eureka_loss",
     "sigmoid_focal_loss",
     "sigmoid_halted_focal_loss",

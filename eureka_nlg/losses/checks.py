@@ -16,12 +16,13 @@ __all__ = [
     "Options",
     "check_arguments",
     "check_encouragement",
-    "check_log_probs",
+    "check_halted_classes",
     "check_target",
     "check_tensors",
     "have_all_targets",
     "is_transformed",
     "needs_plain_operations",
+    "num_classes_of",
 ]
 
 Encouragement = Tensor | float | None
@@ -167,25 +168,23 @@ def check_tensors(input: Tensor, target: Tensor) -> None:
         )
 
 
-def check_log_probs(log_probs: Tensor, target: Tensor, options: Options) -> None:
-    """Raise TypeError or ValueError where these are not the log-likelihoods of targets, one for each."""
-    options.check()
-    for name, given in (("log_probs", log_probs), ("target", target)):
-        if not isinstance(given, Tensor):
-            raise TypeError(
-                f"{name} must be a tensor, got {type(given).__name__}: give torch.as_tensor({name})"
-            )
-    if not log_probs.is_floating_point():
-        raise TypeError(f"log_probs must be floating, got {log_probs.dtype}")
-    if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
-        raise TypeError(f"target must hold integer class indices, got {target.dtype}")
-    if log_probs.shape != target.shape:
-        hint = ""
-        if log_probs.dim() == target.dim() + 1:
-            hint = "; of those of all classes give log_probs.gather(-1, target.unsqueeze(-1)).squeeze(-1)"
+def num_classes_of(input: Tensor, target: Tensor) -> int:
+    """Size of the class dimension of logits; 0 for a scalar, which is refused elsewhere.
+
+    Where it could be another dimension than was meant, the shapes are checked now: else the first error would
+    be about class weights, whose number is right.
+    """
+    if input.dim() > 2:
+        check_tensors(input, target)
+    return int(input.shape[1 if input.dim() > 1 else 0]) if input.dim() > 0 else 0
+
+
+def check_halted_classes(halted: Tensor, num_classes: int) -> None:
+    """Raise TypeError or ValueError unless this marks some of the classes."""
+    if not isinstance(halted, Tensor) or halted.dtype != torch.bool:
+        given = halted.dtype if isinstance(halted, Tensor) else type(halted).__name__
+        raise TypeError(f"halted must be a bool tensor [C], got {given}")
+    if halted.shape != (num_classes,):
         raise ValueError(
-            f"log_probs must have the shape of target, {list(target.shape)}, one for each target, "
-            f"got {list(log_probs.shape)}{hint}"
+            f"halted must have shape [{num_classes}], one mark per class, got {list(halted.shape)}"
         )
-    if options.weight is not None and options.weight.dim() != 1:
-        raise ValueError(f"weight must have shape [C], got {list(options.weight.shape)}")

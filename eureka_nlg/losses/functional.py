@@ -12,31 +12,30 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 from eureka_nlg.frequency import ClassCounts, ldam_margins
-from eureka_nlg.losses.bonus import CAPPED, Bonus, BonusKind, BonusOptions, bounding_options
+from eureka_nlg.losses.bonus import Bonus, BonusKind, BonusOptions
 from eureka_nlg.losses.checks import (
     Encouragement,
     Options,
     check_arguments,
     check_encouragement,
-    check_log_probs,
-    check_tensors,
+    check_halted_classes,
+    num_classes_of,
 )
+from eureka_nlg.losses.logits import loss_of_logits
 from eureka_nlg.losses.objectives import (
     CrossEntropy,
     Factor,
     Focal,
     HaltedFocal,
     Margins,
-    Objective,
     eureka_objective,
 )
 from eureka_nlg.losses.options import Impl, Reduction, built, checked, shows_arguments_of
 from eureka_nlg.losses.projection import loss_of_projection
-from eureka_nlg.losses.rows import Rows, loss_of_logits, reduced, result_dtype
+from eureka_nlg.losses.rows import result_dtype
 
 __all__ = [
     "eureka_loss",
-    "eureka_loss_from_log_probs",
     "focal_loss",
     "halted_focal_loss",
     "ldam_loss",
@@ -109,74 +108,6 @@ def eureka_loss(
     objective = eureka_objective(encouragement, rewarded)
     options = Options(weight, ignore_index, reduction, label_smoothing, impl)
     return loss_of_logits(input, target, objective, options)
-
-
-@shows_arguments_of(Bonus, defaults=CAPPED)
-def eureka_loss_from_log_probs(
-    log_probs: Tensor,
-    target: Tensor,
-    encouragement: Encouragement = None,
-    *,
-    weight: Tensor | None = None,
-    ignore_index: int = -100,
-    reduction: Reduction = "mean",
-    **options: Unpack[BonusOptions],
-) -> Tensor:
-    """:func:`eureka_loss` for code that has the log-likelihood of each target and no logits any more.
-
-    That of the exact likelihood bonus cannot be had from it: once p rounds to one, ``log(1 - p)`` is -inf. So
-    the bonus has an end, by default the cap of the preset ``"encouraging"``. There is no label smoothing,
-    which needs the other classes.
-
-    Args:
-        log_probs: ``[...]`` of any shape, floating, not positive: ``log p`` of each target.
-        target: ``[...]``, integer, class indices or ``ignore_index``: whose encouragement and weight it is.
-        encouragement: None for one, a number, or a tensor ``[C]``.
-        weight, ignore_index, reduction: as :func:`eureka_loss`.
-        **options: of the bonus, as :func:`eureka_loss`. It needs a cap or a clamp, unless it is ``"power"``.
-
-    Returns:
-        The loss: a scalar, or the shape of ``target``, in the dtype of ``log_probs``; halves are computed in
-        float32 inside. What stands in an ignored row does not matter.
-
-    Raises:
-        ValueError: a likelihood bonus without an end, or what :func:`eureka_loss` raises it for.
-        TypeError, IndexError: as :func:`eureka_loss`.
-
-    >>> logits, target = torch.tensor([[2.0, 0.0, 0.0], [0.0, 9.0, 0.0]]), torch.tensor([0, 1])
-    >>> log_probs = logits.log_softmax(1).gather(1, target[:, None])[:, 0]
-    >>> loss = eureka_loss_from_log_probs(log_probs, target)
-    >>> torch.isclose(loss, eureka_loss(logits, target, likelihood_cap=0.75))
-    tensor(True)
-    """
-    rewarded = built(Bonus, "eureka_loss_from_log_probs", {**CAPPED, **options})
-    if not rewarded.is_bounded:
-        raise ValueError(
-            "log-likelihoods do not hold log(1 - p) where p rounds to one: "
-            f"give {bounding_options()}, or eureka_loss the logits"
-        )
-    shared = Options(weight, ignore_index, reduction)
-    check_log_probs(log_probs, target, shared)
-    encouragement = check_encouragement(encouragement)
-    tensors = {"encouragement": encouragement, "weight": weight}
-    sizes = {name: len(one) for name, one in tensors.items() if isinstance(one, Tensor) and one.dim()}
-    if len(set(sizes.values())) > 1:
-        raise ValueError(f"encouragement and weight must have one length, that of the classes, got {sizes}")
-    dtype = torch.float64 if log_probs.dtype == torch.float64 else torch.float32
-    # without a tensor of classes nothing is looked up, and any index will do
-    num_classes = next(iter(sizes.values()), 1 << 62)
-    rows = Rows.of(target.reshape(-1), num_classes, shared, dtype)
-    log_p = log_probs.reshape(-1).to(dtype)
-    factor: Tensor | float = 1.0 if encouragement is None else encouragement
-    if isinstance(factor, Tensor):
-        factor = factor.to(dtype) if factor.dim() == 0 else factor.to(dtype)[rows.target]
-    objective = Objective(
-        lambda given, _: -given, lambda given, _: factor * rewarded.of_log_likelihood(given)
-    )
-    if reduction == "mean":
-        rows = rows.balanced()
-    loss = reduced(rows.loss(objective, log_p, None), rows, reduction)
-    return (loss.reshape(target.shape) if reduction == "none" else loss).to(log_probs.dtype)
 
 
 def focal_loss(
@@ -348,25 +279,3 @@ def refuse_learned(**arguments: Any) -> None:
             raise ValueError(
                 f"linear_eureka_loss gives no gradient of {name}: detach it, or use eureka_loss of F.linear"
             )
-
-
-def num_classes_of(input: Tensor, target: Tensor) -> int:
-    """Size of the class dimension of logits; 0 for a scalar, which is refused elsewhere.
-
-    Where it could be another dimension than was meant, the shapes are checked now: else the first error would
-    be about class weights, whose number is right.
-    """
-    if input.dim() > 2:
-        check_tensors(input, target)
-    return int(input.shape[1 if input.dim() > 1 else 0]) if input.dim() > 0 else 0
-
-
-def check_halted_classes(halted: Tensor, num_classes: int) -> None:
-    """Raise TypeError or ValueError unless this marks some of the classes."""
-    if not isinstance(halted, Tensor) or halted.dtype != torch.bool:
-        given = halted.dtype if isinstance(halted, Tensor) else type(halted).__name__
-        raise TypeError(f"halted must be a bool tensor [C], got {given}")
-    if halted.shape != (num_classes,):
-        raise ValueError(
-            f"halted must have shape [{num_classes}], one mark per class, got {list(halted.shape)}"
-        )

@@ -21,9 +21,9 @@ from typing_extensions import Unpack
 
 from eureka_nlg.losses.checks import Options as Shared
 from eureka_nlg.losses.kernels import RowStatistics, passes_for
+from eureka_nlg.losses.logits import loss_of_rows
 from eureka_nlg.losses.modules import LogitsLoss
 from eureka_nlg.losses.options import Impl, Reduction, SharedArguments, shows_arguments_of
-from eureka_nlg.losses.rows import loss_of_rows
 from eureka_nlg.options import Options, option
 
 __all__ = ["GEMLoss", "gem_loss"]
@@ -49,7 +49,7 @@ class GEM(Options):
     )
 
     def of_rows(self, logits: Tensor, target: Tensor, impl: str) -> tuple[Tensor, None]:
-        """Loss of each row, ``[N]``; see :func:`.rows.loss_of_rows`."""
+        """Loss of each row, ``[N]``; see :func:`.logits.loss_of_rows`."""
         if impl == "fused":
             return _Fused.apply(logits, target, self), None
         rows = logits if logits.dtype == torch.float64 else logits.float()

@@ -22,8 +22,9 @@ from eureka_nlg.losses.bonus import (
     Preset,
     PresetName,
 )
-from eureka_nlg.losses.checks import Encouragement, check_encouragement
+from eureka_nlg.losses.checks import Encouragement, check_encouragement, check_halted_classes, num_classes_of
 from eureka_nlg.losses.checks import Options as Shared
+from eureka_nlg.losses.logits import loss_of_logits
 from eureka_nlg.losses.module import LossModule, in_float32, taken
 from eureka_nlg.losses.objectives import (
     Factor,
@@ -42,7 +43,6 @@ from eureka_nlg.losses.options import (
     shows_arguments_of,
 )
 from eureka_nlg.losses.projection import loss_of_projection
-from eureka_nlg.losses.rows import loss_of_logits
 from eureka_nlg.losses.runaway import RunawayWatch
 from eureka_nlg.losses.sigmoid_modules import (
     SigmoidEurekaLoss,
@@ -108,9 +108,7 @@ class LogitsLoss(LossModule):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Loss of logits and targets in the shapes that the function takes."""
-        return loss_of_logits(
-            input, target, self.objective(functional.num_classes_of(input, target)), self.shared
-        )
+        return loss_of_logits(input, target, self.objective(num_classes_of(input, target)), self.shared)
 
 
 class FocalLoss(LogitsLoss):
@@ -145,14 +143,14 @@ class HaltedFocalLoss(LogitsLoss):
         **shared: Unpack[SharedArguments],
     ) -> None:
         if halted is not None:
-            functional.check_halted_classes(halted, len(halted))
+            check_halted_classes(halted, len(halted))
         named = {"halted": halted, "alpha": Factor(alpha).alpha}
         self._build(HaltedFocal(gamma, threshold), named, shared)
 
     def objective(self, num_classes: int) -> Objective:
         """See :class:`LogitsLoss`."""
         if self.halted is not None:
-            functional.check_halted_classes(self.halted, num_classes)
+            check_halted_classes(self.halted, num_classes)
         return self.made(HaltedFocal).objective(self.halted).times(self.alpha)
 
 

@@ -12,12 +12,9 @@ one definition each; where, says :mod:`eureka_nlg.losses`.
 
 from __future__ import annotations
 
-import functools
 import math
 import numbers
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +22,8 @@ from torch import Tensor
 
 from eureka_nlg.frequency import MarginOptions
 from eureka_nlg.losses.bonus import Bonus, log_odds_of
-from eureka_nlg.losses.kernels import ClosedForm, InNumbers
+from eureka_nlg.losses.kernels import ClosedForm
+from eureka_nlg.losses.objective import Objective, ScalarLoss, in_numbers
 from eureka_nlg.options import BadOption, Options, option
 
 __all__ = [
@@ -45,55 +43,6 @@ __all__ = [
     "eureka_objective",
 ]
 
-OfRows = Callable[[Tensor, Tensor], Tensor]
-
-
-class Objective(NamedTuple):
-    """A loss, as functions of the log-odds ``[N]`` and the target classes ``[N]`` of rows.
-
-    Attributes:
-        term: what stands in the place of ``-log p``: class weights multiply it, and label smoothing takes
-            its share from it.
-        reward: what is added as it is; None for nothing.
-        in_numbers: the same for the compiled pass; None for a loss that it does not know.
-    """
-
-    term: OfRows
-    reward: OfRows | None = None
-    in_numbers: InNumbers | None = None
-
-    def times(self, factor: float) -> Objective:
-        """The term times a factor."""
-        if factor == 1.0:
-            return self
-        term = self.term
-        in_numbers = self.in_numbers
-        if in_numbers is not None:
-            in_numbers = in_numbers._replace(form=in_numbers.form.times(factor))
-        return self._replace(
-            term=lambda log_odds, target: factor * term(log_odds, target), in_numbers=in_numbers
-        )
-
-
-class ScalarLoss(Options):
-    """A loss of a row that is a function of the target's log-odds and of options alone.
-
-    Attributes:
-        gradient_is_of_the_value: False where a factor is held fixed (detached), so that the gradient is not
-            the derivative of the value: such a loss cannot be minimised by its value, and has no meaningful
-            second derivative.
-    """
-
-    gradient_is_of_the_value: ClassVar[bool] = True
-
-    def __call__(self, log_odds: Tensor) -> Tensor:
-        """Loss for each log-odds, same shape."""
-        raise NotImplementedError
-
-    def objective(self) -> Objective:
-        """The loss as a term that class weights and label smoothing act on."""
-        return Objective(lambda log_odds, target: self(log_odds), in_numbers=_in_numbers(self))
-
 
 @dataclass(frozen=True)
 class CrossEntropy(ScalarLoss):
@@ -102,6 +51,10 @@ class CrossEntropy(ScalarLoss):
     def __call__(self, log_odds: Tensor) -> Tensor:
         """See :class:`ScalarLoss`."""
         return -F.logsigmoid(log_odds)
+
+    def closed_form(self) -> ClosedForm:
+        """See :class:`.ScalarLoss`."""
+        return ClosedForm()
 
 
 @dataclass(frozen=True)
@@ -125,6 +78,10 @@ class Focal(ScalarLoss):
         finite = torch.where(impossible, 0.0, log_odds)
         modulated = torch.exp(self.gamma * F.logsigmoid(-finite)) * -F.logsigmoid(finite)
         return torch.where(impossible, -F.logsigmoid(log_odds), modulated)
+
+    def closed_form(self) -> ClosedForm:
+        """See :class:`.ScalarLoss`."""
+        return ClosedForm(term=1.0, gamma=self.gamma)
 
 
 @dataclass(frozen=True)
@@ -152,6 +109,11 @@ class HaltedFocal(Focal):
         """What makes both branches meet."""
         return -math.log(self.threshold) * (1.0 - (1.0 - self.threshold) ** self.gamma)
 
+    def closed_form(self) -> ClosedForm:
+        """See :class:`.ScalarLoss`."""
+        halted_from = log_odds_of(self.threshold)
+        return ClosedForm(term=2.0, gamma=self.gamma, halted_from=halted_from, halted_by=self.shift)
+
     def objective(self, halted: Tensor | None = None) -> Objective:
         """For the classes marked in ``halted`` (``[C]`` bool; None: all), with focal loss for the others."""
         if halted is None:
@@ -161,7 +123,7 @@ class HaltedFocal(Focal):
         def term(log_odds: Tensor, target: Tensor) -> Tensor:
             return torch.where(halted[target], self(log_odds), focal(log_odds))
 
-        return Objective(term, in_numbers=_in_numbers(self, halted=halted))
+        return Objective(term, in_numbers=in_numbers(self, halted=halted))
 
 
 @dataclass(frozen=True)
@@ -177,6 +139,10 @@ class DynamicFineTuning(ScalarLoss):
     def __call__(self, log_odds: Tensor) -> Tensor:
         """See :class:`ScalarLoss`."""
         return _weighted_cross_entropy(torch.sigmoid(log_odds), log_odds)
+
+    def closed_form(self) -> ClosedForm:
+        """See :class:`.ScalarLoss`."""
+        return ClosedForm(term=3.0)
 
 
 @dataclass(frozen=True)
@@ -289,7 +255,7 @@ def eureka_objective(encouragement: Tensor | float | None, bonus: Bonus) -> Obje
             return factor * bonus(log_odds)
 
     weight = 1.0 if encouragement is None else encouragement
-    return Objective(_cross_entropy, reward, _in_numbers(bonus, weight))
+    return Objective(_cross_entropy, reward, in_numbers(bonus, weight))
 
 
 def _cross_entropy(log_odds: Tensor, target: Tensor) -> Tensor:
@@ -300,31 +266,3 @@ def _weighted_cross_entropy(factor: Tensor, log_odds: Tensor) -> Tensor:
     """``-factor * log p`` with the factor held fixed; 0 where the factor is, even at p = 0."""
     factor = factor.detach()
     return torch.where(factor == 0.0, 0.0, factor * -F.logsigmoid(log_odds))
-
-
-def _in_numbers(
-    loss: Options, encouragement: Tensor | float = 1.0, halted: Tensor | None = None
-) -> InNumbers | None:
-    if torch.compiler.is_compiling():  # the function itself goes into the graph
-        return None
-    form = _closed_form(loss)
-    return None if form is None else InNumbers(form, encouragement, halted)
-
-
-@functools.lru_cache(maxsize=256)
-def _closed_form(loss: Options) -> ClosedForm | None:
-    """A loss, or cross-entropy with a bonus, as the compiled pass takes it; None for one it does not know."""
-    # by the class itself: a subclass may have another formula
-    if type(loss) is CrossEntropy:
-        return ClosedForm()
-    if type(loss) is Focal:
-        return ClosedForm(term=1.0, gamma=loss.gamma)
-    if type(loss) is HaltedFocal:
-        return ClosedForm(
-            term=2.0, gamma=loss.gamma, halted_from=log_odds_of(loss.threshold), halted_by=loss.shift
-        )
-    if type(loss) is DynamicFineTuning:
-        return ClosedForm(term=3.0)
-    if type(loss) is Bonus:
-        return loss.closed_form()
-    return None

@@ -10,9 +10,10 @@ from torch import Tensor
 from eureka_nlg.losses.checks import Options, check_arguments
 from eureka_nlg.losses.chunked_projection import Layer, by_chunks, dtype_of_products
 from eureka_nlg.losses.kernels import incoming, native, operator, passes_for
+from eureka_nlg.losses.logits import for_compiled_pass
 from eureka_nlg.losses.objectives import Objective
 from eureka_nlg.losses.projection_operator import traced_loss_and_log_odds
-from eureka_nlg.losses.rows import Rows, for_compiled_pass, result_dtype
+from eureka_nlg.losses.rows import Rows, result_dtype
 
 __all__ = ["loss_and_log_odds_of_projection", "loss_of_projection"]
 
@@ -38,7 +39,7 @@ def loss_and_log_odds_of_projection(
     objective: Objective,
     options: Options,
 ) -> tuple[Tensor, Tensor]:
-    """Loss and detached log-odds ``[N]``, as :func:`eureka_nlg.losses.rows.loss_and_log_odds`."""
+    """Loss and detached log-odds ``[N]``, as :func:`eureka_nlg.losses.logits.loss_and_log_odds`."""
     _check_projection(hidden, linear_weight, linear_bias)
     num_classes = linear_weight.shape[0]
     check_arguments(hidden.new_empty(1).expand(len(hidden), num_classes), target, options)

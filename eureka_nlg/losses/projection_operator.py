@@ -1,4 +1,4 @@
-"""The last linear layer with the log-odds as torch operators, which survive ``torch.compile`` and ``export``."""
+"""The last linear layer with the log-odds as operators that torch knows and keeps when it traces."""
 
 from __future__ import annotations
 

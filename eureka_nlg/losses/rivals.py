@@ -13,8 +13,8 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 from eureka_nlg.frequency import ClassCounts, LogitAdjustmentOptions, log_prior
-from eureka_nlg.losses.checks import Options, check_arguments
-from eureka_nlg.losses.functional import num_classes_of
+from eureka_nlg.losses.checks import Options, check_arguments, num_classes_of
+from eureka_nlg.losses.logits import loss_of_logits
 from eureka_nlg.losses.modules import LogitsLoss
 from eureka_nlg.losses.objectives import (
     AntiFocal,
@@ -25,7 +25,7 @@ from eureka_nlg.losses.objectives import (
     TokenLossDynamicReweighting,
 )
 from eureka_nlg.losses.options import Impl, Reduction, SharedArguments, shows_arguments_of
-from eureka_nlg.losses.rows import loss_of_logits, result_dtype
+from eureka_nlg.losses.rows import result_dtype
 
 __all__ = [
     "dft_loss",

@@ -22,9 +22,9 @@ from typing_extensions import Unpack
 from eureka_nlg.losses.checks import Options as Shared
 from eureka_nlg.losses.checks import check_tensors, is_transformed
 from eureka_nlg.losses.kernels import RowStatistics, passes_for, reference_log_odds
+from eureka_nlg.losses.logits import loss_of_rows
 from eureka_nlg.losses.modules import LogitsLoss
 from eureka_nlg.losses.options import Impl, Reduction, SharedArguments, shows_arguments_of
-from eureka_nlg.losses.rows import loss_of_rows
 from eureka_nlg.options import Options, option
 
 __all__ = ["UnlikelihoodLoss", "previous_tokens", "unlikelihood_loss"]

@@ -18,10 +18,10 @@ from torch import Tensor
 from eureka_nlg.errors import UserError
 from eureka_nlg.frequency import ClassWeightOptions
 from eureka_nlg.losses.checks import Options
+from eureka_nlg.losses.logits import loss_and_log_odds
 from eureka_nlg.losses.objectives import CrossEntropy, Objective
 from eureka_nlg.losses.options import LabelSmoothing
 from eureka_nlg.losses.projection import loss_and_log_odds_of_projection
-from eureka_nlg.losses.rows import loss_and_log_odds
 from eureka_nlg.options import Options as OptionsOfALoss
 from fairseq_plugins.criterions.class_counts import class_counts
 from fairseq_plugins.criterions.epoch import on_begin_epoch

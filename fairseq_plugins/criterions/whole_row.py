@@ -9,8 +9,8 @@ from torch import Tensor
 
 from eureka_nlg.errors import UserError
 from eureka_nlg.losses.gem import GEM
+from eureka_nlg.losses.logits import loss_of_rows
 from eureka_nlg.losses.objectives import CrossEntropy, Objective
-from eureka_nlg.losses.rows import loss_of_rows
 from eureka_nlg.losses.unlikelihood import Unlikelihood, previous_tokens
 from eureka_nlg.options import Options, option
 from fairseq_plugins.criterions.base import LogitsCriterion
@@ -34,7 +34,7 @@ class WholeRowCriterion(LogitsCriterion):
         return CrossEntropy().objective()
 
     def of_rows(self, sample: dict[str, Any], logits: Tensor, target: Tensor, impl: str) -> Any:
-        """The rows' terms ``[N]`` and what is added to them; see :func:`.rows.loss_of_rows`."""
+        """The rows' terms ``[N]`` and what is added to them; see :func:`.logits.loss_of_rows`."""
         raise NotImplementedError
 
     def loss_and_log_odds(

@@ -3,7 +3,7 @@
 
     python scripts/reliability/mutants.py                            all mutants of all files
     python scripts/reliability/mutants.py --sample 60 --seed 1       60 of them, drawn from all
-    python scripts/reliability/mutants.py eureka_nlg/frequency.py --json mutants.json
+    python scripts/reliability/mutants.py eureka_nlg/frequency/counts.py --json mutants.json
 
 The files are the losses, the class frequencies and the metrics' formulas, each with the tests that hold them
 to account. A mutant is run in a process that is forked from one with torch and pytest imported. What is known
@@ -38,13 +38,22 @@ _LOSSES = "tests/eureka_nlg/losses"
 _REPLIES = "tests/eureka_nlg/metrics/replies"
 # file of the package -> the tests that hold it to account, the quickest to notice first
 TESTS: dict[str, tuple[str, ...]] = {
-    "frequency.py": ("tests/eureka_nlg/test_frequency.py",),
+    **{
+        f"frequency/{name}.py": ("tests/eureka_nlg/test_frequency.py",)
+        for name in ("counts", "class_weights", "margins", "reward_weights")
+    },
     "losses/bonus.py": (f"{_LOSSES}/test_functional.py", f"{_LOSSES}/test_precision.py"),
-    "losses/objectives.py": tuple(
-        f"{_LOSSES}/test_{name}.py" for name in ("functional", "precision", "all_losses")
-    ),
+    **{
+        f"losses/{file}.py": tuple(
+            f"{_LOSSES}/test_{name}.py" for name in ("functional", "precision", "all_losses")
+        )
+        for file in ("objective", "objectives")
+    },
     "losses/rivals.py": (f"{_LOSSES}/test_functional.py", f"{_LOSSES}/test_all_losses.py"),
-    "losses/rows.py": tuple(f"{_LOSSES}/test_{name}.py" for name in ("functional", "all_losses")),
+    **{
+        f"losses/{file}.py": tuple(f"{_LOSSES}/test_{name}.py" for name in ("functional", "all_losses"))
+        for file in ("rows", "logits")
+    },
     "losses/sigmoid.py": (f"{_LOSSES}/test_sigmoid.py",),
     "losses/gem.py": (f"{_LOSSES}/test_more_than_the_target.py",),
     "losses/unlikelihood.py": (f"{_LOSSES}/test_more_than_the_target.py",),

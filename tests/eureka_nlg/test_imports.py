@@ -132,7 +132,7 @@ def test_every_package_is_known() -> None:
 
 
 def test_the_losses_are_plain_torch() -> None:
-    for path in [PACKAGE / "frequency.py", *(PACKAGE / "losses").rglob("*.py")]:
+    for path in [*(PACKAGE / "frequency").rglob("*.py"), *(PACKAGE / "losses").rglob("*.py")]:
         for module in imported_modules(path):
             assert module.split(".")[0] not in set(OPTIONAL) - {"triton"}, f"{path.name} imports {module}"
 

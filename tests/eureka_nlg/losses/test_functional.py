@@ -24,8 +24,8 @@ from eureka_nlg.losses import (
 )
 from eureka_nlg.losses.bonus import Bonus
 from eureka_nlg.losses.checks import Options
+from eureka_nlg.losses.logits import loss_and_log_odds
 from eureka_nlg.losses.objectives import eureka_objective
-from eureka_nlg.losses.rows import loss_and_log_odds
 
 C = 5
 SHAPES = {"[N, C]": (6, C), "[N, C, d1, d2]": (2, C, 3, 2), "[C]": (C,)}

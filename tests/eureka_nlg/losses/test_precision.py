@@ -37,8 +37,8 @@ from eureka_nlg.losses import (
     tldr_loss,
 )
 from eureka_nlg.losses.checks import Options
+from eureka_nlg.losses.logits import loss_and_log_odds
 from eureka_nlg.losses.objectives import CrossEntropy
-from eureka_nlg.losses.rows import loss_and_log_odds
 
 # Each loss, the same at one likelihood, and the options of both.
 FORMULAS: list[tuple[Callable[..., Tensor], Callable[..., Point], dict[str, Any]]] = [

@@ -16,8 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from eureka_nlg.frequency import rarest_classes
 from eureka_nlg.losses import chunked_projection, eureka_loss, linear_eureka_loss, projection
 from eureka_nlg.losses.checks import Options
+from eureka_nlg.losses.logits import loss_and_log_odds
 from eureka_nlg.losses.objectives import HaltedFocal
-from eureka_nlg.losses.rows import loss_and_log_odds
 
 H, C = 3, 7
 Layer = tuple[Tensor, Tensor, "Tensor | None"]  # hidden, weight, bias
