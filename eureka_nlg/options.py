@@ -1,7 +1,7 @@
-"""An option, once: its name, type, default, bounds and help, in one field of a frozen dataclass.
+"""The declaration of an option: name, type, default, bounds and help text in one field of a frozen dataclass.
 
-Functions, modules, the criterions of fairseq and the configs of images take their options from such classes
-(:mod:`eureka_nlg.losses.options`), so that default, bounds and help cannot differ between them.
+Functions, modules, the criterions of fairseq and the configs of image runs take their options from such
+classes (:mod:`eureka_nlg.losses.options`), so that defaults, bounds and help texts cannot differ.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ __all__ = ["BadOption", "Options", "Rule", "option", "option_fields"]
 
 
 class BadOption(ValueError):
-    """The value of an option cannot work.
+    """An option has an invalid value.
 
     Attributes:
-        name: of the option; each surface spells it in its own way (``threshold``, ``--bonus-threshold``).
-        expected: what was expected, as it follows "must be".
+        name: name of the option, in the spelling of the place where it was given (``threshold``,
+            ``--bonus-threshold``).
+        expected: what was expected, as text that can follow "must be".
         got: the value that was given.
     """
 
@@ -28,7 +29,7 @@ class BadOption(ValueError):
         self.name, self.expected, self.got = name, expected, got
 
     def spelled(self, name: str) -> BadOption:
-        """The same error under the name that the option has where it was given."""
+        """The same error with the name in the spelling of the place where the option was given."""
         return BadOption(name, self.expected, self.got)
 
     def __reduce__(self) -> Any:
@@ -36,20 +37,20 @@ class BadOption(ValueError):
 
 
 def _shown(value: Any) -> str:
-    """The value in one line, of arrays and tensors the shape."""
+    """The value in one line; for arrays and tensors, the shape."""
     shape = getattr(value, "shape", ())
     return f"{type(value).__name__} of shape {list(shape)}" if shape else repr(value)
 
 
 class Rule(NamedTuple):
-    """Which values an option can have.
+    """The valid values of an option.
 
     Attributes:
-        choices: these alone; empty for a number.
-        low, high: bounds of a number; infinite for none.
+        choices: the allowed words; empty if the value is a number.
+        low, high: bounds of a number; infinite if there is none.
         low_is_in, high_is_in: whether the bounds themselves are allowed.
-        or_none: None is allowed too.
-        is_flag: True or False alone.
+        or_none: whether None is allowed, too.
+        is_flag: whether the value is True or False.
     """
 
     choices: tuple[str, ...] = ()
@@ -62,7 +63,7 @@ class Rule(NamedTuple):
 
     @property
     def expected(self) -> str:
-        """What follows "must be"."""
+        """The valid values, as text that can follow "must be"."""
         if self.is_flag:
             return "True or False"
         if self.choices:
@@ -77,7 +78,7 @@ class Rule(NamedTuple):
         return f"{text}, or None" if self.or_none else text
 
     def allows(self, value: Any) -> bool:
-        """Whether an option can have this value."""
+        """Whether the value is valid."""
         if value is None:
             return self.or_none
         if self.is_flag:
@@ -108,12 +109,12 @@ def option(
     """A field of an :class:`Options` class.
 
     Args:
-        default: value where nothing is given; with None, None is allowed.
-        help: what the option does, one line, without its bounds.
+        default: the default. If it is None, None is a valid value.
+        help: what the option does, in one line, without its bounds.
         choices: a ``Literal`` of the allowed words.
-        above, at_least, below, at_most: bounds of a number; numbers are finite in any case.
-        name: of the option where those of all losses stand side by side, as on a command line; that of the
-            field by default.
+        above, at_least, below, at_most: bounds of a number, which has to be finite in any case.
+        name: name of the option in places with the options of all losses, such as a command line; by default
+            the name of the field.
     """
     rule = Rule(
         choices=() if choices is None else get_args(choices),
@@ -128,10 +129,10 @@ def option(
 
 
 class Options:
-    """Base of the frozen dataclasses whose fields are made by :func:`option`; values are checked when made.
+    """Base of frozen dataclasses whose fields are made by :func:`option`; they check their values when made.
 
     Raises:
-        BadOption: a value that its option cannot have, by the name of the field.
+        BadOption: a value is invalid; the error has the name of the field.
     """
 
     _rules: ClassVar[dict[str, Rule]] = {}
@@ -158,5 +159,5 @@ class Options:
 
 
 def option_fields(cls: type[Options]) -> dict[str, Field[Any]]:
-    """The fields of a class of options, under the names that they have side by side with others."""
+    """The fields of a class of options, by their names in places with the options of all losses."""
     return {one.metadata["name"] or one.name: one for one in fields(cls)}  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
 """From training counts to class weights: effective number, encouragement, class-balanced weight.
 
-Everything is computed in float64. Classes that never occur (count 0) take no part in any mean and get
-weight 0: they never are a target.
+Everything is computed in float64. Classes that never occur (count 0) are left out of every mean and have
+weight 0, since they are never a target.
 """
 
 from eureka_nlg.frequency.class_weights import (

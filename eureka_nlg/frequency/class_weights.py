@@ -1,4 +1,4 @@
-"""Class weights of a loss's terms, each of one kind: class-balanced, inverse frequency, FACE."""
+"""Class weights for the ``weight`` of a loss: class-balanced, inverse frequency, FACE."""
 
 from __future__ import annotations
 
@@ -32,14 +32,16 @@ ClassWeight = Literal["effective_number", "inverse_frequency", "face"]
 
 @dataclass(frozen=True)
 class ClassWeightOptions(ClassBalancedOptions):
-    """Options of the class weights that the terms of losses can have, of one kind or another."""
+    """Which class weights multiply the term of a loss, and their options."""
 
     class_weight: ClassWeight = option(
         "effective_number",
-        "class weights: class-balanced, frequency to the minus exponent, or FACE",
+        "class weights: class-balanced (effective_number), count ** -exponent, or FACE",
         choices=ClassWeight,
     )
-    exponent: float = option(1.0, "of inverse_frequency", at_least=0, name="class_weight_exponent")
+    exponent: float = option(
+        1.0, "exponent of class weight inverse_frequency", at_least=0, name="class_weight_exponent"
+    )
 
     def of(
         self,
@@ -48,7 +50,7 @@ class ClassWeightOptions(ClassBalancedOptions):
         mean_over: MeanOver = "classes",
         dtype: torch.dtype | None = None,
     ) -> Tensor:
-        """The weight of each class, ``[C]``."""
+        """The weight of each class, ``[C]``; see :func:`class_balanced_weight` for the arguments."""
         if self.class_weight == "inverse_frequency":
             return inverse_frequency_weight(class_counts, self.exponent, mean_over=mean_over, dtype=dtype)
         if self.class_weight == "face":
@@ -63,20 +65,23 @@ def class_balanced_weight(
     mean_over: MeanOver = "classes",
     dtype: torch.dtype | None = None,
 ) -> Tensor:
-    """Class-balanced weight ``1 / E`` with mean one over the classes that occur (Cui et al. 2019).
+    """Class-balanced weight: ``1 / E`` with the effective number ``E``, scaled to mean one.
+
+    Source: Cui et al. 2019, "Class-Balanced Loss Based on Effective Number of Samples"; paper, Eq. 4.
 
     Args:
         class_counts: number of training examples of each class, ``[C]`` non-negative integers.
-        beta: of the effective number, in [0, 1).
-        mean_over: ``"classes"``; ``"examples"`` for mean one over the training examples, which is what a loss
-            needs that is summed and divided by their number instead of their weights.
+        beta: parameter of the effective number, in [0, 1).
+        mean_over: ``"classes"`` gives mean one over the classes that occur; ``"examples"`` gives mean one
+            over the training examples, for a loss that is divided by the number of examples instead of the
+            sum of their weights.
         dtype: of the result; default ``torch.get_default_dtype()``.
 
     Returns:
         Tensor ``[C]``, 0 where the count is 0: the ``weight`` of a loss.
 
     Raises:
-        ValueError: as :func:`effective_number`, or an unknown ``mean_over``.
+        ValueError: as for :func:`effective_number`, or ``mean_over`` is unknown.
     """
     weight = inverse(effective_number(class_counts, beta), "mean_weight")
     return _with_mean_one(weight, class_counts, mean_over).to(dtype or torch.get_default_dtype())
@@ -89,21 +94,21 @@ def inverse_frequency_weight(
     mean_over: MeanOver = "classes",
     dtype: torch.dtype | None = None,
 ) -> Tensor:
-    """Inverse frequency to a power, ``m ** -exponent``, with mean one.
+    """Inverse frequency weight: ``m ** -exponent`` with the count ``m``, scaled to mean one.
 
     Source: Nakamura et al. 2018, "Another Diversity-Promoting Objective Function for Neural Dialogue
-    Generation" (ITF), whose exponent is lambda.
+    Generation" (inverse token frequency, ITF), where the exponent is called lambda.
 
     Args:
         class_counts: number of training examples of each class, ``[C]`` non-negative integers.
-        exponent: finite and not negative; 0 gives one for every class that occurs.
-        mean_over, dtype: as :func:`class_balanced_weight`.
+        exponent: finite and not negative; 0 gives weight 1 to every class that occurs.
+        mean_over, dtype: as in :func:`class_balanced_weight`.
 
     Returns:
         Tensor ``[C]``, 0 where the count is 0: the ``weight`` of a loss.
 
     Raises:
-        ValueError: bad counts, exponent or ``mean_over``.
+        ValueError: the counts, the exponent or ``mean_over`` are invalid.
 
     >>> inverse_frequency_weight([1, 4, 0], 0.5)
     tensor([1.3333, 0.6667, 0.0000])
@@ -121,24 +126,25 @@ def face_weight(
     mean_over: MeanOver = "classes",
     dtype: torch.dtype | None = None,
 ) -> Tensor:
-    """FACE's weight ``1 - m / max(m)`` with mean one: none for the most frequent class.
+    """FACE weight: ``1 - m / max(m)`` with the count ``m``, scaled to mean one.
 
-    Source: Jiang et al. 2019, "Improving Neural Response Diversity with Frequency-Aware Cross-Entropy Loss",
-    counted from the training targets, or from the model's output as it trains.
+    The most frequent class has weight 0. Source: Jiang et al. 2019, "Improving Neural Response Diversity with
+    Frequency-Aware Cross-Entropy Loss", which counts the training targets or the output of the model while it
+    trains.
 
     Args:
         class_counts: number of training examples of each class, ``[C]`` non-negative integers.
-        output_counts: how often the model has chosen each class, ``[C]``, in the place of m: a class that it
-            never chose has the largest weight. All zero, before it has chosen any: one for every class.
-            Which classes occur, and the mean, is said by ``class_counts`` all the same.
-        mean_over, dtype: as :func:`class_balanced_weight`.
+        output_counts: how often the model has chosen each class, ``[C]``. They replace ``m``, so that a class
+            that was never chosen has the largest weight; while they are all zero, every class has weight 1.
+            ``class_counts`` still determine which classes occur, and the mean.
+        mean_over, dtype: as in :func:`class_balanced_weight`.
 
     Returns:
-        Tensor ``[C]``, 0 where the count is 0 as well; one for every class that occurs if all occur equally
-        often.
+        Tensor ``[C]``, 0 where the count is 0. If all classes that occur are equally frequent, they have
+        weight 1.
 
     Raises:
-        ValueError: bad counts or ``mean_over``.
+        ValueError: the counts or ``mean_over`` are invalid.
 
     >>> face_weight([4, 1, 1, 0])
     tensor([0.0000, 1.5000, 1.5000, 0.0000])

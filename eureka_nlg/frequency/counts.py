@@ -1,4 +1,4 @@
-"""Training counts of the classes: checked, and what follows from them alone."""
+"""Training counts of the classes: their check, their effective number, and the rarest classes."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ ClassCounts = Sequence[int] | Tensor | Any  # Any: numpy arrays, without importi
 class ClassBalancedOptions(Options):
     """Options of :func:`effective_number` and :func:`class_balanced_weight`."""
 
-    # The papers' values: 0.999 for ConvAI2, and, by IMAGE_BETA, 0.9999 for images.
+    # The papers' values: 0.999 for ConvAI2, and 0.9999 for images (IMAGE_BETA).
     beta: float = option(
         0.999,
-        "of the effective number; towards 1 it follows the counts, 0 is one for all",
+        "of the effective number: 0 makes all classes equal, towards 1 it approaches the counts",
         at_least=0,
         below=1,
     )
 
 
 IMAGE_BETA = 0.9999
-"""Default of ``beta`` in the configs of images; everywhere else it is that of ClassBalancedOptions."""
+"""Default of ``beta`` in the configs of images; elsewhere the default is that of ClassBalancedOptions."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class RarestOptions(Options):
 
     fraction: float = option(
         1.0,
-        "halted focal loss for this fraction of the classes alone, the rarest; focal loss for the others",
+        "halted focal loss for this fraction of the classes, the rarest ones; focal loss for the others",
         at_least=0,
         at_most=1,
         name="halted_fraction",
@@ -59,16 +59,18 @@ class RarestOptions(Options):
 
 
 def check_class_counts(class_counts: ClassCounts) -> Tensor:
-    """Return the counts as a float64 tensor ``[C]``; those that carry their classes in the order of these.
+    """Return the counts as a float64 tensor ``[C]``.
+
+    Counts that name their classes (a mapping, a Series of pandas) are put in the order of the class indices.
 
     Raises:
-        ValueError: not one-dimensional, empty, all zero, or with a negative, fractional or non-finite count;
-            the message names the value and its class.
+        ValueError: the counts are not one-dimensional, empty, all zero, or one of them is negative,
+            fractional or not finite; the message names the value and its class.
     """
     try:
         if isinstance(class_counts, Tensor):
             counts = class_counts.detach().to(torch.float64)
-        else:  # whatever torch's default dtype and device are
+        else:  # dtype and device are explicit: a user may have changed torch's defaults
             listed = in_order_of_classes(class_counts)
             counts = torch.as_tensor(listed, dtype=torch.float64, device="cpu")
     except UserError:
@@ -78,7 +80,7 @@ def check_class_counts(class_counts: ClassCounts) -> Tensor:
     if counts.dim() != 1 or counts.numel() == 0:
         raise ValueError(f"class_counts must be a non-empty [C] sequence, got shape {list(counts.shape)}")
     if torch.compiler.is_compiling():
-        return counts  # whose values cannot be looked at
+        return counts  # values cannot be read while torch compiles
     bad = ~torch.isfinite(counts) | (counts < 0) | (counts != counts.floor()) | (counts > 2.0**53)
     if bad.any():
         index = int(bad.nonzero()[0])
@@ -99,13 +101,14 @@ def effective_number(class_counts: ClassCounts, beta: float) -> Tensor:
 
     Args:
         class_counts: number of training examples of each class, ``[C]`` non-negative integers.
-        beta: in [0, 1). 0 gives 1 for every class that occurs; towards 1 it approaches the count itself.
+        beta: in [0, 1). 0 gives 1 for every class that occurs; towards 1 the result approaches the count.
 
     Returns:
         float64 tensor ``[C]`` on the device of ``class_counts``; 0 where the count is 0.
 
     Raises:
-        ValueError: negative, fractional, non-finite, all-zero or empty counts, or beta outside [0, 1).
+        ValueError: the counts are empty, all zero, or one of them is negative, fractional or not finite; or
+            beta is outside [0, 1).
 
     >>> effective_number([1, 2, 0], beta=0.9)
     tensor([1.0000, 1.9000, 0.0000], dtype=torch.float64)
@@ -119,6 +122,7 @@ def effective_number(class_counts: ClassCounts, beta: float) -> Tensor:
 
 
 def inverse(size: Tensor, normalization: str) -> Tensor:
+    """``1 / size`` of the classes with a size above 0, normalised; see :func:`.encouragement`."""
     occurring = size > 0
     inverse = torch.where(occurring, 1.0 / torch.where(occurring, size, 1.0), 0.0)
     if normalization == "mean_measure":
@@ -129,17 +133,18 @@ def inverse(size: Tensor, normalization: str) -> Tensor:
 
 
 def rarest_classes(class_counts: ClassCounts, fraction: float) -> Tensor:
-    """Mark the rarest ``fraction`` of the classes that occur, as HFL(t) wants them (paper, section 3.2).
+    """Mark the rarest ``fraction`` of the classes that occur, for HFL(t) (paper, section 3.2).
 
     Args:
         class_counts: number of training examples of each class, ``[C]`` non-negative integers.
-        fraction: in [0, 1]; times the number of classes that occur, rounded to the nearest whole class.
+        fraction: in [0, 1]. It is multiplied by the number of classes that occur, and the product is rounded
+            to the nearest whole number of classes.
 
     Returns:
         bool tensor ``[C]``. Of equally frequent classes the one with the smaller index counts as rarer.
 
     Raises:
-        ValueError: bad counts, or a fraction outside [0, 1].
+        ValueError: the counts are invalid, or the fraction is outside [0, 1].
 
     >>> rarest_classes([9, 1, 5, 3], 0.5)
     tensor([False,  True, False,  True])

@@ -1,4 +1,4 @@
-"""What the counts add to the logits in training: LDAM's margins, and the log-prior of logit adjustment."""
+"""Offsets of the logits that follow from the counts: LDAM's margins, and logit adjustment's log-priors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = [
 class MarginOptions(Options):
     """Options of :func:`ldam_margins`."""
 
-    max_margin: float = option(0.5, "LDAM's margin of the rarest class", at_least=0)
+    max_margin: float = option(0.5, "ldam: margin of the rarest class", at_least=0)
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class LogitAdjustmentOptions(Options):
 
     tau: float = option(
         1.0,
-        "factor of the log-frequency in logit adjustment",
+        "logit adjustment: factor of the log-frequency",
         at_least=0,
         name="logit_adjustment_tau",
     )
@@ -51,7 +51,7 @@ def ldam_margins(
         Tensor ``[C]``, 0 where the count is 0.
 
     Raises:
-        ValueError: bad counts or margin.
+        ValueError: the counts or the margin are invalid.
 
     >>> ldam_margins([16, 1])
     tensor([0.2500, 0.5000])
@@ -69,16 +69,16 @@ def log_prior(class_counts: ClassCounts, tau: float = 1.0, *, dtype: torch.dtype
     of Ren et al. 2020.
 
     Args:
-        class_counts: number of training examples of each class, ``[C]`` non-negative integers. A class that
-            never occurs is taken for one that occurs once, so that the others keep pushing it down.
+        class_counts: number of training examples of each class, ``[C]`` non-negative integers. A class with
+            count 0 is treated as if it occurred once: with an offset of -inf it would have no gradient.
         tau: finite and not negative.
         dtype: of the result; default ``torch.get_default_dtype()``.
 
     Returns:
-        Tensor ``[C]``, not positive.
+        Tensor ``[C]`` of numbers up to 0.
 
     Raises:
-        ValueError: bad counts or tau.
+        ValueError: the counts or tau are invalid.
 
     >>> log_prior([3, 1]).exp()
     tensor([0.7500, 0.2500])

@@ -34,25 +34,25 @@ class EncouragementOptions(ClassBalancedOptions):
 
     measure: Measure = option(
         "effective_number",
-        "of a class's frequency, of which its encouragement is the inverse; one: the same for all classes",
+        "what is inverted: the effective number, the count, or one for equal weights",
         choices=Measure,
         name="encouragement_measure",
     )
     normalization: Normalization = option(
         "mean_measure",
-        "mean measure over measure, which is the paper's, or inverse measure with a mean or maximum of one",
+        "mean_measure is the paper's; mean_weight and max_weight scale the weights to a mean or maximum of 1",
         choices=Normalization,
         name="encouragement_normalization",
     )
     exponent: float = option(
         1.0,
-        "power of the measure: 0 is one for every class, 1 is the paper's",
+        "power of the measure: 0 makes all weights equal, 1 is the paper's",
         at_least=0,
         at_most=1,
         name="encouragement_exponent",
     )
     scale: float = option(
-        1.0, "factor on every encouragement; the paper has none", at_least=0, name="encouragement_scale"
+        1.0, "factor of every encouragement; the paper has none", at_least=0, name="encouragement_scale"
     )
 
     def of(self, class_counts: ClassCounts, dtype: torch.dtype | None = None) -> Tensor:
@@ -82,23 +82,24 @@ def encouragement(
 
     Args:
         class_counts: number of training examples of each class, ``[C]`` non-negative integers.
-        beta: of the effective number, in [0, 1); without effect for ``measure="count"``.
-        measure: ``"effective_number"``, ``"count"``, or ``"one"`` for the same in all classes; written ``E``
-            below.
-        normalization: ``"mean_measure"`` is the paper's ``mean(E) / E``;
-            ``"mean_weight"`` is ``(1 / E) / mean(1 / E)``, which has mean one over the classes that occur.
-            ``"max_weight"`` is ``(1 / E) / max(1 / E)``: one for the rarest class. They differ by factors
-            that are constant within a data set, and large on a long tail.
-        exponent: ``E ** exponent`` takes the place of ``E``, in [0, 1]: 0 is one for every class, 1 is
-            Eq. 9, and between them the classes of middle frequency are not left out.
-        scale: factor on all of them, finite and not negative.
+        beta: parameter of the effective number, in [0, 1); used with ``measure="effective_number"`` only.
+        measure: the frequency measure of a class, ``E`` below: ``"effective_number"``, ``"count"``, or
+            ``"one"``, which gives all classes the same weight.
+        normalization: ``"mean_measure"`` is the paper's ``mean(E) / E``.
+            ``"mean_weight"`` is ``(1 / E) / mean(1 / E)``, whose mean over the classes that occur is 1.
+            ``"max_weight"`` is ``(1 / E) / max(1 / E)``, which is 1 for the rarest class. Within a data set
+            the three differ by a constant factor, which is large for long-tailed counts.
+        exponent: in [0, 1]; ``E ** exponent`` replaces ``E``. 0 gives all classes weight 1, and 1 is Eq. 9;
+            values between them raise the weights of classes of medium frequency relative to the rarest.
+        scale: factor of all weights, finite and not negative.
         dtype: of the result; default ``torch.get_default_dtype()``.
 
     Returns:
         Tensor ``[C]``, 0 where the count is 0.
 
     Raises:
-        ValueError: as :func:`effective_number`, an unknown ``measure`` or ``normalization``, or a bad scale.
+        ValueError: as for :func:`effective_number`; or ``measure`` or ``normalization`` is unknown, or
+            ``exponent`` or ``scale`` is out of range.
 
     >>> encouragement([1, 3], measure="count")
     tensor([2.0000, 0.6667])

@@ -1,4 +1,4 @@
-"""The bonus of the Eureka loss with its options, and the forms of both that their authors use."""
+"""The bonus of the Eureka loss with its options, and the presets: the variants that its authors use."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ BonusKind = Literal["likelihood", "power"]
 
 
 class OtherBonusOptions(TypedDict, total=False):
-    """The options of :class:`Bonus` but gamma, for a function whose own gamma is another."""
+    """The options of :class:`Bonus` without gamma, for functions in which gamma is focal loss's exponent."""
 
     bonus: BonusKind
     threshold: float | None
@@ -43,23 +43,24 @@ class OtherBonusOptions(TypedDict, total=False):
 
 
 class BonusOptions(OtherBonusOptions, total=False):
-    """The options of :class:`Bonus`, as type checkers read them where a function takes ``**options``."""
+    """The options of :class:`Bonus`, for the type checker, where a function takes them as ``**options``."""
 
     gamma: float
 
 
 CAPPED: BonusOptions = {"likelihood_cap": 0.75}
-"""The safe bonus, that of the preset ``"encouraging"``."""
+"""The bonus of the preset ``"encouraging"``, which bounds the loss from below."""
 
-# Each bounds the loss from below; the values are those to begin with.
+# Options that bound the loss from below, with the values that messages suggest to start with.
 _BOUNDING: BonusOptions = {"likelihood_cap": 0.9, "likelihood_clamp": 0.99999}
 
 
 def bounding_options(spelled: str = "{name}={value}") -> str:
-    """The options that bound the loss from below, as a message recommends them.
+    """The options that bound the loss from below, as text for a message that recommends them.
 
     Args:
-        spelled: how one is given, with ``{name}``, or ``{flag}`` on a command line, and ``{value}``.
+        spelled: template of an option with its value; ``{name}``, ``{flag}`` (the form for a command line)
+            and ``{value}`` are filled in.
     """
     return " or ".join(
         spelled.format(name=name, flag=f"--{name.replace('_', '-')}", value=value)
@@ -71,21 +72,23 @@ def bounding_options(spelled: str = "{name}={value}") -> str:
 class Bonus(Options):
     """The bonus of the Eureka loss as a function of the target's log-odds; never positive.
 
-    Source: paper, Eq. 8 (likelihood), Eq. 10 (power), Eq. 11 (threshold); notes, sections 1 and 2.
+    Source: paper, Eq. 8 (likelihood), Eq. 10 (power), Eq. 11 (threshold); :func:`.eureka_loss` explains the
+    options. The cap is the "conservative" bonus of Zhao et al. 2022, "Well-classified Examples are
+    Underestimated in Classification with Deep Neural Networks".
     """
 
-    bonus: BonusKind = option("likelihood", "log(1 - p), or -p ** gamma", choices=BonusKind)
+    bonus: BonusKind = option("likelihood", "likelihood: log(1 - p); power: -p ** gamma", choices=BonusKind)
     gamma: float = option(1.0, "exponent of the power bonus", above=0, name="bonus_gamma")
     threshold: float | None = option(
         None,
-        "no bonus up to this likelihood, and starting from zero above it",
+        "no bonus up to this likelihood; above it the bonus starts from zero",
         at_least=0,
         below=1,
         name="bonus_threshold",
     )
     likelihood_cap: float | None = option(
         None,
-        "above this likelihood the bonus goes on linearly, with a bounded slope; without it the exact loss",
+        "above this likelihood the bonus is linear, which bounds the loss; without it the loss is exact",
         above=0,
         below=1,
     )
@@ -99,42 +102,42 @@ class Bonus(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.likelihood_clamp is not None and not (self.threshold or 0.0) < self.likelihood_clamp:
-            expected = f"above the threshold of the bonus, {self.threshold!r}"
+            expected = f"above the threshold of the bonus, which is {self.threshold!r}"
             raise BadOption("likelihood_clamp", expected, self.likelihood_clamp)
 
     @property
     def linear_from(self) -> float:
-        """The likelihood above which the bonus goes on linearly; 1 for never."""
+        """The likelihood above which the bonus is linear; 1 if it never is."""
         return 1.0 if self.likelihood_cap is None else self.likelihood_cap
 
     def __call__(self, log_odds: Tensor) -> Tensor:
-        """Bonus for each log-odds, same shape. Differentiable twice; 0 where the log-odds are +inf."""
+        """Bonus of each element, in the same shape; twice differentiable, and 0 where log-odds are +inf."""
         clamp = self.likelihood_clamp
         value = self._capped(log_odds if clamp is None else log_odds.clamp(max=log_odds_of(clamp)))
         if self.threshold:
             value = torch.where(log_odds > log_odds_of(self.threshold), value - self._at(self.threshold), 0.0)
-        # Without another class that could be chosen there is nothing to reward.
+        # Log-odds of +inf mean that no other class could be chosen: there is nothing to reward.
         return value.masked_fill(log_odds == math.inf, 0.0)
 
     @property
     def is_bounded(self) -> bool:
-        """Whether there is a least value, so that the loss has a floor.
+        """Whether the bonus has a lower bound, so that the loss has a minimum.
 
-        Then p is enough near p = 1 too, where ``log(1 - p)`` cannot be had from what p is rounded to.
+        A bounded bonus can be computed from p alone; ``log(1 - p)`` cannot, once p rounds to 1.
         """
         return self.bonus == "power" or any(getattr(self, name) is not None for name in _BOUNDING)
 
     def of_log_likelihood(self, log_likelihood: Tensor) -> Tensor:
-        """Bonus for each ``log p``, same shape, where p is known and 1 - p is not.
+        """Bonus of each ``log p``, in the same shape, for callers that do not know ``log(1 - p)``.
 
-        Exact up to the rounding of ``log p`` where the bonus :attr:`is_bounded`.
+        If the bonus :attr:`is_bounded`, the result is exact up to the rounding of ``log p``.
         """
         clamp, cap = self.likelihood_clamp, self.linear_from
         log_p = log_likelihood if clamp is None else log_likelihood.clamp(max=math.log(clamp))
         if self.bonus == "power":
             value = -torch.exp(self.gamma * log_p)
         else:
-            # finite where the other branch is taken, as in _capped
+            # keeps the branch that is not taken finite, as in _capped
             known = torch.where(log_p > math.log(cap), -1.0, log_p) if cap < 1.0 else log_p
             value = torch.log(-torch.expm1(known))
         if cap < 1.0:
@@ -146,7 +149,7 @@ class Bonus(Options):
         return value
 
     def closed_form(self) -> ClosedForm:
-        """Cross-entropy with this bonus in numbers."""
+        """Cross-entropy plus this bonus, as numbers for the compiled pass."""
         form = ClosedForm(reward=1.0 if self.bonus == "likelihood" else 2.0, bonus_gamma=self.gamma)
         if self.threshold:
             form = replace(form, starts_from=log_odds_of(self.threshold), starts_at=self._at(self.threshold))
@@ -162,10 +165,10 @@ class Bonus(Options):
         cap = self.linear_from
         if cap == 1.0:
             return self._exact(log_odds)
-        # The branch that is not taken must stay finite, or its zero gradient turns into NaN.
+        # The branch that is not taken must stay finite, or its gradient of zero would turn into NaN.
         above = log_odds > log_odds_of(cap)
         below_cap = self._exact(torch.where(above, 0.0, log_odds))
-        # p - cap, written so that it keeps its digits for p near 1
+        # p - cap, written so that it stays precise for p near 1
         past_cap = (1.0 - cap) - torch.sigmoid(-log_odds)
         return torch.where(above, self._exact_at(cap) + self._slope_at(cap) * past_cap, below_cap)
 
@@ -198,10 +201,11 @@ PRESETS: dict[str, dict[str, Any]] = {
     "encouraging": {"encouragement_measure": "one", **CAPPED},
     "encouraging_low": {"encouragement_measure": "one", "likelihood_cap": 0.5},
 }
-"""The forms that the authors use, by the options in which they differ from the paper as it is printed.
+"""The variants that the authors use, as the options in which each differs from the printed paper.
 
-``"released"`` is that of their code for images. ``"encouraging"`` is the encouraging loss of their follow-up
-paper (Zhao et al. 2022), linear from 0.75 on, or from 0.5, "for all settings tested" (notes, section 8).
+``"released"`` is the variant of their published code for images. ``"encouraging"`` is the encouraging loss of
+their follow-up paper (Zhao et al. 2022), linear above 0.75; ``"encouraging_low"`` is linear above 0.5, which
+they recommend "for all settings tested".
 """
 
 
@@ -211,20 +215,20 @@ class Preset(Options):
 
     preset: PresetName = option(
         "printed",
-        "form of the Eureka loss; an option that is not at its default wins over it",
+        "variant of the Eureka loss; options that are not at their defaults override it",
         choices=PresetName,
     )
 
 
 def eureka_options(config: Any) -> tuple[EncouragementOptions, Bonus]:
-    """How the reward is weighted and what it is, from a config with the options and perhaps a preset.
+    """The options of the encouragement and of the bonus, from a config that may also name a preset.
 
     Args:
-        config: see :func:`eureka_nlg.losses.options.options_of`. An option that has its default there takes
-            the value of the preset.
+        config: see :func:`eureka_nlg.losses.options.options_of`. An option that is at its default takes the
+            value of the preset.
 
     Raises:
-        BadOption: a value that an option cannot have.
+        BadOption: an option has an invalid value.
     """
     preset = PRESETS[options_of(config, Preset).preset]
     return (

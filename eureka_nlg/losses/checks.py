@@ -1,4 +1,4 @@
-"""Checks of the losses' arguments: an error at the call says what was given and what was expected."""
+"""Checks of the losses' arguments: a wrong call raises an error that says what was given and expected."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Options(NamedTuple):
         if not isinstance(self.ignore_index, int) and not hasattr(self.ignore_index, "__index__"):
             raise TypeError(
                 f"ignore_index must be an integer, got {self.ignore_index!r}: "
-                "leave it out to ignore nothing but -100, which is no class"
+                "leave it out for the default, -100, which is no class"
             )
         check_shared(self.label_smoothing, self.reduction, self.impl)
 
@@ -56,14 +56,17 @@ class Options(NamedTuple):
 def check_encouragement(
     encouragement: Encouragement, num_classes: int | None = None, *, values: bool = True
 ) -> Encouragement:
-    """Return the encouragement if it is None, a number >= 0, or a floating tensor ``[C]`` or ``[]`` of such.
+    """Check an encouragement, and return it: a number as a float, a scalar tensor expanded to ``[C]``.
 
-    Values in tensors are checked on the CPU only, as on a GPU it would wait for the device, and not inside
-    of ``torch.compile`` and ``torch.func`` transforms; with ``values=False`` never, as they were before.
+    Args:
+        encouragement: None, a number >= 0, or a floating tensor ``[C]`` or ``[]`` of such numbers.
+        num_classes: C; None if it is not known yet.
+        values: whether to check the values of a tensor. They are checked on the CPU only, since reading them
+            on a GPU would wait for the device, and not inside of ``torch.compile`` or ``torch.func``.
 
     Raises:
-        ValueError: a negative or non-finite value, a wrong shape, or a length other than ``num_classes``.
-        TypeError: anything else.
+        ValueError: a value is negative or not finite, or the shape is wrong.
+        TypeError: it is something else.
     """
     if encouragement is None:
         return None
@@ -93,7 +96,7 @@ def check_encouragement(
 
 
 def have_all_targets(target: Tensor, num_classes: int, ignore_index: int) -> bool:
-    """Whether every target is known to be a class; False where finding out would wait for a device."""
+    """Whether all targets are known to be classes; False if finding out would wait for a device."""
     if target.device.type != "cpu" or is_transformed(target) or target.numel() == 0:
         return False
     low, high = (int(value) for value in target.aminmax())
@@ -101,42 +104,42 @@ def have_all_targets(target: Tensor, num_classes: int, ignore_index: int) -> boo
 
 
 def check_target(target: Tensor, num_classes: int) -> None:
-    """Raise IndexError if a target is not a class. On a GPU an assertion of torch fails later instead."""
+    """Raise IndexError if a target is not a class; on a GPU, torch's own assertion fails later instead."""
     if not is_transformed(target):
         passes.check_target(target, num_classes)
 
 
 def is_transformed(*tensors: Tensor | None) -> bool:
-    """Whether torch is tracing or transforming the call, so that values cannot be read."""
+    """Whether torch traces or transforms the call, so that values of tensors cannot be read."""
     return operator.is_traced(*tensors) or needs_plain_operations()
 
 
 def needs_plain_operations() -> bool:
-    """Whether this is inside torch.func or torch.jit.trace, which know only torch's own operations."""
+    """Whether the call is inside ``torch.func`` or ``torch.jit.trace``, which need torch's own operations."""
     return torch._C._are_functorch_transforms_active() or torch.jit.is_tracing()
 
 
 _OF_PROBABILITIES = (
-    " in the shape of input: probabilities are no target here; for mixup and cutmix give "
+    " in the shape of input: probabilities are not supported as targets; for mixup and cutmix give "
     "lam * loss(input, a) + (1 - lam) * loss(input, b)"
 )
 
 
 def _hint_of_shape(input: Tensor, target: Tensor) -> str:
-    """How to mend a target of another shape, where it can be guessed what was meant."""
+    """Advice for a target of the wrong shape, if the mistake can be guessed; otherwise empty."""
     if target.shape == input.shape:
         class_dim = 1 if input.dim() > 1 else 0
         return f"; if it is one-hot, give target.argmax({class_dim})"
     if input.dim() > 2 and target.shape == input.shape[:-1]:
         return (
-            f"; dimension 1, of size {input.shape[1]}, is taken for the classes: where they are the last "
-            "one, give input.flatten(0, -2) and target.flatten()"
+            f"; dimension 1, of size {input.shape[1]}, is the class dimension: if your classes are in the "
+            "last dimension, give input.flatten(0, -2) and target.flatten()"
         )
     return ""
 
 
 def check_arguments(input: Tensor, target: Tensor, options: Options) -> None:
-    """Raise TypeError or ValueError where the arguments that all losses share do not fit each other."""
+    """Raise TypeError or ValueError if the arguments that all losses share do not fit each other."""
     options.check()
     check_tensors(input, target)
     num_classes = input.shape[1 if input.dim() > 1 else 0]
@@ -146,7 +149,7 @@ def check_arguments(input: Tensor, target: Tensor, options: Options) -> None:
 
 
 def check_tensors(input: Tensor, target: Tensor) -> None:
-    """Raise TypeError or ValueError where these are not logits and the indices of their classes."""
+    """Raise TypeError or ValueError unless these are logits and class indices in matching shapes."""
     for name, given in (("input", input), ("target", target)):
         if not isinstance(given, Tensor):
             raise TypeError(
@@ -171,8 +174,8 @@ def check_tensors(input: Tensor, target: Tensor) -> None:
 def num_classes_of(input: Tensor, target: Tensor) -> int:
     """Size of the class dimension of logits; 0 for a scalar, which is refused elsewhere.
 
-    Where it could be another dimension than was meant, the shapes are checked now: else the first error would
-    be about class weights, whose number is right.
+    With more than two dimensions the user may have meant another one. So the shapes are checked first:
+    otherwise the first error would be about the number of class weights, which is right.
     """
     if input.dim() > 2:
         check_tensors(input, target)
@@ -180,7 +183,7 @@ def num_classes_of(input: Tensor, target: Tensor) -> int:
 
 
 def check_halted_classes(halted: Tensor, num_classes: int) -> None:
-    """Raise TypeError or ValueError unless this marks some of the classes."""
+    """Raise TypeError or ValueError unless this is a bool tensor ``[C]``."""
     if not isinstance(halted, Tensor) or halted.dtype != torch.bool:
         given = halted.dtype if isinstance(halted, Tensor) else type(halted).__name__
         raise TypeError(f"halted must be a bool tensor [C], got {given}")

@@ -1,4 +1,4 @@
-"""The last linear layer, some rows at a time: makes their logits and gathers the gradients of the layer."""
+"""The last linear layer, some rows at a time: computes their logits and accumulates the layer's gradients."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from torch import Tensor
 
 __all__ = ["Layer", "by_chunks", "dtype_of_products"]
 
-# Logits held at once. Fewer rows would read and write the gradient of the weight more often, which counts
-# when that is larger than this.
+# Size of the logits of a chunk of rows. Smaller chunks would read and write the gradient of the weight more
+# often, so a chunk may be as large as the weight if that is larger.
 _CHUNK_BYTES = 1 << 25
-# Rows of zeros make up a multiple of this for oneDNN, which compiles a 16-bit product anew for each number of
-# rows (5 ms on a core with AMX, where the product takes 1) and forgets the first when it has a thousand.
+# Chunks are padded to a multiple of this number of rows for oneDNN, which compiles a 16-bit product for each
+# number of rows (5 ms on a core with AMX, for a product of 1 ms) and keeps only the last thousand.
 _ROWS_TOGETHER = 32
-# Of the weight in float32 at once, where its products are computed in that.
+# Size of the pieces in which a 16-bit weight is converted, if products are computed in float32.
 _PIECE_BYTES = 1 << 22
 
 
 class Layer(NamedTuple):
+    """Input ``[N, H]``, weight ``[C, H]`` and bias ``[C]`` of the layer."""
+
     hidden: Tensor
     weight: Tensor
     bias: Tensor | None
@@ -30,11 +32,16 @@ class Layer(NamedTuple):
 def by_chunks(
     layer: Layer, to_gradient: Callable[[slice, Tensor], bool], needed: tuple[bool, ...]
 ) -> tuple[Tensor | None, ...]:
-    """Make the logits of some rows at a time and gather the needed gradients.
+    """Compute the logits of a chunk of rows at a time, and accumulate the needed gradients.
 
     Args:
-        to_gradient: called with the rows of a chunk and their logits, which it overwrites with their
-            gradient; False if it does not, and there are none to gather.
+        layer: input, weight and bias.
+        to_gradient: called with the slice of a chunk's rows and their logits. It overwrites the logits with
+            their gradient and returns True, or returns False if no gradients are needed.
+        needed: whether the gradients of input, weight and bias are needed.
+
+    Returns:
+        These gradients, None where not needed.
     """
     hidden, weight, bias = layer
     num_rows, num_classes = hidden.shape[0], weight.shape[0]
@@ -48,7 +55,7 @@ def by_chunks(
     of_hidden = of_weight = of_bias = None
     if needed[0]:
         of_hidden = hidden.new_empty(_rounded_up(num_rows, together), hidden.shape[1], dtype=of_products)
-    if needed[1]:  # sums over chunks are kept in the dtype of the computation
+    if needed[1]:  # a sum over several chunks is kept in the dtype of the computation
         of_weight = torch.empty(
             weight.shape, dtype=weight.dtype if num_rows <= size else dtype, device=weight.device
         )
@@ -96,7 +103,10 @@ def by_chunks(
 
 
 def dtype_of_products(hidden: Tensor) -> torch.dtype:
-    """That of hidden, but float32 on a CPU without 16-bit products, which take up to 50 times as long."""
+    """The dtype of the matrix products: that of ``hidden``, but float32 on CPUs without 16-bit products.
+
+    There a 16-bit product takes up to 50 times as long.
+    """
     if hidden.device.type != "cpu" or hidden.element_size() != 2 or _has_products(hidden.dtype):
         return hidden.dtype
     return torch.float32
@@ -111,7 +121,7 @@ def _has_products(dtype: torch.dtype) -> bool:
 
 
 def _pieces(weight: Tensor, dtype: torch.dtype, with_values: bool = True) -> Iterator[tuple[slice, Tensor]]:
-    """The weight whole, or some classes at a time where it has to be converted, with their slice."""
+    """The weight as one piece, or in converted pieces of some classes, each with the slice of its classes."""
     num_classes, width = weight.shape
     if weight.dtype == dtype or not num_classes:
         yield slice(0, num_classes), weight
@@ -123,7 +133,7 @@ def _pieces(weight: Tensor, dtype: torch.dtype, with_values: bool = True) -> Ite
 
 
 def _add_product(total: Tensor, left: Tensor, right: Tensor, is_first: bool) -> None:
-    """Add a product of matrices to a total, or put it there; its dtype may be another one."""
+    """Add a matrix product to a total of any dtype, or store the product there if it is the first."""
     if total.dtype != right.dtype:
         product = left @ right
         if is_first:

@@ -1,6 +1,6 @@
 """One function per loss of the paper, with the arguments of ``torch.nn.functional.cross_entropy``.
 
-Arguments that all of them share are explained at :func:`eureka_loss`.
+:func:`eureka_loss` explains the arguments that all of them share.
 """
 
 from __future__ import annotations
@@ -61,42 +61,45 @@ def eureka_loss(
 ) -> Tensor:
     """Cross-entropy plus a reward for confident correct predictions, larger for rarer classes.
 
-    ``-log p + encouragement * bonus`` with ``bonus = log(1 - p) <= 0`` for the likelihood ``p`` of the target
-    class. Source: paper, Eq. 7 to 11, with the sign of Eq. 7 corrected (notes, section 1).
+    The loss of a row is ``-log p + encouragement * bonus`` with ``bonus = log(1 - p) <= 0``, where ``p`` is
+    the likelihood of the target class. Source: paper, Eq. 7 to 11. Eq. 7 and 8 print the bonus with a minus
+    sign; the text, the figures and Eq. 10 and 11 add it, as is done here.
 
     Args:
         input: logits ``[N, C]``, ``[N, C, d1, ...]`` or ``[C]``, floating.
         target: class indices ``[N]``, ``[N, d1, ...]`` or ``[]``, integer, in ``[0, C)`` or ``ignore_index``.
-        encouragement: weight of the bonus: None for one, a number for all classes, or a tensor ``[C]``
-            (see :func:`eureka_nlg.frequency.encouragement`). 0 gives cross-entropy.
+        encouragement: weight of the bonus: a number for all classes, a tensor ``[C]`` with one weight per
+            class (see :func:`eureka_nlg.frequency.encouragement`), or None for 1. 0 gives cross-entropy.
         bonus: ``"likelihood"``, ``log(1 - p)``, or ``"power"``, ``-p ** gamma`` (Eq. 10).
-        gamma: exponent of the power bonus.
-        threshold: no bonus for ``p`` up to it, and above it the bonus minus its value there. The simplified
-            loss of Eq. 11 is ``threshold=0.5, encouragement=None``.
-        likelihood_cap: above this ``p`` the bonus goes on linearly in p. None: the exact loss, which falls
-            without bound as p goes to 1 (its gradient is bounded all the same).
-        likelihood_clamp: above this ``p`` the bonus is constant and has no gradient, as where an
-            implementation clamps ``1 - p`` from below: 0.99999 is a clamp at 1e-5.
-        impl: ``"fused"`` reads the logits twice, writes their gradient once and holds nothing else of their
-            size (see :mod:`eureka_nlg.losses.kernels`); ``"reference"`` is plain autograd, for
-            forward-mode and ``torch.func`` transforms and ``torch.jit.trace``. ``"auto"`` takes the fused
-            path wherever none of these is visible, under ``torch.compile`` too. The numbers are the same.
-        weight: ``[C]``, multiplies the cross-entropy term of a row by that of its target, not the bonus.
-        ignore_index: rows with this target count for nothing.
-        reduction: ``"none"``, ``"sum"``, or ``"mean"``: of the cross-entropy term the mean that
-            ``cross_entropy`` takes, which divides by the sum of the rows' weights, plus the plain mean of
-            encouragement times bonus over the rows that count (notes, section 8).
-        label_smoothing: in [0, 1], torch's definition; acts on the cross-entropy term alone.
+        gamma: exponent of the power bonus, positive.
+        threshold: in [0, 1). Up to this ``p`` there is no bonus; above it the bonus minus its value at the
+            threshold. The simplified loss of Eq. 11 is ``threshold=0.5, encouragement=None``.
+        likelihood_cap: in (0, 1). Above this ``p`` the bonus continues as a linear function of p, so that the
+            loss is bounded from below. None: the exact loss, which falls without bound as p goes to 1,
+            although its gradient is bounded.
+        likelihood_clamp: in (0, 1). Above this ``p`` the bonus is constant and has no gradient. 0.99999 is
+            what an implementation computes that clamps ``1 - p`` at 1e-5 from below.
+        impl: ``"fused"`` reads the logits twice, writes their gradient once and allocates nothing else of
+            their size (see :mod:`eureka_nlg.losses.kernels`). ``"reference"`` is plain autograd, which
+            forward-mode differentiation, ``torch.func`` transforms and ``torch.jit.trace`` need. ``"auto"``
+            takes the fused path unless it detects one of these; ``torch.compile`` keeps the fused path. The
+            results are the same.
+        weight: class weights ``[C]``. They multiply the cross-entropy term of a row, not its bonus.
+        ignore_index: rows with this target have no loss and no gradient.
+        reduction: ``"none"``, ``"sum"``, or ``"mean"``. The mean is the sum of two means: the cross-entropy
+            terms divided by the sum of the rows' class weights, as in torch's ``cross_entropy``, plus the
+            plain mean of encouragement times bonus over the rows that are not ignored. The authors' published
+            code does the same.
+        label_smoothing: in [0, 1], as torch defines it; acts on the cross-entropy term only.
 
     Returns:
         The loss: a scalar, or the shape of ``target`` for ``reduction="none"``, in the dtype of ``input``
-        (float32 under autocast). float16 and bfloat16 are computed in float32 inside. A row whose other
-        classes have no mass (C = 1, or all their logits -inf) has loss and gradient zero: nothing else could
-        be chosen.
+        (float32 under autocast). For float16 and bfloat16 the computation is in float32. If no other class
+        has any mass (C = 1, or all other logits are -inf), the loss and the gradient of the row are zero.
 
     Raises:
-        ValueError, TypeError: shapes, dtypes or options that do not fit; the message says which.
-        IndexError: a target outside ``[0, C)`` that is not ``ignore_index``.
+        ValueError, TypeError: shapes, dtypes or options do not fit; the message says which.
+        IndexError: a target is outside ``[0, C)`` and is not ``ignore_index``.
 
     >>> loss = eureka_loss(torch.tensor([[2.0, 0.0, 0.0]]), torch.tensor([0]))
     >>> p = torch.tensor([2.0, 0.0, 0.0]).softmax(0)[0]
@@ -122,20 +125,22 @@ def focal_loss(
     reduction: Reduction = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """Focal loss, ``-alpha * (1 - p) ** gamma * log p`` for the likelihood p of the target class.
+    """Focal loss, ``-alpha * (1 - p) ** gamma * log p`` with the likelihood p of the target class.
 
     Source: Lin et al. 2017; paper, Eq. 5. With the class-balanced ``weight`` of
-    :func:`eureka_nlg.frequency.class_balanced_weight` this is the paper's FL + CB.
+    :func:`eureka_nlg.frequency.class_balanced_weight` it is the paper's FL + CB.
 
     Args:
-        gamma: how fast the loss falls as p rises, >= 0; 0 gives cross-entropy.
-        alpha: factor of the loss.
-        input, target, impl, weight, ignore_index, reduction: as :func:`eureka_loss`; ``weight`` multiplies
-            the whole loss of a row.
-        label_smoothing: this share of the loss becomes cross-entropy against the uniform distribution.
+        gamma: exponent of ``1 - p``, >= 0: the larger it is, the less likely targets count. 0 gives
+            cross-entropy.
+        alpha: factor of the loss, >= 0.
+        input, target, impl, ignore_index, reduction: as in :func:`eureka_loss`.
+        weight: class weights ``[C]``, which multiply the loss of a row.
+        label_smoothing: in [0, 1]: the share of the loss that is replaced by cross-entropy against the
+            uniform distribution.
 
     Raises:
-        As :func:`eureka_loss`.
+        ValueError, TypeError, IndexError: as in :func:`eureka_loss`.
 
     >>> loss = focal_loss(torch.tensor([[2.0, 0.0, 0.0]]), torch.tensor([0]))
     >>> p = torch.tensor([2.0, 0.0, 0.0]).softmax(0)[0]
@@ -160,20 +165,21 @@ def halted_focal_loss(
     reduction: Reduction = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """Focal loss up to a likelihood, cross-entropy above it, so that high likelihoods still count.
+    """Focal loss up to a likelihood, cross-entropy above it, so that likely targets still have a gradient.
 
-    ``-alpha * (1 - p) ** gamma * log p`` for ``p <= threshold`` and ``-alpha * (log p + b)`` above, with the
-    b that makes both meet. Source: paper, Eq. 6 (notes, section 1, for the sign of b).
+    ``-alpha * (1 - p) ** gamma * log p`` for ``p <= threshold`` and ``-alpha * (log p + b)`` above, with
+    ``b = -(1 - (1 - threshold) ** gamma) * log(threshold)``, which makes the loss continuous. Source: paper,
+    Eq. 6, where b is printed with another sign and with a factor alpha, so that the branches would not meet.
 
     Args:
-        gamma, alpha: as :func:`focal_loss`.
+        gamma, alpha: as in :func:`focal_loss`.
         threshold: the likelihood phi at which the focal loss is halted, in (0, 1).
-        halted: bool ``[C]``, the classes with this loss; the others get focal loss. The paper's HFL(t) is
-            ``halted=rarest_classes(class_counts, t)``. None: all classes.
-        input, target, impl, weight, ignore_index, reduction, label_smoothing: as :func:`focal_loss`.
+        halted: bool ``[C]``, the classes that have this loss; the others have focal loss. The paper's HFL(t)
+            is ``halted=rarest_classes(class_counts, t)``. None: all classes.
+        input, target, impl, weight, ignore_index, reduction, label_smoothing: as in :func:`focal_loss`.
 
     Raises:
-        As :func:`eureka_loss`.
+        ValueError, TypeError, IndexError: as in :func:`eureka_loss`.
     """
     if halted is not None:
         check_halted_classes(halted, num_classes_of(input, target))
@@ -195,21 +201,24 @@ def ldam_loss(
     reduction: Reduction = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """Label-distribution-aware margin loss: cross-entropy that asks for a wider margin in rarer classes.
+    """Label-distribution-aware margin loss (LDAM): cross-entropy with a larger margin for rarer classes.
 
-    Cross-entropy of ``scale * (input - margin of the target class at the target)``. Source: Cao et al. 2019,
-    "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss".
+    The margin of the target class is subtracted from the target's cosine, and the loss is the cross-entropy
+    of ``scale`` times the result. Source: Cao et al. 2019, "Learning Imbalanced Datasets with
+    Label-Distribution-Aware Margin Loss".
 
     Args:
-        input: cosines between features and class vectors (a classifier of normalised weights and features).
+        input: cosines between features and class vectors, ``[N, C]``, ``[N, C, d1, ...]`` or ``[C]``: the
+            output of a classifier with normalised weights and features.
         class_counts: training examples of each class, ``[C]`` non-negative integers; see
             :func:`eureka_nlg.frequency.ldam_margins`.
-        max_margin: margin of the rarest class.
-        scale: inverse temperature of the cosines.
-        target, impl, weight, ignore_index, reduction, label_smoothing: as :func:`eureka_loss`.
+        max_margin: margin of the rarest class, >= 0.
+        scale: inverse temperature of the cosines, positive.
+        target, impl, weight, ignore_index, reduction, label_smoothing: as in :func:`eureka_loss`.
 
     Raises:
-        As :func:`eureka_loss`; ValueError for bad counts or counts of another number of classes.
+        ValueError, TypeError, IndexError: as in :func:`eureka_loss`; also ValueError if the counts are
+            invalid or are not one per class.
     """
     Margins(max_margin, scale)
     margins = ldam_margins(class_counts, max_margin, dtype=torch.float64)
@@ -220,14 +229,14 @@ def ldam_loss(
 def loss_with_margins(
     input: Tensor, target: Tensor, margins: Tensor, scale: float, options: Options
 ) -> Tensor:
-    """LDAM loss from margins ``[C]`` that are computed already."""
+    """LDAM loss from margins ``[C]`` that have been computed before."""
     num_classes, class_dim = num_classes_of(input, target), 1 if input.dim() > 1 else 0
     if margins.shape != (num_classes,):
         raise ValueError(f"class_counts must have {num_classes} entries, one per class, got {len(margins)}")
     check_arguments(input, target, options)
     target = target.long()
     classes = torch.where(target == options.ignore_index, 0, target).clamp(0, max(0, num_classes - 1))
-    # a half cannot hold small margins, and the scale magnifies what it rounds
+    # half precision cannot hold small margins, and the scale would magnify its rounding errors
     cosines = input if input.dtype == torch.float64 else input.float()
     margin = margins.to(input.device, cosines.dtype)[classes].unsqueeze(class_dim)
     logits = cosines.scatter_add(class_dim, classes.unsqueeze(class_dim), -margin) * scale
@@ -248,22 +257,27 @@ def linear_eureka_loss(
     label_smoothing: float = 0.0,
     **options: Unpack[BonusOptions],
 ) -> Tensor:
-    """:func:`eureka_loss` of ``F.linear(hidden, linear_weight, linear_bias)``, without holding these logits.
+    """:func:`eureka_loss` of ``F.linear(hidden, linear_weight, linear_bias)``, without storing these logits.
 
-    Logits and their gradient exist for some rows at a time. With ``reduction`` "mean" or "sum" the gradients
-    of the arguments are computed along with the loss; with "none" the backward pass computes the logits once
-    more. Rows that are ignored cost nothing.
+    The logits and their gradient exist for some rows at a time. With ``reduction`` "mean" or "sum" the
+    gradients of the arguments are computed together with the loss; with "none" the backward pass computes the
+    logits a second time. Ignored rows cost no computation. There is no second derivative.
 
     Args:
-        hidden: ``[N, H]``, floating.
-        linear_weight: ``[C, H]``.
-        target: ``[N]``.
-        linear_bias: ``[C]``, or None.
-        encouragement and the rest: as :func:`eureka_loss`, except that ``encouragement`` and ``weight``
-            cannot be learned, and that there is no second derivative.
+        hidden: the input of the layer, ``[N, H]``, floating.
+        linear_weight: ``[C, H]``, in the dtype of ``hidden``.
+        target: class indices ``[N]``.
+        linear_bias: ``[C]``, in the dtype of ``hidden``, or None.
+        encouragement, weight, ignore_index, reduction, label_smoothing: as in :func:`eureka_loss`.
+            ``encouragement`` and ``weight`` cannot require a gradient.
+        **options: of the bonus, as in :func:`eureka_loss`.
+
+    Returns:
+        The loss, as :func:`eureka_loss` returns it.
 
     Raises:
-        ValueError: ``encouragement`` or ``weight`` wants a gradient; otherwise as :func:`eureka_loss`.
+        ValueError: ``encouragement`` or ``weight`` requires a gradient.
+        ValueError, TypeError, IndexError: as in :func:`eureka_loss`.
     """
     refuse_learned(encouragement=encouragement, weight=weight)
     encouragement = check_encouragement(encouragement, linear_weight.shape[0])
@@ -273,7 +287,7 @@ def linear_eureka_loss(
 
 
 def refuse_learned(**arguments: Any) -> None:
-    """Raise ValueError if one of these arguments of the linear loss wants a gradient."""
+    """Raise ValueError if one of these arguments of the linear loss requires a gradient."""
     for name, value in arguments.items():
         if isinstance(value, Tensor) and value.requires_grad and torch.is_grad_enabled():
             raise ValueError(

@@ -5,9 +5,10 @@ Source: Li et al. 2025, "Preserving Diversity in Supervised Fine-tuning of Large
 
     sum_j q_j h_j (log p_j - log p_y) = sum_j q_j h_j (z_j - z_y),
 
-where q and h are held fixed. So the gradient is ``q_j h_j`` at ``j != y``, and minus their sum at y: a target
-that is likely already is pushed no further at the cost of the others, and their distribution stays. With
-``h = 1`` that is the gradient of ``temperature`` times the cross-entropy of ``z / temperature``.
+where q and h are held fixed. So the gradient is ``q_j h_j`` at ``j != y``, and minus their sum at y. A target
+that is already likely is not made more likely at the cost of the other classes, whose distribution is
+preserved. With ``h = 1`` this is the gradient of ``temperature`` times the cross-entropy of
+``z / temperature``.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from eureka_nlg.options import Options, option
 __all__ = ["GEMLoss", "gem_loss"]
 
 Contrast = Literal["linear", "log_sigmoid"]
-_STEEPNESS = 0.01  # of the sigmoid, as the authors have it
+_STEEPNESS = 0.01  # of the sigmoid; the authors' value
 _CHUNK_BYTES_ON_CPU = 1 << 21
 _CHUNK_BYTES_ELSEWHERE = 1 << 28
 
@@ -39,11 +40,11 @@ class GEM(Options):
     """Options of :func:`gem_loss`."""
 
     temperature: float = option(
-        0.7, "GEM: temperature of the distribution over the other classes", above=0, name="gem_temperature"
+        0.7, "GEM: temperature of the softmax that weighs the classes", above=0, name="gem_temperature"
     )
     contrast: Contrast = option(
         "linear",
-        "GEM: linear, or log_sigmoid, which leaves classes far below the target alone",
+        "GEM: linear, or log_sigmoid, with less gradient for classes far below the target",
         choices=Contrast,
         name="gem_contrast",
     )
@@ -53,12 +54,12 @@ class GEM(Options):
         if impl == "fused":
             return _Fused.apply(logits, target, self), None
         rows = logits if logits.dtype == torch.float64 else logits.float()
-        rows = torch.where((target >= 0).unsqueeze(-1), rows, 0.0)  # no NaN of an ignored row in a gradient
+        rows = torch.where((target >= 0).unsqueeze(-1), rows, 0.0)  # an ignored row may hold NaN
         gap, pull = self.gap_and_pull(rows, target.clamp(min=0).unsqueeze(-1))
         return _product(gap, pull), None
 
     def gap_and_pull(self, rows: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-        """``z_j - z_y`` and ``q_j h_j``, both ``[N, C]``; the second is held fixed, and 0 at the target."""
+        """``z_j - z_y`` and ``q_j h_j``, both ``[N, C]``; the second is detached, and 0 at the target."""
         gap = rows - rows.gather(-1, index)
         with torch.no_grad():
             pull = torch.softmax(rows / self.temperature, -1)
@@ -68,21 +69,21 @@ class GEM(Options):
 
 
 def _product(gap: Tensor, pull: Tensor) -> Tensor:
-    # a class without any mass may have a gap of -inf
+    # a class without mass (pull 0) may have a gap of -inf
     return torch.where(pull == 0.0, 0.0, pull * gap).sum(-1)
 
 
 def _dot(gap: Tensor, pull: Tensor) -> Tensor:
-    """The same with a pass less, on CPUs; elsewhere looking at the result would wait."""
+    """As :func:`_product`, with one pass less on CPUs; on other devices reading the result would wait."""
     if gap.device.type == "cpu":
-        result = (gap * pull).sum(-1)  # no matrix product, which autocast computes in halves
+        result = (gap * pull).sum(-1)  # not a matrix product, which autocast computes in half precision
         if torch.isfinite(result).all():
             return result
     return _product(gap, pull)
 
 
 class _Fused(torch.autograd.Function):
-    """A few rows at a time: nothing of the size of the logits is there besides their gradient."""
+    """The loss a few rows at a time, so that only the gradient has the size of the logits."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, target: Tensor, gem: GEM) -> Tensor:
@@ -135,9 +136,10 @@ _KEPT = ("log_odds", "top", "mass")
 def _write_pull(
     scaled: Tensor, target: Tensor, found: RowStatistics, of_loss: Tensor | None, out: Tensor
 ) -> None:
-    """``q_j`` of the other classes and minus their sum at the target, times the slope of each row.
+    """Write ``q_j`` of the other classes and minus their sum at the target, times ``of_loss`` of each row.
 
-    With h = 1 that is the gradient of cross-entropy in the scaled logits, which the passes write.
+    With h = 1 this is the gradient of cross-entropy with respect to the scaled logits, which the passes
+    write.
     """
     slope = -torch.sigmoid(-found.log_odds)
     slope = slope if of_loss is None else slope * of_loss
@@ -162,30 +164,34 @@ def gem_loss(
     reduction: Reduction = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """GEM: the target is pushed only while other classes stand in its way, and keeps what they have to say.
+    """GEM, a loss that preserves the diversity of a pretrained model in fine-tuning.
 
-    ``sum_j q_j h_j (log p_j - log p_y)`` with ``q = softmax(z / temperature)`` and h held fixed. The value is
-    no guide to how a run goes, and there is no second derivative worth the name. Source: Li et al. 2025,
-    "Preserving Diversity in Supervised Fine-tuning of Large Language Models".
+    ``sum_j q_j h_j (log p_j - log p_y)`` with ``q = softmax(z / temperature)`` and h, both held fixed. Since
+    the gradient is not the derivative of the value, the value does not measure progress, and a second
+    derivative has no meaning. Source: Li et al. 2025, "Preserving Diversity in Supervised Fine-tuning of
+    Large Language Models".
 
     Args:
-        temperature: of q, the authors' beta; positive. Below 1 it looks at the likeliest classes alone.
-        contrast: h, ``"linear"``, one for all classes, or ``"log_sigmoid"``, the sigmoid of a hundredth of
-            ``z_j - z_y``.
-        impl: ``"fused"`` works on a few rows at a time and holds nothing of the size of the logits besides
-            their gradient; ``"reference"`` is plain autograd. The numbers are the same.
-        input, target, weight, ignore_index, reduction, label_smoothing: as
+        temperature: temperature of q, the authors' beta; positive. The smaller it is, the more the gradient
+            concentrates on the likeliest of the other classes.
+        contrast: h: ``"linear"``, 1 for all classes, or ``"log_sigmoid"``, ``sigmoid((z_j - z_y) / 100)``.
+        impl: ``"fused"`` works on a few rows at a time, so that only the gradient has the size of the logits;
+            ``"reference"`` is plain autograd. The results are the same.
+        input, target, weight, ignore_index, reduction, label_smoothing: as in
             :func:`eureka_nlg.losses.focal_loss`.
 
+    Returns:
+        The loss, as :func:`eureka_nlg.losses.eureka_loss` returns it.
+
     Raises:
-        As :func:`eureka_nlg.losses.eureka_loss`.
+        ValueError, TypeError, IndexError: as in :func:`eureka_nlg.losses.eureka_loss`.
     """
     options = Shared(weight, ignore_index, reduction, label_smoothing, impl)
     return loss_of_rows(input, target, GEM(temperature, contrast).of_rows, options)
 
 
 class GEMLoss(LogitsLoss):
-    """Module of :func:`gem_loss`; the arguments are the same."""
+    """Module for :func:`gem_loss`; the arguments are the same."""
 
     @shows_arguments_of(gem_loss)
     def __init__(

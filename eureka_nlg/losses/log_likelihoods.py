@@ -1,4 +1,4 @@
-"""The Eureka loss of log-likelihoods, where the logits that they come from are gone."""
+"""The Eureka loss of log-likelihoods, for code that has no access to the logits."""
 
 from __future__ import annotations
 
@@ -26,27 +26,29 @@ def eureka_loss_from_log_probs(
     reduction: Reduction = "mean",
     **options: Unpack[BonusOptions],
 ) -> Tensor:
-    """:func:`eureka_loss` for code that has the log-likelihood of each target and no logits any more.
+    """:func:`.eureka_loss` for code that has the log-likelihood of each target, but no logits.
 
-    That of the exact likelihood bonus cannot be had from it: once p rounds to one, ``log(1 - p)`` is -inf. So
-    the bonus has an end, by default the cap of the preset ``"encouraging"``. There is no label smoothing,
-    which needs the other classes.
+    The exact likelihood bonus cannot be computed from log-likelihoods: once p rounds to 1, ``log(1 - p)`` is
+    -inf. So the bonus has to be bounded; by default it has the cap of the preset ``"encouraging"``, 0.75.
+    Label smoothing is not available, since it needs the other classes.
 
     Args:
-        log_probs: ``[...]`` of any shape, floating, not positive: ``log p`` of each target.
-        target: ``[...]``, integer, class indices or ``ignore_index``: whose encouragement and weight it is.
-        encouragement: None for one, a number, or a tensor ``[C]``.
-        weight, ignore_index, reduction: as :func:`eureka_loss`.
-        **options: of the bonus, as :func:`eureka_loss`. It needs a cap or a clamp, unless it is ``"power"``.
+        log_probs: ``log p`` of each target, ``[...]`` of any shape, floating, not positive.
+        target: ``[...]``, integer, class indices or ``ignore_index``; they select encouragement and weight.
+        encouragement: weight of the bonus: a number, a tensor ``[C]`` with one weight per class, or None
+            for 1.
+        weight, ignore_index, reduction: as in :func:`.eureka_loss`.
+        **options: of the bonus, as in :func:`.eureka_loss`. A likelihood bonus needs a cap or a clamp.
 
     Returns:
-        The loss: a scalar, or the shape of ``target``, in the dtype of ``log_probs``; halves are computed in
-        float32 inside. What stands in an ignored row does not matter.
+        The loss: a scalar, or the shape of ``target`` for ``reduction="none"``, in the dtype of
+        ``log_probs``; float16 and bfloat16 are computed in float32. The values of ignored rows do not matter.
 
     Raises:
-        ValueError: a likelihood bonus without an end, or what :func:`eureka_loss` raises it for.
-        TypeError, IndexError: as :func:`eureka_loss`.
+        ValueError: the likelihood bonus has neither cap nor clamp.
+        ValueError, TypeError, IndexError: as in :func:`.eureka_loss`.
 
+    >>> from eureka_nlg.losses import eureka_loss
     >>> logits, target = torch.tensor([[2.0, 0.0, 0.0], [0.0, 9.0, 0.0]]), torch.tensor([0, 1])
     >>> log_probs = logits.log_softmax(1).gather(1, target[:, None])[:, 0]
     >>> loss = eureka_loss_from_log_probs(log_probs, target)
@@ -56,8 +58,8 @@ def eureka_loss_from_log_probs(
     rewarded = built(Bonus, "eureka_loss_from_log_probs", {**CAPPED, **options})
     if not rewarded.is_bounded:
         raise ValueError(
-            "log-likelihoods do not hold log(1 - p) where p rounds to one: "
-            f"give {bounding_options()}, or eureka_loss the logits"
+            "the exact bonus log(1 - p) cannot be computed from log-likelihoods where p rounds to one: "
+            f"give {bounding_options()}, or call eureka_loss with the logits"
         )
     shared = Options(weight, ignore_index, reduction)
     _check_log_probs(log_probs, target, shared)
@@ -65,9 +67,9 @@ def eureka_loss_from_log_probs(
     tensors = {"encouragement": encouragement, "weight": weight}
     sizes = {name: len(one) for name, one in tensors.items() if isinstance(one, Tensor) and one.dim()}
     if len(set(sizes.values())) > 1:
-        raise ValueError(f"encouragement and weight must have one length, that of the classes, got {sizes}")
+        raise ValueError(f"encouragement and weight must have one entry per class each, got lengths {sizes}")
     dtype = torch.float64 if log_probs.dtype == torch.float64 else torch.float32
-    # without a tensor of classes nothing is looked up, and any index will do
+    # without a tensor per class nothing is looked up by class, and any index is valid
     num_classes = next(iter(sizes.values()), 1 << 62)
     rows = Rows.of(target.reshape(-1), num_classes, shared, dtype)
     log_p = log_probs.reshape(-1).to(dtype)
@@ -84,7 +86,7 @@ def eureka_loss_from_log_probs(
 
 
 def _check_log_probs(log_probs: Tensor, target: Tensor, options: Options) -> None:
-    """Raise TypeError or ValueError where these are not the log-likelihoods of targets, one for each."""
+    """Raise TypeError or ValueError unless there is one log-likelihood for each target."""
     options.check()
     for name, given in (("log_probs", log_probs), ("target", target)):
         if not isinstance(given, Tensor):
@@ -98,7 +100,7 @@ def _check_log_probs(log_probs: Tensor, target: Tensor, options: Options) -> Non
     if log_probs.shape != target.shape:
         hint = ""
         if log_probs.dim() == target.dim() + 1:
-            hint = "; of those of all classes give log_probs.gather(-1, target.unsqueeze(-1)).squeeze(-1)"
+            hint = "; to select the target's, give log_probs.gather(-1, target.unsqueeze(-1)).squeeze(-1)"
         raise ValueError(
             f"log_probs must have the shape of target, {list(target.shape)}, one for each target, "
             f"got {list(log_probs.shape)}{hint}"

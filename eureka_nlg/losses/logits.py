@@ -1,4 +1,4 @@
-"""Losses of logits: their shapes, and which implementation computes them."""
+"""Losses of logits: accepts all shapes of logits and chooses the implementation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from eureka_nlg.losses.checks import Options, check_arguments, is_transformed, needs_plain_operations
 from eureka_nlg.losses.kernels import (
-    InNumbers,
+    CompiledLoss,
     LossOfRows,
     fused_log_odds,
     fused_loss,
@@ -25,7 +25,7 @@ __all__ = ["for_compiled_pass", "loss_and_log_odds", "loss_of_logits", "loss_of_
 
 
 def loss_of_logits(input: Tensor, target: Tensor, objective: Objective, options: Options) -> Tensor:
-    """Loss of logits in their dtype; in float32 under autocast. See :func:`eureka_nlg.losses.eureka_loss`."""
+    """Loss of logits in their dtype, or float32 under autocast; see :func:`eureka_nlg.losses.eureka_loss`."""
     loss, _ = loss_and_log_odds(input, target, objective, options)
     return loss.to(result_dtype(input))
 
@@ -33,7 +33,7 @@ def loss_of_logits(input: Tensor, target: Tensor, objective: Objective, options:
 def loss_and_log_odds(
     input: Tensor, target: Tensor, objective: Objective, options: Options
 ) -> tuple[Tensor, Tensor]:
-    """Loss of logits, and the log-odds of the targets.
+    """Loss of logits, and the log-odds of the targets, whose ``logsigmoid`` is ``log p``.
 
     Args:
         input: logits ``[N, C]``, ``[N, C, d1, ...]`` or ``[C]``, floating.
@@ -42,9 +42,8 @@ def loss_and_log_odds(
         options: the arguments that all losses share.
 
     Returns:
-        The loss, reduced or in the shape of ``target``, and the detached log-odds in the shape of
-        ``target``, NaN in ignored rows: ``logsigmoid`` of them is ``log p``. Both in float32, float64 for
-        float64 logits.
+        The loss, reduced or in the shape of ``target``; and the detached log-odds in the shape of
+        ``target``, NaN in ignored rows. Both are float64 for float64 logits and float32 otherwise.
     """
     check_arguments(input, target, options)
     class_dim = 1 if input.dim() > 1 else 0
@@ -72,17 +71,18 @@ def loss_of_rows(
     of_rows: Callable[[Tensor, Tensor, str], tuple[Tensor, Tensor | None]],
     options: Options,
 ) -> Tensor:
-    """A loss of a row that is no function of the target's log-odds, with the arguments that all losses share.
+    """A loss that is not a function of the target's log-odds alone.
 
     Args:
-        input, target: as :func:`loss_and_log_odds`.
-        of_rows: logits ``[N, C]``, targets ``[N]`` (negative where a row is ignored) and "fused" or
-            "reference" -> the rows' terms ``[N]``, and what is added to them as it is, or None. Both are in
-            the dtype of the computation, float32 or float64; what they are in an ignored row does not matter.
+        input, target: as in :func:`loss_and_log_odds`.
+        of_rows: called with logits ``[N, C]``, targets ``[N]`` (negative in ignored rows) and the
+            implementation, "fused" or "reference". Returns the terms ``[N]``, which class weights and label
+            smoothing act on, and ``[N]`` to be added to them unchanged, or None. Both are float64 for float64
+            logits and float32 otherwise; their values in ignored rows do not matter.
         options: the arguments that all losses share.
 
     Returns:
-        The loss, reduced or in the shape of ``target``, in the dtype of ``input``; in float32 under autocast.
+        The loss, reduced or in the shape of ``target``, in the dtype of ``input`` (float32 under autocast).
     """
     check_arguments(input, target, options)
     class_dim = 1 if input.dim() > 1 else 0
@@ -90,10 +90,10 @@ def loss_of_rows(
     logits = input if input.dim() == 2 else input.movedim(class_dim, -1).reshape(target.numel(), num_classes)
     impl = _implementation(options)
     if is_transformed(logits, target):
-        impl = "reference"  # operations that torch knows
+        impl = "reference"  # its operations can be traced and transformed
     dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
     if options.label_smoothing > 0.0:
-        logits = logits.to(dtype)  # two gradients are summed: a half is rounded after that
+        logits = logits.to(dtype)  # two gradients are added up: half precision is rounded after that
     rows = Rows.of(target.reshape(-1).long(), num_classes, options, dtype)
     targets = rows.only_kept(rows.target, -1)
     term, added = of_rows(logits, targets, impl)
@@ -114,7 +114,7 @@ def loss_of_rows(
 
 
 def _implementation(options: Options) -> str:
-    """ "fused" or "reference"."""
+    """The implementation to use, "fused" or "reference"."""
     weight_is_learned = (
         options.label_smoothing > 0.0
         and options.weight is not None
@@ -125,17 +125,17 @@ def _implementation(options: Options) -> str:
         return "reference" if weight_is_learned or needs_plain_operations() else "fused"
     if options.impl == "fused" and weight_is_learned:
         raise ValueError(
-            "impl='fused' gives no gradient of weight with label smoothing: give impl='reference'"
+            "impl='fused' has no gradient for weight with label smoothing: give impl='reference'"
         )
     return options.impl
 
 
 def for_compiled_pass(logits: Tensor, objective: Objective, options: Options) -> LossOfRows | None:
-    """The loss as the compiled pass takes it, or None where that does not know it or cannot look at it.
+    """The arguments of the compiled pass; None if it does not know the loss or cannot read these tensors.
 
-    ``logits``: for their dtype and device alone.
+    Only the dtype and the device of ``logits`` matter.
     """
-    loss, weight = objective.in_numbers, options.weight
+    loss, weight = objective.compiled, options.weight
     if loss is None or logits.device.type != "cpu" or not native.supports(logits) or is_transformed(logits):
         return None
     form, encouragement, halted = loss
@@ -147,7 +147,7 @@ def for_compiled_pass(logits: Tensor, objective: Objective, options: Options) ->
     if isinstance(encouragement, Tensor):
         encouragement = _in_float32(encouragement)
     return LossOfRows(
-        InNumbers(form, encouragement, None if halted is None else halted.contiguous()),
+        CompiledLoss(form, encouragement, None if halted is None else halted.contiguous()),
         None if weight is None else _in_float32(weight),
         options.ignore_index,
         options.reduction,
@@ -164,7 +164,7 @@ def _in_float32(tensor: Tensor) -> Tensor:
 def _by_log_odds(
     logits: Tensor, target: Tensor, objective: Objective, options: Options, impl: str
 ) -> tuple[Tensor, Tensor]:
-    """Loss and detached log-odds, with the loss in torch's operations between the passes."""
+    """Loss and detached log-odds; between the two passes over the logits, torch computes the loss."""
     dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
     rows = Rows.of(target, logits.shape[1], options, dtype)
     if options.reduction == "mean" and objective.reward is not None:

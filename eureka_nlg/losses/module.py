@@ -1,4 +1,4 @@
-"""What the modules of all losses are: options as attributes, tensors among them as buffers."""
+"""The base class of the modules of all losses: options are attributes, and tensors among them are buffers."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ T = TypeVar("T", bound=Options)
 
 
 class LossModule(nn.Module):
-    """A loss whose options are attributes, tensors among them buffers.
+    """A loss whose options are attributes, and buffers if they are tensors.
 
-    Buffers move with ``.to(device)`` and are stored in the state dict, but keep their dtype under ``.half()``
-    and ``.to(dtype)``: a long-tailed vocabulary spans more orders of magnitude than half precision can.
+    Buffers follow ``.to(device)`` and are part of the state dict, but keep their dtype under ``.half()`` and
+    ``.to(dtype)``: the weights of a long-tailed vocabulary exceed the range of half precision.
     """
 
-    # options that may be tensors
+    # names of options that may be tensors
     tensors: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, **options: Any) -> None:
@@ -32,7 +32,7 @@ class LossModule(nn.Module):
         self.option_names = tuple(options)
         for name, value in options.items():
             if name in self.tensors and (value is None or isinstance(value, Tensor)):
-                # None too, so that a tensor which is assigned later moves along, as in torch's losses
+                # None too, so that a tensor that is assigned later is a buffer, as in torch's losses
                 self.register_buffer(name, None if value is None else value.detach().clone())
             else:
                 setattr(self, name, value)
@@ -43,7 +43,7 @@ class LossModule(nn.Module):
         return {name: getattr(self, name) for name in self.option_names}
 
     def made(self, kind: type[T], **others: str) -> T:
-        """Options of a class from the attributes that hold them now; ``others`` have another name here."""
+        """The options of a class, from the module's attributes; ``others``: field -> attribute."""
         return checked(kind, *(getattr(self, others.get(field, field)) for field in kind.names()))
 
     def extra_repr(self) -> str:
@@ -66,11 +66,11 @@ class LossModule(nn.Module):
 
 
 def taken(names: Iterable[str], arguments: dict[str, Any]) -> dict[str, Any]:
-    """Take the arguments of these names out of keyword arguments; the rest stays for others."""
+    """Remove the arguments of these names from keyword arguments, and return them."""
     return {name: arguments.pop(name) for name in names if name in arguments}
 
 
 def in_float32(encouragement: Encouragement) -> Encouragement:
-    """The encouragement, checked now rather than at the first batch; a tensor in float32."""
+    """The encouragement, checked when the module is made; a tensor is converted to float32."""
     encouragement = check_encouragement(encouragement)
     return encouragement.to(torch.float32) if isinstance(encouragement, Tensor) else encouragement

@@ -1,6 +1,6 @@
-"""``torch.nn`` modules of the functions with the same names: ``FocalLoss`` of ``focal_loss``.
+"""``torch.nn`` modules for the functions with the corresponding names: ``FocalLoss`` for ``focal_loss``.
 
-A module checks its options when it is made. They are its attributes; those that are tensors are buffers.
+A module checks its options when it is made. The options are its attributes, and tensors are buffers.
 """
 
 from __future__ import annotations
@@ -71,11 +71,11 @@ class EurekaArguments(BonusOptions, SharedArguments, total=False):
 
 
 class LogitsLoss(LossModule):
-    """Module of any :class:`~.objectives.ScalarLoss`: logits and class indices -> loss.
+    """Module for any :class:`~.objectives.ScalarLoss`: logits and class indices -> loss.
 
     Args:
         loss: the loss with its options, which become attributes.
-        weight, ignore_index, reduction, label_smoothing, impl: as :func:`eureka_nlg.losses.eureka_loss`.
+        weight, ignore_index, reduction, label_smoothing, impl: as in :func:`eureka_nlg.losses.eureka_loss`.
     """
 
     tensors: ClassVar[tuple[str, ...]] = ("weight",)
@@ -102,17 +102,17 @@ class LogitsLoss(LossModule):
         return Shared(self.weight, self.ignore_index, self.reduction, self.label_smoothing, self.impl)
 
     def objective(self, num_classes: int) -> Objective:
-        """The loss as a function of log-odds and targets, on the device where its buffers are."""
+        """The loss as a function of log-odds and targets, on the device of the module's buffers."""
         made: ScalarLoss = self.made(self.kind)
         return made.objective()
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """Loss of logits and targets in the shapes that the function takes."""
+        """Loss of logits and targets, in the shapes that the function accepts."""
         return loss_of_logits(input, target, self.objective(num_classes_of(input, target)), self.shared)
 
 
 class FocalLoss(LogitsLoss):
-    """Module of :func:`eureka_nlg.losses.focal_loss`; the arguments are the same."""
+    """Module for :func:`eureka_nlg.losses.focal_loss`; the arguments are the same."""
 
     alpha: float
 
@@ -126,7 +126,7 @@ class FocalLoss(LogitsLoss):
 
 
 class HaltedFocalLoss(LogitsLoss):
-    """Module of :func:`eureka_nlg.losses.halted_focal_loss`; the arguments are the same."""
+    """Module for :func:`eureka_nlg.losses.halted_focal_loss`; the arguments are the same."""
 
     tensors: ClassVar[tuple[str, ...]] = ("weight", "halted")
     halted: Tensor | None
@@ -155,10 +155,11 @@ class HaltedFocalLoss(LogitsLoss):
 
 
 class EurekaLoss(RunawayWatch, LogitsLoss):
-    """Module of :func:`eureka_nlg.losses.eureka_loss`; the arguments are the same.
+    """Module for :func:`eureka_nlg.losses.eureka_loss`; the arguments are the same.
 
-    A tensor of encouragements becomes a float32 buffer. The exact loss has no floor: a mean below -100 is
-    told once, by a ``UserWarning``. On CPUs each call is looked at, elsewhere one in a thousand.
+    A tensor of encouragements becomes a float32 buffer. The exact loss is not bounded from below, so a mean
+    below -100 raises a ``UserWarning``, once. On CPUs every call is checked, on other devices one in a
+    thousand.
 
     >>> loss_function = EurekaLoss.from_counts([900, 90, 9], beta=0.99)
     >>> loss_function(torch.randn(4, 3), torch.tensor([0, 1, 2, 2])).shape
@@ -193,28 +194,28 @@ class EurekaLoss(RunawayWatch, LogitsLoss):
         """Build the loss from the training counts of the classes.
 
         Args:
-            class_counts, beta, measure, normalization, exponent, scale: as
+            class_counts, beta, measure, normalization, exponent, scale: as in
                 :func:`eureka_nlg.frequency.encouragement`.
-            **options: as the constructor.
+            **options: as in the constructor.
 
         Raises:
-            ValueError: bad counts, beta or options.
+            ValueError: the counts, beta or an option are invalid.
         """
         weights = EncouragementOptions(beta, measure, normalization, exponent, scale)
         return cls(weights.of(class_counts, torch.float32), **options)
 
     @classmethod
     def preset(cls, name: PresetName, class_counts: ClassCounts, **options: Any) -> Self:
-        """Build one of the forms that the authors use, from the training counts of the classes.
+        """Build one of the variants that the authors use, from the training counts of the classes.
 
         Args:
-            name: of the form, one of :data:`~.bonus.PRESETS`: ``"printed"``, ``"released"``,
-                ``"encouraging"`` or ``"encouraging_low"``.
-            class_counts: as :func:`eureka_nlg.frequency.encouragement`.
-            **options: as :meth:`from_counts`; they win over the preset.
+            name: ``"printed"``, ``"released"``, ``"encouraging"`` or ``"encouraging_low"``; see
+                :data:`~.bonus.PRESETS`.
+            class_counts: training examples of each class, ``[C]`` non-negative integers.
+            **options: as in :meth:`from_counts`; they override the preset.
 
         Raises:
-            ValueError: another name, bad counts or options.
+            ValueError: the name, the counts or an option are invalid.
 
         >>> EurekaLoss.preset("released", [900, 90, 9]).likelihood_clamp
         0.99999
@@ -239,21 +240,21 @@ class EurekaLoss(RunawayWatch, LogitsLoss):
         return loss
 
     def _can_run_away(self) -> bool:
-        """Whether the loss is a mean without a floor."""
+        """Whether the loss is a mean that is not bounded from below."""
         return self.reduction == "mean" and not self.made(Bonus).is_bounded
 
 
 class LinearEurekaLoss(EurekaLoss):
-    """Module of :func:`eureka_nlg.losses.linear_eureka_loss`, made like :class:`EurekaLoss`.
+    """Module for :func:`eureka_nlg.losses.linear_eureka_loss`, with the arguments of :class:`EurekaLoss`.
 
-    There is one way to compute it, so it takes no ``impl``.
+    It has no ``impl``, since there is only one implementation.
     """
 
     @shows_arguments_of(functional.eureka_loss, without=("input", "target", "impl"))
     def __init__(self, encouragement: Encouragement = None, **options: Unpack[EurekaArguments]) -> None:
         if "impl" in options:
             raise TypeError(
-                "LinearEurekaLoss takes no impl, having one implementation; for the reference give "
+                "LinearEurekaLoss takes no impl, since it has one implementation: for the reference give "
                 "F.linear(hidden, linear_weight, linear_bias) to EurekaLoss(impl='reference')"
             )
         super().__init__(encouragement, **options)
@@ -262,7 +263,7 @@ class LinearEurekaLoss(EurekaLoss):
     def forward(  # type: ignore[override]
         self, hidden: Tensor, linear_weight: Tensor, target: Tensor, linear_bias: Tensor | None = None
     ) -> Tensor:
-        """Loss of hidden states ``[N, H]``, weights ``[C, H]``, class indices ``[N]`` and bias ``[C]``."""
+        """Loss of hidden states ``[N, H]``, weight ``[C, H]``, class indices ``[N]`` and bias ``[C]``."""
         functional.refuse_learned(encouragement=self.encouragement, weight=self.weight)
         objective = self.objective(linear_weight.shape[0])
         loss = loss_of_projection(hidden, linear_weight, linear_bias, target, objective, self.shared)
@@ -272,9 +273,9 @@ class LinearEurekaLoss(EurekaLoss):
 
 
 class LDAMLoss(LogitsLoss):
-    """Module of :func:`eureka_nlg.losses.ldam_loss`; the arguments are the same.
+    """Module for :func:`eureka_nlg.losses.ldam_loss`; the arguments are the same.
 
-    The margins, a float32 buffer, are computed once.
+    The margins are computed once and kept in a float32 buffer.
     """
 
     tensors: ClassVar[tuple[str, ...]] = ("weight", "margins")

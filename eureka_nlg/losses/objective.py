@@ -1,4 +1,4 @@
-"""What a loss is to the code that computes it: functions of the log-odds and the target of each row."""
+"""The contract of a loss: a function of the log-odds and the target class of each row."""
 
 from __future__ import annotations
 
@@ -9,81 +9,79 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from eureka_nlg.losses.kernels import ClosedForm, InNumbers
+from eureka_nlg.losses.kernels import ClosedForm, CompiledLoss
 from eureka_nlg.options import Options
 
-__all__ = ["Objective", "ScalarLoss", "in_numbers"]
+__all__ = ["Objective", "ScalarLoss", "compiled_loss"]
 
 OfRows = Callable[[Tensor, Tensor], Tensor]
 
 
 class Objective(NamedTuple):
-    """A loss, as functions of the log-odds ``[N]`` and the target classes ``[N]`` of rows.
+    """A loss, as functions of the log-odds ``[N]`` and the target classes ``[N]`` of N rows.
 
     Attributes:
-        term: what stands in the place of ``-log p``: class weights multiply it, and label smoothing takes
-            its share from it.
-        reward: what is added as it is; None for nothing.
-        in_numbers: the same for the compiled pass; None for a loss that it does not know.
+        term: the part in the place of cross-entropy's ``-log p``. Class weights multiply it, and label
+            smoothing replaces a share of it.
+        reward: the part that neither class weights nor label smoothing affect; None if there is none.
+        compiled: the same loss for the compiled pass; None if the pass cannot compute it.
     """
 
     term: OfRows
     reward: OfRows | None = None
-    in_numbers: InNumbers | None = None
+    compiled: CompiledLoss | None = None
 
     def times(self, factor: float) -> Objective:
-        """The term times a factor."""
+        """The same loss with its term multiplied by a factor."""
         if factor == 1.0:
             return self
         term = self.term
-        in_numbers = self.in_numbers
-        if in_numbers is not None:
-            in_numbers = in_numbers._replace(form=in_numbers.form.times(factor))
-        return self._replace(
-            term=lambda log_odds, target: factor * term(log_odds, target), in_numbers=in_numbers
-        )
+        compiled = self.compiled
+        if compiled is not None:
+            compiled = compiled._replace(form=compiled.form.times(factor))
+        return self._replace(term=lambda log_odds, target: factor * term(log_odds, target), compiled=compiled)
 
 
 class ScalarLoss(Options):
-    """A loss of a row that is a function of the target's log-odds and of options alone.
+    """A loss whose value for a row depends only on the target's log-odds and on options.
 
     Attributes:
-        gradient_is_of_the_value: False where a factor is held fixed (detached), so that the gradient is not
-            the derivative of the value: such a loss cannot be minimised by its value, and has no meaningful
-            second derivative.
+        gradient_is_of_the_value: False if a factor of the loss is held fixed (detached), so that the gradient
+            is not the derivative of the value. The value of such a loss does not measure progress, and its
+            second derivative has no meaning.
     """
 
     gradient_is_of_the_value: ClassVar[bool] = True
 
     def __call__(self, log_odds: Tensor) -> Tensor:
-        """Loss for each log-odds, same shape."""
+        """Loss of each element of ``log_odds``, in the same shape."""
         raise NotImplementedError
 
     def closed_form(self) -> ClosedForm | None:
-        """The loss as the compiled pass takes it; None for a loss that it does not know.
+        """The loss as numbers for the compiled pass; None if the pass does not know the formula.
 
-        It counts for the class that defines it alone: a subclass may have another formula.
+        A subclass does not inherit it, since its formula may differ: it has to define its own.
         """
         return None
 
     def objective(self) -> Objective:
-        """The loss as a term that class weights and label smoothing act on."""
-        return Objective(lambda log_odds, target: self(log_odds), in_numbers=in_numbers(self))
+        """The loss as an :class:`Objective` without a reward."""
+        return Objective(lambda log_odds, target: self(log_odds), compiled=compiled_loss(self))
 
 
-def in_numbers(
+def compiled_loss(
     loss: Options, encouragement: Tensor | float = 1.0, halted: Tensor | None = None
-) -> InNumbers | None:
-    """A loss for the compiled pass, from its ``closed_form()``; None where the pass cannot compute it.
+) -> CompiledLoss | None:
+    """A loss for the compiled pass, from its ``closed_form()``; None if the pass cannot compute it.
 
     Args:
-        loss: a :class:`ScalarLoss`, or the bonus beside cross-entropy.
-        encouragement, halted: see :class:`.kernels.InNumbers`.
+        loss: a :class:`ScalarLoss`, or a bonus, which is then added to cross-entropy.
+        encouragement, halted: see :class:`.kernels.CompiledLoss`.
     """
-    if torch.compiler.is_compiling():  # the function itself goes into the graph
+    if torch.compiler.is_compiling():  # torch.compile traces the Python function instead
         return None
     form = _closed_form(loss)
-    return None if form is None else InNumbers(form, encouragement, halted)
+    return None if form is None else CompiledLoss(form, encouragement, halted)
 
 
 @functools.lru_cache(maxsize=256)

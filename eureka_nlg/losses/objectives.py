@@ -1,13 +1,13 @@
 """The losses as scalar functions of the target's log-odds, each with its options: a new loss begins here.
 
-With logits ``z``, target ``y`` and ``u = z_y - logsumexp_{k != y} z_k``, the target's likelihood is
-``p = sigmoid(u)`` and ``1 - p = sigmoid(-u)``. Both logarithms keep all their digits however near p is to 0
-or 1, which ``1 - p`` does not (notes on the paper, section 2). All functions are element-wise and twice
-differentiable; their derivatives are autograd's.
+With logits ``z``, target ``y`` and log-odds ``u = z_y - logsumexp_{k != y} z_k``, the target's likelihood is
+``p = sigmoid(u)``, and ``1 - p = sigmoid(-u)``. Computed from u, ``log p`` and ``log(1 - p)`` keep full
+precision however near p is to 0 or 1; computed from p, ``log(1 - p)`` would lose it. All functions are
+element-wise and twice differentiable, and autograd derives their gradients.
 
-A loss that depends on its options alone is a :class:`ScalarLoss` in :data:`SCALAR_LOSSES`, from which the
-configs of images and detection take it with all its options. Its function, its module and its criterion are
-one definition each; where, says :mod:`eureka_nlg.losses`.
+A loss that needs nothing but its options is a :class:`ScalarLoss` in :data:`SCALAR_LOSSES`; the configs of
+image classification and detection offer everything listed there. :mod:`eureka_nlg.losses` says where the
+function, the module and the criterion of a loss belong.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from torch import Tensor
 from eureka_nlg.frequency import MarginOptions
 from eureka_nlg.losses.bonus import Bonus, log_odds_of
 from eureka_nlg.losses.kernels import ClosedForm
-from eureka_nlg.losses.objective import Objective, ScalarLoss, in_numbers
+from eureka_nlg.losses.objective import Objective, ScalarLoss, compiled_loss
 from eureka_nlg.options import BadOption, Options, option
 
 __all__ = [
@@ -63,7 +63,7 @@ class Focal(ScalarLoss):
 
     gamma: float = option(
         2.0,
-        "how fast focal loss falls as the likelihood rises; 0 is cross-entropy",
+        "focal: exponent of 1 - p, so that likely targets count less; 0 is cross-entropy",
         at_least=0,
         name="focal_gamma",
     )
@@ -72,8 +72,8 @@ class Focal(ScalarLoss):
         """See :class:`ScalarLoss`."""
         if self.gamma == 0.0:
             return -F.logsigmoid(log_odds)
-        # At p = 0 the loss is that of cross-entropy. The product rule would give 0 * inf there, and where
-        # gamma times the log-odds overflows, as it does for a target that is masked by finfo.min.
+        # At p = 0 the loss equals cross-entropy. The product rule would give 0 * inf there, and also where
+        # gamma times the log-odds overflows, as for a target whose logit is masked with finfo.min.
         impossible = log_odds < -1e4
         finite = torch.where(impossible, 0.0, log_odds)
         modulated = torch.exp(self.gamma * F.logsigmoid(-finite)) * -F.logsigmoid(finite)
@@ -86,14 +86,14 @@ class Focal(ScalarLoss):
 
 @dataclass(frozen=True)
 class HaltedFocal(Focal):
-    """Focal loss up to the likelihood ``threshold``; above it cross-entropy, shifted to meet it there.
+    """Focal loss up to the likelihood ``threshold``, and above it cross-entropy, shifted to be continuous.
 
-    Source: paper, Eq. 6, with the constant of the notes, section 1.
+    Source: paper, Eq. 6; with the constant printed there the two branches would not meet (docs/losses.md).
     """
 
     threshold: float = option(
         0.5,
-        "likelihood above which halted focal loss goes on like cross-entropy",
+        "halted focal: likelihood above which it has the slope of cross-entropy",
         above=0,
         below=1,
         name="halting_threshold",
@@ -106,7 +106,7 @@ class HaltedFocal(Focal):
 
     @property
     def shift(self) -> float:
-        """What makes both branches meet."""
+        """The constant that makes the two branches meet at the threshold."""
         return -math.log(self.threshold) * (1.0 - (1.0 - self.threshold) ** self.gamma)
 
     def closed_form(self) -> ClosedForm:
@@ -115,7 +115,11 @@ class HaltedFocal(Focal):
         return ClosedForm(term=2.0, gamma=self.gamma, halted_from=halted_from, halted_by=self.shift)
 
     def objective(self, halted: Tensor | None = None) -> Objective:
-        """For the classes marked in ``halted`` (``[C]`` bool; None: all), with focal loss for the others."""
+        """Halted focal loss for the classes marked in ``halted``, and focal loss for the others.
+
+        Args:
+            halted: ``[C]`` bool; None marks all classes.
+        """
         if halted is None:
             return super().objective()
         focal = Focal(self.gamma)
@@ -123,12 +127,12 @@ class HaltedFocal(Focal):
         def term(log_odds: Tensor, target: Tensor) -> Tensor:
             return torch.where(halted[target], self(log_odds), focal(log_odds))
 
-        return Objective(term, in_numbers=in_numbers(self, halted=halted))
+        return Objective(term, compiled=compiled_loss(self, halted=halted))
 
 
 @dataclass(frozen=True)
 class DynamicFineTuning(ScalarLoss):
-    """``-p log p`` with the factor p held fixed, so that its gradient is that of ``-p``.
+    """``-p log p`` with the factor p held fixed, so that its gradient equals the gradient of ``-p``.
 
     Source: Wu et al. 2026, "On the Generalization of SFT: A Reinforcement Learning Perspective with Reward
     Rectification" (DFT).
@@ -147,9 +151,9 @@ class DynamicFineTuning(ScalarLoss):
 
 @dataclass(frozen=True)
 class PowerOfLikelihood(ScalarLoss):
-    """``-p ** exponent``. Source: Li et al. 2025, "Beyond Log Likelihood"."""
+    """``-p ** exponent``. Source: Li et al. 2025, "Beyond Log Likelihood"; see :func:`.power_loss`."""
 
-    exponent: float = option(1.0, "power: exponent of the likelihood", above=0, name="power_exponent")
+    exponent: float = option(1.0, "power loss: exponent of the likelihood", above=0, name="power_exponent")
 
     def __call__(self, log_odds: Tensor) -> Tensor:
         """See :class:`ScalarLoss`."""
@@ -158,10 +162,16 @@ class PowerOfLikelihood(ScalarLoss):
 
 @dataclass(frozen=True)
 class AntiFocal(ScalarLoss):
-    """``-(1 + p) ** gamma * log p`` with the factor held fixed. Source: Raunak et al. 2020."""
+    """``-(1 + p) ** gamma * log p`` with the factor held fixed.
+
+    Source: Raunak et al. 2020; see :func:`.anti_focal_loss`.
+    """
 
     gamma: float = option(
-        1.0, "how fast anti-focal loss rises with the likelihood", at_least=0, name="anti_focal_gamma"
+        1.0,
+        "anti-focal: exponent of 1 + p, so that likely targets count more; 0 is cross-entropy",
+        at_least=0,
+        name="anti_focal_gamma",
     )
 
     gradient_is_of_the_value = False
@@ -173,14 +183,14 @@ class AntiFocal(ScalarLoss):
 
 @dataclass(frozen=True)
 class TokenLossDynamicReweighting(ScalarLoss):
-    """``-(cos(pi p) + 1) * log p``. Source: Jiang et al. 2020 (TLDR), token level."""
+    """``-(cos(pi p) + 1) * log p``. Source: Jiang et al. 2020 (TLDR, token level); see :func:`.tldr_loss`."""
 
     def __call__(self, log_odds: Tensor) -> Tensor:
         """See :class:`ScalarLoss`."""
-        # At p = 0 the loss is twice cross-entropy, where the product rule would give 0 * inf.
+        # At p = 0 the loss is twice cross-entropy; the product rule would give 0 * inf there.
         impossible = log_odds < -1e4
         finite = torch.where(impossible, 0.0, log_odds)
-        # cos(pi p) + 1 = 2 sin(pi (1 - p) / 2) ** 2, which keeps its digits for p near 1
+        # cos(pi p) + 1 = 2 sin(pi (1 - p) / 2) ** 2, and the right side stays precise for p near 1
         factor = 2.0 * torch.sin(0.5 * math.pi * torch.sigmoid(-finite)) ** 2
         cross_entropy = -F.logsigmoid(log_odds)
         return torch.where(impossible, 2.0 * cross_entropy, factor * -F.logsigmoid(finite))
@@ -188,11 +198,14 @@ class TokenLossDynamicReweighting(ScalarLoss):
 
 @dataclass(frozen=True)
 class MixedCrossEntropy(ScalarLoss):
-    """``-(eta + (1 - eta) p) * log p`` with the factor held fixed. Source: Zhang et al. 2023 (MixCE)."""
+    """``-(eta + (1 - eta) p) * log p`` with the factor held fixed.
+
+    Source: Zhang et al. 2023 (MixCE); see :func:`.mixce_loss`.
+    """
 
     eta: float = option(
         0.5,
-        "MixCE: share of cross-entropy, the rest is its reverse",
+        "MixCE: share of cross-entropy; the rest is reverse cross-entropy",
         at_least=0,
         at_most=1,
         name="mixce_eta",
@@ -207,13 +220,13 @@ class MixedCrossEntropy(ScalarLoss):
 
 @dataclass(frozen=True)
 class Factor(Options):
-    """A factor of focal losses."""
+    """The constant factor of the focal losses."""
 
-    alpha: float = option(1.0, "factor of the loss", at_least=0, name="focal_alpha")
+    alpha: float = option(1.0, "focal: factor of the loss", at_least=0, name="focal_alpha")
 
     def __post_init__(self) -> None:
         if not isinstance(self.alpha, numbers.Real):
-            expected = "one number, where one for each class is the argument weight, a tensor [C]"
+            expected = "one number (for one number per class give weight, a tensor [C])"
             raise BadOption("alpha", expected, self.alpha)
         super().__post_init__()
 
@@ -228,18 +241,23 @@ SCALAR_LOSSES: dict[str, type[ScalarLoss]] = {
     "tldr": TokenLossDynamicReweighting,
     "mixce": MixedCrossEntropy,
 }
-"""Name in configs -> loss. The others, Eureka and LDAM, need more than their options."""
+"""Name in configs -> loss. The other losses need more than options, such as class counts."""
 
 
 @dataclass(frozen=True)
 class Margins(MarginOptions):
-    """Options of LDAM."""
+    """Options of LDAM loss."""
 
-    scale: float = option(30.0, "ldam: factor of the cosines", above=0)
+    scale: float = option(30.0, "ldam: factor of the cosines, an inverse temperature", above=0)
 
 
 def eureka_objective(encouragement: Tensor | float | None, bonus: Bonus) -> Objective:
-    """Cross-entropy plus encouragement (None for one, a number, or ``[C]``) times bonus (paper, Eq. 7)."""
+    """Cross-entropy plus encouragement times bonus (paper, Eq. 7, with the sign that its text describes).
+
+    Args:
+        encouragement: weight of the bonus: a number, a tensor ``[C]`` with a weight per class, or None for 1.
+        bonus: the bonus.
+    """
     if isinstance(encouragement, Tensor):
         per_class = encouragement
 
@@ -255,7 +273,7 @@ def eureka_objective(encouragement: Tensor | float | None, bonus: Bonus) -> Obje
             return factor * bonus(log_odds)
 
     weight = 1.0 if encouragement is None else encouragement
-    return Objective(_cross_entropy, reward, in_numbers(bonus, weight))
+    return Objective(_cross_entropy, reward, compiled_loss(bonus, weight))
 
 
 def _cross_entropy(log_odds: Tensor, target: Tensor) -> Tensor:
@@ -263,6 +281,6 @@ def _cross_entropy(log_odds: Tensor, target: Tensor) -> Tensor:
 
 
 def _weighted_cross_entropy(factor: Tensor, log_odds: Tensor) -> Tensor:
-    """``-factor * log p`` with the factor held fixed; 0 where the factor is, even at p = 0."""
+    """``-factor * log p`` with the factor held fixed; 0 where the factor is 0, even if ``log p`` is -inf."""
     factor = factor.detach()
     return torch.where(factor == 0.0, 0.0, factor * -F.logsigmoid(log_odds))

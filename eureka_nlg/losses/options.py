@@ -1,8 +1,9 @@
-"""The options of the losses as functions, modules, criterions and configs show them.
+"""How functions, modules, criterions and configs present the options of the losses.
 
-Each option is declared once, in a class of :mod:`eureka_nlg.options`: those of a loss beside its formula in
-:mod:`.objectives`, those of class weights in :mod:`eureka_nlg.frequency`. Here are the closed sets, the
-arguments that all losses share, and what a config with the options of several losses is made of.
+Each option is declared once, as a field of an ``Options`` class (:mod:`eureka_nlg.options`): the options of a
+loss beside its formula in :mod:`.objectives`, those of class weights in :mod:`eureka_nlg.frequency`. This
+file has the arguments that all losses share, and the tools that build signatures and configs from such
+classes.
 """
 
 from __future__ import annotations
@@ -54,21 +55,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclasses.dataclass(frozen=True)
 class LabelSmoothing(Options):
-    """What of a loss becomes cross-entropy against the uniform distribution."""
+    """The share of a loss that is replaced by cross-entropy against the uniform distribution."""
 
     label_smoothing: float = option(
-        0.0, "share of the target that goes to all classes alike; torch's definition", at_least=0, at_most=1
+        0.0, "share of the target spread evenly over all classes, as torch defines it", at_least=0, at_most=1
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class _Shared(LabelSmoothing):
-    reduction: Reduction = option("mean", "of the losses of the rows", choices=Reduction)
-    impl: Impl = option("auto", "how the loss is computed", choices=Impl)
+    reduction: Reduction = option("mean", "reduction of the losses of the rows", choices=Reduction)
+    impl: Impl = option("auto", "implementation of the loss", choices=Impl)
 
 
 class SigmoidArguments(TypedDict, total=False):
-    """Keyword arguments of every module of a sigmoid loss; see :func:`.sigmoid_focal_loss`."""
+    """Keyword arguments of the modules of all sigmoid losses; see :func:`.sigmoid_focal_loss`."""
 
     alpha: float
     reduction: Reduction
@@ -76,7 +77,7 @@ class SigmoidArguments(TypedDict, total=False):
 
 
 class SharedArguments(TypedDict, total=False):
-    """Keyword arguments of every module of a loss of logits; see :func:`eureka_nlg.losses.eureka_loss`."""
+    """Keyword arguments of the modules of all losses of logits; see :func:`eureka_nlg.losses.eureka_loss`."""
 
     weight: Tensor | None
     ignore_index: int
@@ -91,16 +92,16 @@ def check_shared(label_smoothing: float = 0.0, reduction: Reduction = "mean", im
 
 
 def checked(cls: Callable[..., T], *values: Any) -> T:
-    """``cls(*values)``; the checks of values that were there before are not made again at each call."""
+    """``cls(*values)``; cached, so that the same values are checked only once."""
     if torch.compiler.is_compiling():
         return cls(*values)
     try:
         return _made(cls, *values)
-    except TypeError:  # a value that cannot be hashed, which its own check tells better
+    except TypeError:  # a value cannot be hashed: its own check raises a better error
         return cls(*values)
 
 
-@functools.lru_cache(maxsize=256, typed=True)  # typed, as True is no number here
+@functools.lru_cache(maxsize=256, typed=True)  # typed, since True equals 1 but is no valid number
 def _made(cls: Callable[..., T], *values: Any) -> T:
     return cls(*values)
 
@@ -114,16 +115,17 @@ def shows_arguments_of(
     defaults: Mapping[str, Any] | None = None,
     without: Collection[str] = ("input", "target"),
 ) -> Callable[[F], F]:
-    """Let the signature of a function with ``**options`` show them one by one, with their defaults.
+    """Decorator: the signature of a function with ``**options`` lists these options with their defaults.
 
-    The function itself stays as it is: this is for ``inspect.signature``, and so for ``help()``, notebooks
-    and the reference. Type checkers read the ``TypedDict`` that the function unpacks.
+    It changes what ``inspect.signature`` returns, and thereby ``help()``, notebooks and the API reference;
+    the function itself is unchanged. Type checkers read the ``TypedDict`` that the function unpacks.
 
     Args:
-        source: the function or class whose arguments they are; those that the function names itself are not
-            taken from it.
-        defaults: what differs from the defaults there.
-        without: names that the function does not take; by default what a module gets in its forward pass.
+        source: the function or class that has the options as arguments. Arguments that the decorated function
+            names itself are not taken from it.
+        defaults: defaults that differ from those of ``source``.
+        without: arguments of ``source`` that the function does not have; by default the arguments that a
+            module takes in its forward pass.
     """
 
     def show(function: F) -> F:
@@ -142,13 +144,13 @@ def shows_arguments_of(
 
 
 def built(cls: type[T], taker: str, options: Mapping[str, Any]) -> T:
-    """The options of a class, from what a function or class of the name ``taker`` got as ``**options``."""
+    """The options of a class, from the ``**options`` that a function or class called ``taker`` received."""
     refuse_unknown(taker, options, cls.names())
     return cls(**options)
 
 
 def refuse_unknown(taker: str, given: Collection[str], known: Collection[str]) -> None:
-    """Raise TypeError, as Python itself does, for a keyword argument that is not known."""
+    """Raise TypeError, in Python's own words, for an unknown keyword argument."""
     for name in given:
         if name not in known:
             raise TypeError(f"{taker}() got an unexpected keyword argument {name!r}")
@@ -158,12 +160,12 @@ def refuse_unknown(taker: str, given: Collection[str], known: Collection[str]) -
 
 
 def same_as(cls: type[Options], name: str, **changes: Any) -> Any:
-    """A dataclass field with the default and the help of an option.
+    """A dataclass field with the default and the help text of an option.
 
     Args:
-        cls: where the option is declared.
-        name: of the option, as it stands beside those of other losses.
-        changes: what differs here, ``default`` or ``help``.
+        cls: the class that declares the option.
+        name: the option's name in configs with the options of several losses.
+        changes: ``default`` or ``help``, to replace them.
     """
     original = option_fields(cls)[name]
     metadata = {"help": changes.get("help", original.metadata["help"])}
@@ -176,15 +178,16 @@ def with_options_of(
     without: tuple[str, ...] = (),
     as_type: Callable[[Any], Any] = lambda hint: hint,
 ) -> Callable[[C], C]:
-    """Give a class the options of others, each under the name that it has beside those of other losses.
+    """Class decorator: add the options of other classes as fields, under their names in common configs.
 
-    The decorator stands below ``@dataclass``. Fields of the class itself stay as they are.
+    The decorator is applied before ``@dataclass``, so it is written below it. Fields that the class defines
+    itself are not changed.
 
     Args:
-        classes: where the options are declared.
-        defaults: what differs from the declared default.
-        without: names that are left out.
-        as_type: makes of a type what the reader of the config understands.
+        classes: the classes that declare the options.
+        defaults: defaults that differ from the declared ones, by name.
+        without: names of options to leave out.
+        as_type: converts the type of an option to one that the reader of the config understands.
     """
 
     def give(target: C) -> C:
@@ -204,17 +207,17 @@ def with_options_of(
 
 
 def options_of(config: Any, cls: type[T], *, defaults: Mapping[str, Any] | None = None, **names: str) -> T:
-    """The options of a class, from a config that has them under the names that :func:`with_options_of` gives.
+    """The options of a class, from a config with the fields that :func:`with_options_of` adds.
 
     Args:
-        config: an object with an attribute for each option, or a mapping; options that it lacks keep their
+        config: an object with an attribute for each option, or a mapping. An option that is missing keeps its
             default.
-        cls: where the options are declared.
-        defaults: values by the names in the config, for options that have their declared default there.
-        names: fields of the class that have another name in the config.
+        cls: the class that declares the options.
+        defaults: values by name in the config, for options that have their declared default there.
+        names: field of the class -> its name in the config, if that differs.
 
     Raises:
-        BadOption: a value that the option cannot have, by the name in the config.
+        BadOption: an option has an invalid value; the error has the name from the config.
     """
     declared = {one.name: one.default for one in option_fields(cls).values()}
     where = {one.name: name for name, one in option_fields(cls).items()} | names

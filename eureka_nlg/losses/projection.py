@@ -1,4 +1,4 @@
-"""The last linear layer and the loss together, some rows at a time, so that ``[N, C]`` is never there."""
+"""The last linear layer and the loss together, some rows at a time, without ever storing ``[N, C]``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def loss_of_projection(
     objective: Objective,
     options: Options,
 ) -> Tensor:
-    """Loss in the dtype of the logits. See :func:`eureka_nlg.losses.linear_eureka_loss`."""
+    """Loss in the dtype of the logits; see :func:`eureka_nlg.losses.linear_eureka_loss`."""
     loss, _ = loss_and_log_odds_of_projection(hidden, linear_weight, linear_bias, target, objective, options)
     return loss.to(result_dtype(hidden))
 
@@ -39,7 +39,7 @@ def loss_and_log_odds_of_projection(
     objective: Objective,
     options: Options,
 ) -> tuple[Tensor, Tensor]:
-    """Loss and detached log-odds ``[N]``, as :func:`eureka_nlg.losses.logits.loss_and_log_odds`."""
+    """Loss and detached log-odds ``[N]``, as from :func:`eureka_nlg.losses.logits.loss_and_log_odds`."""
     _check_projection(hidden, linear_weight, linear_bias)
     num_classes = linear_weight.shape[0]
     check_arguments(hidden.new_empty(1).expand(len(hidden), num_classes), target, options)
@@ -56,7 +56,7 @@ def loss_and_log_odds_of_projection(
         return traced_loss_and_log_odds(
             Layer(hidden, linear_weight, linear_bias), target.long(), rows, objective, options
         )
-    # Padding is a good part of a batch of sentences, and a multiplication less for each of its rows.
+    # Batches of sentences hold a lot of padding: without its rows the products are smaller.
     kept = None if rows.kept is None else rows.kept.nonzero().squeeze(-1)
     if kept is not None:
         hidden, rows = hidden[kept], rows.select(kept)._replace(kept=None)
@@ -67,13 +67,13 @@ def loss_and_log_odds_of_projection(
         denominator = float(hidden.shape[0])
     elif options.reduction == "mean":
         denominator = rows.denominator(compute_dtype)
-    # the mean of nothing is NaN, its gradient zero
+    # the mean of no rows is NaN, and its gradient is zero
     scale: Tensor | float
     if isinstance(denominator, Tensor):
         scale = torch.where(denominator == 0.0, 0.0, 1.0 / denominator)
     else:
         scale = 1.0 / denominator if denominator else 0.0
-    if not torch.is_grad_enabled():  # else the gradients would be computed for nothing
+    if not torch.is_grad_enabled():  # otherwise parameters would get gradients computed in vain
         hidden, linear_weight = hidden.detach(), linear_weight.detach()
         linear_bias = None if linear_bias is None else linear_bias.detach()
     with torch.autocast(hidden.device.type, enabled=False):
@@ -92,6 +92,8 @@ def loss_and_log_odds_of_projection(
 
 
 class _ProjectionLoss(torch.autograd.Function):
+    """The loss of the layer with its gradients, as one operation of autograd."""
+
     @staticmethod
     def forward(
         ctx: Any,
@@ -104,8 +106,9 @@ class _ProjectionLoss(torch.autograd.Function):
         by_row: bool,
     ) -> tuple[Tensor, Tensor]:
         needed = tuple(ctx.needs_input_grad[:3])
-        # Gradients along with the loss save one product with the weight. Not so where each row's share in the
-        # result is not known yet, nor in float16, which cannot hold gradients before they are loss-scaled.
+        # Computing the gradients together with the loss saves one product with the weight. It is not possible
+        # without reduction, where the incoming gradient differs by row, nor in float16, whose range is too
+        # small for gradients without loss scaling.
         ctx.is_late = by_row or hidden.dtype == torch.float16
         layer = Layer(hidden, linear_weight, linear_bias)
         ctx.incoming = incoming.expected() if hidden.device.type == "cpu" and not ctx.is_late else 1.0
@@ -132,7 +135,7 @@ class _ProjectionLoss(torch.autograd.Function):
             needed = tuple(ctx.needs_input_grad[:3])
             _, _, gradients = _losses(layer, ctx.rows, ctx.objective, grad_loss * ctx.scale, needed)
         elif incoming.is_as_expected(grad_loss, ctx.incoming) and not ctx.is_handed_over:
-            ctx.is_handed_over = True  # as in fused.py: once, and as another tensor on the same memory
+            ctx.is_handed_over = True  # as in fused.py: only once, as a new tensor on the same memory
             gradients = tuple(None if gradient is None else gradient.data for gradient in ctx.saved_tensors)
         else:
             factor = grad_loss / ctx.incoming
@@ -146,7 +149,15 @@ class _ProjectionLoss(torch.autograd.Function):
 def _losses(
     layer: Layer, rows: Rows, objective: Objective, factor: Tensor | float, needed: tuple[bool, ...]
 ) -> tuple[Tensor, Tensor, tuple[Tensor | None, ...]]:
-    """Losses and log-odds of the rows, and the needed gradients of the sum of the losses times ``factor``."""
+    """Losses and log-odds of the rows, and gradients of the sum of the losses times ``factor``.
+
+    Args:
+        factor: a number for all rows, or ``[N]``.
+        needed: for each part of the layer, whether its gradient is needed.
+
+    Returns:
+        Losses ``[N]``, log-odds ``[N]``, and the gradients of the layer, None where not needed.
+    """
     hidden = layer.hidden
     dtype = torch.float64 if hidden.dtype == torch.float64 else torch.float32
     loss, log_odds = (torch.empty(hidden.shape[0], dtype=dtype, device=hidden.device) for _ in range(2))

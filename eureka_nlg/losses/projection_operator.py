@@ -1,4 +1,4 @@
-"""The last linear layer with the log-odds as operators that torch knows and keeps when it traces."""
+"""The last linear layer and the log-odds as torch operators, which tracing keeps as they are."""
 
 from __future__ import annotations
 
@@ -29,7 +29,11 @@ torch.library.define(
 def traced_loss_and_log_odds(
     layer: Layer, target: Tensor, rows: Rows, objective: Objective, options: Options
 ) -> tuple[Tensor, Tensor]:
-    """The objective cannot be part of an operator, so the backward pass makes the logits once more."""
+    """Loss and log-odds when torch traces the call, as :func:`.projection.loss_and_log_odds_of_projection`.
+
+    An operator cannot contain the objective, a Python function. So the operator computes the log-odds, and
+    its backward pass computes the logits a second time.
+    """
     with_uniform = options.label_smoothing > 0.0
     log_odds, uniform = torch.ops.eureka_nlg.linear_log_odds(
         *layer, target, options.ignore_index, rows.class_weight, with_uniform

@@ -1,7 +1,7 @@
-"""The losses of others: a function and a module of each.
+"""Losses from other papers: a function and a module for each.
 
-Their formulas are in :mod:`.objectives`. Where a factor is held fixed, the gradient is not the derivative of
-the value: the value is no guide to how a run goes, and there is no second derivative worth the name.
+Their formulas are in :mod:`.objectives`. If a factor is held fixed (detached), the gradient is not the
+derivative of the value. Then the value does not measure progress, and a second derivative has no meaning.
 """
 
 from __future__ import annotations
@@ -53,17 +53,17 @@ def dft_loss(
     reduction: Reduction = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """Dynamic fine-tuning, ``-p log p`` with the factor p held fixed: what the model doubts, it learns less.
+    """Dynamic fine-tuning (DFT): ``-p log p`` with the factor p held fixed; unlikely targets count less.
 
-    The gradient is that of ``-p``, not of the value. Source: Wu et al. 2026, "On the Generalization of SFT: A
-    Reinforcement Learning Perspective with Reward Rectification".
+    The gradient is the gradient of ``-p``, not of the value. Source: Wu et al. 2026, "On the Generalization
+    of SFT: A Reinforcement Learning Perspective with Reward Rectification".
 
     Args:
-        input, target, impl, weight, ignore_index, reduction, label_smoothing: as
+        input, target, impl, weight, ignore_index, reduction, label_smoothing: as in
             :func:`eureka_nlg.losses.focal_loss`.
 
     Raises:
-        As :func:`eureka_nlg.losses.eureka_loss`.
+        ValueError, TypeError, IndexError: as in :func:`eureka_nlg.losses.eureka_loss`.
     """
     options = Options(weight, ignore_index, reduction, label_smoothing, impl)
     return loss_of_logits(input, target, DynamicFineTuning().objective(), options)
@@ -80,18 +80,19 @@ def power_loss(
     reduction: Reduction = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """``-p ** exponent``: what the model holds likely already counts, the more so the larger the exponent.
+    """``-p ** exponent``: likely targets count most, the more so the larger the exponent.
 
-    Source: Li et al. 2025, "Beyond Log Likelihood", where ``-p`` and ``-p ** 10`` beat the logarithm if the
-    model is strong. The power bonus of the Eureka loss is the same beside cross-entropy.
+    Source: Li et al. 2025, "Beyond Log Likelihood", where ``-p`` and ``-p ** 10`` are better than
+    cross-entropy for strong models. The power bonus of the Eureka loss is the same function, added to
+    cross-entropy.
 
     Args:
-        exponent: of the likelihood, positive.
-        input, target, impl, weight, ignore_index, reduction, label_smoothing: as
+        exponent: exponent of the likelihood, positive.
+        input, target, impl, weight, ignore_index, reduction, label_smoothing: as in
             :func:`eureka_nlg.losses.focal_loss`.
 
     Raises:
-        As :func:`eureka_nlg.losses.eureka_loss`.
+        ValueError, TypeError, IndexError: as in :func:`eureka_nlg.losses.eureka_loss`.
     """
     options = Options(weight, ignore_index, reduction, label_smoothing, impl)
     return loss_of_logits(input, target, PowerOfLikelihood(exponent).objective(), options)
@@ -113,12 +114,12 @@ def anti_focal_loss(
     Source: Raunak et al. 2020, "On Long-Tailed Phenomena in Neural Machine Translation".
 
     Args:
-        gamma: how fast the factor rises with p, >= 0; 0 gives cross-entropy.
-        input, target, impl, weight, ignore_index, reduction, label_smoothing: as
+        gamma: exponent of ``1 + p``, >= 0; 0 gives cross-entropy.
+        input, target, impl, weight, ignore_index, reduction, label_smoothing: as in
             :func:`eureka_nlg.losses.focal_loss`.
 
     Raises:
-        As :func:`eureka_nlg.losses.eureka_loss`.
+        ValueError, TypeError, IndexError: as in :func:`eureka_nlg.losses.eureka_loss`.
     """
     options = Options(weight, ignore_index, reduction, label_smoothing, impl)
     return loss_of_logits(input, target, AntiFocal(gamma).objective(), options)
@@ -134,17 +135,17 @@ def tldr_loss(
     reduction: Reduction = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """``-(cos(pi p) + 1) * log p``: from twice cross-entropy for hard targets down to nothing for easy ones.
+    """``-(cos(pi p) + 1) * log p``: twice cross-entropy for unlikely targets, and near zero for likely ones.
 
     Source: Jiang et al. 2020, "TLDR: Token Loss Dynamic Reweighting for Reducing Repetitive Utterance
     Generation", token level.
 
     Args:
-        input, target, impl, weight, ignore_index, reduction, label_smoothing: as
+        input, target, impl, weight, ignore_index, reduction, label_smoothing: as in
             :func:`eureka_nlg.losses.focal_loss`.
 
     Raises:
-        As :func:`eureka_nlg.losses.eureka_loss`.
+        ValueError, TypeError, IndexError: as in :func:`eureka_nlg.losses.eureka_loss`.
     """
     options = Options(weight, ignore_index, reduction, label_smoothing, impl)
     return loss_of_logits(input, target, TokenLossDynamicReweighting().objective(), options)
@@ -164,15 +165,15 @@ def mixce_loss(
     """``-(eta + (1 - eta) p) * log p`` with the factor held fixed: cross-entropy mixed with its reverse.
 
     Source: Zhang et al. 2023, "MixCE: Training Autoregressive Language Models by Mixing Forward and Reverse
-    Cross-Entropies", in the form that needs no samples of the model.
+    Cross-Entropies", in the approximation that needs no samples from the model.
 
     Args:
-        eta: share of cross-entropy, in [0, 1]; 1 gives it alone, 0 gives :func:`dft_loss`.
-        input, target, impl, weight, ignore_index, reduction, label_smoothing: as
+        eta: share of cross-entropy, in [0, 1]; 1 gives cross-entropy, 0 gives :func:`dft_loss`.
+        input, target, impl, weight, ignore_index, reduction, label_smoothing: as in
             :func:`eureka_nlg.losses.focal_loss`.
 
     Raises:
-        As :func:`eureka_nlg.losses.eureka_loss`.
+        ValueError, TypeError, IndexError: as in :func:`eureka_nlg.losses.eureka_loss`.
     """
     options = Options(weight, ignore_index, reduction, label_smoothing, impl)
     return loss_of_logits(input, target, MixedCrossEntropy(eta).objective(), options)
@@ -192,22 +193,23 @@ def logit_adjusted_loss(
 ) -> Tensor:
     """Cross-entropy of the logits plus ``tau`` times the log-frequency of each class.
 
-    The logits themselves then speak for classes that are all equally frequent. Source: Menon et al. 2021,
-    "Long-tail Learning via Logit Adjustment"; with ``tau=1`` the balanced softmax of Ren et al. 2020.
+    The model's own logits, without the offset, then suit a test set in which all classes are equally
+    frequent. Source: Menon et al. 2021, "Long-tail Learning via Logit Adjustment"; with ``tau=1`` it is the
+    balanced softmax of Ren et al. 2020.
 
-    With the last layer fused: :func:`eureka_nlg.losses.linear_eureka_loss` with ``encouragement=0`` and
-    :func:`eureka_nlg.frequency.log_prior` added to ``linear_bias``.
+    Together with the last linear layer it is :func:`eureka_nlg.losses.linear_eureka_loss` with
+    ``encouragement=0`` and :func:`eureka_nlg.frequency.log_prior` added to ``linear_bias``.
 
     Args:
         class_counts: training examples of each class, ``[C]`` non-negative integers; see
             :func:`eureka_nlg.frequency.log_prior`.
         tau: finite and not negative; 0 gives cross-entropy.
-        input, target, impl, weight, ignore_index, reduction, label_smoothing: as
+        input, target, impl, weight, ignore_index, reduction, label_smoothing: as in
             :func:`eureka_nlg.losses.eureka_loss`.
 
     Raises:
-        As :func:`eureka_nlg.losses.eureka_loss`; ValueError for bad counts or counts of another number of
-        classes.
+        ValueError, TypeError, IndexError: as in :func:`eureka_nlg.losses.eureka_loss`; also ValueError if the
+            counts are invalid or are not one per class.
     """
     offset = log_prior(class_counts, tau, dtype=torch.float64)
     options = Options(weight, ignore_index, reduction, label_smoothing, impl)
@@ -225,7 +227,7 @@ def _loss_with_offset(input: Tensor, target: Tensor, offset: Tensor, options: Op
 
 
 class DFTLoss(LogitsLoss):
-    """Module of :func:`dft_loss`; the arguments are the same."""
+    """Module for :func:`dft_loss`; the arguments are the same."""
 
     @shows_arguments_of(dft_loss)
     def __init__(self, **shared: Unpack[SharedArguments]) -> None:
@@ -233,7 +235,7 @@ class DFTLoss(LogitsLoss):
 
 
 class PowerLoss(LogitsLoss):
-    """Module of :func:`power_loss`; the arguments are the same."""
+    """Module for :func:`power_loss`; the arguments are the same."""
 
     @shows_arguments_of(power_loss)
     def __init__(self, *, exponent: float = 1.0, **shared: Unpack[SharedArguments]) -> None:
@@ -241,7 +243,7 @@ class PowerLoss(LogitsLoss):
 
 
 class AntiFocalLoss(LogitsLoss):
-    """Module of :func:`anti_focal_loss`; the arguments are the same."""
+    """Module for :func:`anti_focal_loss`; the arguments are the same."""
 
     @shows_arguments_of(anti_focal_loss)
     def __init__(self, *, gamma: float = 1.0, **shared: Unpack[SharedArguments]) -> None:
@@ -249,7 +251,7 @@ class AntiFocalLoss(LogitsLoss):
 
 
 class TLDRLoss(LogitsLoss):
-    """Module of :func:`tldr_loss`; the arguments are the same."""
+    """Module for :func:`tldr_loss`; the arguments are the same."""
 
     @shows_arguments_of(tldr_loss)
     def __init__(self, **shared: Unpack[SharedArguments]) -> None:
@@ -257,7 +259,7 @@ class TLDRLoss(LogitsLoss):
 
 
 class MixCELoss(LogitsLoss):
-    """Module of :func:`mixce_loss`; the arguments are the same."""
+    """Module for :func:`mixce_loss`; the arguments are the same."""
 
     @shows_arguments_of(mixce_loss)
     def __init__(self, *, eta: float = 0.5, **shared: Unpack[SharedArguments]) -> None:
@@ -265,9 +267,9 @@ class MixCELoss(LogitsLoss):
 
 
 class LogitAdjustedLoss(LogitsLoss):
-    """Module of :func:`logit_adjusted_loss`; the arguments are the same.
+    """Module for :func:`logit_adjusted_loss`; the arguments are the same.
 
-    What is added, a float32 buffer, is computed once.
+    The offsets of the logits are computed once and kept in a float32 buffer.
     """
 
     tensors: ClassVar[tuple[str, ...]] = ("weight", "offset")

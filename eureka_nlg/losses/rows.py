@@ -1,4 +1,4 @@
-"""What every loss does with the rows besides their logits: ignored targets, weights, smoothing, reduction."""
+"""The steps around the kernel that all losses share: ignored rows, class weights, smoothing, reduction."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ __all__ = ["Rows", "reduced", "result_dtype"]
 
 
 class Rows(NamedTuple):
-    """What is known of the rows besides their logits.
+    """What a loss needs to know of N rows besides their logits.
 
     Attributes:
-        target: ``[N]`` int64, valid also where the row is ignored.
-        kept: ``[N]`` bool; None where all rows are known to count, which saves a third of the work on few
-            rows.
-        weight: ``[N]``, that of the target's class; None for one.
-        class_weight: ``[C]``, or None.
-        label_smoothing: torch's definition.
+        target: ``[N]`` int64; a valid class in ignored rows too.
+        kept: ``[N]`` bool, False in ignored rows; None if no row is known to be ignored, which saves a third
+            of the time for few rows.
+        weight: ``[N]``, the class weight of each row's target; None for 1.
+        class_weight: ``[C]``, or None for 1.
+        label_smoothing: in [0, 1], as torch defines it.
     """
 
     target: Tensor
@@ -33,8 +33,8 @@ class Rows(NamedTuple):
 
     @classmethod
     def of(cls, target: Tensor, num_classes: int, options: Options, dtype: torch.dtype) -> Rows:
-        """Find out which rows count; raises IndexError for a target that is no class."""
-        target = target.long()  # before the comparison, in which -100 would turn into the uint8 156
+        """Find the rows that are not ignored; raises IndexError for a target that is no class."""
+        target = target.long()  # before the comparison: as uint8, -100 would become 156
         kept = None
         if not have_all_targets(target, num_classes, options.ignore_index):
             kept = target != options.ignore_index
@@ -45,17 +45,17 @@ class Rows(NamedTuple):
         return cls(target, kept, weight, class_weight, options.label_smoothing)
 
     def select(self, rows: slice | Tensor) -> Rows:
-        """Some of the rows."""
+        """The rows of these indices."""
         weight = None if self.weight is None else self.weight[rows]
         kept = None if self.kept is None else self.kept[rows]
         return self._replace(target=self.target[rows], kept=kept, weight=weight)
 
     def only_kept(self, value: Tensor, otherwise: float) -> Tensor:
-        """``value`` in the rows that count."""
+        """``value`` in the rows that are kept, ``otherwise`` in the ignored ones."""
         return value if self.kept is None else torch.where(self.kept, value, otherwise)
 
     def denominator(self, dtype: torch.dtype) -> Tensor:
-        """What ``reduction="mean"`` divides by: the sum of the rows' weights."""
+        """The divisor of ``reduction="mean"``: the sum of the weights of the rows that are kept."""
         if self.weight is not None:
             return self.only_kept(self.weight, 0.0).sum()
         if self.kept is not None:
@@ -63,35 +63,41 @@ class Rows(NamedTuple):
         return torch.full((), len(self.target), dtype=dtype, device=self.target.device)
 
     def balanced(self) -> Rows:
-        """With weights of mean one over the rows that count, nothing else changed.
+        """The same rows with their weights scaled to mean one over the rows that are kept.
 
-        The mean of such losses is the weighted mean of the term plus the plain mean of the reward.
+        Then the mean of the losses is the weighted mean of the term plus the plain mean of the reward.
         """
         if self.weight is None or self.class_weight is None:
             return self
         total = self.denominator(self.weight.dtype)
         count = total.new_full((), len(self.target)) if self.kept is None else self.kept.sum()
-        # rows without any weight have no mean, as in cross_entropy; no rows at all are the caller's case
+        # If all weights are zero the mean is NaN, as in cross_entropy; callers handle the case of no rows.
         factor = torch.where(count == 0, 1.0, count / total)
         return self._replace(weight=self.weight * factor, class_weight=self.class_weight * factor)
 
     def loss(self, objective: Objective, log_odds: Tensor, uniform: Tensor | None) -> Tensor:
-        """Loss of each row, ``[N]``, 0 where ignored."""
-        # Cut off before the arithmetic too: not even NaN in an ignored row may reach a gradient.
+        """Loss of each row, ``[N]``; 0 in ignored rows.
+
+        Args:
+            objective: the loss.
+            log_odds: ``[N]``.
+            uniform: cross-entropy against the uniform distribution ``[N]``, if there is label smoothing.
+        """
+        # Ignored rows are replaced before the arithmetic too: a NaN in one must not reach the gradient.
         log_odds = self.only_kept(log_odds, 0.0)
-        # of an infinite loss nothing is left where all of it is smoothed away, but NaN stays
+        # with label smoothing 1 an infinite term counts 0, and a NaN stays
         loss = self.weighted(objective.term(log_odds, self.target), 0.0 * log_odds.sigmoid(), uniform)
         if objective.reward is not None:
             loss = loss + objective.reward(log_odds, self.target)
         return self.only_kept(loss, 0.0)
 
     def weighted(self, term: Tensor, nothing: Tensor, uniform: Tensor | None) -> Tensor:
-        """Terms of the rows, weighted and smoothed; ``nothing`` is what a share of zero leaves of them."""
+        """Terms of the rows with class weights and label smoothing; ``nothing`` replaces them at share 0."""
         if self.label_smoothing > 0.0:
             share = 1.0 - self.label_smoothing
             term = share * term if share > 0.0 else nothing
         if self.weight is not None:
-            # a weight of zero wins over an infinite loss
+            # a class weight of zero gives zero, even if the loss is infinite
             term = torch.where(self.weight == 0.0, 0.0, self.weight * term)
         if uniform is not None:
             scale = 1.0 if self.class_weight is None else self.class_weight.mean()
@@ -100,9 +106,9 @@ class Rows(NamedTuple):
 
 
 def reduced(loss: Tensor, rows: Rows, reduction: str) -> Tensor:
-    """The rows' losses, their sum, or their mean as ``cross_entropy`` weights it.
+    """The losses of the rows, their sum, or their mean weighted as in ``cross_entropy``.
 
-    Where there is a reward, the rows are :meth:`Rows.balanced`.
+    For a loss with a reward, ``reduction="mean"`` expects rows that are :meth:`Rows.balanced`.
     """
     if reduction == "none":
         return loss
@@ -114,6 +120,6 @@ def reduced(loss: Tensor, rows: Rows, reduction: str) -> Tensor:
 
 
 def result_dtype(input: Tensor) -> torch.dtype:
-    """That of the input; float32 where autocast would compute a loss of half-precision logits in it."""
+    """The dtype of a loss of this input: its own, but float32 for half precision under autocast."""
     is_half = input.dtype in (torch.float16, torch.bfloat16)
     return torch.float32 if is_half and torch.is_autocast_enabled(input.device.type) else input.dtype

@@ -1,4 +1,4 @@
-"""A warning while a loss without a floor runs away; docs/losses.md explains why one does."""
+"""A warning if an unbounded loss runs away, that is, falls without end; docs/losses.md explains it."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from eureka_nlg.losses.checks import is_transformed
 __all__ = ["RUNNING_AWAY", "RunawayWatch"]
 
 RUNNING_AWAY = -100.0
-"""A mean loss below this is running away. No loss with a floor comes near: the lowest on CIFAR-10-LT is -62,
-of EL + CB clamped at 0.99999."""
+"""A mean loss below this counts as running away. Bounded losses stay far above it: the lowest mean on
+CIFAR-10-LT is -62, of EL + CB with ``likelihood_clamp=0.99999``."""
 
-# Reading a number from a GPU waits for all its queued work, so it is done only once in so many calls.
+# Reading a number from a GPU waits for all queued work, so only one call in so many does it.
 _CALLS_BETWEEN = 1000
 
 
 class RunawayWatch:
-    """What such a loss inherits, to tell once when its mean is below :data:`RUNNING_AWAY`."""
+    """Mixin for a loss that warns once if its mean falls below :data:`RUNNING_AWAY`."""
 
-    # of the class, so that modules that were pickled before have them
+    # class attributes, for modules that were pickled without them
     _calls_watched = 0
     _has_warned = False
 
     def watch(self, mean: Tensor) -> None:
-        """Look at a mean loss: each one on CPUs, one in a thousand elsewhere, none that torch traces."""
+        """Check a mean loss: every one on CPUs, one in a thousand on other devices, none while tracing."""
         if is_transformed(mean) or self._has_warned or mean.device.type == "meta":
             return
         if not _is_cheap_to_read(mean):
@@ -39,13 +39,13 @@ class RunawayWatch:
         if value < RUNNING_AWAY:
             self._has_warned = True
             self.tell_running_away(
-                f"a mean loss of {value:.4g}: the exact Eureka loss has no floor and is running away, which "
-                "the model will show; "
+                f"a mean loss of {value:.4g}: the exact Eureka loss is not bounded from below and is running "
+                "away, which can ruin the model; "
             )
 
     def tell_running_away(self, message: str) -> None:
-        """Say it, and which option mends it: a warning where the module was called."""
-        # through watch, forward and two methods of torch
+        """Warn, and name the option that bounds the loss, at the line that called the module."""
+        # the levels in between: watch, forward and two methods of torch
         warnings.warn(f"{message}{bounding_options()} bounds it", stacklevel=6)
 
 
@@ -58,5 +58,5 @@ def _is_cheap_to_read(loss: Tensor) -> bool:
 
 
 def _is_being_captured(loss: Tensor) -> bool:
-    """Whether it is being recorded in a CUDA graph, where nothing may wait."""
+    """Whether a CUDA graph is being recorded, during which nothing may synchronise."""
     return loss.device.type == "cuda" and torch.cuda.is_current_stream_capturing()

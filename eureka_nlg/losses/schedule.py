@@ -1,4 +1,4 @@
-"""Deferral: which loss holds in which epoch."""
+"""Deferral: a loss that starts at a later epoch."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ __all__ = ["Deferred"]
 
 
 class Deferred(nn.Module):
-    """One loss until an epoch, another from it on: the methods marked with a dagger in the paper's tables.
+    """One loss in the first epochs and another one afterwards, as marked by a dagger in the paper's tables.
+
+    Call :meth:`set_epoch` at the start of every epoch, also after resuming: the epoch is not part of the
+    state dict, and without it :attr:`current` raises RuntimeError rather than guess.
 
     Args:
-        first: loss of the epochs before ``start_epoch``, a module or function of (input, target).
-        then: loss from ``start_epoch`` on.
-        start_epoch: first epoch of ``then``; epochs count from 1.
+        first: the loss before ``start_epoch``, a module or a function of (input, target).
+        then: the loss from ``start_epoch`` on.
+        start_epoch: the first epoch of ``then``; epochs are counted from 1.
 
-    Call :meth:`set_epoch` at the start of every epoch, after a resume too: a loss that was not told the epoch
-    raises RuntimeError rather than guess. The epoch is no part of the state dict.
+    Raises:
+        ValueError: ``start_epoch`` is not a whole number from 1 on.
+        TypeError: ``first`` or ``then`` cannot be called.
 
     >>> import torch
     >>> from eureka_nlg.losses import EurekaLoss
@@ -41,7 +45,7 @@ class Deferred(nn.Module):
         self.epoch: int | None = None
 
     def set_epoch(self, epoch: int) -> None:
-        """Say which epoch it is, from 1 on; passed on to the two losses if they are deferred themselves."""
+        """Set the current epoch, counted from 1; it is passed on to losses that are deferred themselves."""
         if isinstance(epoch, bool) or not isinstance(epoch, int) or epoch < 1:
             raise ValueError(f"epoch must be a whole number from 1 on, got {epoch!r}")
         self.epoch = epoch
@@ -51,7 +55,7 @@ class Deferred(nn.Module):
 
     @property
     def current(self) -> Any:
-        """The loss that holds now."""
+        """The loss of the current epoch."""
         if self.epoch is None:
             raise RuntimeError("a deferred loss must be told the epoch: call set_epoch(epoch), from 1 on")
         return self.then if self.epoch >= self.start_epoch else self.first

@@ -1,7 +1,8 @@
-"""The losses for detection: one sigmoid per class, each class present or not.
+"""The losses for detection: one sigmoid per class, and each class is present or absent.
 
-Per element the target likelihood is ``p_t = sigmoid(u)`` with ``u = z`` where the class is present and
-``u = -z`` where it is not, so these are the same scalar functions of log-odds as for the softmax.
+For each element the likelihood of the target is ``p_t = sigmoid(u)`` with ``u = z`` if the class is present
+and ``u = -z`` if it is absent. So these losses are the same scalar functions of the log-odds as for the
+softmax.
 """
 
 from __future__ import annotations
@@ -38,14 +39,14 @@ Halted = Literal["positive", "both"]
 
 @dataclass(frozen=True)
 class Balance(Options):
-    """How present and absent classes are balanced."""
+    """The weights of present and absent classes."""
 
-    alpha: float = option(0.25, "weight of present classes, absent ones have 1 - alpha; -1: no weights")
+    alpha: float = option(0.25, "weight of present classes; absent ones have 1 - alpha; -1: no weights")
 
     def __post_init__(self) -> None:
         if not isinstance(self.alpha, numbers.Real):
-            per_class = "one for each class is the loss of reduction='none' times a tensor [C]"
-            raise BadOption("alpha", f"one number, where {per_class}", self.alpha)
+            per_class = "for one per class multiply the loss of reduction='none' by a tensor [C]"
+            raise BadOption("alpha", f"one number ({per_class})", self.alpha)
         super().__post_init__()
         if not (self.alpha == -1.0 or 0.0 <= self.alpha <= 1.0):
             raise BadOption("alpha", "a number in [0, 1], or -1 for no weights", self.alpha)
@@ -53,23 +54,23 @@ class Balance(Options):
 
 @dataclass(frozen=True)
 class Ignored(Options):
-    """Which entries of the target count for nothing."""
+    """Which elements of the target are ignored."""
 
     ignore_index: int | None = None
 
     def __post_init__(self) -> None:
         index = self.ignore_index
-        if index is not None and (not isinstance(index, int) or index in (0, 1)):  # True and False are too
+        if index is not None and (not isinstance(index, int) or index in (0, 1)):  # True is 1, False is 0
             raise BadOption("ignore_index", "an integer other than 0 and 1, or None", index)
 
 
 @dataclass(frozen=True)
 class HaltedSide(Options):
-    """Which classes have the halted focal loss."""
+    """Which elements have halted focal loss: present classes, or present and absent ones."""
 
     halted: Halted = option(
         "positive",
-        "halted focal loss for present classes alone, FL (head) + HFL (tail), or for both",
+        "positive: halted focal loss for present classes only, FL (head) + HFL (tail); both: for all",
         choices=Halted,
     )
 
@@ -85,26 +86,27 @@ def sigmoid_focal_loss(
 ) -> Tensor:
     """Focal loss of independent classes, ``-alpha_t * (1 - p_t) ** gamma * log p_t``.
 
-    Source: Lin et al. 2017. The numbers are those of ``torchvision.ops.sigmoid_focal_loss``, with exact
-    logarithms.
+    Source: Lin et al. 2017. The values agree with ``torchvision.ops.sigmoid_focal_loss`` and are precise for
+    logits of any size.
 
     Args:
         input: logits of any shape ``[*, C]``, floating.
-        target: 1 where the class is present and 0 where it is not, same shape, any dtype. Loss and
-            gradient of any other value are NaN where values cannot be looked at: on other devices than CPUs,
-            under ``torch.compile`` and in ``torch.func``.
-        alpha: weight of present classes, 1 - alpha that of absent ones; in [0, 1]. -1 for no weights.
-        gamma: how fast the loss falls as the likelihood rises, >= 0.
+        target: 1 if the class is present and 0 if it is absent, in the shape of ``input``, any dtype. Another
+            value raises an error on CPUs. Where values cannot be read (on other devices, under
+            ``torch.compile`` and in ``torch.func``), it gives a loss and a gradient of NaN.
+        alpha: weight of present classes, in [0, 1]; absent classes have weight 1 - alpha. -1: no weights.
+        gamma: exponent of ``1 - p_t``, >= 0.
         reduction: ``"none"``, ``"mean"`` over all elements that are not ignored, or ``"sum"``.
-        ignore_index: elements with this target have no loss and no gradient, and do not count in the mean; an
-            integer other than 0 and 1, such as -1. None: every element counts.
+        ignore_index: elements with this target have no loss and no gradient, and are left out of the mean; an
+            integer other than 0 and 1, such as -1. None: no element is ignored.
 
     Returns:
-        The loss in the dtype of ``input`` (float32 under autocast), in its shape for ``reduction="none"``.
+        The loss in the dtype of ``input`` (float32 under autocast): a scalar, or the shape of ``input`` for
+        ``reduction="none"``.
 
     Raises:
-        ValueError, TypeError: shapes, dtypes or options that do not fit, or a target that is neither 0 nor 1
-            nor ``ignore_index``.
+        ValueError, TypeError: shapes, dtypes or options do not fit, or a target is neither 0 nor 1 nor
+            ``ignore_index``.
     """
     return loss_of_sigmoids(
         input, target, Focal(gamma), alpha=alpha, reduction=reduction, ignore_index=ignore_index
@@ -121,12 +123,15 @@ def loss_of_sigmoids(
     reduction: Reduction = "none",
     ignore_index: int | None = None,
 ) -> Tensor:
-    """Any scalar loss of independent classes: a function of the likelihood ``p_t`` of what the target says.
+    """Any scalar loss of independent classes.
 
     Args:
-        loss: of present classes.
-        absent: of absent classes; None for the same.
-        input, target, alpha, reduction, ignore_index: as :func:`sigmoid_focal_loss`.
+        loss: the loss of present classes.
+        absent: the loss of absent classes; None if it is the same.
+        input, target, alpha, reduction, ignore_index: as in :func:`sigmoid_focal_loss`.
+
+    Raises:
+        ValueError, TypeError: as in :func:`sigmoid_focal_loss`.
     """
     log_odds, present, kept = _log_odds(input, target, reduction, ignore_index)
     value = loss(log_odds)
@@ -146,15 +151,18 @@ def sigmoid_halted_focal_loss(
     reduction: Reduction = "none",
     ignore_index: int | None = None,
 ) -> Tensor:
-    """Focal loss of independent classes that goes on like cross-entropy above a likelihood.
+    """Halted focal loss of independent classes: focal loss up to a likelihood, cross-entropy above it.
 
-    Source: paper, Eq. 6 and Table 1; notes, section 5.
+    Source: paper, Eq. 6 and Table 1.
 
     Args:
-        halted: ``"positive"``: for present classes alone, the paper's FL (head) + HFL (tail);
-            ``"both"``: for absent ones too.
+        halted: ``"positive"``: present classes have halted focal loss and absent ones focal loss, the paper's
+            FL (head) + HFL (tail). ``"both"``: all have halted focal loss.
         threshold: the likelihood at which the focal loss is halted, in (0, 1).
-        input, target, alpha, gamma, reduction, ignore_index: as :func:`sigmoid_focal_loss`.
+        input, target, alpha, gamma, reduction, ignore_index: as in :func:`sigmoid_focal_loss`.
+
+    Raises:
+        ValueError, TypeError: as in :func:`sigmoid_focal_loss`.
     """
     HaltedSide(halted)
     absent = Focal(gamma) if halted == "positive" else None
@@ -179,14 +187,19 @@ def sigmoid_eureka_loss(
 ) -> Tensor:
     """Cross-entropy plus the Eureka reward for present classes, focal loss for absent ones.
 
-    Present classes, the rare event in detection, get ``alpha * (-log p + encouragement * bonus)``, absent
-    ones ``(1 - alpha)`` times focal loss. Source: paper, Eq. 7 to 11, carried over to the setting of Table 1.
+    Present classes, the rare case in detection, have the loss ``alpha * (-log p + encouragement * bonus)``,
+    and absent ones ``1 - alpha`` times focal loss. Source: paper, Eq. 7 to 11; their use in the setting of
+    Table 1 is this project's own.
 
     Args:
-        encouragement: None for one, a number, or ``[C]`` along the last dimension of ``input``.
+        encouragement: weight of the bonus: a number, ``[C]`` along the last dimension of ``input``, or None
+            for 1.
         bonus_gamma: exponent of the power bonus.
-        input, target, alpha, gamma, reduction, ignore_index: as :func:`sigmoid_focal_loss`.
-        **options: the other options of the bonus, as :func:`eureka_nlg.losses.eureka_loss`.
+        input, target, alpha, gamma, reduction, ignore_index: as in :func:`sigmoid_focal_loss`.
+        **options: the other options of the bonus, as in :func:`eureka_nlg.losses.eureka_loss`.
+
+    Raises:
+        ValueError, TypeError: as in :func:`sigmoid_focal_loss`.
     """
     absent = Focal(gamma)
     bonus = bonus_beside_focal("sigmoid_eureka_loss", bonus_gamma, options)
@@ -195,7 +208,7 @@ def sigmoid_eureka_loss(
 
 
 def bonus_beside_focal(taker: str, bonus_gamma: float, options: Mapping[str, Any]) -> Bonus:
-    """The bonus of a loss of the name ``taker``, whose ``gamma`` is that of focal loss."""
+    """The bonus of a loss called ``taker``, in which ``gamma`` is the exponent of focal loss."""
     try:
         return built(Bonus, taker, {**options, "gamma": bonus_gamma})
     except BadOption as error:
@@ -212,7 +225,7 @@ def rewarded_sigmoids(
     reduction: Reduction,
     ignore_index: int | None,
 ) -> Tensor:
-    """:func:`sigmoid_eureka_loss` of options that are checked already."""
+    """:func:`sigmoid_eureka_loss` with options that have been checked before."""
     log_odds, present, kept = _log_odds(input, target, reduction, ignore_index)
     weight = 1.0 if encouragement is None else encouragement
     rewarded = CrossEntropy()(log_odds) + weight * bonus(log_odds)
@@ -223,9 +236,10 @@ def rewarded_sigmoids(
 def _log_odds(
     input: Tensor, target: Tensor, reduction: Reduction, ignore_index: int | None
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Log-odds of what the target says, in float32 or float64, where that is "present", and what counts.
+    """Log-odds of the target, in float32 or float64; where the class is present; and which elements are kept.
 
-    NaN where the target is neither 0 nor 1 and nobody could look; None if everything counts.
+    The log-odds are NaN if a target is neither 0 nor 1 and its value could not be read. The last result is
+    None if no element is ignored.
     """
     if not input.is_floating_point():
         raise TypeError(f"input must be floating logits, got {input.dtype}")
@@ -242,15 +256,15 @@ def _log_odds(
     if ignore_index is not None:
         if ignore_index < 0 and target.dtype == torch.uint8:
             raise ValueError(
-                f"target is unsigned, {target.dtype}, and cannot hold ignore_index={ignore_index}"
+                f"target has an unsigned dtype, {target.dtype}, which cannot hold ignore_index={ignore_index}"
             )
         kept = target != ignore_index
         known = known | ~kept
-        # cut off before the arithmetic too: not even NaN in an ignored entry may reach a gradient
+        # replaced before the arithmetic too: a NaN in an ignored element must not reach the gradient
         log_odds = torch.where(kept, log_odds, 0.0)
     if target.device.type == "cpu" and not is_transformed(input, target) and not known.all():
         raise ValueError(_neither(target[~known][0].item()))
-    # A product, so that what is NaN has a gradient of NaN as well.
+    # A product, so that the gradient of a NaN is NaN as well.
     sign = torch.where(known, present.to(log_odds.dtype) - absent.to(log_odds.dtype), torch.nan)
     return log_odds * sign, present, kept
 
@@ -258,9 +272,9 @@ def _log_odds(
 def _neither(value: float) -> str:
     """The error message for a target that is neither 0 nor 1."""
     if math.isfinite(value) and value == int(value):
-        remedy = f"to leave such entries out, give ignore_index={int(value)}"
+        remedy = f"to ignore such elements, give ignore_index={int(value)}"
     else:
-        remedy = "for soft targets as mixup has them, give lam * loss(input, a) + (1 - lam) * loss(input, b)"
+        remedy = "for soft targets, as in mixup, give lam * loss(input, a) + (1 - lam) * loss(input, b)"
     return f"target must be 0 or 1 everywhere, got {value!r}; {remedy}"
 
 

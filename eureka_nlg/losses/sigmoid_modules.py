@@ -1,4 +1,4 @@
-"""``torch.nn`` modules of the losses of independent classes in :mod:`.sigmoid`."""
+"""``torch.nn`` modules for the losses of independent classes in :mod:`.sigmoid`."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ class SigmoidEurekaArguments(OtherBonusOptions, SigmoidArguments, total=False):
 
 
 class SigmoidLoss(LossModule):
-    """Module of any :class:`~.objectives.ScalarLoss` of independent classes: logits and 0/1 targets -> loss.
+    """Module for any :class:`~.objectives.ScalarLoss` of independent classes: logits and 0/1 targets -> loss.
 
     Args:
         loss: the loss with its options, which become attributes.
-        alpha, reduction, ignore_index: as :func:`eureka_nlg.losses.sigmoid_focal_loss`.
+        alpha, reduction, ignore_index: as in :func:`eureka_nlg.losses.sigmoid_focal_loss`.
     """
 
     alpha: float
     reduction: Reduction
-    ignore_index: int | None = None  # of modules too that were pickled before they had one
+    ignore_index: int | None = None  # a class attribute, for modules that were pickled without it
     kind: type[Any]
 
     def __init__(self, loss: ScalarLoss, **shared: Unpack[SigmoidArguments]) -> None:
@@ -57,7 +57,7 @@ class SigmoidLoss(LossModule):
         self.kind = type(loss)
 
     def absent(self) -> ScalarLoss | None:
-        """Loss of absent classes; None for the same."""
+        """The loss of absent classes; None if it is the loss of present ones."""
         return None
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ class SigmoidLoss(LossModule):
 
 
 class SigmoidFocalLoss(SigmoidLoss):
-    """Module of :func:`eureka_nlg.losses.sigmoid_focal_loss`; the arguments are the same."""
+    """Module for :func:`eureka_nlg.losses.sigmoid_focal_loss`; the arguments are the same."""
 
     @shows_arguments_of(sigmoid.sigmoid_focal_loss)
     def __init__(self, *, gamma: float = 2.0, **shared: Unpack[SigmoidArguments]) -> None:
@@ -82,7 +82,7 @@ class SigmoidFocalLoss(SigmoidLoss):
 
 
 class SigmoidHaltedFocalLoss(SigmoidLoss):
-    """Module of :func:`eureka_nlg.losses.sigmoid_halted_focal_loss`; the arguments are the same."""
+    """Module for :func:`eureka_nlg.losses.sigmoid_halted_focal_loss`; the arguments are the same."""
 
     halted: sigmoid.Halted
 
@@ -104,7 +104,7 @@ class SigmoidHaltedFocalLoss(SigmoidLoss):
 
 
 class SigmoidEurekaLoss(SigmoidLoss):
-    """Module of :func:`eureka_nlg.losses.sigmoid_eureka_loss`; the arguments are the same."""
+    """Module for :func:`eureka_nlg.losses.sigmoid_eureka_loss`; the arguments are the same."""
 
     tensors: ClassVar[tuple[str, ...]] = ("encouragement",)
     encouragement: Encouragement

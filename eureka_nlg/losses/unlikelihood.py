@@ -1,12 +1,12 @@
-"""Unlikelihood: cross-entropy that also punishes given classes of each row.
+"""Unlikelihood: cross-entropy that also lowers the likelihood of given classes in each row.
 
-Source: Welleck et al. 2020, "Neural Text Generation with Unlikelihood Training", where they are the tokens
-that occurred before.
+Source: Welleck et al. 2020, "Neural Text Generation with Unlikelihood Training", where the given classes, the
+candidates, are the tokens that occurred before.
 
-``log(1 - p_c)`` of any class follows from two numbers: the log-odds u of the row's likeliest class m, and
-``z_c - z_m``. For ``c = m`` it is ``logsigmoid(-u)``; any other has p at most one half, and
-``log p_c = z_c - z_m + logsigmoid(u)`` leaves every digit of ``1 - p_c``. So one pass over the logits serves
-the target and all candidates, which are gathered: no mask over the classes is built.
+``log(1 - p_c)`` of any class c follows from two numbers: the log-odds u of the row's likeliest class m, and
+``z_c - z_m``. For ``c = m`` it is ``logsigmoid(-u)``. Any other class has p of at most one half, so that
+``1 - p_c`` is precise when computed from ``log p_c = z_c - z_m + logsigmoid(u)``. So one pass over the logits
+serves the target and all candidates. The candidates' logits are gathered, without a mask over the classes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Unlikelihood(Options):
     """Options of :func:`unlikelihood_loss`."""
 
     alpha: float = option(
-        1.0, "unlikelihood: factor of what is punished", at_least=0, name="unlikelihood_alpha"
+        1.0, "unlikelihood: factor of the candidates' penalty", at_least=0, name="unlikelihood_alpha"
     )
 
     def of_rows(self, logits: Tensor, target: Tensor, candidates: Tensor, impl: str) -> tuple[Tensor, Tensor]:
@@ -49,16 +49,16 @@ def log_likelihoods(logits: Tensor, target: Tensor, candidates: Tensor, impl: st
 
     Args:
         logits: ``[N, C]``.
-        target: ``[N]`` int64, negative for rows to leave out.
-        candidates: ``[N, K]`` int64; one that is negative, or the target, has ``log(1 - p) = 0``.
+        target: ``[N]`` int64, negative in ignored rows.
+        candidates: ``[N, K]`` int64. If a candidate is negative or the target, its result is 0.
         impl: "fused" or "reference".
     """
     kept = (candidates >= 0) & (candidates != target.unsqueeze(-1)) & (target >= 0).unsqueeze(-1)
     index = torch.cat([target.clamp(min=0).unsqueeze(-1), torch.where(kept, candidates, 0)], -1)
-    # halves too are rounded once, where the gradient leaves float32
+    # half precision is converted here, so that its gradient is rounded only once
     rows = logits if logits.dtype == torch.float64 else logits.float()
     counts = (target >= 0).unsqueeze(-1)
-    if impl == "reference":  # no NaN of an ignored row may reach a gradient
+    if impl == "reference":  # a NaN in an ignored row must not reach the gradient
         rows = torch.where(counts, rows, 0.0)
     top = rows.detach().argmax(-1, keepdim=True) if rows.shape[-1] else index[:, :1]
     if impl == "fused":
@@ -66,7 +66,7 @@ def log_likelihoods(logits: Tensor, target: Tensor, candidates: Tensor, impl: st
         log_odds, gap = torch.where(counts[:, 0], log_odds, 0.0), torch.where(counts, gap, 0.0)
     else:
         log_odds, gap = _gathered(rows, top, index)
-    # a gap of zero by hand: that of two infinite logits is NaN
+    # the gap of the likeliest class is set to 0: computed from infinite logits it would be NaN
     log_p = F.logsigmoid(log_odds).unsqueeze(-1) + torch.where(index == top, 0.0, gap)
     is_top = index[:, 1:] == top
     of_others = torch.log1p(-torch.exp(torch.where(is_top, -1.0, log_p[:, 1:])))
@@ -75,9 +75,9 @@ def log_likelihoods(logits: Tensor, target: Tensor, candidates: Tensor, impl: st
 
 
 class _Gathered(torch.autograd.Function):
-    """Log-odds ``[N]`` of one class a row, and the logits of others ``[N, K]`` less that class's.
+    """Log-odds ``[N]`` of one class per row, and ``[N, K]`` logits of others minus the logit of that class.
 
-    Of the size of the logits is the one gradient that the backward pass writes, into which it scatters.
+    Only the gradient has the size of the logits; the backward pass scatters into it.
     """
 
     @staticmethod
@@ -105,7 +105,7 @@ class _Gathered(torch.autograd.Function):
 
 
 def _gathered(rows: Tensor, top: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-    """The same in plain autograd; every row has a class here."""
+    """The results of :class:`_Gathered` in plain autograd; ``top`` is valid in every row."""
     log_odds, _ = reference_log_odds(rows, top.squeeze(-1), None, False)
     return log_odds, rows.gather(-1, index) - rows.gather(-1, top)
 
@@ -122,23 +122,28 @@ def unlikelihood_loss(
     reduction: Reduction = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """Cross-entropy, and minus ``alpha`` times the sum of ``log(1 - p_c)`` over the candidates c of a row.
+    """Unlikelihood loss: cross-entropy minus ``alpha`` times the sum of ``log(1 - p_c)`` over candidates c.
 
-    The loss is unbounded where a candidate is certain; its gradient is bounded. Source: Welleck et al. 2020,
-    "Neural Text Generation with Unlikelihood Training", Eq. 4.
+    The loss goes to infinity as a candidate's likelihood goes to 1; its gradient is bounded. Source: Welleck
+    et al. 2020, "Neural Text Generation with Unlikelihood Training", Eq. 4.
 
     Args:
-        input: as :func:`eureka_nlg.losses.eureka_loss`, with ``[N, C]``, ``[N, C, d1, ...]`` or ``[C]``.
-        candidates: integer, of the shape of ``input`` with K in the place of C: classes to punish in each
-            row. One that is negative, or the row's target, counts for nothing; one that is listed twice
-            counts twice. For sentences :func:`previous_tokens` makes them.
-        alpha: not negative; 0 gives cross-entropy.
-        weight: ``[C]``, multiplies the cross-entropy of a row by that of its target, not what is punished.
-        reduction: of ``"mean"``, what is punished has the plain mean over the rows that count.
-        target, impl, ignore_index, label_smoothing: as :func:`eureka_nlg.losses.eureka_loss`.
+        input: logits ``[N, C]``, ``[N, C, d1, ...]`` or ``[C]``, floating.
+        candidates: integer, in the shape of ``input`` with K instead of C: the classes of each row whose
+            likelihood is to fall. A candidate that is negative or the row's target is ignored; one that is
+            listed twice counts twice. For sentences, :func:`previous_tokens` makes them.
+        alpha: factor of the candidates' part, not negative; 0 gives cross-entropy.
+        weight: class weights ``[C]``. They multiply the cross-entropy of a row, not the candidates' part.
+        reduction: as in :func:`eureka_nlg.losses.eureka_loss`; in ``"mean"``, the candidates' part has the
+            plain mean over the rows that are not ignored.
+        target, impl, ignore_index, label_smoothing: as in :func:`eureka_nlg.losses.eureka_loss`.
+
+    Returns:
+        The loss, as :func:`eureka_nlg.losses.eureka_loss` returns it.
 
     Raises:
-        As :func:`eureka_nlg.losses.eureka_loss`; IndexError for a candidate that is no class.
+        ValueError, TypeError, IndexError: as in :func:`eureka_nlg.losses.eureka_loss`; also IndexError if a
+            candidate is C or more.
 
     >>> loss = unlikelihood_loss(torch.tensor([[2.0, 0.0, 0.0]]), torch.tensor([0]), torch.tensor([[1, -1]]))
     >>> p = torch.tensor([2.0, 0.0, 0.0]).softmax(0)
@@ -150,7 +155,7 @@ def unlikelihood_loss(
 
 
 class UnlikelihoodLoss(LogitsLoss):
-    """Module of :func:`unlikelihood_loss`; the arguments are the same."""
+    """Module for :func:`unlikelihood_loss`; the arguments are the same."""
 
     @shows_arguments_of(unlikelihood_loss, without=("input", "target", "candidates"))
     def __init__(self, *, alpha: float = 1.0, **shared: Unpack[SharedArguments]) -> None:
@@ -159,22 +164,22 @@ class UnlikelihoodLoss(LogitsLoss):
     def forward(  # type: ignore[override]
         self, input: Tensor, target: Tensor, candidates: Tensor
     ) -> Tensor:
-        """Loss of logits, targets and the classes to punish, in the shapes that the function takes."""
+        """Loss of logits, targets and candidates, in the shapes that the function accepts."""
         return _loss(input, target, candidates, self.made(Unlikelihood), self.shared)
 
 
 def previous_tokens(target: Tensor, ignore_index: int = -100, before: Tensor | None = None) -> Tensor:
-    """The candidates of token-level unlikelihood: for each token of sentences those that were there before.
+    """The candidates of token-level unlikelihood: the tokens before each position of a sentence.
 
     Args:
         target: ``[B, T]`` integer, tokens of B sentences.
-        ignore_index: target of positions that count for nothing.
-        before: ``[B, S]``, tokens that stand before each sentence, such as those of a context; there
-            ``ignore_index`` counts for nothing too.
+        ignore_index: target of ignored positions, which are no candidates.
+        before: ``[B, S]``, tokens that precede each sentence, such as its context; ``ignore_index`` marks
+            ignored positions here too.
 
     Returns:
-        int64 ``[B, T, S + T]``: each token that stands before the position once, -1 in the other places. That
-        the token itself is none of them is the business of :func:`unlikelihood_loss`.
+        int64 ``[B, T, S + T]``: each distinct token that precedes the position, once, and -1 elsewhere. It
+        may include the token of the position itself, which :func:`unlikelihood_loss` ignores.
 
     >>> previous_tokens(torch.tensor([[5, 6, 5, 7]]))[0, 3]
     tensor([ 5,  6, -1, -1])
@@ -202,7 +207,7 @@ def _loss(
 
 
 def _check_candidates(input: Tensor, candidates: Tensor) -> Tensor:
-    """Return them as ``[N, K]`` int64."""
+    """Return the candidates as ``[N, K]`` int64; raises what :func:`unlikelihood_loss` raises."""
     if not isinstance(candidates, Tensor):
         raise TypeError(f"candidates must be a tensor, got {type(candidates).__name__}")
     if candidates.is_floating_point() or candidates.is_complex() or candidates.dtype == torch.bool:
@@ -223,6 +228,6 @@ def _check_candidates(input: Tensor, candidates: Tensor) -> Tensor:
         if highest >= num_classes:
             raise IndexError(
                 f"candidate {highest} is out of bounds for {num_classes} classes: expected 0 to "
-                f"{num_classes - 1}, or a negative number for none"
+                f"{num_classes - 1}, or a negative number for no candidate"
             )
     return listed

@@ -1,10 +1,10 @@
-"""The Eureka loss where the output layer is split by classes over processes (tensor parallelism).
+"""The Eureka loss for an output layer that is split by classes over processes (tensor parallelism).
 
-Each process has the logits of some consecutive classes for the same rows. What a row needs of the others is
-a number or two: the largest of the other classes' logits, then together the sum of their exponentials, the
-target's logit and, with label smoothing, the mean cost of the classes. So a loss exchanges ``N`` numbers for
-their largest and two or three times ``N`` for their sum, 8 bytes each; the logits stay where they are. The
-backward pass exchanges nothing: each process writes the gradient of its own logits.
+Each process has the logits of some consecutive classes, for the same rows. The processes exchange only a few
+numbers per row. One exchange finds the largest logit of the classes other than the target (N numbers for N
+rows). A second one sums up the exponentials of these logits, the target's logit and, with label smoothing,
+the mean cost of the classes (2 N or 3 N numbers of 8 bytes). The backward pass exchanges nothing: each
+process writes the gradient of its own logits.
 """
 
 from __future__ import annotations
@@ -42,30 +42,32 @@ def vocabulary_parallel_eureka_loss(
     label_smoothing: float = 0.0,
     **options: Unpack[BonusOptions],
 ) -> Tensor:
-    """:func:`eureka_loss` of logits whose classes are split over a process group.
+    """:func:`.eureka_loss` of logits whose classes are split over a process group.
 
-    Every process of the group calls it with the same rows and gets the same value; its backward pass gives
-    the gradient of that one loss in the logits of this process, as Megatron's and DTensor's cross-entropy do.
+    Every process of the group calls it with the same rows and gets the same value. The backward pass gives
+    the gradient of this loss with respect to the logits of the process, as in the cross-entropy of Megatron
+    and of DTensor. There is no second derivative.
 
     Args:
-        input: logits ``[N, C_local]`` of consecutive classes, floating, or a ``DTensor`` ``[N, C]`` that is
-            sharded in dimension 1 of a one-dimensional mesh, which says the next three itself.
-        target: class indices ``[N]`` of the whole vocabulary, or ``ignore_index``; the same everywhere.
-        encouragement: as in :func:`eureka_loss`, for all C classes, the same everywhere.
-        num_classes: C. By default the processes are asked, which is one exchange more.
-        first_class: of this process. By default the classes of lower ranks come first, which is asked too.
-        group: of ``torch.distributed``; None for all processes.
-        weight: ``[C]``, for all classes.
-        ignore_index, reduction, label_smoothing: as in :func:`eureka_loss`.
-        **options: of the bonus, as in :func:`eureka_loss`.
+        input: logits ``[N, C_local]`` of consecutive classes, floating; or a ``DTensor`` ``[N, C]`` that is
+            sharded in dimension 1 of a one-dimensional mesh, which makes the next three arguments
+            unnecessary.
+        target: class indices ``[N]`` in ``[0, C)`` or ``ignore_index``; the same in all processes.
+        encouragement: as in :func:`.eureka_loss`, for all C classes; the same in all processes.
+        num_classes: C. By default the processes exchange their numbers of classes, once more per call.
+        first_class: index of the first class of this process. By default the classes are in the order of the
+            ranks; finding it takes the same exchange.
+        group: process group of ``torch.distributed``; None for all processes.
+        weight: class weights ``[C]`` of all classes.
+        ignore_index, reduction, label_smoothing: as in :func:`.eureka_loss`.
+        **options: of the bonus, as in :func:`.eureka_loss`.
 
     Returns:
-        The loss, a plain tensor, in the dtype of ``input`` (float32 under autocast), without a second
-        derivative.
+        The loss, a plain tensor, in the dtype of ``input`` (float32 under autocast).
 
     Raises:
-        ValueError, TypeError: shapes, dtypes or options that do not fit; the message says which.
-        IndexError: a target outside ``[0, C)`` that is not ``ignore_index``.
+        ValueError, TypeError: shapes, dtypes or options do not fit; the message says which.
+        IndexError: a target is outside ``[0, C)`` and is not ``ignore_index``.
     """
     if input.dim() != 2:
         raise ValueError(f"input must have shape [N, C_local], got {list(input.shape)}")
@@ -79,7 +81,7 @@ def vocabulary_parallel_eureka_loss(
 
 
 class _Shard(NamedTuple):
-    """The logits of this process, ``[N, C_local]``, and the place of their classes among all."""
+    """The logits of this process, ``[N, C_local]``, and the position of their classes among all classes."""
 
     logits: Tensor
     first: int
@@ -89,14 +91,14 @@ class _Shard(NamedTuple):
 
 def _shard_of(input: Tensor, num_classes: int | None, first_class: int | None, group: Any) -> _Shard:
     if hasattr(input, "placements"):
-        sharded: Any = input  # a DTensor, whose import takes a second
+        sharded: Any = input  # a DTensor; importing its class would take a second
         placements, mesh = sharded.placements, sharded.device_mesh
         if len(placements) != 1 or not placements[0].is_shard(1):
             raise ValueError(
                 f"input must be sharded in dimension 1 of a one-dimensional mesh, got {list(placements)}"
             )
         group, num_classes = mesh.get_group(), input.shape[1]
-        share = -(-num_classes // mesh.size())  # as torch.chunk does
+        share = -(-num_classes // mesh.size())  # as torch.chunk splits a dimension
         first_class = min(num_classes, share * mesh.get_local_rank())
         input = sharded.to_local()
     if not distributed.is_initialized():
@@ -110,7 +112,7 @@ def _shard_of(input: Tensor, num_classes: int | None, first_class: int | None, g
         num_classes, first_class = num_classes or sum(of_ranks), first if first_class is None else first_class
     if not 0 <= first_class <= first_class + size <= num_classes:
         raise ValueError(
-            f"first_class and num_classes must hold the {size} classes of input, "
+            f"first_class and num_classes must leave room for the {size} classes of input, "
             f"got {first_class} and {num_classes}"
         )
     return _Shard(input, first_class, num_classes, group)
@@ -133,7 +135,7 @@ def _loss(shard: _Shard, target: Tensor, objective: Objective, options: Options)
 
 
 class _LogOdds(torch.autograd.Function):
-    """As :func:`eureka_nlg.losses.kernels.fused_log_odds`, with the classes in several places."""
+    """As :func:`eureka_nlg.losses.kernels.fused_log_odds`, with the classes split over processes."""
 
     @staticmethod
     def forward(
@@ -144,10 +146,10 @@ class _LogOdds(torch.autograd.Function):
         top, mass, own, uniform = _exchanged(local, place, shard.group)
         others = mass.log()
         log_odds = own - others
-        # a logit of +inf is an overflow, not certainty; rows that do not count have no log-odds
+        # a target logit of +inf is an overflow, not certainty; ignored rows have no log-odds
         log_odds.masked_fill_((own == math.inf) | (target < 0), math.nan)
         if uniform is not None:
-            # softplus of what is larger than the other way round would lose its digits
+            # logsumexp of all classes: adding the softplus to the larger of the two is more precise
             lse = torch.where(
                 log_odds > 0.0, own + (-log_odds).exp().log1p(), others + log_odds.exp().log1p()
             )
@@ -174,14 +176,14 @@ class _LogOdds(torch.autograd.Function):
         if of_uniform is not None:
             of_others = of_others + of_uniform * torch.sigmoid(-log_odds)
             of_all = of_uniform / place.all_weight
-        # The pass divides by the weight of the classes here, where that of all is meant.
+        # The pass divides by the weight of the local classes; the weight of all classes is needed.
         here = None if of_all is None or place.local_weight == 0.0 else of_all * place.local_weight
         slope = -of_others if here is None else here * torch.sigmoid(-log_odds) - of_others
         found = RowStatistics(log_odds, None, top, mass)
         passes_for(logits).write_gradient(
             logits, place.column_or_none, place.weight, found, slope, here, out=gradient
         )
-        # The class at `column` is the target, or the first one where the target is elsewhere.
+        # The class at `column` is the target, or the first class if the target is in another process.
         column = place.column.unsqueeze(1)
         q = (logits.gather(1, column).squeeze(1).to(top.dtype) - top).exp() / mass
         elsewhere = of_others * torch.where(mass == 0.0, 0.0, q)
@@ -198,15 +200,15 @@ class _LogOdds(torch.autograd.Function):
 
 
 class _Place(NamedTuple):
-    """Where the targets ``[N]`` are among the classes of this process.
+    """The targets ``[N]`` relative to the classes of this process, the local classes.
 
     Attributes:
-        target: of the whole vocabulary, negative in rows that do not count.
-        is_here: whether it is one of the classes here.
-        column: of the target if it is here, else of the first class.
-        column_or_none: the same, negative in rows that do not count.
-        weight: ``[C_local]``, of the classes here in the uniform cross-entropy; None for one.
-        local_weight, all_weight: sums of these, here and everywhere.
+        target: index among all classes; negative in ignored rows.
+        is_here: whether the target is a local class.
+        column: index of the target among the local classes; 0 if it is not one of them.
+        column_or_none: the same, but negative in ignored rows.
+        weight: ``[C_local]``, class weights of the local classes; None for 1.
+        local_weight, all_weight: sums of the class weights of the local classes and of all classes.
     """
 
     target: Tensor
@@ -231,12 +233,14 @@ class _Place(NamedTuple):
 
 
 class _Local(NamedTuple):
-    """Of the classes here, ``[N]`` float64: as :class:`RowStatistics`, ``top`` -inf where there is none.
+    """Statistics of the local classes, each ``[N]`` float64; see :class:`RowStatistics`.
 
     Attributes:
-        own: logit of the target; -inf where it is elsewhere.
-        uniform: the cross-entropy of the classes here against the uniform distribution over them, and with it
-        lse: the logsumexp that it is relative to.
+        top: the largest logit of the local classes other than the target; -inf if there is none.
+        mass: the sum of their exponentials relative to ``top``.
+        own: logit of the target; -inf if it is in another process.
+        uniform: cross-entropy of the local classes against the uniform distribution over them, if requested.
+        lse: the logsumexp of the local classes, which ``uniform`` is relative to.
     """
 
     top: Tensor
@@ -254,7 +258,7 @@ def _local_statistics(logits: Tensor, place: _Place, with_uniform: bool) -> _Loc
     own = logits.gather(1, place.column.unsqueeze(1)).squeeze(1).double()
     mass = found.mass.double()
     top = torch.where(mass == 0.0, -math.inf, found.top.double())
-    # the first class counts among the others where the target is elsewhere
+    # if the target is in another process, the first class is one of the others
     higher = torch.where(place.is_here, top, torch.maximum(top, own))
     safe = torch.where(higher == -math.inf, 0.0, higher)
     mass = mass * (top - safe).exp() + torch.where(place.is_here, 0.0, (own - safe).exp())
@@ -264,7 +268,7 @@ def _local_statistics(logits: Tensor, place: _Place, with_uniform: bool) -> _Loc
 
 
 def _exchanged(local: _Local, place: _Place, group: Any) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-    """Of all classes: the top, the mass, the target's logit above the top, and the mean cost below it."""
+    """Statistics of all classes: top, mass, the target's logit minus the top, and the mean of top - logit."""
     top = local.top.clone()
     distributed.all_reduce(top, distributed.ReduceOp.MAX, group=group)
     top = torch.where(top == -math.inf, 0.0, top)

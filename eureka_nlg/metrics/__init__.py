@@ -1,7 +1,7 @@
 """Scores of dialogue replies and of long-tailed classification.
 
 Scores are percentages from 0 to 100 unless :func:`find_metric` names another unit or range. Each metric of
-replies has a function, and :func:`score_replies` computes a choice of them in one pass over the texts.
+replies has a function of its own, and :func:`score_replies` computes several of them in one pass.
 """
 
 from eureka_nlg.metrics.classes.bands import FrequencyBands, WordBands, parse_band_rule

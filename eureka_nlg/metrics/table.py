@@ -14,12 +14,12 @@ def score_table(systems: Mapping[str, Mapping[str, float]], metrics: Sequence[st
     """Lay out the scores of one or more systems.
 
     Args:
-        systems: name of the system -> score of each metric, under the keys of ``ReplyScores.scores``. Further
-            keys, such as ``ppl``, are welcome: ``{"CE": {**scores.scores, "ppl": 31.2}}``.
-        metrics: the rows, in this order; default: every key that a system has, in the order of first sight.
+        systems: name of the system -> its scores, by the keys of ``ReplyScores.scores``. Further keys, such
+            as ``ppl``, can be added: ``{"CE": {**scores.scores, "ppl": 31.2}}``.
+        metrics: keys of the rows, in this order; default: every key, in the order of first occurrence.
 
     Returns:
-        The table with two decimals; ``-`` where a system lacks a metric.
+        The table, with two decimals; ``-`` if a system has no score for a metric.
 
     Raises:
         MissingExtraError: tabulate is not installed.

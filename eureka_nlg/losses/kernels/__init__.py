@@ -1,12 +1,13 @@
-"""The operations that touch all logits; everything else works on one number a row.
+"""The operations that read all logits; everything else in a loss works on one number per row.
 
-``passes`` says what the two passes over the logits are; ``native``, ``portable`` and ``triton_kernels`` make
-them; ``dispatch`` chooses among these; ``fused`` is the differentiable operation on top, ``operator`` the
-same for what torch traces, and ``reference`` the same in plain autograd. ``incoming`` guesses what a gradient
-will be multiplied with.
+``passes`` specifies the two passes over the logits, ``native``, ``portable`` and ``triton_kernels`` implement
+them, and ``dispatch`` chooses an implementation. ``fused`` builds the differentiable operation from the
+passes; ``operator`` is its form for tracing (``torch.compile`` and others), and ``reference`` computes the
+same in plain autograd. ``closed_form`` describes losses that the compiled pass can compute itself, and
+``incoming`` predicts the factor by which a gradient will be multiplied.
 """
 
-from eureka_nlg.losses.kernels.closed_form import ClosedForm, InNumbers
+from eureka_nlg.losses.kernels.closed_form import ClosedForm, CompiledLoss
 from eureka_nlg.losses.kernels.dispatch import passes_for
 from eureka_nlg.losses.kernels.fused import fused_log_odds, fused_loss
 from eureka_nlg.losses.kernels.native import LossOfRows
@@ -19,7 +20,7 @@ __all__ = [
     "passes_for",
     "reference_log_odds",
     "ClosedForm",
-    "InNumbers",
+    "CompiledLoss",
     "LossOfRows",
     "Passes",
     "RowStatistics",

@@ -1,11 +1,11 @@
-/* The two passes over the logits that every loss needs, for the CPU; what they compute is said in passes.py.
+/* The two passes over the logits that every loss needs, for the CPU; passes.py says what they compute.
  *
  * With y the target of a row, u its log-odds and q_j = exp(z_j - top) / mass the softmax over the other classes,
  * the gradients g_u of the log-odds and g_v of the uniform cross-entropy give the row
  *     (g_v * sigmoid(-u) - g_u) * q_j - g_v * w_j / W  at j != y,      g_u + g_v * (sigmoid(u) - w_y / W)  at y.
  *
- * Threads are those of torch's own OpenMP: this file is compiled with OpenMP but not linked
- * with a second copy of its run-time library.
+ * The threads are those of torch's OpenMP: this file is compiled with OpenMP, but not linked with a second copy of
+ * its run-time library.
  */
 #include <stdlib.h>
 #ifdef __linux__
@@ -15,28 +15,28 @@
 #include "_vector.h"
 
 enum { BLOCK = 1024 };                /* classes at once: their float32 copy stays in the first-level cache */
-enum { MOST_BLOCKS = 512 };           /* in a row whose exponentials are kept; above they are taken twice */
-enum { FEW = 64, LANES = 16 };        /* up to so many classes a row is padded to whole lanes, and kept */
-enum { PARALLEL_FROM = 1 << 16 };     /* elements below which threads cost more than they bring */
-enum { HUGE_PAGES_FROM = 1 << 23 };   /* bytes from which fresh memory is worth large pages */
+enum { MOST_BLOCKS = 512 };           /* in a row whose exponentials are kept; in longer rows they are computed twice */
+enum { FEW = 64, LANES = 16 };        /* a row of up to FEW classes is padded to a multiple of LANES, and kept */
+enum { PARALLEL_FROM = 1 << 16 };     /* elements below which threads cost more than they save */
+enum { HUGE_PAGES_FROM = 1 << 23 };   /* bytes from which large pages pay off for new memory */
 
 INLINE float float_of_bfloat16(uint16_t value) { return float_of_bits((uint32_t)value << 16); }
 INLINE uint16_t bfloat16_of_float(float value) { /* to nearest, ties to even; for plain NaN only */
     uint32_t bits = bits_of_float(value);
     return (uint16_t)((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 }
-/* A NaN whose bits are all ones would be carried over into a zero by that rounding. */
+/* That rounding would turn a NaN whose bits are all ones into zero. */
 INLINE float with_plain_nan(float value) { return value == value ? value : NAN; }
 
 typedef struct {
     float top;     /* largest logit so far */
     double mass;   /* sum of exp(logit - top) */
-    double sum;    /* of logit - top, each times its class weight: of the logits themselves, large ones leave no digits */
+    double sum;    /* of logit - top times class weight: a sum of large logits themselves would lose precision */
     double weight; /* sum of the class weights */
 } Totals;
 
-/* Sums over a block, of exp(z - from) and, unless `summed` is NO_SUM, of z - from times the class weight. The choices
- * are constants where this is inlined. */
+/* Sums over a block: of exp(z - from) and, unless `summed` is NO_SUM, of z - from times the class weight. `summed` is a
+ * constant wherever this is inlined. */
 enum { NO_SUM, PLAIN_SUM, WEIGHTED_SUM };
 INLINE void add_sums(Totals *totals, const float *logits, const float *weight, int64_t size, float from, int summed,
                      float *kept) {
@@ -54,8 +54,7 @@ INLINE void add_sums(Totals *totals, const float *logits, const float *weight, i
     totals->weight += weights;
 }
 
-/* Add some classes. `kept` receives their exponentials, relative to the top so far, and may be `logits` itself; or it
- * is null. */
+/* Add some classes. `kept` receives their exponentials relative to the top so far; it may be `logits` itself, or null. */
 INLINE void add_block(Totals *totals, const float *logits, const float *weight, int64_t size, int summed, float *kept) {
     float top = -INFINITY;
 #pragma omp simd reduction(max : top)
@@ -66,7 +65,7 @@ INLINE void add_block(Totals *totals, const float *logits, const float *weight, 
         if (totals->weight != 0.0) totals->sum += totals->weight * (before - (double)top);
         totals->top = top;
     }
-    /* Where all is -inf so far, exp(-inf - 0) is the zero that is meant. */
+    /* If all logits so far are -inf, exp(-inf - 0) gives the right result, zero. */
     float from = totals->top == -INFINITY ? 0.0f : totals->top;
     if (kept) {
         if (summed == NO_SUM) add_sums(totals, logits, 0, size, from, NO_SUM, kept);
@@ -90,7 +89,7 @@ INLINE void row_gradient_block(const float *logits, const float *weight, int64_t
     }
 }
 
-/* A loss of a row as a function of the log-odds u, in numbers: see closed_form.py, which has the same order. */
+/* The numbers that describe a loss as a function of the log-odds u, in the same order as in closed_form.py. */
 typedef struct {
     double term;        /* 0 cross-entropy, 1 focal, 2 halted focal, 3 DFT */
     double alpha;       /* factor of the term */
@@ -102,15 +101,15 @@ typedef struct {
     double from;        /* log-odds up to which there is no bonus; -inf for none */
     double at_from;     /* the bonus there */
     double cap_from;    /* log-odds above which the bonus is linear in p; +inf for none */
-    double cap;         /* that as a likelihood, the bonus there, and its slope in p */
+    double cap;         /* the likelihood at cap_from, the bonus there, and its slope in p */
     double at_cap;
     double slope_at_cap;
     double clamp_from;  /* log-odds above which the bonus is constant; +inf for none */
 } ClosedForm;
 
-typedef struct { double value, slope; } Scalar; /* a function of u, and its derivative */
+typedef struct { double value, slope; } Scalar; /* value and derivative of a function of u */
 
-/* log p, log(1 - p), p and 1 - p, each with all its digits. */
+/* log p, log(1 - p), p and 1 - p, each in full precision. */
 typedef struct { double log_p, log_q, p, q; } Likelihood;
 static Likelihood likelihood_of(double u) {
     double e = exp(-fabs(u)), l = log1p(e), large = 1.0 / (1.0 + e), small = e / (1.0 + e);
@@ -126,7 +125,7 @@ static Scalar term_of(const ClosedForm *form, int is_halted, double u, const Lik
     } else if (form->term != 0.0) {
         if (form->term == 2.0 && is_halted && u > form->halted_from) {
             plain.value -= form->halted_by;
-        } else if (form->gamma != 0.0 && u != -INFINITY) { /* at p = 0 the loss is that of cross-entropy */
+        } else if (form->gamma != 0.0 && u != -INFINITY) { /* at p = 0 the loss equals cross-entropy */
             double modulation = exp(form->gamma * at->log_q);
             plain.value *= modulation;
             plain.slope = modulation * (form->gamma * at->p * at->log_p - at->q);
@@ -138,7 +137,7 @@ static Scalar term_of(const ClosedForm *form, int is_halted, double u, const Lik
 
 static Scalar bonus_of(const ClosedForm *form, double u, const Likelihood *at) {
     Scalar bonus = {0.0, 0.0};
-    if (u == INFINITY || u <= form->from) return bonus; /* nothing to choose; not confident enough */
+    if (u == INFINITY || u <= form->from) return bonus; /* no other class; below the threshold */
     int is_clamped = u > form->clamp_from;
     Likelihood bounded;
     if (is_clamped) {
@@ -161,27 +160,27 @@ static Scalar bonus_of(const ClosedForm *form, double u, const Likelihood *at) {
     return bonus;
 }
 
-/* What is known of the rows besides their logits. */
+/* What the loss needs to know of the rows besides their logits. */
 typedef struct {
     const int64_t *target;
     const float *weight;        /* of the term, by class; or null */
     const float *encouragement; /* of the bonus, by class; or null for the number */
     const uint8_t *halted;      /* marks of classes; or null for all */
     double one_encouragement;
-    double smoothing;           /* share of the uniform cross-entropy, already times the mean class weight */
-    double kept_share;          /* one less the label smoothing */
-    double of_term, of_reward;  /* what the reduction multiplies both with */
+    double smoothing;           /* share of the uniform cross-entropy, times the mean class weight */
+    double kept_share;          /* 1 - label smoothing */
+    double of_term, of_reward;  /* factors of the reduction for the term and for the reward */
 } Rows;
 
-/* Loss of a row, and what its slopes are times those factors. */
+/* Loss of a row times the factors of the reduction, and its derivatives with respect to log-odds and uniform. */
 static double row_loss(const ClosedForm *form, const Rows *rows, int64_t target, double u, double uniform,
                        float *of_log_odds, float *of_uniform) {
     Likelihood at = likelihood_of(u);
     double weight = rows->weight ? rows->weight[target] : 1.0;
     Scalar term = {0.0, 0.0};
-    if (weight != 0.0) { /* a weight of zero wins over an infinite loss */
+    if (weight != 0.0) { /* a class weight of zero gives zero, even if the loss is infinite */
         term = term_of(form, rows->halted ? rows->halted[target] : 1, u, &at);
-        if (rows->kept_share == 0.0) /* of an infinite loss nothing is left either, but NaN stays */
+        if (rows->kept_share == 0.0) /* likewise for an infinite term; a NaN stays */
             term.value = 0.0 * at.p, term.slope = 0.0 * at.p;
         else
             term.value *= weight * rows->kept_share, term.slope *= weight * rows->kept_share;
@@ -208,12 +207,12 @@ INLINE Slopes slopes_of(int64_t target, const float *weight, double weight_sum, 
     Slopes by;
     by.of_mass = mass == 0.0f ? 0.0f : (grad_uniform * rest - grad_log_odds) / mass;
     by.of_all = -grad_uniform * share;
-    by.at_target = log_odds == log_odds ? grad_log_odds : NAN; /* what is broken must show */
+    by.at_target = log_odds == log_odds ? grad_log_odds : NAN; /* an overflow must not go unnoticed */
     if (grad_uniform != 0.0f) by.at_target += grad_uniform * (p - (weight ? weight[target] : 1.0f) * share);
     return by;
 }
 
-/* What the two element types do differently: a block as float32, and back. */
+/* Conversion of a block to float32 and back, for the two element types. */
 INLINE const float *read_float32(const float *from, int64_t size, float *buffer) {
     (void)size, (void)buffer;
     return from;
@@ -242,10 +241,10 @@ static double sum_of(const float *weight, int64_t classes) {
     return sum;
 }
 
-/* Both passes at once, and the loss between them: the exponentials of a row stay in the cache and become its gradient,
- * in place in float32, from a row of scratch in bfloat16. `gradient` may be `logits`. Everything is float32 but these
- * two. Returns -1, or the first row whose target is neither a class nor
- * to be ignored; then nothing is written. */
+/* Both passes in one call, with the loss between them. The exponentials of a row stay in the cache and become its
+ * gradient: in place for float32, from a scratch row for bfloat16. `gradient` may be `logits`; these two have the type
+ * of the logits, and everything else is float32. Returns -1; or the index of the first row whose target is neither a
+ * class nor `ignored`, and then nothing is written. */
 #define LOSS_ARGUMENTS(TYPE)                                                                                           \
     const TYPE *logits, int64_t row_stride, const int64_t *target, int64_t ignored, int64_t num_rows, int64_t classes, \
         int threads, const float *weight, const float *encouragement, double one_encouragement, const uint8_t *halted, \
@@ -255,7 +254,7 @@ static double sum_of(const float *weight, int64_t classes) {
 enum { NONE = 0, SUM = 1, MEAN = 2 }; /* reductions */
 
 #define FOR_TYPE(NAME, TYPE)                                                                                           \
-    /* The exponentials of each block are left in `kept`, and the top that they are relative to in `tops`. */          \
+    /* Stores the exponentials of each block in `kept`, and the top that they are relative to in `tops`. */            \
     INLINE float *add_classes_##NAME(Totals *totals, const TYPE *logits, const float *weight, int64_t size, int summed,\
                                      float *kept, float *tops) {                                                       \
         float buffer[BLOCK];                                                                                           \
@@ -309,7 +308,7 @@ enum { NONE = 0, SUM = 1, MEAN = 2 }; /* reductions */
             *uniform = (float)(all - (totals.sum + (weight ? weight[target] : 1.0) * above) / weight_sum);             \
         }                                                                                                              \
     }                                                                                                                  \
-    /* From what was kept, which may lie where the gradient does. */                                                   \
+    /* The gradient from the kept exponentials, which may be in the memory of the gradient. */                         \
     EACH_CPU static void row_scaled_##NAME(const float *kept, const float *tops, int64_t target, const float *weight,  \
                                            double weight_sum, int64_t classes, float log_odds, float top, float mass,  \
                                            float grad_log_odds, float grad_uniform, TYPE *gradient) {                  \
@@ -335,7 +334,7 @@ enum { NONE = 0, SUM = 1, MEAN = 2 }; /* reductions */
         }                                                                                                              \
         gradient[target] = as_##NAME(by.at_target);                                                                    \
     }                                                                                                                  \
-    /* A row of few classes: its exponentials stay where the gradient is made of them. */                              \
+    /* A row of few classes; its exponentials are kept for the gradient. */                                            \
     EACH_CPU static void few_log_odds_##NAME(const TYPE *logits, int64_t target, const float *weight, double weight_sum,\
                                              int64_t classes, float *log_odds, float *uniform, float *top, float *mass,\
                                              float *exponentials) {                                                    \
@@ -463,12 +462,12 @@ enum { NONE = 0, SUM = 1, MEAN = 2 }; /* reductions */
         return -1;                                                                                                     \
     }
 
-/* Fresh memory comes page by page at its first touch, which takes longer than the pass itself. */
+/* New memory is mapped page by page at its first use, which takes longer than the pass itself. */
 static void prefer_huge_pages(void *memory, int64_t bytes) {
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
     if (bytes < HUGE_PAGES_FROM) return;
     uintptr_t page = 4096, start = ((uintptr_t)memory + page - 1) / page * page, end = (uintptr_t)memory + bytes;
-    madvise((void *)start, (end - start) / page * page, MADV_HUGEPAGE); /* advice: failing is fine */
+    madvise((void *)start, (end - start) / page * page, MADV_HUGEPAGE); /* only advice: it may fail */
 #else
     (void)memory, (void)bytes;
 #endif
@@ -477,5 +476,5 @@ static void prefer_huge_pages(void *memory, int64_t bytes) {
 FOR_TYPE(float32, float)
 FOR_TYPE(bfloat16, uint16_t)
 
-/* Raised with each change of a signature above: a library that was compiled for another one must not be called. */
+/* Increased with each change of a signature above, so that a library with other signatures is not called. */
 EXPORT int abi_version(void) { return 2; }

@@ -1,8 +1,8 @@
-"""The losses of the paper in numbers, for the compiled pass: a Python function would be too slow there.
+"""Losses described by numbers for the compiled pass, which cannot call a Python function.
 
-A loss is a function of the log-odds (:mod:`eureka_nlg.losses.objectives`); that is its definition, and the
-tests hold the compiled one against it. A loss that has no closed form here takes the same two passes with its
-function between them.
+A loss is defined by its function of the log-odds (:mod:`eureka_nlg.losses.objectives`), and the tests compare
+the compiled loss with that function. A loss without such numbers is computed by the Python function between
+the two passes over the logits.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-__all__ = ["ClosedForm", "InNumbers"]
+__all__ = ["ClosedForm", "CompiledLoss"]
 
 
 @dataclass(frozen=True)
 class ClosedForm:
-    """Numbers of one loss, in the order in which ``_native.c`` reads them.
+    """The numbers that describe one loss, in the order in which ``_native.c`` reads them.
 
     Attributes:
         term: 0 for cross-entropy, 1 for focal, 2 for halted focal, 3 for DFT loss.
@@ -29,9 +29,10 @@ class ClosedForm:
         halted_from: log-odds above which halted focal loss is cross-entropy less ``halted_by``.
         reward: 0 for none, 1 for the likelihood bonus, 2 for the power bonus.
         bonus_gamma: exponent of the power bonus.
-        starts_from: log-odds up to which there is no bonus; the bonus there is ``starts_at``.
-        cap_from: log-odds above which the bonus is linear in p; as a likelihood ``cap``, with the bonus
-            ``at_cap`` and the slope ``slope_at_cap`` there.
+        starts_from: log-odds up to which there is no bonus.
+        starts_at: value of the bonus at ``starts_from``, which is subtracted above it.
+        cap_from: log-odds above which the bonus is linear in the likelihood.
+        cap, at_cap, slope_at_cap: the likelihood at ``cap_from``, and the bonus and its slope there.
         clamp_from: log-odds above which the bonus is constant.
     """
 
@@ -51,22 +52,22 @@ class ClosedForm:
     clamp_from: float = math.inf
 
     def times(self, factor: float) -> ClosedForm:
-        """The term times a factor."""
+        """The same loss with its term multiplied by a factor."""
         return replace(self, alpha=self.alpha * factor)
 
     @functools.cached_property
     def as_array(self) -> ctypes.Array[ctypes.c_double]:
-        """The numbers in the order in which the compiled pass reads them."""
+        """The numbers as a C array."""
         numbers = [float(getattr(self, field.name)) for field in fields(self)]
         return (ctypes.c_double * len(numbers))(*numbers)
 
 
-class InNumbers(NamedTuple):
-    """A closed form with what differs between classes.
+class CompiledLoss(NamedTuple):
+    """A loss for the compiled pass: a closed form, and what differs between the classes.
 
     Attributes:
         form: the loss of a row.
-        encouragement: of the bonus, a number or ``[C]``.
+        encouragement: weight of the bonus, a number or ``[C]``.
         halted: ``[C]`` bool, classes with halted focal loss; None for all.
     """
 

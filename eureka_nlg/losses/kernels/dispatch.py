@@ -1,4 +1,4 @@
-"""Which implementation of the two passes takes which logits."""
+"""The choice of the implementation of the two passes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ __all__ = ["passes_for"]
 
 
 def passes_for(logits: Tensor) -> Passes:
-    """The fastest implementation there is for these logits."""
-    # modules with the two functions
+    """The fastest available implementation for the dtype and device of these logits."""
+    # an implementation is a module with the two functions of Passes
     if logits.device.type == "cpu" and native.supports(logits):
         return cast(Passes, native)
     if logits.device.type == "cuda":

@@ -1,14 +1,14 @@
 """The target's log-odds as one differentiable operation.
 
 With ``u = z_y - logsumexp_{k != y} z_k`` and ``q_j`` the softmax over the classes other than the target,
-``du/dz_y = 1`` and ``du/dz_j = -q_j`` (notes on the paper, section 2). Every loss of the paper is a scalar
-function of u, so what follows this operation is plain autograd on one number a row.
+``du/dz_y = 1`` and ``du/dz_j = -q_j`` for ``j != y``. Every loss of the paper is a scalar function of u, so
+what follows this operation is plain autograd on one number per row.
 
-Between the forward and the backward pass nothing is kept but three numbers a row: the backward pass reads
-the logits again, takes their exponentials again and writes the gradient, the only other memory of their
-size. With vectorised exponentials that costs less than keeping them.
+Between the forward and the backward pass only three numbers per row are kept. The backward pass reads the
+logits again, computes their exponentials again and writes the gradient, which is the only other memory of
+their size. Since the exponentials are vectorised, this costs less than keeping them.
 
-Where the compiled pass knows the loss, and how it is reduced, the gradient is written along with it, while a
+If the compiled pass knows the loss and its reduction, it writes the gradient together with the loss, while a
 row is still in the cache.
 """
 
@@ -37,13 +37,14 @@ def fused_log_odds(
 
     Args:
         logits: ``[N, C]``, floating; computed in float32 unless float64.
-        target: ``[N]`` int64 in ``[0, C)``, negative for rows to leave out (NaN, and gradient zero).
-        weight: ``[C]``, class weights in the uniform cross-entropy, in the dtype of the computation; None for
-            equal ones.
-        with_uniform: compute it.
+        target: ``[N]`` int64 in ``[0, C)``; negative in rows to ignore, whose result is NaN and whose
+            gradient is zero.
+        weight: ``[C]``, class weights of the uniform cross-entropy, in the dtype of the computation; None
+            for equal weights.
+        with_uniform: whether to compute the uniform cross-entropy.
 
     Returns:
-        As in :class:`eureka_nlg.losses.kernels.passes.RowStatistics`; the second is None if not asked for.
+        ``log_odds`` and ``uniform`` of :class:`eureka_nlg.losses.kernels.passes.RowStatistics`.
     """
     return _FusedLogOdds.apply(logits, target, weight, with_uniform)
 
@@ -72,19 +73,19 @@ class _FusedLogOdds(torch.autograd.Function):
 def fused_loss(
     logits: Tensor, target: Tensor, of: LossOfRows, again: Callable[[Tensor], Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """The loss in one call of the compiled pass.
+    """The loss by one call of the compiled pass.
 
     Args:
-        logits: ``[N, C]``, which :func:`eureka_nlg.losses.kernels.native.supports`.
-        target: ``[N]`` int64.
+        logits: ``[N, C]``, of a dtype that :func:`eureka_nlg.losses.kernels.native.supports`.
+        target: ``[N]`` int64, classes or ``ignore_index``.
         of: the loss.
-        again: the same loss of logits in plain autograd, for a second derivative.
+        again: computes the same loss from logits in plain autograd, for a second derivative.
 
     Returns:
         The loss, reduced or ``[N]``, and the log-odds ``[N]``, which have no gradient.
 
     Raises:
-        IndexError: a target that is neither a class nor to be ignored.
+        IndexError: a target is neither a class nor ``ignore_index``.
     """
     if logits.stride(-1) != 1 and logits.shape[1] != 1:
         logits = logits.contiguous()
@@ -108,7 +109,7 @@ class _FusedLoss(torch.autograd.Function):
             gradient = torch.empty_like(logits, memory_format=torch.contiguous_format)
         ctx.incoming = incoming.expected()
         loss, found = native.loss(logits, target, of, gradient, ctx.incoming)
-        statistics.append(found)  # not a result: autograd has less to wrap
+        statistics.append(found)  # handed back in a list: a second result would make autograd slower
         if ctx.needs_input_grad[0]:
             ctx.save_for_backward(logits, target, found, gradient)
             ctx.of, ctx.again, ctx.is_handed_over = of, again, False
@@ -122,8 +123,8 @@ class _FusedLoss(torch.autograd.Function):
                 loss = ctx.again(logits)
             (second,) = torch.autograd.grad(loss, logits, grad_loss, create_graph=True)
             return second, None, None, None, None
-        # It is handed over once, as another tensor on its memory with another count of changes: autograd
-        # would copy one that is saved here, and whoever gets it may change it.
+        # The gradient is handed over only once, since its receiver may change it; and as a new tensor on the
+        # same memory, since autograd would copy a tensor that is saved here.
         gradient = None if gradient is None or ctx.is_handed_over else gradient.data
         ctx.is_handed_over = True
         is_whole = ctx.of.reduction != "none" and incoming.is_as_expected(grad_loss, ctx.incoming)
@@ -147,7 +148,7 @@ def _gradient(
     of_uniform: Tensor | None,
     out: Tensor | None,
 ) -> Tensor:
-    """Gradient of the logits for slopes ``[N]``, or for many of them at once under ``is_grads_batched``."""
+    """Gradient of the logits for slopes ``[N]``, or for a batch of slopes under ``is_grads_batched``."""
     if incoming.is_batched(of_log_odds) or incoming.is_batched(of_uniform):
         return reference_gradient(logits, target, weight, found, of_log_odds, of_uniform)
     if out is None:
@@ -163,7 +164,7 @@ def _differentiable(
     of_log_odds: Tensor | None,
     of_uniform: Tensor | None,
 ) -> Tensor:
-    """The same gradient in plain autograd, for a second derivative."""
+    """The gradient in plain autograd, which can be differentiated again."""
     kept = target >= 0
     with torch.enable_grad():
         clean = torch.where(kept.unsqueeze(-1), logits, 0.0)

@@ -1,7 +1,8 @@
-"""What gradients are multiplied with on their way back: one, or one over the number of accumulated batches.
+"""Predicts the factor that backpropagation multiplies the loss's gradient by: 1, or 1 / accumulated batches.
 
-On a CPU the gradient is written along with the loss. If it is multiplied with what the last two were, it
-needs no more work; if that changes from batch to batch, nothing is known before.
+On a CPU the gradient is written together with the loss, before the factor is known. It is written for the
+factor of the last two batches, and needs no further work if the next one is the same. If the factor changes
+from batch to batch, it cannot be predicted.
 """
 
 from __future__ import annotations
@@ -17,26 +18,26 @@ _last = [1.0, 1.0]
 
 
 def expected() -> float:
-    """What the next gradient will be multiplied with, as far as is known; finite and not zero."""
+    """The predicted factor of the next gradient, finite and not zero."""
     return _last[1] if math.isfinite(_last[1]) and _last[1] != 0.0 else 1.0
 
 
 def expect(value: float) -> None:
-    """Say what the next gradient will be multiplied with, where that is known and need not be guessed.
+    """Set the factor of the next gradient, if the caller knows it.
 
-    A guess from the batches before decides about the last digit of a gradient, so that a training that was
-    interrupted would end a rounding away from one that was not.
+    The prediction affects how a gradient is rounded. Since it depends on earlier batches, a resumed training
+    could differ from an uninterrupted one in the last digit; with a known factor it does not.
     """
     _last[:] = value, value
 
 
 def is_steady() -> bool:
-    """Whether the last two were the same."""
+    """Whether the last two factors were equal, so that the next one can be predicted."""
     return _last[0] == _last[1]
 
 
 def is_as_expected(gradient: Tensor, was_expected: float) -> bool:
-    """Whether it is what was expected; where looking costs nothing, it is remembered."""
+    """Whether the factor is the predicted one; on the CPU, where reading it is free, it is remembered."""
     if gradient.device.type != "cpu" or is_batched(gradient):
         return False
     value = gradient.item()
@@ -45,7 +46,7 @@ def is_as_expected(gradient: Tensor, was_expected: float) -> bool:
 
 
 def is_batched(tensor: Tensor | None) -> bool:
-    """Whether it stands for many at once, under ``is_grads_batched``."""
+    """Whether the tensor stands for a batch of gradients, under ``is_grads_batched``."""
     functorch = torch._C._functorch
     return tensor is not None and (
         functorch.is_batchedtensor(tensor) or functorch.is_legacy_batchedtensor(tensor)

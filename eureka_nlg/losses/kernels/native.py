@@ -1,8 +1,8 @@
 """The passes over the logits in C (``_native.c``), for float32 and bfloat16 on the CPU.
 
-The library is compiled when the package is installed, where there is a C compiler with OpenMP. It is called
-through ctypes: the calls take addresses and sizes, and need nothing of torch's or Python's headers, so one
-library serves every version of both.
+The library is compiled when the package is installed, if there is a C compiler with OpenMP. It is called
+through ctypes with addresses and sizes. It uses no headers of torch or Python, so one library works with
+every version of both.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 
 from eureka_nlg import c_library
-from eureka_nlg.losses.kernels.closed_form import InNumbers
+from eureka_nlg.losses.kernels.closed_form import CompiledLoss
 from eureka_nlg.losses.kernels.passes import RowStatistics, check_target
 
 __all__ = ["LossOfRows", "is_available", "loss", "row_statistics", "supports", "write_gradient"]
 
 _NAMES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
-_ABI_VERSION = 2  # of the C signatures below
+_ABI_VERSION = 2  # version of the C signatures below
 _REDUCTIONS = {"none": 0, "sum": 1, "mean": 2}
 
 
@@ -29,14 +29,14 @@ class LossOfRows(NamedTuple):
     """Arguments of :func:`loss` besides logits and targets.
 
     Attributes:
-        loss: the loss of a row; the encouragement in float32.
-        weight: ``[C]`` float32, class weights; None for one.
-        ignore_index: target of rows that count for nothing.
+        loss: the loss of a row, with an encouragement in float32.
+        weight: class weights ``[C]`` float32; None for 1.
+        ignore_index: target of ignored rows.
         reduction: "none", "sum" or "mean".
-        label_smoothing: torch's definition.
+        label_smoothing: in [0, 1], as torch defines it.
     """
 
-    loss: InNumbers
+    loss: CompiledLoss
     weight: Tensor | None
     ignore_index: int
     reduction: str
@@ -57,7 +57,7 @@ def row_statistics(
     logits: Tensor, target: Tensor, weight: Tensor | None, with_uniform: bool
 ) -> RowStatistics:
     """See :class:`eureka_nlg.losses.kernels.passes.Passes`."""
-    # in C they are float32 on the CPU, whatever torch's defaults are
+    # the C code writes float32 on the CPU, whatever torch's default dtype and device are
     log_odds, top, mass = (
         torch.empty(len(logits), dtype=torch.float32, device=logits.device) for _ in range(3)
     )
@@ -85,25 +85,25 @@ def write_gradient(
 def loss(
     logits: Tensor, target: Tensor, of: LossOfRows, gradient: Tensor | None, incoming: float
 ) -> tuple[Tensor, Tensor]:
-    """Both passes at once, and the loss between them.
+    """Both passes in one call, with the loss between them.
 
     Args:
         logits: ``[N, C]``, contiguous rows.
         target: ``[N]`` int64, contiguous, classes or ``ignore_index``.
         of: the loss.
         gradient: ``[N, C]`` in the dtype of the logits, to be written; or None.
-        incoming: what the gradient is multiplied with, as in :class:`LossOfRows`.
+        incoming: factor that the gradient is multiplied by; see :mod:`.incoming`.
 
     Returns:
-        The loss, ``[]`` or ``[N]``, and what is known of the rows, ``[6, N]``: the log-odds, the slopes of
-        the loss in them and in the uniform cross-entropy, top and mass (as in :class:`RowStatistics`), and
-        the loss. All are float32.
+        The loss, ``[]`` or ``[N]``; and ``[6, N]`` values of the rows: the log-odds, the derivatives of the
+        loss with respect to the log-odds and to the uniform cross-entropy, ``top`` and ``mass`` of
+        :class:`RowStatistics`, and the loss. All are float32.
 
     Raises:
-        IndexError: a target that is neither a class nor ``ignore_index``.
+        IndexError: a target is neither a class nor ``ignore_index``.
     """
     num_rows, num_classes = logits.shape
-    # on the CPU, whatever torch's defaults are
+    # float32 on the CPU, whatever torch's default dtype and device are
     result = torch.empty((num_rows,) if of.reduction == "none" else (), dtype=torch.float32, device="cpu")
     found = torch.empty((6, num_rows), dtype=torch.float32, device="cpu")
     form, encouragement, halted = of.loss

@@ -1,8 +1,8 @@
-"""The two passes as operators that torch knows, so that what it traces keeps them.
+"""The two passes as torch operators, which tracing keeps as they are.
 
-``torch.compile``, ``torch.export``, ``make_fx`` and fake tensors see one node for each pass, with the shapes
-of its results and, for the first, its derivative. Outside of these :mod:`.fused` makes the same passes with
-less around them.
+``torch.compile``, ``torch.export``, ``make_fx`` and fake tensors see one node per pass, with the shapes of
+its results and, for the first pass, its derivative. Without tracing, :mod:`.fused` calls the same passes with
+less overhead.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _MODES = (
 
 
 def is_traced(*tensors: Tensor | None) -> bool:
-    """Whether torch records what runs now, or runs it without values."""
+    """Whether torch is recording the operations, or running them without values."""
     if torch.compiler.is_compiling():
         return True
     if torch._C._len_torch_dispatch_stack() and any(map(torch._C._get_dispatch_mode, _MODES)):
@@ -48,17 +48,17 @@ def is_traced(*tensors: Tensor | None) -> bool:
 def log_odds(
     logits: Tensor, target: Tensor, ignore_index: int, weight: Tensor | None, with_uniform: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """As :func:`eureka_nlg.losses.kernels.fused_log_odds`, with targets as a user gives them.
+    """As :func:`eureka_nlg.losses.kernels.fused_log_odds`, with ``ignore_index`` for ignored rows.
 
     Raises:
-        IndexError: when it runs, on a CPU, a target that is neither ``ignore_index`` nor a class.
+        IndexError: when the operator runs on a CPU, and a target is neither ``ignore_index`` nor a class.
     """
     u, uniform, _, _ = torch.ops.eureka_nlg.log_odds(logits, target, ignore_index, weight, with_uniform)
     return u, uniform if with_uniform else None
 
 
 def left_out(target: Tensor, ignore_index: int) -> Tensor:
-    """The targets as the passes take them: -1 in rows that do not count."""
+    """The targets as the passes expect them: -1 in ignored rows."""
     return torch.where(target == ignore_index, -1, target)
 
 
@@ -130,5 +130,5 @@ torch.library.register_autograd("eureka_nlg::log_odds", _backward, setup_context
 
 
 def _or_empty(value: Tensor | None, like: Tensor) -> Tensor:
-    """An operator must return a tensor."""
+    """The value, or an empty tensor, since an operator cannot return None."""
     return like.new_empty(0) if value is None else value

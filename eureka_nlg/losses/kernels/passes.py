@@ -1,8 +1,8 @@
 """The contract of the two passes over the logits, ``[N, C]``, that every loss needs.
 
-The first finds the log-odds of the targets, the second writes the gradient. There are three implementations
-of the same two functions: compiled C for CPUs (``native``), Triton for GPUs (``triton_kernels``), and torch's
-own operations (``portable``) for whatever device or dtype the others do not take. ``dispatch`` chooses.
+The first pass computes the log-odds of the targets, and the second writes the gradient. The two functions
+have three implementations: compiled C for CPUs (``native``), Triton for GPUs (``triton_kernels``), and
+torch's own operations for all other devices and dtypes (``portable``). ``dispatch`` chooses one of them.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ __all__ = ["Passes", "RowStatistics", "check_target"]
 
 
 class RowStatistics(NamedTuple):
-    """What one pass over the logits finds out about each row, ``[N]`` in the dtype of the computation.
+    """Results of the first pass over the logits, each ``[N]`` in the dtype of the computation.
 
     Attributes:
-        log_odds: ``z_y - logsumexp_{k != y} z_k``; +inf where no other class has mass, NaN in rows without a
-            target and in those whose target's logit is +inf.
-        uniform: cross-entropy against the uniform distribution, ``sum_c w_c * -log p_c / sum_c w_c``, which
-            label smoothing needs; None if not asked for.
-        top: the largest logit of the other classes, 0 where there is none.
-        mass: the sum of their exponentials relative to the largest.
+        log_odds: ``z_y - logsumexp_{k != y} z_k``; +inf if no other class has mass, NaN in ignored rows and
+            if the target's logit is +inf.
+        uniform: cross-entropy against the uniform distribution, ``sum_c w_c * -log p_c / sum_c w_c``, for
+            label smoothing; None if it was not requested.
+        top: the largest logit of the other classes; 0 if there is none.
+        mass: ``sum_{k != y} exp(z_k - top)``.
     """
 
     log_odds: Tensor
@@ -34,12 +34,19 @@ class RowStatistics(NamedTuple):
 
 
 class Passes(Protocol):
-    """The two passes in one implementation."""
+    """An implementation of the two passes."""
 
     def row_statistics(
         self, logits: Tensor, target: Tensor, weight: Tensor | None, with_uniform: bool
     ) -> RowStatistics:
-        """Read the logits. Rows with a negative target are left out."""
+        """The first pass.
+
+        Args:
+            logits: ``[N, C]``, floating.
+            target: ``[N]`` int64 in ``[0, C)``; negative in rows to ignore.
+            weight: ``[C]``, class weights of the uniform cross-entropy; None for equal weights.
+            with_uniform: whether to compute the uniform cross-entropy.
+        """
 
     def write_gradient(
         self,
@@ -51,14 +58,19 @@ class Passes(Protocol):
         grad_uniform: Tensor | None,
         out: Tensor,
     ) -> None:
-        """Write the gradient with respect to the logits to ``out``, which may be the logits themselves.
+        """The second pass: write the gradient with respect to the logits.
 
-        Rows with a negative target, and rows whose two gradients are zero, become zero.
+        Args:
+            logits, target, weight: as in the first pass.
+            found: the results of the first pass, of which ``uniform`` is not read.
+            grad_log_odds, grad_uniform: ``[N]``, gradients of these results; None for no uniform
+                cross-entropy. Rows in which both are zero, and ignored rows, get a gradient of zero.
+            out: ``[N, C]``, contiguous, in the dtype of the logits; it may be the logits themselves.
         """
 
 
 def check_target(target: Tensor, num_classes: int) -> None:
-    """Raise IndexError if a target is no class. A GPU is not waited for: there an assertion fails later."""
+    """Raise IndexError if a target is no class; on a GPU, an assertion fails later, without waiting."""
     if target.numel() == 0:
         return
     if target.device.type == "cuda":

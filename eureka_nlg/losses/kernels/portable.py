@@ -1,4 +1,4 @@
-"""The passes over the logits in torch's operations, a few rows at a time: any device, any floating dtype."""
+"""The passes over the logits in torch's own operations, for any device and any floating dtype."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from eureka_nlg.losses.kernels.passes import RowStatistics
 
 __all__ = ["row_statistics", "write_gradient"]
 
-# On a CPU the rows worked on should stay in the cache; a GPU wants few, large kernels.
+# Some rows are processed at a time: on a CPU they should fit the cache, on a GPU kernels should be large.
 _CHUNK_BYTES_ON_CPU = 1 << 21
 _CHUNK_BYTES_ELSEWHERE = 1 << 28
 
@@ -30,11 +30,10 @@ def row_statistics(
         work = logits[chunk].to(dtype, copy=True)
         own = work.gather(-1, index)
         if uniform is not None:
-            # Relative to the largest, or large logits would leave no digits.
             costs = work.log_softmax(-1).neg_()
-            uniform[chunk] = costs.mul_(share).sum(-1)  # a sum of whole costs could overflow
+            uniform[chunk] = costs.mul_(share).sum(-1)  # weighted first: a plain sum could overflow
             del costs
-        # The others get their own maximum: relative to the target's, all of them could underflow.
+        # The maximum of the other classes only: relative to the target's logit, all of them could underflow.
         work.scatter_(-1, index, -math.inf)
         highest = work.amax(-1, keepdim=True)
         highest.masked_fill_(highest == -math.inf, 0.0)

@@ -1,6 +1,6 @@
-"""The target's log-odds in plain autograd: the reference that the kernels are held against.
+"""The target's log-odds in plain autograd: the reference that the kernels are compared with.
 
-Serves second derivatives, forward mode and ``torch.func`` transforms.
+It is also used for second derivatives, forward-mode differentiation and ``torch.func`` transforms.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ __all__ = ["reference_gradient", "reference_log_odds"]
 def reference_log_odds(
     logits: Tensor, target: Tensor, weight: Tensor | None = None, with_uniform: bool = False
 ) -> tuple[Tensor, Tensor | None]:
-    """As :func:`eureka_nlg.losses.kernels.fused_log_odds`, except that every target must be in ``[0, C)``."""
+    """As :func:`eureka_nlg.losses.kernels.fused_log_odds`, but every target must be in ``[0, C)``."""
     logits = logits.to(torch.float64 if logits.dtype == torch.float64 else torch.float32)
-    if logits.shape[-1] == 0:  # nor rows, but operations below want a class
+    if logits.shape[-1] == 0:  # then there are no rows either, but the operations below need a class
         logits = logits.new_zeros(len(logits), 1) + logits.sum()
     index = target.unsqueeze(-1)
     target_logit = logits.gather(-1, index).squeeze(-1)
     others = logits.scatter(-1, index, -math.inf)
-    # logsumexp of nothing but -inf has a NaN gradient, so such rows go around it.
+    # logsumexp has a NaN gradient if all its inputs are -inf, so such rows are replaced.
     alone = (others == -math.inf).all(-1)
     others = torch.where(alone.unsqueeze(-1), 0.0, others)
-    # Relative to the largest, or the logsumexp of large logits would be rounded coarsely.
+    # Relative to the largest logit, since the logsumexp of large logits would be rounded coarsely.
     top = others.detach().amax(-1, keepdim=True)
     difference = (target_logit - top.squeeze(-1)) - (others - top).logsumexp(-1)
     log_odds = torch.where(alone, target_logit.detach() + math.inf, difference)
-    # A logit of +inf is an overflow, not certainty: it must show, in the gradient too.
+    # A target logit of +inf is an overflow, not certainty: the result and its gradient must be NaN.
     log_odds = log_odds + torch.where(target_logit == math.inf, torch.nan, torch.zeros_like(log_odds))
     if not with_uniform:
         return log_odds, None
@@ -49,9 +49,9 @@ def reference_gradient(
     grad_log_odds: Tensor,
     grad_uniform: Tensor | None,
 ) -> Tensor:
-    """The second pass as a formula that writes nothing in place, so that torch can batch incoming gradients.
+    """The second pass without in-place operations, so that torch can batch it over incoming gradients.
 
-    See :class:`eureka_nlg.losses.kernels.passes.Passes`; the gradient is returned.
+    Returns the gradient; see :class:`eureka_nlg.losses.kernels.passes.Passes` for the arguments.
     """
     dtype = found.mass.dtype
     others = (logits.to(dtype) - found.top.unsqueeze(-1)).exp() / found.mass.unsqueeze(-1)

@@ -1,10 +1,10 @@
 """The passes over the logits in Triton, for float32, bfloat16 and float16 on GPUs.
 
-A program works on a tile of rows and classes: one row of many classes, or some rows of few. Each lane of the
-tile keeps a maximum and a sum of exponentials of its own, so that a row is reduced once, at its end, and an
-element costs one exponential in each pass.
+A program processes a tile of rows and classes: one row if there are many classes, several rows if there are
+few. Each lane of the tile keeps its own maximum and sum of exponentials, so that a row is reduced only once,
+at its end, and each logit costs one exponential per pass.
 
-Triton comes with torch on Linux. Without it this module can still be imported, and supports nothing.
+Triton comes with torch on Linux. Without Triton this module can be imported, but supports no logits.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ def supports(logits: Tensor) -> bool:
 def row_statistics(
     logits: Tensor, target: Tensor, weight: Tensor | None, with_uniform: bool
 ) -> RowStatistics:
-    """See :class:`eureka_nlg.losses.kernels.passes.Passes`. A target beyond the classes gives NaN."""
+    """See :class:`eureka_nlg.losses.kernels.passes.Passes`. A target of C or more gives NaN."""
     log_odds, top, mass = (
         torch.empty(len(logits), dtype=torch.float32, device=logits.device) for _ in range(3)
     )
     uniform = torch.empty_like(log_odds) if with_uniform else None
-    weight = weight if with_uniform else None  # else a kernel would be compiled for weights it does not read
+    weight = weight if with_uniform else None  # avoids compiling a kernel for weights that it does not read
     _launch(_statistics_kernel, logits, target, weight, log_odds, uniform, top, mass)
     return RowStatistics(log_odds, uniform, top, mass)
 
@@ -65,10 +65,10 @@ def write_gradient(
 
 
 def tile_of(num_classes: int) -> tuple[int, int, int]:
-    """Rows and classes that a program holds at once, and its warps.
+    """Rows and classes of a tile, and the number of warps of a program.
 
-    Eight elements a thread: one load of 16 bytes in half precision, and few enough registers that the other
-    warps of the processor have work while one waits for memory.
+    A thread has eight elements: in half precision they are one load of 16 bytes, and they need few enough
+    registers that other warps can run on the multiprocessor while one waits for memory.
 
     >>> tile_of(10), tile_of(1000), tile_of(18848)
     ((64, 16, 4), (1, 1024, 4), (1, 4096, 16))
@@ -80,7 +80,7 @@ def tile_of(num_classes: int) -> tuple[int, int, int]:
 
 def _launch(kernel: Any, logits: Tensor, target: Tensor, weight: Tensor | None, *rest: Tensor | None) -> None:
     logits = logits if logits.stride(-1) == 1 or logits.shape[-1] == 1 else logits.contiguous()
-    weight_sum = None if weight is None else weight.sum()  # stays on the device: nothing waits for it
+    weight_sum = None if weight is None else weight.sum()  # stays on the device, without synchronisation
     labels, weights, *others = (
         None if tensor is None else tensor.contiguous() for tensor in (target, weight, *rest)
     )
@@ -105,20 +105,21 @@ def _is_usable(device_index: int) -> bool:
             None,
             False,
         )
-    except Exception as error:  # Triton wants a C compiler at run time, and an assembler that knows the GPU
+    except Exception as error:  # Triton needs a C compiler at run time, and an assembler for this GPU
         reason = " ".join(str(error).split()) or type(error).__name__
-        warnings.warn(f"Triton does not work here, losses take longer without it: {reason}", stacklevel=2)
+        warnings.warn(f"Triton does not work on this machine, so losses take longer: {reason}", stacklevel=2)
         return False
     return True
 
 
 def _jit(function: Any) -> Any:
-    # otherwise it would compile for N = 1, for multiples of 16, and for the rest
+    # otherwise Triton compiles a kernel for N = 1, one for multiples of 16, and one for other N
     return function if triton is None else triton.jit(do_not_specialize=["num_rows"])(function)
 
 
-# Parameters that are None are so when a kernel is compiled, and what hangs on them is left out. They have no
-# annotations since Triton would evaluate them. Offsets of rows are int64: N * C may pass 2^31.
+# A parameter that is None is a constant when a kernel is compiled, and the code that depends on it is left
+# out. Parameters have no annotations, since Triton would evaluate them. Row offsets are int64: N * C may
+# exceed 2^31.
 
 
 @_jit
@@ -145,10 +146,10 @@ def _statistics_kernel(  # type: ignore[no-untyped-def]
     own = tl.load(first + label, mask=kept & (label < num_classes), other=float("nan")).to(tl.float32)
     label_column = tl.where(label < num_classes, label, -1).to(tl.int32)[:, None]
 
-    # From the lowest number instead of -inf no difference below is inf - inf, and -inf still counts for 0.
+    # Starting from the lowest finite number avoids inf - inf below, and a logit of -inf still counts as 0.
     tops = tl.full([ROWS, BLOCK], -3.4028234663852886e38, tl.float32)
     masses = tl.zeros([ROWS, BLOCK], tl.float32)
-    # logits relative to the lane's maximum, times their weights: of large ones nothing else would be left
+    # weighted sums of logits relative to the lane's maximum: sums of large logits would lose precision
     sums = tl.zeros([ROWS, BLOCK], tl.float32)
     weights = tl.zeros([ROWS, BLOCK], tl.float32)
     for start in range(0, num_classes, BLOCK):
@@ -156,7 +157,7 @@ def _statistics_kernel(  # type: ignore[no-untyped-def]
         inside = kept[:, None] & (column < num_classes)
         z = tl.load(first[:, None] + column, mask=inside, other=float("-inf")).to(tl.float32)
         z = tl.where(column == label_column, float("-inf"), z)
-        # the new maximum or the new logit has exponential 1; NaN is never larger and stays in the sum
+        # one exponential serves both cases, a new maximum or not; a NaN is never larger and stays in the sum
         larger = z > tops
         lower = tl.exp(-tl.abs(z - tops))
         masses = tl.where(larger, masses * lower + 1.0, masses + lower)

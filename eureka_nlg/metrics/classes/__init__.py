@@ -1,1 +1,1 @@
-"""Classes and words by their training counts: frequency bands, accuracy and likelihood of each."""
+"""Classes and words by their training counts: frequency bands, and accuracy and likelihood in each band."""

@@ -19,7 +19,7 @@ from eureka_nlg.metrics.text.tokens import Words
 __all__ = ["FrequencyBands", "WordBands", "parse_band_rule", "UNSEEN"]
 
 UNSEEN = "unseen"
-"""Name of the group of the classes that do not occur in training; it is no band."""
+"""Name of the group of classes that do not occur in training. It is not a band."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class FrequencyBands:
 
     Attributes:
         names: the bands, the most frequent classes first.
-        rule: a sentence that defines the bands; it belongs beside every number about them.
+        rule: a sentence that defines the bands, to be reported with every number about them.
         of_class: [C] int8, the index of each class's band in ``names``; -1 where the training count is 0.
     """
 
@@ -43,13 +43,13 @@ class FrequencyBands:
         shares: Sequence[float | Fraction] = (1 / 3, 1 / 3, 1 / 3),
         names: Sequence[str] = ("head", "body", "tail"),
     ) -> FrequencyBands:
-        """Fill the bands with the most frequent classes first, until they hold their shares of all tokens.
+        """Bands that hold given shares of all training tokens, the most frequent classes first.
 
-        A class goes to the band in which the token mass of all *more frequent* classes ends. So the class
-        that crosses a border belongs to the more frequent of the two bands, classes with the same count stay
-        together, and the order of the classes is of no importance. The rarest classes are in the last band
-        even if they begin before its border, as the words seen once may. Borders lie at the sums of the
-        shares; a middle band that a single class jumps over is empty.
+        A class belongs to the band in which the token mass of all *more frequent* classes ends. So a class
+        that crosses a border belongs to the more frequent of the two bands, classes with the same count are
+        in the same band, and the order of the classes does not matter. The rarest classes, such as all words
+        that occur once, are in the last band even if they cross its border. The borders are the cumulative
+        sums of the shares; a middle band is empty if a single class spans it.
 
         Args:
             class_counts: [C] training count of each class.
@@ -57,7 +57,8 @@ class FrequencyBands:
             names: a name for each band.
 
         Raises:
-            UserError: shares that do not sum to 1, another number of names, bad or all-zero counts.
+            UserError: the shares do not sum to 1, there is not one name per share, or the counts are invalid
+                or all zero.
 
         >>> FrequencyBands.by_token_mass([6, 3, 2, 1, 0]).of_class
         array([ 0,  1,  2,  2, -1], dtype=int8)
@@ -72,10 +73,10 @@ class FrequencyBands:
         shares: Sequence[float | Fraction] = (0.5, 0.5),
         names: Sequence[str] = ("common", "rare"),
     ) -> FrequencyBands:
-        """As :meth:`by_token_mass`, with each class that occurs weighing the same.
+        """As :meth:`by_token_mass`, but with shares of the number of classes that occur.
 
-        Its last band holds the rarest classes: all those of the smallest count, and more frequent ones as far
-        as its share goes.
+        The last band holds the rarest classes: all classes with the smallest count, and more frequent ones up
+        to its share.
 
         >>> FrequencyBands.by_type_share([6, 3, 2, 1, 0]).of_class
         array([ 0,  0,  1,  1, -1], dtype=int8)
@@ -116,19 +117,20 @@ class FrequencyBands:
         bounds: Sequence[int] = (100, 20),
         names: Sequence[str] = ("many", "medium", "few"),
     ) -> FrequencyBands:
-        """Bands between fixed counts: above the first bound, then down to each bound, then below the last.
+        """Bands between fixed counts: above the first bound, from each bound to the next, below the last.
 
-        With the default bounds these are the groups of long-tailed image classification (notes, section 4):
-        many > 100, medium 20 to 100, few < 20 training images.
+        With the default bounds these are the usual groups of long-tailed image classification: many (more
+        than 100 training images), medium (20 to 100) and few (fewer than 20).
 
         Args:
             class_counts: [C] training count of each class.
-            bounds: two or more falling counts. The first is the largest count *below* the first band, the
-                others are the smallest count *inside* their band.
+            bounds: two or more counts in descending order. The first is the largest count *below* the first
+                band; each of the others is the smallest count *inside* its band.
             names: a name for each band, one more than bounds.
 
         Raises:
-            UserError: bounds that do not fall, another number of names, bad counts.
+            UserError: the bounds are not in descending order, there is not one name per band, or the counts
+                are invalid.
 
         >>> FrequencyBands.by_count([101, 100, 20, 19, 0]).of_class
         array([ 0,  1,  1,  2, -1], dtype=int8)
@@ -139,7 +141,7 @@ class FrequencyBands:
         lowest = np.array([bounds[0] + 1, *bounds[1:]])  # the smallest count of each band but the last
         if (np.diff(lowest) > 0).any():
             raise UserError(
-                f"bounds are {list(bounds)}: a class would be in two bands, expected falling ones"
+                f"bounds are {list(bounds)}: a class would be in two bands, expected descending counts"
             )
         _check_names(names, len(bounds) + 1)
         ranges = [f"{low} to {high - 1}" for high, low in pairwise(lowest)]
@@ -150,10 +152,10 @@ class FrequencyBands:
         return cls(tuple(names), rule, _with_unseen((counts[:, None] < lowest).sum(axis=1), counts))
 
     def members(self, name: str) -> NDArray[np.bool_]:
-        """Which classes are in the band, [C]; ``"unseen"``: those with count 0.
+        """Which classes are in the band, [C]; ``"unseen"`` stands for the classes with count 0.
 
         Raises:
-            UserError: no such band.
+            UserError: there is no such band.
         """
         if name != UNSEEN and name not in self.names:
             raise UserError(f"there is no band {name!r}, expected one of: {', '.join((*self.names, UNSEEN))}")
@@ -162,12 +164,12 @@ class FrequencyBands:
 
 @dataclass(frozen=True, eq=False)
 class WordBands:
-    """Frequency bands over words, whatever ids the words have elsewhere.
+    """Frequency bands of words. Other vocabularies may number the same words differently.
 
     Attributes:
         words: the words of the training data; their ids are the classes of ``bands``.
-        counts: [number of words] their training counts.
-        bands: the band of each.
+        counts: training count of each word, [number of words].
+        bands: the band of each word.
     """
 
     words: Words
@@ -180,15 +182,15 @@ class WordBands:
         counts: Mapping[str, int],
         rule: Callable[[NDArray[np.int64]], FrequencyBands] = FrequencyBands.by_token_mass,
     ) -> WordBands:
-        """Bands of the words of a mapping, for example of :func:`eureka_nlg.metrics.read_word_counts`.
+        """Bands of the words of a mapping, such as :func:`eureka_nlg.metrics.read_word_counts` returns.
 
         Args:
             counts: word -> training count.
-            rule: makes the bands from counts: ``FrequencyBands.by_token_mass``, ``.by_count``, or a
-                ``functools.partial`` of either with other arguments.
+            rule: makes bands from counts: ``FrequencyBands.by_token_mass``, ``by_type_share`` or
+                ``by_count``, or a ``functools.partial`` of one of them.
 
         Raises:
-            UserError: no words, or bad counts.
+            UserError: there are no words, or the counts are invalid.
 
         >>> bands = WordBands.from_counts({"the": 6, "cat": 3, "purrs": 2, "zebra": 1})
         >>> words = Words()
@@ -203,7 +205,7 @@ class WordBands:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The bands, that of the most frequent words first."""
+        """Names of the bands, the most frequent words first."""
         return self.bands.names
 
     @property
@@ -212,12 +214,12 @@ class WordBands:
         return self.bands.rule
 
     def band_of(self, word: str) -> int:
-        """Index of the word's band in :attr:`names`; -1 for a word that training did not see."""
+        """Index of the word's band in :attr:`names`; -1 for a word that does not occur in training."""
         number = self.words.get(word, -1)
         return -1 if number < 0 else int(self.bands.of_class[number])
 
     def of_words(self, words: Words) -> NDArray[np.int8]:
-        """Band of each word of ``words``, [len(words)] in the order of its ids; -1 for unseen ones."""
+        """Band of each word of ``words``, [len(words)] in the order of the ids; -1 for unseen words."""
         return np.fromiter(map(self.band_of, words), dtype=np.int8, count=len(words))
 
 
@@ -231,15 +233,15 @@ def _check_names(names: Sequence[str], number: int) -> None:
 
 
 def parse_band_rule(text: str) -> Callable[[NDArray[np.int64]], FrequencyBands]:
-    """The rule that a command line names, as ``WordBands.from_counts`` wants it.
+    """Parse a rule for ``WordBands.from_counts`` from a command line.
 
     Args:
         text: ``mass:1/3,1/3,1/3`` for shares of the tokens, ``types:0.9,0.1`` for shares of the types, or
-            ``count:100,20`` for bounds of the count. The bands are named head, body, tail if there are three
-            (many, medium, few by count), common and rare if there are two, else band1, band2 and so on.
+            ``count:100,20`` for bounds of the counts. Three bands are named head, body and tail (by count:
+            many, medium and few), two are named common and rare, and others band1, band2 and so on.
 
     Raises:
-        UserError: another form.
+        UserError: the text has another form.
 
     >>> parse_band_rule("types:3/4,1/4")([6, 3, 2, 1]).of_class
     array([0, 0, 0, 1], dtype=int8)

@@ -1,4 +1,4 @@
-"""Accuracy by how often a class was seen in training: many, medium, few, and the natural mixture."""
+"""Accuracy by the training frequency of the class: many, medium, few, and natural."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["GroupAccuracy", "group_accuracy"]
 
 
 class GroupAccuracy(NamedTuple):
-    """Accuracies in percent; NaN where there is no test example to judge by.
+    """Accuracies in percent; NaN if there are no test examples for one.
 
     Attributes:
         all: over all test examples.
@@ -33,26 +33,26 @@ class GroupAccuracy(NamedTuple):
 def group_accuracy(
     predictions: Integers, targets: Integers, class_counts: Integers, many: int = 100, few: int = 20
 ) -> GroupAccuracy:
-    """Top-1 accuracy over all classes, by training frequency, and natural (notes, section 4).
+    """Top-1 accuracy over all classes, by training frequency, and natural accuracy (paper, Tables 2 and 3).
 
-    Classes with more than ``many`` training images are "many", those with fewer than ``few`` are "few", the
-    others are "medium". A group's accuracy is the share of its test examples that are classified right, which
-    on a balanced test set is also the mean of its classes' accuracies. Natural accuracy is
-    sum_c (m_c / sum m) * accuracy_c with m the training counts, over the classes that have test examples.
+    Classes with more than ``many`` training images are "many", those with fewer than ``few`` are "few", and
+    the others are "medium". The accuracy of a group is the share of its test examples that are classified
+    correctly; on a balanced test set this is the mean of its classes' accuracies. Natural accuracy is sum_c
+    (m_c / sum m) * accuracy_c with the training counts m, over the classes that have test examples.
 
     Args:
         predictions: [N] predicted class of each test example, 0 to C - 1.
         targets: [N] its true class.
         class_counts: [C] training images of each class.
-        many: the largest count that is still medium.
-        few: the smallest count that is already medium.
+        many: the largest count of a medium class.
+        few: the smallest count of a medium class.
 
     Returns:
-        Percentages from 0 to 100. A group without test examples is NaN, and so is natural accuracy if no
-        tested class was seen in training.
+        Percentages from 0 to 100. The accuracy of a group without test examples is NaN, and so is natural
+        accuracy if no tested class occurs in training.
 
     Raises:
-        UserError: unequal lengths, classes outside 0 to C - 1, negative or fractional counts, no counts.
+        UserError: the lengths differ, a class is outside 0 to C - 1, or the counts are invalid.
 
     >>> group_accuracy([0, 0, 1, 2], [0, 0, 1, 1], class_counts=[150, 50, 5])
     GroupAccuracy(all=75.0, many=100.0, medium=50.0, few=nan, natural=87.5)

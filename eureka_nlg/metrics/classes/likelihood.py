@@ -1,4 +1,4 @@
-"""How likely a model finds the right class, by how often the class occurs in training."""
+"""The likelihood of the right class under a model, by the training frequency of the class."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from eureka_nlg.metrics.classes.integers import Integers, as_integers
 __all__ = ["ALL", "NUM_BINS", "GroupLikelihood", "LikelihoodStatistics", "group_likelihood"]
 
 ALL = "all"
-"""Name of the group of all classes, the unseen ones included."""
+"""Name of the group of all classes, including unseen ones."""
 
 NUM_BINS = 20
-"""Bins of the histogram, of equal width over [0, 1]; the last one holds likelihood 1 as well."""
+"""Number of bins of the histogram, of equal width over [0, 1]; the last one includes likelihood 1."""
 
 Values = Any
-"""What holds one number per item: a sequence, a numpy array, a torch tensor on any device."""
+"""One number per item, as a sequence, a numpy array, or a torch tensor on any device."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class GroupLikelihood:
     """The likelihood of the right class over the examples (or target tokens) of one group.
 
     Attributes:
-        count: number of examples. Without any, the four numbers below are NaN.
-        mean_likelihood: arithmetic mean of p, from 0 to 1.
+        count: number of examples. If there are none, the next four numbers are NaN.
+        mean_likelihood: arithmetic mean of the likelihood p, from 0 to 1.
         perplexity: exp of the mean negative log-likelihood.
         accuracy: percentage of examples whose right class is the likeliest.
         share_above_half: percentage of examples with p > 0.5.
@@ -46,7 +46,7 @@ class GroupLikelihood:
 
 
 class LikelihoodStatistics:
-    """Sums over the examples of each frequency band, and of the classes that training never saw.
+    """Sums over the examples of each frequency band, and over those of unseen classes.
 
     Args:
         bands: the band of each class.
@@ -76,13 +76,13 @@ class LikelihoodStatistics:
             correct: [N] whether that class is the likeliest.
 
         Raises:
-            UserError: unequal lengths, classes outside of the bands, NaN, or a log-likelihood above 0.
+            UserError: the lengths differ, a class has no band, or a log-likelihood is NaN or above 0.
         """
         classes, logs, hits = as_integers("targets", targets), _array(log_likelihoods), _array(correct)
         if not len(classes) == len(logs) == len(hits):
             raise UserError(
-                f"{len(classes)} targets, {len(logs)} log-likelihoods and {len(hits)} times correct or not: "
-                "expected one of each for an example"
+                f"{len(classes)} targets, {len(logs)} log-likelihoods and {len(hits)} entries of correct: "
+                "expected one of each per example"
             )
         outside = np.flatnonzero((classes < 0) | (classes >= len(self.bands.of_class)))
         if outside.size:
@@ -90,13 +90,13 @@ class LikelihoodStatistics:
                 f"target {outside[0]} is {classes[outside[0]]}, expected a class from 0 to "
                 f"{len(self.bands.of_class) - 1}"
             )
-        wrong = np.flatnonzero(~(logs <= 1e-4))  # rounding may lift log 1 above 0 a little; NaN is refused
+        wrong = np.flatnonzero(~(logs <= 1e-4))  # log 1 may be rounded to slightly above 0; finds NaN too
         if wrong.size:
             raise UserError(f"log-likelihood {wrong[0]} is {logs[wrong[0]]}, expected a number up to 0")
         logs = np.minimum(logs, 0.0)
         likelihoods = np.exp(logs)
         size = len(self.bands.names) + 1
-        group = self.bands.of_class[classes].astype(np.int64) % size  # -1, unseen, is the last one
+        group = self.bands.of_class[classes].astype(np.int64) % size  # -1 (unseen) becomes the last group
         bins = np.minimum((likelihoods * NUM_BINS).astype(np.int64), NUM_BINS - 1)
         cells = np.bincount(group * NUM_BINS + bins, minlength=size * NUM_BINS)
         self.histogram += cells.reshape(size, NUM_BINS)
@@ -134,7 +134,7 @@ class LikelihoodStatistics:
 def group_likelihood(
     targets: Integers, log_likelihoods: Values, correct: Values, bands: FrequencyBands
 ) -> dict[str, GroupLikelihood]:
-    """Likelihood of the right class by training frequency (Eureka paper, Figures 4 to 6).
+    """Likelihood of the right class by training frequency (paper, Figures 4 to 6).
 
     Args:
         targets: [N] right class of each example, 0 to C - 1.
@@ -143,10 +143,10 @@ def group_likelihood(
         bands: the band of each of the C classes.
 
     Returns:
-        Name of the group -> its numbers: each band, then ``"unseen"`` if there are such examples, ``"all"``.
+        Name of the group -> its numbers: each band, ``"unseen"`` if there are such examples, and ``"all"``.
 
     Raises:
-        UserError: unequal lengths, classes outside of the bands, NaN, or a log-likelihood above 0.
+        UserError: the lengths differ, a class has no band, or a log-likelihood is NaN or above 0.
 
     >>> bands = FrequencyBands.by_count([500, 5])
     >>> found = group_likelihood([0, 1, 1], np.log([0.9, 0.8, 0.2]), [True, True, False], bands)
@@ -162,6 +162,6 @@ def _exp(value: float) -> float:
 
 
 def _array(values: Values) -> NDArray[np.float64]:
-    if hasattr(values, "detach"):  # a tensor, without importing torch for the sake of a check
+    if hasattr(values, "detach"):  # a tensor; importing torch for the check would take a second
         values = values.detach().double().cpu().numpy()  # numpy has no bfloat16
     return np.asarray(values, dtype=np.float64)

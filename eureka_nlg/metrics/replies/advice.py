@@ -1,4 +1,4 @@
-"""What makes scores meaningless though they can be computed: noticed in the texts, told in a sentence."""
+"""Warnings about texts whose scores can be computed but are meaningless."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from eureka_nlg.units import is_unspaced
 __all__ = ["UNSPACED", "Advice"]
 
 UNSPACED = 0.3
-"""Share of characters of scripts without spaces from which on words are no units of a text."""
+"""Least share of characters of scripts without spaces for which a warning is given."""
 
-_ENOUGH = 1000  # pairs that are looked at
-_ENOUGH_LETTERS = 100  # of either side, to speak of its case
-_MANY = 20  # replies, so that one text among them is no accident
+_ENOUGH = 1000  # number of pairs that are examined
+_ENOUGH_LETTERS = 100  # least number of letters on a side for a warning about its case
+_MANY = 20  # least number of replies for a warning that they are all the same
 _MARK = re.compile(r"[.,!?](?=\s|$)")
 
 
 class _Side:
-    """Signs of how the texts of one side were written."""
+    """How the texts of one side are written: their characters, and where punctuation stands."""
 
     def __init__(self) -> None:
         self.attached = self.detached = 0
@@ -42,7 +42,7 @@ class _Side:
                 self.attached += 1
 
     def count(self, belongs: Callable[[str], bool]) -> int:
-        """How many characters of a kind there are."""
+        """The number of characters for which ``belongs`` is true."""
         return sum(number for character, number in self.characters.items() if belongs(character))
 
     @property
@@ -52,17 +52,17 @@ class _Side:
 
     @property
     def capital_share(self) -> float:
-        """Share of the letters that are capitals."""
+        """Share of capitals among the letters."""
         return self.count(str.isupper) / (self.letters or 1)
 
     @property
     def unspaced_share(self) -> float:
-        """Share of the characters, blanks left out, of scripts that are written without blanks."""
+        """Share of characters of scripts without spaces among all characters but white space."""
         return self.count(is_unspaced) / (self.count(lambda character: not character.isspace()) or 1)
 
     @property
     def tokenised(self) -> bool | None:
-        """Whether marks stand by themselves, as tokenisers put them; None where it cannot be told."""
+        """Whether punctuation is separated by spaces, as tokenisers do; None if it cannot be decided."""
         marks = self.attached + self.detached
         if marks < 2 or 0.1 < self.detached / marks < 0.9:
             return None
@@ -70,12 +70,12 @@ class _Side:
 
 
 class Advice:
-    """Looks at the first pairs and says what is wrong with them.
+    """Examines the first pairs of each system, and warns about what makes their scores meaningless.
 
     Args:
-        unit: of the scores, ``"word"`` or ``"character"``.
-        lowercase: whether the case is lowered before scoring.
-        num_systems: how many systems the pairs are of.
+        unit: unit of the scores, ``"word"`` or ``"character"``.
+        lowercase: whether texts are converted to lower case before scoring.
+        num_systems: number of systems.
     """
 
     def __init__(self, unit: str, lowercase: bool, num_systems: int = 1) -> None:
@@ -86,7 +86,7 @@ class Advice:
         self._num_pairs = 0
 
     def update(self, pairs: Pairs) -> None:
-        """Look at pairs."""
+        """Examine pairs, as far as fewer than 1,000 have been examined."""
         missing = _ENOUGH - self._num_pairs
         self._num_pairs += len(pairs)
         if missing <= 0:
@@ -99,7 +99,7 @@ class Advice:
             self._references.update(texts)
 
     def of(self, system: int = 0) -> list[str]:
-        """Sentences about the texts of a system; none if there is nothing to say."""
+        """Warnings about the texts of a system, a sentence each."""
         return [
             sentence
             for sentence in (
@@ -118,7 +118,7 @@ class Advice:
         return (
             f"{100 * share:.0f} % of the references is written without spaces, so that a word is a whole "
             "sentence and scores of words say nothing: score characters (--unit character; for BLEU of "
-            "Chinese or Japanese as others report it --bleu-tokenize zh or ja-mecab)"
+            "Chinese or Japanese as it is usually reported, --bleu-tokenize zh or ja-mecab)"
         )
 
     def _tokenised(self, replies: _Side) -> str | None:
@@ -153,5 +153,5 @@ class Advice:
         said = f'the same text, "{text if len(text) <= 60 else text[:57] + "..."}"' if text else "empty"
         return (
             f"{100 * count / number:.0f} % of the {which} are {said}: the scores are those of that reply, "
-            "and neither intervals nor p-values know it"
+            "which intervals and p-values cannot show"
         )

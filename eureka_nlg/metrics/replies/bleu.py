@@ -18,14 +18,14 @@ from eureka_nlg.metrics.text.tokens import overlaps
 
 __all__ = ["Bleu", "corpus_bleu"]
 
-_ORDER = 4  # BLEU's longest n-gram, also sacrebleu's default
+_ORDER = 4  # length of the longest n-grams of BLEU; sacrebleu's default
 
 
 class Bleu(Totals):
     """``bleu``: the lengths of both sides, and matches and n-grams of the hypotheses for each order.
 
-    Replies are tokenised already, so sacrebleu's own tokeniser is off (``tok:none``) unless one is named.
-    Smoothing is exponential, sacrebleu's default. The numbers compare with others of the same signature only.
+    Replies are expected to be tokenised, so sacrebleu's tokeniser is off (``tok:none``) unless one is chosen.
+    Smoothing is exponential, sacrebleu's default. Only scores with the same signature are comparable.
     """
 
     num_rows = 2 + 2 * _ORDER
@@ -45,12 +45,12 @@ class Bleu(Totals):
         return found
 
     def _of_systems(self, pairs: Pairs) -> list[Entries]:
-        """The entries of all systems, for which the n-grams of the references are looked at once."""
+        """The entries of all systems; computed together, they need the references' n-grams only once."""
         view = pairs.words if self.setting.bleu_tokenize == "none" else pairs.by(self._split)
         rows = []
         wanted = np.stack([reference.lengths for reference in view.references])
         for hypothesis in view.hypotheses:
-            # the closest length, the shorter of two equally close; an empty one is no further reference
+            # the closest length, the shorter one of a tie; empty lines are no further references
             absent = (wanted == 0) & (wanted.max(axis=0) > 0)
             distance = np.where(absent, np.iinfo(np.int64).max, np.abs(wanted - hypothesis.lengths))
             closest = np.lexsort((wanted, distance), axis=0)[:1]
@@ -65,7 +65,7 @@ class Bleu(Totals):
     def score(self, totals: NDArray[Any]) -> Mapping[str, Values]:
         length, reference_length = totals[:2]
         matched, total = totals[2::2], totals[3::2]
-        # orders without a match count 1/2, 1/4, ... of one, in the order of n
+        # orders without a match count as 1/2, 1/4, ... of a match, in ascending order
         smoothed = np.where(matched > 0, matched, 0.5 ** np.cumsum(matched == 0, axis=0))
         logarithm = np.log(smoothed / np.maximum(total, 1)).mean(axis=0)
         brevity = np.minimum(0.0, 1 - reference_length / np.maximum(length, 1))
@@ -81,11 +81,11 @@ class Bleu(Totals):
 
 
 def _sacrebleu(setting: Setting) -> Any:
-    """sacrebleu's BLEU, for its tokeniser and its signature."""
+    """sacrebleu's BLEU object, for its tokeniser and its signature."""
     metrics = require("sacrebleu.metrics", extra="metrics")
     try:
         return metrics.BLEU(setting.lowercase, True, setting.bleu_tokenize, max_ngram_order=_ORDER)
-    except (RuntimeError, ImportError):  # MeCab is a package of its own
+    except (RuntimeError, ImportError):  # MeCab is a separate package
         name = setting.bleu_tokenize
         raise UserError(
             f"sacrebleu's tokeniser {name} needs MeCab: pip install 'sacrebleu[{name.partition('-')[0]}]'"
@@ -93,25 +93,25 @@ def _sacrebleu(setting: Setting) -> Any:
 
 
 def signature_of(metric: Any, num_references: int) -> str:
-    """sacrebleu's own account of a metric's settings and its version."""
-    metric.corpus_score([""], [[""]] * num_references)  # it learns the number of references from data
+    """sacrebleu's signature: the settings of a metric and the version of the package."""
+    metric.corpus_score([""], [[""]] * num_references)  # the signature has the number of references of a call
     return str(metric.get_signature())
 
 
 def corpus_bleu(hypotheses: Sequence[Reply], references: Sequence[Reply]) -> tuple[float, str]:
-    """BLEU of the whole set as sacrebleu computes it, without its tokeniser.
+    """Corpus BLEU as in sacrebleu, without its tokeniser.
 
-    Papineni et al. 2002; Post 2018, "A call for clarity in reporting BLEU scores".
+    Source: Papineni et al. 2002; Post 2018, "A call for clarity in reporting BLEU scores".
 
     Args:
-        hypotheses: N replies, strings of tokens divided by white space, or token sequences.
+        hypotheses: N replies, strings of tokens separated by white space, or token sequences.
         references: N references in the same order.
 
     Returns:
-        The score, a percentage from 0 to 100, and sacrebleu's signature, which belongs beside the score.
+        The score, a percentage from 0 to 100, and sacrebleu's signature, to be reported with the score.
 
     Raises:
-        UserError: unequal lengths.
+        UserError: the lengths differ.
         MissingExtraError: sacrebleu is not installed.
     """
     totals = Bleu([Metric("bleu")], Setting())

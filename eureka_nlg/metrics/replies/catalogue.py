@@ -1,4 +1,4 @@
-"""The names of all scores of replies: what each is called in a table, what it is, what computes it."""
+"""The catalogue of all metrics of replies: names, descriptions, and the class that computes each."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class _Family:
-    """Metrics that differ in ``n`` or band only; the fields are those of :class:`Metric`."""
+    """Metrics that differ only in ``n`` or in the band; see :class:`Metric` for the fields."""
 
     totals: type[Totals]
     label: str
@@ -103,11 +103,11 @@ _ALIASES = {
     "micro_f1": "micro_f",
 }
 GROUPS = ("all", "bands", *_NGRAMS)
-"""Names that stand for several metrics; those of n-grams for n = 1 to 4."""
+"""Names of groups of metrics; a group of n-gram metrics has n = 1 to 4."""
 
 
 def find_metric(key: str) -> Metric | None:
-    """The metric of that key; None if there is none. Any name may be that of a band."""
+    """The metric with this key; None if there is none. Any name is accepted as the name of a band."""
     if key in _PLAIN:
         return _metric(_PLAIN[key], key, key)
     if match := _NGRAM_KEY.fullmatch(key):
@@ -118,7 +118,7 @@ def find_metric(key: str) -> Metric | None:
 
 
 def canonical(name: str) -> str:
-    """The key or group that a name of the field stands for; other names as they are.
+    """The key or group for a name in common use, such as ``distinct-2``; other names are returned unchanged.
 
     >>> [canonical(name) for name in ("distinct-2", "Dist-1", "ROUGE-L", "BLEU", "micro_f_head")]
     ['diversity_2', 'diversity_1', 'rouge_l', 'bleu', 'micro_f_head']
@@ -130,14 +130,14 @@ def canonical(name: str) -> str:
 
 
 def totals_of(keys: Sequence[str], setting: Setting) -> tuple[list[Totals], dict[str, str]]:
-    """What the metrics are computed from, what they share only once.
+    """The totals that metrics are computed from; metrics share totals where possible.
 
     Args:
-        keys: of metrics, from :func:`select_metrics`.
-        setting: what the scores depend on besides the texts.
+        keys: keys of metrics, as :func:`select_metrics` returns them.
+        setting: the settings that scores depend on.
 
     Returns:
-        The totals, and key -> why for a metric that cannot be had here.
+        The totals; and key -> reason for each metric that cannot be computed here.
 
     Raises:
         UserError: there is no such metric.
@@ -160,11 +160,11 @@ def totals_of(keys: Sequence[str], setting: Setting) -> tuple[list[Totals], dict
 
 
 def default_metrics(bands: Sequence[str] = (), novelty: int | None = None, n: int = 4) -> list[str]:
-    """The keys that are scored if none are asked for.
+    """The keys of the default metrics.
 
     Args:
-        bands: names of the bands of training frequency, the most frequent first, where they are known.
-        novelty: words per n-gram of the training targets, where these are known.
+        bands: names of the bands of training frequency, the most frequent first; empty if there are none.
+        novelty: words per n-gram of the training targets; None if there are none.
         n: words per n-gram.
     """
     keys = ["macro_f", "micro_f", "parlai_f1", f"diversity_{n}", "bleu"]
@@ -174,7 +174,7 @@ def default_metrics(bands: Sequence[str] = (), novelty: int | None = None, n: in
 
 
 def all_metrics(bands: Sequence[str] = (), novelty: int | None = None) -> list[str]:
-    """Every key, the default ones first; arguments as for :func:`default_metrics`."""
+    """All keys, the default ones first; the arguments are those of :func:`default_metrics`."""
     keys = [*default_metrics(bands, novelty), *_PLAIN]
     keys += [f"{family}_{n}" for family in _NGRAMS if family != "novelty" for n in range(1, 5)]
     keys += [f"recall_{band}" for band in bands]
@@ -182,14 +182,15 @@ def all_metrics(bands: Sequence[str] = (), novelty: int | None = None) -> list[s
 
 
 def select_metrics(names: Sequence[str], bands: Sequence[str] = (), novelty: int | None = None) -> list[str]:
-    """Keys of the named metrics and groups of metrics, each once, in the order of the names.
+    """Keys of the named metrics and groups of metrics, without repetitions, in the order of the names.
 
     Args:
-        names: keys, or names of :data:`GROUPS`, or other names of the field: ``distinct-2``, ``rouge-l``.
-        bands, novelty: what is known of the training data, as for :func:`default_metrics`.
+        names: keys, names of groups (``all``, ``bands``, ``diversity``, ...), or other names in common use,
+            such as ``distinct-2`` and ``rouge-l``.
+        bands, novelty: as in :func:`default_metrics`.
 
     Raises:
-        UserError: an unknown name, or one that needs training data that is not known.
+        UserError: a name is unknown, or needs training data that is not given.
     """
     groups = {family: [f"{family}_{n}" for n in range(1, 5)] for family in _NGRAMS}
     groups["novelty"] = [f"novelty_{novelty}"] if novelty else []

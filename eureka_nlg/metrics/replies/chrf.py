@@ -19,8 +19,8 @@ from eureka_nlg.metrics.text.tokens import Tokens, overlaps
 
 __all__ = ["Chrf", "corpus_chrf"]
 
-_ORDER = 6  # chrF's longest character n-gram, also sacrebleu's default
-_BETA = 2  # how much more recall weighs than precision
+_ORDER = 6  # length of the longest character n-grams of chrF; sacrebleu's default
+_BETA = 2  # weight of recall relative to precision
 
 
 class Chrf(Totals):
@@ -34,7 +34,7 @@ class Chrf(Totals):
     def __init__(self, metrics: Sequence[Metric], setting: Setting) -> None:
         super().__init__(metrics, setting)
         self._num_references = 1
-        # for the signature, and to say before the work that it is missing
+        # for the signature, and so that a missing package is noticed before the work starts
         self._chrf = require("sacrebleu.metrics", extra="metrics").CHRF(_ORDER, lowercase=setting.lowercase)
 
     def note(self, pairs: Pairs) -> None:
@@ -49,7 +49,7 @@ class Chrf(Totals):
                 shared = np.bincount(
                     owners, np.minimum(counts[0], counts[reference + 1]), minlength=len(pairs)
                 )
-                # as in sacrebleu, n-grams do not count where the reference is too short to have any
+                # as in sacrebleu, n-grams are not counted if the reference is too short to have any
                 rows[reference, 3 * order : 3 * order + 3] = np.where(there > 0, given, 0), there, shared
         if len(rows) == 1:
             return by_pair(*rows[0])
@@ -70,19 +70,19 @@ class Chrf(Totals):
 
 
 def corpus_chrf(hypotheses: Sequence[Reply], references: Sequence[Reply]) -> tuple[float, str]:
-    """chrF of the whole set as sacrebleu computes it: F of character n-grams (Popović 2015; Post 2018).
+    """Corpus chrF as in sacrebleu: F of character n-grams, without white space.
 
-    White space is left out.
+    Source: Popović 2015; Post 2018.
 
     Args:
         hypotheses: N replies, strings or token sequences (joined by spaces first).
         references: N references in the same order.
 
     Returns:
-        The score, a percentage from 0 to 100, and sacrebleu's signature, which belongs beside the score.
+        The score, a percentage from 0 to 100, and sacrebleu's signature, to be reported with the score.
 
     Raises:
-        UserError: unequal lengths.
+        UserError: the lengths differ.
         MissingExtraError: sacrebleu is not installed.
     """
     totals = Chrf([Metric("chrf")], Setting())
@@ -90,7 +90,7 @@ def corpus_chrf(hypotheses: Sequence[Reply], references: Sequence[Reply]) -> tup
 
 
 def _characters(texts: Sequence[str]) -> Tokens:
-    """The characters of each text but white space, as their code points."""
+    """The characters of each text without white space, as code points."""
     joined = ["".join(text.split()) for text in texts]
     ids = np.frombuffer("".join(joined).encode("utf-32-le", "surrogatepass"), dtype=np.int32)
     return Tokens(ids, np.array([len(text) for text in joined], dtype=np.int64))

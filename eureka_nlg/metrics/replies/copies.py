@@ -1,4 +1,4 @@
-"""Copies: how many replies say the same as another."""
+"""Copies: the share of replies that are equal to another reply."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class WholeReplies:
         self._replies.update(map(bytes, tokens.each()))
 
     def counts(self) -> NDArray[np.int64]:
-        """How often each different reply occurs."""
+        """The count of each distinct reply."""
         return np.fromiter(self._replies.values(), dtype=np.int64)
 
 
 class Copies(Occurrences):
-    """``copies``: replies that occur twice or more often / replies."""
+    """``copies``: replies that occur at least twice / replies."""
 
     def table(self) -> WholeReplies:
         return WholeReplies()
@@ -54,9 +54,9 @@ class Copies(Occurrences):
 
 
 def copied_replies(hypotheses: Sequence[Reply]) -> float:
-    """Replies that are the same, word for word, as some other reply of the set, in percent of all replies.
+    """Replies that are equal, word for word, to another reply of the set, in percent of all replies.
 
-    A reply given three times counts three times: each of them has a twin. Empty replies are equal too.
+    A reply that occurs three times counts three times. Empty replies are equal to one another.
 
     Args:
         hypotheses: replies, strings (split on white space) or token sequences.

@@ -1,4 +1,4 @@
-"""Micro and macro F over word types, the measure of rare words that a dialogue model gets right."""
+"""Micro and macro F over word types: macro F measures how well a dialogue model gets rare words right."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ __all__ = ["BandFScores", "FScores", "MacroF", "MicroF", "check_types", "f_score
 
 
 class FScores(NamedTuple):
-    """Micro and macro F in percent, and the set of types behind macro F.
+    """Micro and macro F in percent, and the set of types that macro F averages over.
 
     Attributes:
-        micro: 2 TP / (2 TP + FP + FN), with the counts of all words pooled.
-        macro: unweighted mean over ``num_types`` word types of the type's own F.
+        micro: 2 TP / (2 TP + FP + FN), with the counts of all words summed up.
+        macro: unweighted mean of F over ``num_types`` word types.
         num_types: size of the set that macro F averages over.
-        types: the name of that set.
+        types: name of that set.
     """
 
     micro: float
@@ -41,11 +41,12 @@ class BandFScores(NamedTuple):
     """Scores of the words of one frequency band, in percent.
 
     Attributes:
-        micro: 2 TP / (2 TP + FP + FN), with the counts of the band's words pooled.
+        micro: 2 TP / (2 TP + FP + FN), with the counts of the band's words summed up.
         macro: unweighted mean of F over ``num_types`` word types of the band.
-        recall: TP / (TP + FN), pooled: of the references' words in this band, how many the replies have.
-        num_types: types of the band that macro F averages over.
-        num_reference_words: how often words of the band occur in the references.
+        recall: TP / (TP + FN), with the counts summed up: the share of the references' words in this band
+            that the replies have.
+        num_types: number of types of the band that macro F averages over.
+        num_reference_words: number of words of the band in the references.
     """
 
     micro: float
@@ -56,10 +57,11 @@ class BandFScores(NamedTuple):
 
 
 class MacroF(Totals):
-    """``macro_f`` of all words and of each band: three totals for each word, matches and both occurrences.
+    """``macro_f`` of all words and of each band.
 
-    Each resample has its own set of types, unless that is a vocabulary: the types of *its* references, as
-    :func:`f_scores` has them for the resampled text.
+    There are three totals per word: matches, and occurrences in the hypotheses and in the references. Unless
+    the types are a vocabulary, each resample has its own set of types, as :func:`f_scores` of the resampled
+    text would have: for ``"reference"``, the types of *its* references.
     """
 
     resampling = "jackknife"
@@ -78,7 +80,7 @@ class MacroF(Totals):
 
     @property
     def same_entries(self) -> Hashable:
-        return MacroF  # bands and types matter to the score only
+        return MacroF  # bands and types affect the score only, not the entries
 
     def entries(self, pairs: Pairs, system: int) -> Entries:
         reference, found = pairs.words.matched(system)
@@ -97,17 +99,17 @@ class MacroF(Totals):
         matched, hypotheses, references = np.moveaxis(totals.reshape(-1, 3, totals.shape[1]), 1, 0)
         f = 200.0 * matched / np.maximum(hypotheses + references, 1)
         selection = self._selection(len(f))
-        # types outside the set have no match, so they add nothing here
-        if f.shape[1] == 1:  # exact, so that the order of the words does not matter
+        # types outside the set have no matches, so they add nothing here
+        if f.shape[1] == 1:  # an exact sum does not depend on the order of the words
             sums = np.array([[math.fsum(f[words, 0])] for words in selection])
         else:
             sums = selection.astype(np.float64) @ f
         return dict(zip((metric.key for metric in self.metrics), ratio(sums, self.num_types(totals), 1.0)))
 
     def num_types(self, totals: NDArray[Any]) -> NDArray[np.float64]:
-        """Types that each of the metrics averages over, [number of metrics, B]."""
+        """Number of types that each metric averages over, [number of metrics, B]."""
         _, hypotheses, references = np.moveaxis(totals.reshape(-1, 3, totals.shape[1]), 1, 0)
-        exact = np.float32 if len(references) < 2**24 else np.float64  # up to here whole numbers are
+        exact = np.float32 if len(references) < 2**24 else np.float64  # float32 is exact up to 2**24
         selection = self._selection(len(references)).astype(exact)
         if self._members is not None:
             return np.tile(selection.sum(axis=1, keepdims=True, dtype=np.float64), totals.shape[1])
@@ -115,7 +117,7 @@ class MacroF(Totals):
         return np.asarray(selection @ (counted > 0).astype(exact), dtype=np.float64)
 
     def num_words(self, totals: NDArray[Any]) -> NDArray[np.int64]:
-        """Matches, words of the replies and of the references, for each metric, [number of metrics, 3]."""
+        """Matches, words of the replies and words of the references, [number of metrics, 3]."""
         return self._selection(len(totals) // 3, all_words=True).astype(np.int64) @ totals.reshape(-1, 3)
 
     def _selection(self, num_words: int, all_words: bool = False) -> NDArray[np.bool_]:
@@ -130,7 +132,10 @@ class MacroF(Totals):
 
 
 class MicroF(Totals):
-    """``micro_f`` and ``recall``, of all words or of a band: matches and both occurrences, for each band."""
+    """``micro_f`` and ``recall``, of all words or of a band.
+
+    There are three totals per band: matches, and occurrences in the hypotheses and in the references.
+    """
 
     def __init__(self, metrics: Sequence[Metric], setting: Setting) -> None:
         super().__init__(metrics, setting)
@@ -144,7 +149,7 @@ class MicroF(Totals):
         hypothesis = pairs.words.hypotheses[system]
         if self._bands is None:
             return by_pair(found.by_pair(len(pairs)), hypothesis.lengths, reference.lengths)
-        rows = 3 * (self._bands().astype(np.int64) % len(self._names))  # unseen words, -1, come last
+        rows = 3 * (self._bands().astype(np.int64) % len(self._names))  # -1 (unseen) becomes the last band
         return Entries.join(
             [
                 Entries(rows[found.ids], found.pairs, found.counts),
@@ -175,30 +180,30 @@ def f_scores(
     types: Types = "reference",
     vocabulary: Iterable[str] | None = None,
 ) -> FScores:
-    """Micro and macro F between replies and references (Eureka paper, Table 4; notes, section 6).
+    """Micro and macro F between replies and references (Eureka paper, Table 4).
 
-    Per word type c, true positives, false positives and false negatives are summed over the pairs with
-    clipped counts. Micro F pools them over all words, whatever ``types`` says. Macro F is the unweighted
-    mean of the types' own F, so that a word seen once weighs as much as "the".
+    For each word type, true positives TP, false positives FP and false negatives FN are summed over the pairs
+    with clipped counts. Micro F is the F of their sums over all words, regardless of ``types``. Macro F is
+    the unweighted mean of the F of the types, so that a word that occurs once weighs as much as "the".
 
     Args:
         hypotheses: N replies of the system, strings (split on white space) or token sequences.
         references: N references, in the same order and tokenised in the same way.
-        types: the set macro F averages over: ``"reference"``, types that occur in the references;
-            ``"union"``, types that occur on either side; ``"vocabulary"``, exactly those of ``vocabulary``.
-        vocabulary: word types, read only with ``types="vocabulary"``. Repeated ones count once, and types
-            that occur nowhere have F 0.
+        types: the set that macro F averages over: ``"reference"``, the types that occur in the references;
+            ``"union"``, the types that occur on either side; ``"vocabulary"``, the types in ``vocabulary``.
+        vocabulary: word types, used only with ``types="vocabulary"``. Duplicates count once, and types that
+            occur nowhere have F 0.
 
     Returns:
         Percentages from 0 to 100. Without pairs, words or types the scores are 0.
 
     Raises:
-        UserError: unequal lengths, an unknown ``types``, or a vocabulary that is asked for and not given.
+        UserError: the lengths differ, ``types`` is unknown, or the vocabulary is needed and not given.
 
     >>> f_scores(["i like tea"], ["i like green tea"])
     FScores(micro=85.71428571428571, macro=75.0, num_types=4, types='reference')
     """
-    check_types(types, vocabulary)  # before the work
+    check_types(types, vocabulary)  # before the work starts
     setting = Setting(types=types, vocabulary=vocabulary)
     (scores,) = _by_band(hypotheses, references, setting, [None]).values()
     return FScores(scores.micro, scores.macro, scores.num_types, types)
@@ -214,19 +219,20 @@ def f_scores_by_band(
 ) -> dict[str, BandFScores]:
     """Micro F, macro F and recall of the words of each band of training frequency.
 
-    Every word counts in its own band only, so an error that puts a frequent word in the place of a rare one
-    is a miss of the rare band and a false alarm of the frequent band. The recall of rare words is the
-    ``recall`` of the rarest band; which words are rare is the choice of ``bands``.
+    Each word counts in its own band only. So if a reply has a frequent word instead of a rare one, this is a
+    false negative of the rare band and a false positive of the frequent band. The recall of rare words is the
+    ``recall`` of the rarest band; ``bands`` defines which words are rare.
 
     Args:
         hypotheses: N replies of the system, strings (split on white space) or token sequences.
         references: N references, in the same order and tokenised in the same way.
         bands: the bands of the training words.
-        types, vocabulary: the set macro F averages over, as in :func:`f_scores`, cut to each band.
+        types, vocabulary: the set that macro F averages over, as in :func:`f_scores`; for a band, its types
+            in this set.
 
     Returns:
-        Name of the band -> its scores, the most frequent band first; last ``"unseen"``, the words that do not
-        occur in training. A band without types scores 0.
+        Name of the band -> its scores, the most frequent band first; the last one is ``"unseen"``, the words
+        that do not occur in training. A band without types scores 0.
 
     Raises:
         UserError: as :func:`f_scores`.
@@ -241,11 +247,7 @@ def f_scores_by_band(
 
 
 def check_types(types: str, vocabulary: Iterable[str] | None) -> None:
-    """Refuse an unknown set of types, and ``"vocabulary"`` without one.
-
-    Raises:
-        UserError: as said.
-    """
+    """Raise UserError if ``types`` is unknown, or is ``"vocabulary"`` and there is no vocabulary."""
     if types not in get_args(Types):
         raise UserError(f"types is {types!r}, expected one of: {', '.join(get_args(Types))}")
     if types == "vocabulary":
@@ -289,7 +291,7 @@ def _band_of_word(setting: Setting) -> PerWord | None:
 def _in_band(
     band: str | None, bands: NDArray[np.int32] | None, num_words: int, setting: Setting
 ) -> NDArray[np.bool_]:
-    """Which words a metric judges, [num_words]."""
+    """Which words belong to the band of a metric, [num_words]."""
     if band is None or bands is None or setting.bands is None:
         return np.ones(num_words, dtype=np.bool_)
     names = setting.bands.names

@@ -1,4 +1,4 @@
-"""How long the replies are."""
+"""The mean length of the replies."""
 
 from __future__ import annotations
 

@@ -20,11 +20,11 @@ from eureka_nlg.metrics.text.tokens import Split
 
 __all__ = ["Meteor", "meteor"]
 
-_BITS = 26  # of each of the two whole numbers that a score is kept as
+_BITS = 26  # a score is stored as two whole numbers of so many bits
 
 
 class Meteor(Totals):
-    """``meteor``: the mean score of a pair, to 52 binary digits.
+    """``meteor``: the mean of the pairs' scores, each rounded to 52 bits.
 
     Raises:
         UserError: the data of WordNet are not installed.
@@ -54,7 +54,7 @@ class Meteor(Totals):
 
 
 def pair_scorer(split: Split = str.split) -> Callable[[str, str], float]:
-    """A function from hypothesis and reference to their score, from 0 to 1."""
+    """A function that returns the score of a hypothesis and a reference, from 0 to 1."""
     wordnet = require("nltk.corpus", extra="metrics").wordnet
     score = require("nltk.translate.meteor_score", extra="metrics").single_meteor_score
     try:
@@ -70,9 +70,10 @@ def pair_scorer(split: Split = str.split) -> Callable[[str, str], float]:
 
 
 def meteor(hypotheses: Sequence[Reply], references: Sequence[Reply]) -> float:
-    """Mean METEOR by nltk: unigrams that match as they are, by their stem, or as synonyms in WordNet.
+    """Mean METEOR, computed by nltk: words match exactly, by their stem, or as synonyms in WordNet.
 
-    White space tokens in lower case, nltk's default weights (Lavie and Agarwal 2007).
+    Tokens are split at white space and in lower case; the weights are nltk's default weights. Source: Lavie
+    and Agarwal 2007.
 
     Args:
         hypotheses: N replies, strings or token sequences (joined by spaces first).
@@ -82,7 +83,7 @@ def meteor(hypotheses: Sequence[Reply], references: Sequence[Reply]) -> float:
         A percentage from 0 to 100; 0 without pairs.
 
     Raises:
-        UserError: unequal lengths, or the data of WordNet are not installed.
+        UserError: the lengths differ, or the data of WordNet are not installed.
         MissingExtraError: nltk is not installed.
     """
     return score_stream(Meteor([Metric("meteor")], Setting()), hypotheses, references)["meteor"]

@@ -1,4 +1,4 @@
-"""N-gram diversity: how much of what a system says it says only once, and how much of it is new."""
+"""N-gram diversity: how varied the n-grams of a system's replies are, and how many of them are new."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = [
 class NgramTotals(Occurrences):
     """``diversity``, ``ead`` and ``entropy`` of the n-grams of all replies.
 
-    The vocabulary of EAD is that of all references, in every resample.
+    The vocabulary size of EAD is the number of distinct n-grams in all references, in every resample.
     """
 
     def __init__(self, metrics: Sequence[Metric], setting: Setting) -> None:
@@ -66,7 +66,7 @@ class NgramTotals(Occurrences):
                 "ead": expectation_adjusted(distinct, total, self.vocabulary_size),
             }
         if "entropy" in self._keys:
-            # each term is exact where an n-gram is the only one, so that a system that repeats itself has 0
+            # this form is exactly 0 if there is only one distinct n-gram
             surprise = np.log(np.maximum(total, 1)) - np.log(np.maximum(counts, 1))
             scores["entropy"] = ratio(multiplicity @ (counts * surprise), total, 1.0)
         return {key: scores[family] for family, key in self._keys.items()}
@@ -76,7 +76,7 @@ class NgramTotals(Occurrences):
 
 
 class Novelty(Totals):
-    """``novelty``: n-grams of the replies that the training targets lack / n-grams of the replies."""
+    """``novelty``: n-grams of the replies that are not in the training targets / n-grams of the replies."""
 
     num_rows = 2
 
@@ -100,18 +100,18 @@ class Novelty(Totals):
 
 
 def expectation_adjusted(distinct: NDArray[Any], total: NDArray[Any], vocabulary_size: int) -> Values:
-    """Distinct n-grams in percent of those expected; see :func:`expectation_adjusted_distinct`."""
+    """Distinct n-grams in percent of their expected number; see :func:`expectation_adjusted_distinct`."""
     if vocabulary_size == 1:
         return ratio(distinct, np.minimum(total, 1))
-    # log1p and expm1: ((V - 1) / V) ** C loses its digits for a large V
+    # log1p and expm1, since ((V - 1) / V) ** C loses precision for large V
     return ratio(distinct, -vocabulary_size * np.expm1(total * np.log1p(-1 / vocabulary_size)))
 
 
 def ngram_diversity(hypotheses: Sequence[Reply], n: int = 4) -> float:
-    """Distinct n-grams in percent of all n-grams, over the whole set of replies (notes, section 6).
+    """Distinct n-grams in percent of all n-grams, over the whole set of replies.
 
-    This is the diversity of the Eureka paper's Table 4, elsewhere called distinct-n or inter-distinct. It
-    falls as the set grows, so compare only sets of about the same number of words.
+    This is the diversity in Table 4 of the Eureka paper, also called distinct-n or inter-distinct (Li et al.
+    2016). It falls as the set grows, so only sets with about the same number of words are comparable.
 
     Args:
         hypotheses: replies, strings (split on white space) or token sequences.
@@ -130,21 +130,22 @@ def ngram_diversity(hypotheses: Sequence[Reply], n: int = 4) -> float:
 
 
 def expectation_adjusted_distinct(hypotheses: Sequence[Reply], vocabulary_size: int, n: int = 1) -> float:
-    """Distinct n-grams in percent of how many were to be expected in a text of this length.
+    """Expectation-adjusted distinct (EAD): distinct n-grams in percent of their expected number.
 
-    Liu et al. 2022, "Rethinking and Refining the Distinct Metric": ``N / (V * (1 - ((V - 1) / V) ** C))``
-    with N distinct n-grams among C in all. The expectation is that of C draws from V equally likely types, so
-    unlike plain diversity the score does not fall merely because the replies are longer or more.
+    Source: Liu et al. 2022, "Rethinking and Refining the Distinct Metric": ``N / (V * (1 - ((V - 1) / V) **
+    C))`` with N distinct n-grams among C n-grams. The expected number is that of C draws from V equally
+    likely types. So, unlike plain diversity, EAD does not fall merely because there are more or longer
+    replies.
 
     Args:
         hypotheses: replies, strings (split on white space) or token sequences.
-        vocabulary_size: V, how many n-grams there are to draw from. For n = 1 the size of a vocabulary; for
-            longer ones the number of distinct n-grams in a large text such as the references. Scores compare
-            only under the same V.
+        vocabulary_size: V, the number of n-grams to draw from. For n = 1 it is the size of a vocabulary; for
+            longer n-grams it is the number of distinct n-grams in a large text, such as the references. Only
+            scores with the same V are comparable.
         n: words per n-gram.
 
     Returns:
-        A percentage, 0 without n-grams; above 100 if the replies hold more types than V draws would.
+        A percentage; 0 without n-grams. It is above 100 if there are more distinct n-grams than expected.
 
     Raises:
         UserError: n or ``vocabulary_size`` below 1.
@@ -161,9 +162,9 @@ def expectation_adjusted_distinct(hypotheses: Sequence[Reply], vocabulary_size: 
 def ngram_entropy(hypotheses: Sequence[Reply], n: int = 4) -> float:
     """Entropy of the n-grams in nats: ``-sum p log p`` with p an n-gram's share of all n-grams.
 
-    Zhang et al. 2018, "Generating Informative and Diverse Conversational Responses via Adversarial
-    Information Maximization" (Ent-n). Unlike diversity it sees how evenly the n-grams are used. The largest
-    possible value is the logarithm of the number of n-grams.
+    Source: Zhang et al. 2018, "Generating Informative and Diverse Conversational Responses via Adversarial
+    Information Maximization" (Ent-n). Unlike diversity, it measures how evenly the n-grams are used. Its
+    largest possible value is the logarithm of the number of n-grams.
 
     Args:
         hypotheses: replies, strings (split on white space) or token sequences.
@@ -182,9 +183,9 @@ def ngram_entropy(hypotheses: Sequence[Reply], n: int = 4) -> float:
 
 
 def ngram_novelty(hypotheses: Sequence[Reply], training_targets: Sequence[Reply], n: int = 4) -> float:
-    """The n-grams of the replies that do not occur in the training targets, in percent of all of theirs.
+    """N-grams that do not occur in the training targets, in percent of all n-grams of the replies.
 
-    Repetitions count: an n-gram that a system says ten times weighs ten times.
+    Repetitions count: an n-gram that occurs ten times in the replies counts ten times.
 
     Args:
         hypotheses: replies, strings (split on white space) or token sequences.
@@ -207,13 +208,13 @@ def ngram_novelty(hypotheses: Sequence[Reply], training_targets: Sequence[Reply]
 def count_ngrams(
     replies: Iterable[Reply], n: int = 4, *, tokenise: Tokeniser | None = None, name: str = "replies"
 ) -> NgramCounts:
-    """The n-grams of replies, of the training targets for example.
+    """Count the n-grams of replies, for example of the training targets.
 
     Args:
         replies: strings or token sequences.
         n: words per n-gram.
-        tokenise: makes words of them; by default at white space.
-        name: of the replies in error messages.
+        tokenise: splits replies into words; by default at white space.
+        name: name of the replies in error messages.
 
     Raises:
         UserError: n below 1.

@@ -20,14 +20,14 @@ from eureka_nlg.units import split_characters
 __all__ = ["ParlaiF1", "normalise", "parlai_f1"]
 
 _PUNCTUATION_TO_SPACE = str.maketrans(dict.fromkeys(string.punctuation, " "))
-# word boundaries, not whole tokens: beside punctuation outside ASCII an article goes too, as in ParlAI
+# word boundaries instead of whole tokens: as in ParlAI, an article is removed next to non-ASCII punctuation
 _ARTICLE = re.compile(r"\b(?:a|an|the)\b")
 
 
 def normalise(text: str) -> list[str]:
-    """The words that ParlAI compares: lower case, without ASCII punctuation and without a, an, the.
+    """The words that ParlAI compares: in lower case, without ASCII punctuation and without a, an, the.
 
-    Punctuation becomes a space, so "i'm" is two words, and "it's a..." loses its article.
+    Punctuation is replaced by a space, so "i'm" becomes two words, and "it's a..." loses its article.
 
     >>> normalise("I'm at THE-end, an' that is a fact.")
     ['i', 'm', 'at', 'end', 'that', 'is', 'fact']
@@ -36,7 +36,7 @@ def normalise(text: str) -> list[str]:
 
 
 class ParlaiF1(MeanFraction):
-    """``parlai_f1``: 2 * overlap / (words of the hypothesis + words of the reference), of each pair."""
+    """``parlai_f1``: 2 * shared words / (words of the hypothesis + words of the reference), per pair."""
 
     def fractions(self, pairs: Pairs, system: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         view = pairs.by(normalise if self.setting.unit == "word" else _normalised_characters)
@@ -52,10 +52,11 @@ def _normalised_characters(text: str) -> list[str]:
 
 
 def parlai_f1(hypotheses: Sequence[Reply], references: Sequence[Reply]) -> float:
-    """Mean over the pairs of the F1 between bags of words, as ParlAI defines it (notes, section 6).
+    """Mean over the pairs of the F1 between bags of words, as ParlAI defines it.
 
-    Each side is normalised (see :func:`normalise`). A pair without a common word scores 0, and so does a pair
-    whose two sides are both empty.
+    Both sides are normalised first: lower case, without ASCII punctuation and without a, an, the. A pair
+    without a common word scores 0, and so does a pair of two empty texts. Source: ParlAI; Dinan et al. 2019,
+    "The Second Conversational Intelligence Challenge (ConvAI2)".
 
     Args:
         hypotheses: N replies of the system, strings or token sequences (joined by spaces first).

@@ -1,4 +1,4 @@
-"""Diversity within replies: whether a reply repeats itself."""
+"""Diversity within a reply: it is low if a reply repeats itself."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["ReplyDiversity", "reply_diversity"]
 
 
 class ReplyDiversity(MeanFraction):
-    """``reply_diversity``: distinct n-grams / n-grams of each reply that has any."""
+    """``reply_diversity``: distinct n-grams / n-grams of a reply, mean over the replies that have n-grams."""
 
     def __init__(self, metrics: Sequence[Metric], setting: Setting) -> None:
         super().__init__(metrics, setting)
@@ -34,10 +34,10 @@ class ReplyDiversity(MeanFraction):
 
 
 def reply_diversity(hypotheses: Sequence[Reply], n: int = 1) -> float:
-    """Mean over the replies of the share of distinct n-grams among the reply's own, in percent.
+    """Distinct n-grams in percent of all n-grams within a reply, as the mean over the replies.
 
-    Elsewhere called intra-distinct. It falls below 100 where replies repeat themselves. Replies shorter than
-    n words have no n-gram and are left out of the mean.
+    It is also called intra-distinct, and is below 100 if replies repeat themselves. Replies with fewer than n
+    words have no n-grams and are left out of the mean.
 
     Args:
         hypotheses: replies, strings (split on white space) or token sequences.

@@ -23,7 +23,7 @@ _WORD = re.compile("[a-z0-9]+")
 
 
 def words(text: str) -> list[str]:
-    """The words that ROUGE compares: lower case, and only the letters a to z and digits stay.
+    """The words that ROUGE compares: runs of the letters a to z and digits, in lower case.
 
     >>> words("It's 5 o'clock!")
     ['it', 's', '5', 'o', 'clock']
@@ -32,7 +32,7 @@ def words(text: str) -> list[str]:
 
 
 def units(text: str) -> list[str]:
-    """The same with characters of scripts without spaces, in any script: units with a letter or a digit.
+    """Units for texts in any script: characters of scripts without spaces, and words, with a letter or digit.
 
     >>> units("我喜欢 iPhone。")
     ['我', '喜', '欢', 'iphone']
@@ -41,7 +41,7 @@ def units(text: str) -> list[str]:
 
 
 class RougeL(MeanFraction):
-    """``rouge_l``: 2 * length of the subsequence / (words of hypothesis + of reference), of each pair."""
+    """``rouge_l``: 2 * length of the subsequence / (words of hypothesis + words of reference), per pair."""
 
     def fractions(self, pairs: Pairs, system: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         view = pairs.by(words if self.setting.unit == "word" else units)
@@ -60,10 +60,10 @@ class RougeL(MeanFraction):
 
 
 def rouge_l(hypotheses: Sequence[Reply], references: Sequence[Reply]) -> float:
-    """Mean ROUGE-L F1 as the package rouge-score has it: the longest common subsequence of words (Lin 2004).
+    """Mean ROUGE-L F1, as in the package rouge-score: F1 of the longest common subsequence of words.
 
-    Both sides are split as that package does: lower case, and only the letters a to z and digits stay, so it
-    judges English. No stemmer.
+    Both sides are split as in that package: in lower case, only the letters a to z and digits are kept, so it
+    is meant for English. There is no stemmer. Source: Lin 2004.
 
     Args:
         hypotheses: N replies, strings or token sequences (joined by spaces first).
@@ -89,9 +89,9 @@ def _common(hypotheses: Tokens, references: Tokens) -> NDArray[np.int64]:
 
 
 def _longest(left: list[int], right: list[int]) -> int:
-    """Length of the longest common subsequence, a row of the usual table at a time in the bits of a number.
+    """Length of the longest common subsequence, with a row of the dynamic program in the bits of a number.
 
-    Hyyrö 2004, "Bit-parallel LCS-length computation revisited". A bit is 0 where the row rises by one.
+    Source: Hyyrö 2004, "Bit-parallel LCS-length computation revisited". A bit is 0 where the row increases.
     """
     positions: dict[int, int] = {}
     for position, word in enumerate(left):

@@ -1,4 +1,4 @@
-"""All dialogue scores of one system in one pass over its replies, with what defines the numbers."""
+"""All scores of one or more systems in one pass over their replies, with the settings that define them."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ class ReplyScores:
     """The scores of one system.
 
     Attributes:
-        scores: key of the metric -> value, in percent from 0 to 100 where :func:`find_metric` says so.
-        num_pairs: pairs of reply and reference.
-        num_types: word types that macro F averages over.
-        num_hypothesis_words, num_reference_words: words on either side.
-        signature: everything that defines the numbers besides the text itself.
-        unavailable: key of a metric that was asked for and cannot be had -> why.
-        bands: band of training frequency -> its ``num_types`` that macro F averages over and its
-            ``num_reference_words``, where bands are given.
-        warnings: sentences about what makes scores meaningless in these texts.
+        scores: key of the metric -> value; :func:`find_metric` has its unit and its range.
+        num_pairs: number of pairs of reply and reference.
+        num_types: number of word types that macro F averages over.
+        num_hypothesis_words, num_reference_words: number of words on each side.
+        signature: all settings that define the numbers.
+        unavailable: key of a requested metric that cannot be computed here -> the reason.
+        bands: if there are bands of training frequency: band -> ``num_types``, the word types that macro F
+            averages over, and ``num_reference_words``.
+        warnings: sentences that say what makes the scores of these texts meaningless.
     """
 
     scores: dict[str, float]
@@ -47,7 +47,7 @@ class ReplyScores:
     warnings: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        """What goes into JSON."""
+        """The scores as a JSON document."""
         document = {"scores": self.scores, "num_pairs": self.num_pairs, "num_types": self.num_types}
         optional = {"bands": self.bands, "unavailable": self.unavailable, "warnings": self.warnings}
         document |= {name: value for name, value in optional.items() if value}
@@ -58,22 +58,22 @@ class Scorer:
     """The scores of one or more systems on the same references, from chunks of pairs.
 
     Args:
-        metrics: keys or groups, or None for the default ones.
-        setting: what the scores depend on besides the texts; pairs are made with its ``tokenise``.
+        metrics: keys or groups of metrics; None for the default metrics.
+        setting: the settings that scores depend on; pairs have to be made with its ``tokenise``.
         n: words per n-gram of the default metrics.
-        num_systems: how many systems the pairs are of.
+        num_systems: number of systems in the pairs.
 
     Attributes:
-        keys: of the metrics, those that are unavailable too.
-        totals: what they are computed from.
-        unavailable: key of a metric that cannot be had here -> why.
+        keys: keys of the metrics, including unavailable ones.
+        totals: the totals that the metrics are computed from.
+        unavailable: key of a metric that cannot be computed here -> the reason.
     """
 
     def __init__(
         self, metrics: Sequence[str] | None, setting: Setting, n: int = 4, num_systems: int = 1
     ) -> None:
         self.setting = setting
-        self._n = n if metrics is None else None  # metrics that were named say theirs in their keys
+        self._n = n if metrics is None else None  # the keys of named metrics contain their n
         self.keys = (
             default_metrics(*setting.bands_and_novelty, n=n)
             if metrics is None
@@ -91,7 +91,7 @@ class Scorer:
         self._word_streams = [Stream(self._words, beside=streams) for streams in self._streams]
 
     def update(self, pairs: Pairs) -> None:
-        """Add pairs; their words are counted by :meth:`count_words`."""
+        """Add pairs to the scores; :meth:`count_words` counts their words."""
         self._advice.update(pairs)
         self._num_pairs += len(pairs)
         self._num_references = len(pairs.words.references)
@@ -102,7 +102,7 @@ class Scorer:
                 stream.update(pairs, system)
 
     def count_words(self, pairs: Pairs) -> None:
-        """Count the words of pairs and their types, which :meth:`scores` tells beside the scores."""
+        """Count the words and word types of pairs, which :meth:`scores` reports, too."""
         for system, stream in enumerate(self._word_streams):
             stream.update(pairs, system)
 
@@ -114,7 +114,7 @@ class Scorer:
         return {key: found[key] for key in self.keys if key not in self.unavailable}
 
     def warnings(self, system: int = 0) -> list[str]:
-        """What makes the scores of a system meaningless; where there are bands, words must be counted."""
+        """Reasons why the scores of a system are meaningless; with bands, words have to be counted first."""
         warnings = self._advice.of(system)
         if self.setting.bands is not None:
             num_words = self._words.num_words(self._word_streams[system].sums())[:, 2].tolist()
@@ -126,7 +126,7 @@ class Scorer:
         return warnings
 
     def scores(self, system: int = 0) -> ReplyScores:
-        """What was found for a system, whose words are counted."""
+        """The scores of a system, after its words have been counted."""
         sums = self._word_streams[system].sums()
         num_types = self._words.num_types(sums)[:, 0].astype(int).tolist()
         num_words = self._words.num_words(sums).tolist()
@@ -147,7 +147,7 @@ class Scorer:
         )
 
     def signature(self) -> dict[str, Any]:
-        """What defines the scores besides the texts."""
+        """The settings that define the scores."""
         signature: dict[str, Any] = {
             "types": self.setting.types,
             "tokenisation": {"word": "whitespace", "character": "characters"}[self.setting.unit],
@@ -167,22 +167,22 @@ class Scorer:
 
 
 class ScoredSystems:
-    """Systems that were scored on the same test set, with what comparing them needs.
+    """Systems that have been scored on the same test set, with all that a comparison needs.
 
     Args:
         systems: name -> N replies, strings (split on white space) or token sequences.
         references: N references in the same order.
-        metrics: keys or groups, or None for the default ones.
-        setting: what the scores depend on besides the texts.
+        metrics: keys or groups of metrics; None for the default metrics.
+        setting: the settings that scores depend on.
         more_references: further sets of N references.
 
     Attributes:
-        names: of the systems.
+        names: names of the systems.
         pairs: all texts, tokenised.
         scorer: the totals and scores.
 
     Raises:
-        UserError: no system, or another number of replies than of references.
+        UserError: there are no systems, or the numbers of replies and references differ.
     """
 
     def __init__(
@@ -200,7 +200,7 @@ class ScoredSystems:
             check_sequence(f"references {number}", more)
             if len(more) != len(references):
                 raise UserError(
-                    f"references {number}: {len(more)}, expected {len(references)} as in the first set"
+                    f"references {number}: {len(more)} lines, expected {len(references)} as in the first set"
                 )
         for name, replies in systems.items():
             check_sequence(name, replies)
@@ -221,7 +221,7 @@ class ScoredSystems:
         return {name: self.scorer.scores(system) for system, name in enumerate(self.names)}
 
     def warnings(self) -> dict[str, list[str]]:
-        """Name of each system whose scores something makes meaningless -> sentences that say what."""
+        """Name of each system with warnings -> its warnings; see :attr:`ReplyScores.warnings`."""
         if self.scorer.setting.bands is not None:
             self._count_words()
         found = {name: self.scorer.warnings(system) for system, name in enumerate(self.names)}
@@ -234,7 +234,7 @@ class ScoredSystems:
 
     @property
     def signature(self) -> dict[str, Any]:
-        """What defines the scores besides the texts."""
+        """The settings that define the scores."""
         return self.scorer.signature()
 
 
@@ -254,31 +254,32 @@ def score_replies(
     unit: Unit = "word",
     bleu_tokenize: BleuTokenizer = "none",
 ) -> ReplyScores:
-    """Score the replies of one system, streaming: memory grows with distinct words and n-grams only.
+    """Score the replies of one system as a stream: memory grows only with distinct words and n-grams.
 
     Args:
         hypotheses: replies of the system, strings (split on white space) or token sequences.
-        references: as many references, in the same order.
-        metrics: what to score, keys or groups of :func:`eureka_nlg.metrics.select_metrics`; default:
+        references: one reference per reply, in the same order.
+        metrics: keys or groups of metrics (see :func:`eureka_nlg.metrics.select_metrics`); default:
             :func:`eureka_nlg.metrics.default_metrics`.
-        types: the word types macro F averages over; see :func:`eureka_nlg.metrics.f_scores`.
-        vocabulary: word types, for ``types="vocabulary"``.
-        lowercase: lower the case of replies, references and vocabulary first.
+        types: the word types that macro F averages over; see :func:`eureka_nlg.metrics.f_scores`.
+        vocabulary: the word types for ``types="vocabulary"``.
+        lowercase: whether to convert replies, references and vocabulary to lower case first.
         n: words per n-gram of the default metrics.
-        bands: bands of training frequency, for the scores of each band; lowered already with ``lowercase``.
-        training_ngrams: n-grams of the training targets, for ``novelty_<n>``; lowered already with
-            ``lowercase``.
-        names: of the two sides in error messages, for example the names of their files.
-        more_references: further sets of references. Each reply is compared with the one that suits it best,
-            as each metric defines it; an empty line stands for no further reference.
-        unit: ``"word"``, or ``"character"``: each character of a script that is written without spaces and
-            the words of all others.
-        bleu_tokenize: a tokeniser of sacrebleu for BLEU.
+        bands: bands of training frequency, for the scores of each band; made of lower-case words if
+            ``lowercase`` is set.
+        training_ngrams: n-grams of the training targets, for ``novelty_<n>``; made of lower-case words if
+            ``lowercase`` is set.
+        names: names of the two sides in error messages, for example the names of their files.
+        more_references: further sets of references. Each reply is compared with the best reference, as each
+            metric defines it. An empty line means that there is no further reference.
+        unit: ``"word"``; or ``"character"``, each character of scripts without spaces, and the words of all
+            other scripts.
+        bleu_tokenize: a tokeniser of sacrebleu for BLEU; ``"none"`` keeps the units.
 
     Raises:
-        UserError: unequal lengths, an unknown ``types`` or metric, or a vocabulary, bands or training targets
-            that are asked for and not given.
-        MissingExtraError: sacrebleu or rouge-score is needed and not installed.
+        UserError: the lengths differ, ``types`` or a metric is unknown, or a vocabulary, bands or training
+            targets are needed and not given.
+        MissingExtraError: a package that a metric needs is not installed.
     """
     check_types(types, vocabulary)
     setting = Setting(lowercase, types, vocabulary, bands, training_ngrams, unit, bleu_tokenize)

@@ -1,4 +1,4 @@
-"""A metric as reports know it, and what its score depends on besides the texts."""
+"""The description of a metric for reports, and the settings that its score depends on."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from eureka_nlg.units import split_characters
 __all__ = ["SPLITS", "BleuTokenizer", "Metric", "NgramCounts", "Resampling", "Setting", "Types", "Unit"]
 
 Resampling = Literal["bootstrap", "jackknife"]
-"""How the spread of a metric is estimated."""
+"""How the sampling variation of a metric is estimated."""
 
 Types = Literal["reference", "union", "vocabulary"]
-"""Which word types macro F averages over; every report must name it."""
+"""Which word types macro F averages over; every report has to name it."""
 
 Unit = Literal["word", "character"]
-"""What scores of words compare."""
+"""The units that scores of words compare."""
 
 SPLITS: dict[str, Split] = {"word": str.split, "character": split_characters}
-"""From a text to its units."""
+"""Unit -> the function that splits a text into such units."""
 
 BleuTokenizer = Literal["none", "13a", "intl", "char", "zh", "ja-mecab", "ko-mecab"]
 """Tokenisers of sacrebleu that need no download."""
@@ -36,15 +36,15 @@ class Metric:
 
     Attributes:
         key: its name in ``ReplyScores.scores`` and on the command line.
-        label: its name in the table.
-        description: what it is, after its unit.
+        label: its name in tables.
+        description: what it measures, as text that follows the unit.
         family: the key without ``n`` and band.
-        n: words per n-gram, where the metric has n-grams.
-        band: the band of training frequency whose words it judges, where it judges one.
-        unit: of the value.
-        most: the largest value there can be; the least is 0.
-        better: which direction is; None where neither is.
-        resampling: how its spread is estimated.
+        n: words per n-gram, if the metric has n-grams.
+        band: the band of training frequency whose words it scores, if it scores a band.
+        unit: unit of the value.
+        most: the largest possible value; the smallest is 0.
+        better: the better direction; None if there is none.
+        resampling: how its sampling variation is estimated.
     """
 
     key: str
@@ -65,11 +65,11 @@ class Metric:
 
 
 class NgramCounts(NgramTable):
-    """The n-grams of some replies and their counts, with the words that they are made of.
+    """The n-grams of some replies and their counts, with the vocabulary that defines the word ids.
 
     Args:
         n: words per n-gram.
-        words: the ids that n-grams are written in.
+        words: the vocabulary; None for a new one.
     """
 
     def __init__(self, n: int = 4, words: Words | None = None) -> None:
@@ -79,21 +79,21 @@ class NgramCounts(NgramTable):
 
 @dataclass
 class Setting:
-    """What the scores depend on besides the texts.
+    """The settings that scores depend on, besides the texts.
 
     Attributes:
-        lowercase: lower the case of everything first.
+        lowercase: whether to convert everything to lower case first.
         types: the word types that macro F averages over.
-        vocabulary: word types, for ``types="vocabulary"``.
-        bands: bands of training frequency; lowered already with ``lowercase``.
-        training_ngrams: n-grams of the training targets; lowered already with ``lowercase``.
-        unit: what scores of words compare: ``"word"``, what stands between spaces, or ``"character"``, each
-            character of a script that is written without spaces and the words of all others.
-        bleu_tokenize: the tokeniser of sacrebleu for BLEU; ``"none"`` for the units as they are.
-        tokenise: makes words of replies; all pairs that are scored together share it.
+        vocabulary: the word types for ``types="vocabulary"``.
+        bands: bands of training frequency; made of lower-case words if ``lowercase`` is set.
+        training_ngrams: n-grams of the training targets; made of lower-case words if ``lowercase`` is set.
+        unit: the units that scores of words compare: ``"word"``, texts between white space, or
+            ``"character"``, each character of scripts without spaces, and the words of all other scripts.
+        bleu_tokenize: the tokeniser of sacrebleu for BLEU; ``"none"`` keeps the units.
+        tokenise: splits replies into units; all pairs that are scored together share it.
 
     Raises:
-        UserError: an unknown unit or tokeniser.
+        UserError: the unit or the tokeniser is unknown.
     """
 
     lowercase: bool = False
@@ -117,7 +117,7 @@ class Setting:
             self.vocabulary = None
         else:
             self.vocabulary = {word.lower() if self.lowercase else word for word in self.vocabulary}
-            self.words.encode(sorted(self.vocabulary))  # those that occur nowhere count as well
+            self.words.encode(sorted(self.vocabulary))  # words that occur nowhere count, too
 
     @property
     def words(self) -> Words:
@@ -126,7 +126,7 @@ class Setting:
 
     @property
     def split(self) -> Split:
-        """From a text to its units."""
+        """The function that splits a text into units."""
         return SPLITS[self.unit]
 
     @property

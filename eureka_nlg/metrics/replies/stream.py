@@ -1,4 +1,4 @@
-"""Scores of replies that come chunk by chunk: their totals, summed up."""
+"""Scores of a stream of replies: totals, summed up chunk by chunk."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Stream:
     """The totals of a system, summed up chunk by chunk.
 
     Args:
-        totals: of the metrics.
-        beside: streams that see the same pairs before this one: what one of them sums up already, as this
-            one's totals take the same entries, is not summed up again.
+        totals: the totals of some metrics.
+        beside: streams that receive the same pairs before this one. If one of them sums up the same entries,
+            this stream uses its sums.
     """
 
     def __init__(self, totals: Totals, beside: Iterable[Stream] = ()) -> None:
@@ -37,7 +37,7 @@ class Stream:
         elif self._summed_by is self:
             rows, _, amounts = self.totals.entries_of(pairs, system)
             missing = 1 + int(rows.max(initial=0)) - len(self._sums)
-            if missing > 0:  # at least doubled, so that growing costs little on average
+            if missing > 0:  # at least doubled, so that growing is cheap on average
                 self._sums = np.pad(self._sums, (0, max(missing, len(self._sums))))
             np.add.at(self._sums, rows, amounts)
 
@@ -60,10 +60,10 @@ class Stream:
 def score_stream(
     totals: Totals, hypotheses: Iterable[Reply], *references: Iterable[Reply]
 ) -> dict[str, float]:
-    """Key of each metric of the totals -> its score of replies and references.
+    """Score replies and references: key of each metric of the totals -> its score.
 
     Raises:
-        UserError: unequal lengths.
+        UserError: the lengths differ.
     """
     stream = Stream(totals)
     for pairs in paired(hypotheses, *references, tokenise=totals.setting.tokenise):
@@ -73,9 +73,11 @@ def score_stream(
 
 
 def _histogram(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Which counts there are, rising, so that a sum does not depend on the order of what was counted; and
-    how often there is each."""
-    if counts.max(initial=0) > 8 * len(counts):  # memory must not grow with the counts
+    """The distinct counts in ascending order, and how often each occurs.
+
+    Sums over them do not depend on the order in which things were counted.
+    """
+    if counts.max(initial=0) > 8 * len(counts):  # bincount would need memory proportional to the counts
         return np.unique(counts, return_counts=True)
     numbers = np.bincount(counts)
     values = np.flatnonzero(numbers)

@@ -1,8 +1,9 @@
-"""What a metric of replies is: totals over the pairs, and a score of the totals.
+"""The definition of a metric of replies: totals over the pairs, and a score of the totals.
 
-Each pair adds to some totals (:meth:`Totals.entries`), and metrics are functions of the sums
-(:meth:`Totals.score`). The score of a test set takes all of its pairs once; a resample takes each pair as
-often as its weight says. Amounts are whole numbers, so that sums are exact in whatever order and blocks.
+Each pair adds to some totals (:meth:`Totals.entries`), and metrics are functions of the totals
+(:meth:`Totals.score`). The score of a test set takes each of its pairs once; a resample takes each pair as
+often as its weight says. The amounts are whole numbers, so that sums are exact, whatever the order and the
+blocks.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ Values = NDArray[np.float64]
 
 
 class Entries(NamedTuple):
-    """What pairs add to totals; several entries for a pair and a row add up.
+    """The amounts that pairs add to totals; several entries for the same pair and total are summed up.
 
     Attributes:
-        rows: which total.
+        rows: index of the total.
         pairs: index of the pair.
-        amounts: how much, whole numbers.
+        amounts: the amount, a whole number.
     """
 
     rows: NDArray[np.int64]
@@ -39,12 +40,12 @@ class Entries(NamedTuple):
 
     @classmethod
     def join(cls, parts: Sequence[Entries]) -> Entries:
-        """All of them."""
+        """The entries of all parts."""
         return cls(*(np.concatenate(column) for column in zip(*parts)))
 
 
 def by_pair(*amounts: NDArray[Any]) -> Entries:
-    """A total for each of some quantities that every pair has, [N] each."""
+    """Entries for quantities that every pair has, with one total per quantity; each is an array [N]."""
     size = len(amounts[0])
     pairs = np.arange(size)
     return Entries(
@@ -56,16 +57,16 @@ class Totals(ABC):
     """One or more metrics that are computed from the same totals.
 
     Args:
-        metrics: the metrics; subclasses score those of their families.
-        setting: what the scores depend on besides the texts.
+        metrics: the metrics.
+        setting: the settings that scores depend on.
     """
 
     resampling: ClassVar[Resampling] = "bootstrap"
-    """``"jackknife"`` for what depends on whether something occurs at all: a bootstrap resample holds only
-    63 % of the pairs and repeats them, which no fresh test set does."""
+    """``"jackknife"`` for metrics that depend on whether something occurs at all: a bootstrap resample has
+    only 63 % of the distinct pairs, and repeats them, unlike any test set."""
 
     num_rows: int | None = None
-    """F, the number of totals; None where it is as many as the pairs add to."""
+    """F, the number of totals; None if it depends on the pairs."""
 
     def __init__(self, metrics: Sequence[Metric], setting: Setting) -> None:
         self.metrics, self.setting = metrics, setting
@@ -73,21 +74,21 @@ class Totals(ABC):
 
     @abstractmethod
     def entries(self, pairs: Pairs, system: int) -> Entries:
-        """What each pair of a system adds to the totals."""
+        """The amounts that each pair of a system adds to the totals."""
 
     @abstractmethod
     def score(self, totals: NDArray[Any]) -> Mapping[str, Values]:
         """Totals [F, B] -> key of each metric -> its values [B]."""
 
     def note(self, pairs: Pairs) -> None:  # noqa: B027 (most have nothing to note)
-        """Take in what is the same in every resample, before the pairs are scored."""
+        """Store what is the same in every resample; called before the pairs are scored."""
 
     def signature(self) -> dict[str, Any]:
-        """What else defines the numbers, for reports."""
+        """Further settings that define the numbers, for reports."""
         return {}
 
     def entries_of(self, pairs: Pairs, system: int) -> Entries:
-        """The entries, computed once for each pairs and system."""
+        """The entries, computed only once for the same pairs and system."""
         key = self.same_entries, system
         if key not in pairs.memo:
             pairs.memo[key] = self.entries(pairs, system)
@@ -96,33 +97,33 @@ class Totals(ABC):
 
     @property
     def same_entries(self) -> Hashable:
-        """Equal for totals that take the same entries."""
+        """A key that is equal for totals with the same entries."""
         return self
 
 
 class Table(Protocol):
-    """Counts of things that replies hold."""
+    """Counts of the things in replies, such as n-grams."""
 
     def update(self, tokens: Tokens) -> None: ...
     def counts(self) -> NDArray[np.int64]: ...
 
 
 class Occurrences(Totals):
-    """Metrics of how often things occur, whatever things they are: n-grams, or whole replies."""
+    """Metrics of how often things occur: n-grams, or whole replies."""
 
     resampling = "jackknife"
 
     @abstractmethod
     def table(self) -> Table:
-        """Counts for a stream of replies, without any yet."""
+        """An empty table of counts, for a stream of replies."""
 
     @abstractmethod
     def things(self, pairs: Pairs) -> list[Tokens]:
-        """Ids of the things in the replies of each system, common to the systems."""
+        """Ids of the things in the replies of each system; equal things have equal ids."""
 
     @abstractmethod
     def score_counts(self, counts: NDArray[Any], multiplicity: NDArray[Any]) -> Mapping[str, Values]:
-        """Counts [F, B], and how many things each row stands for [F], -> key -> values [B]."""
+        """Counts [F, B] and the number of things that each row stands for [F] -> key -> values [B]."""
 
     def score(self, totals: NDArray[Any]) -> Mapping[str, Values]:
         return self.score_counts(totals, np.ones(len(totals)))
@@ -135,14 +136,14 @@ class Occurrences(Totals):
 
 
 class MeanFraction(Totals):
-    """A mean over the pairs of fractions: a total for each denominator, so that sums are exact.
+    """The mean of a fraction over the pairs, with a total for each denominator, so that sums are exact.
 
-    The first total is the number of pairs that the mean is over.
+    The first total is the number of pairs in the mean.
     """
 
     @abstractmethod
     def fractions(self, pairs: Pairs, system: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Numerators and denominators, [N] each; a pair with the denominator -1 does not count."""
+        """Numerators and denominators, [N] each; a pair with denominator -1 is left out of the mean."""
 
     def entries(self, pairs: Pairs, system: int) -> Entries:
         numerators, denominators = self.fractions(pairs, system)
@@ -162,5 +163,5 @@ class MeanFraction(Totals):
 
 
 def ratio(numerator: NDArray[Any], denominator: NDArray[Any], factor: float = 100.0) -> Values:
-    """``factor * numerator / denominator``, and 0 where the denominator is 0, as all metrics have it."""
+    """``factor * numerator / denominator``, and 0 if the denominator is 0, as in all metrics."""
     return np.asarray(factor * numerator / np.where(denominator == 0, 1, denominator), dtype=np.float64)

@@ -1,6 +1,6 @@
-"""WordNet's own database files, as Debian's package ``wordnet-base`` installs them, for METEOR.
+"""A reader of WordNet's database files, as Debian's package ``wordnet-base`` installs them, for METEOR.
 
-nltk's reader wants files that are not among them, and METEOR asks for synonyms only.
+nltk's reader needs further files, which that package lacks; METEOR needs nothing but synonyms.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 __all__ = ["WordNet", "find_wordnet"]
 
-# from the endings of inflected words to those of their base forms: morphy(7WN)
+# endings of inflected words -> endings of their base forms, from the manual page morphy(7WN)
 _ENDINGS = {
     "noun": "s: ses:s ves:f xes:x zes:z ches:ch shes:sh men:man ies:y",
     "verb": "s: ies:y es:e es: ed:e ed: ing:e ing:",
@@ -23,12 +23,12 @@ _ENDINGS = {
 
 
 class Lemma(NamedTuple):
-    """A word of a set of synonyms."""
+    """A word of a synset, in the interface of nltk."""
 
     word: str
 
     def name(self) -> str:
-        """The word, with ``_`` for its spaces."""
+        """The word, with ``_`` instead of spaces."""
         return self.word
 
 
@@ -67,7 +67,7 @@ class WordNet:
         ]
 
     def _bases(self, form: str, pos: str) -> list[str]:
-        """The form itself and its base forms, those that there are."""
+        """The form itself and its base forms, as far as they are in WordNet."""
         if form in self._exceptions[pos]:
             return self._known([form, *self._exceptions[pos][form]], pos)
         endings = [pair.split(":") for pair in _ENDINGS[pos].split()]
@@ -81,12 +81,12 @@ class WordNet:
         data = self._data[pos]
         fields = data[offset : data.index(b"\n", offset)].decode().split(" ")
         size = int(fields[3], 16)
-        # an adjective may bear its position in brackets
+        # an adjective may be followed by its position in brackets
         return Synset(tuple(Lemma(word.partition("(")[0]) for word in fields[4 : 4 + 2 * size : 2]))
 
 
 def find_wordnet() -> WordNet | None:
-    """The WordNet of the folder in ``WNSEARCHDIR``, WordNet's own variable, or of Debian's; None without."""
+    """The WordNet in the folder ``$WNSEARCHDIR``, or in Debian's folder; None if there is none."""
     for folder in (os.environ.get("WNSEARCHDIR"), "/usr/share/wordnet"):
         if folder and Path(folder, "index.noun").is_file():
             return WordNet(Path(folder))
@@ -94,7 +94,7 @@ def find_wordnet() -> WordNet | None:
 
 
 def _fields(path: Path) -> Iterator[list[str]]:
-    """The fields of each line; the licence on top is indented."""
+    """The fields of each line, without the licence text, which is indented."""
     with path.open(encoding="utf-8") as file:
         yield from (line.split() for line in file if not line.startswith(" "))
 

@@ -50,35 +50,36 @@ def compare(
 ) -> Comparison:
     """Score systems on the same test set, with confidence intervals and tests of their differences.
 
-    All systems and metrics share the resamples, so that what makes a resample easy or hard for all of them
-    cancels in differences.
-
-    :mod:`eureka_nlg.metrics.significance` says what the intervals and p-values are and what they mean.
+    All systems and metrics are evaluated on the same resamples, so that the difficulty of a resample cancels
+    in differences. :mod:`eureka_nlg.metrics.significance` explains the intervals and the p-values.
 
     Args:
         systems: name -> N replies, strings (split on white space) or token sequences.
         references: N references in the same order.
-        metrics: keys of :mod:`eureka_nlg.metrics.replies.catalogue`; default: its default metrics.
-        num_resamples: R, of each kind. The smallest possible p-value is 1 / (R + 1).
-        seed: of the resamples; the same seed gives the same numbers.
-        confidence: of the intervals, in percent.
+        metrics: keys or groups for :func:`eureka_nlg.metrics.select_metrics`; default: the metrics of
+            :func:`eureka_nlg.metrics.default_metrics`.
+        num_resamples: R, the number of resamples of each kind. The smallest possible p-value is 1 / (R + 1).
+        seed: seed of the resamples; the same seed gives the same numbers.
+        confidence: confidence level of the intervals, in percent.
         baseline: the system that the others are compared with; default: the first.
-        randomisation: also test by approximate randomisation.
-        resampling: ``"bootstrap"`` or ``"jackknife"`` for all metrics; default: each the one that suits it.
-        types, vocabulary: the word types of macro F. Each resample has its own set of types, as
-            :func:`eureka_nlg.metrics.f_scores` of the resampled text would; a vocabulary stays as it is.
-        lowercase: lower the case first.
+        randomisation: whether to also test by approximate randomisation.
+        resampling: ``"bootstrap"`` or ``"jackknife"`` for all metrics; default: the suitable one for each.
+        types, vocabulary: the word types that macro F averages over, as in
+            :func:`eureka_nlg.metrics.f_scores`. Each resample has its own set of types, unless it is a
+            vocabulary.
+        lowercase: whether to convert all texts to lower case first.
         bands: frequency bands of the training words, for ``macro_f_<band>``, ``micro_f_<band>`` and
-            ``recall_<band>``; lowered already with ``lowercase``.
-        training_ngrams: n-grams of the training targets, for ``novelty_<n>``; lowered already with
-            ``lowercase``.
+            ``recall_<band>``; made of lower-case words if ``lowercase`` is set.
+        training_ngrams: n-grams of the training targets, for ``novelty_<n>``; made of lower-case words if
+            ``lowercase`` is set.
         more_references, unit, bleu_tokenize: as in :func:`eureka_nlg.metrics.score_replies`.
 
     Raises:
-        UserError: systems of unequal lengths, fewer than two pairs, an unknown metric, system or option.
+        UserError: the systems are not equally long, there are fewer than two pairs, or a metric, a system or
+            an option is invalid.
         MissingExtraError: a package that a metric needs is not installed.
     """
-    check_types(types, vocabulary)  # all before the work
+    check_types(types, vocabulary)  # before the work starts
     check_options(num_resamples, confidence, resampling)
     setting = Setting(lowercase, types, vocabulary, bands, training_ngrams, unit, bleu_tokenize)
     return compare_scored(
@@ -112,7 +113,7 @@ def compare_scored(
     randomisation: bool = True,
     resampling: Resampling | None = None,
 ) -> Comparison:
-    """Like :func:`compare`, for systems that have been scored already."""
+    """As :func:`compare`, for systems that have been scored before."""
     check_options(num_resamples, confidence, resampling)
     names, scorer, num_pairs = scored.names, scored.scorer, len(scored.pairs)
     if baseline is None:

@@ -1,4 +1,4 @@
-"""From the values of a metric on many resamples to confidence intervals and p-values."""
+"""Confidence intervals and p-values from the values of a metric on many resamples."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from eureka_nlg.metrics.significance.results import Estimate
 
 __all__ = ["Inference", "p_value"]
 
-_ROUNDING = 1e-9  # differences closer than this are equal but for the order of sums
+_ROUNDING = 1e-9  # smaller deviations come from the order of floating-point sums
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Inference:
 
     Attributes:
         resampling: how the resamples were drawn.
-        num_pairs: N.
-        confidence: of the intervals, in percent.
+        num_pairs: N, the number of pairs of the test set.
+        confidence: confidence level of the intervals, in percent.
     """
 
     resampling: Resampling
@@ -34,7 +34,7 @@ class Inference:
     def estimate(
         self, value: float, sample: Values, least: float = -math.inf, most: float = math.inf
     ) -> Estimate:
-        """The value with its interval, which is cut to the range from ``least`` to ``most``."""
+        """The value with its interval, which is clipped to the range from ``least`` to ``most``."""
         tail = (100 - self.confidence) / 2
         if self.resampling == "bootstrap":
             low, high = np.percentile(sample, [tail, 100 - tail])
@@ -43,15 +43,15 @@ class Inference:
         return Estimate(float(value), max(float(low), least), min(float(high), most))
 
     def p_value(self, difference: float, sample: Values) -> float:
-        """Two-sided p-value of the difference, had resampled differences the mean 0."""
+        """Two-sided p-value of the difference, from the resampled differences shifted to mean 0."""
         return p_value(difference, self._deviations(sample))
 
     def _deviations(self, sample: Values) -> Values:
-        """How far a fresh test set would be from the mean of such."""
+        """Deviations from the mean, scaled to the spread of values between test sets."""
         return np.asarray(spread(self.resampling, self.num_pairs) * (sample - sample.mean()))
 
 
 def p_value(difference: float, null: Values) -> float:
-    """Two-sided p-value, ``(count + 1) / (R + 1)``: how many of R null values are as far from 0."""
+    """Two-sided p-value ``(count + 1) / (R + 1)``; count: how many of R null values are as far from 0."""
     as_large = int((np.abs(null) >= abs(difference) - _ROUNDING).sum())
     return (as_large + 1) / (len(null) + 1)

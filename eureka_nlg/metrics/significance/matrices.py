@@ -1,7 +1,7 @@
-"""The totals of metrics as matrices, so that one product evaluates a block of resamples.
+"""The totals of metrics as sparse matrices, so that one product evaluates a block of resamples.
 
-A resample takes pair i w[i] times, and totals are linear in w: n-gram diversity, say, counts the n-grams
-whose total is above zero. Pairs whose replies two systems have swapped are no other case.
+A resample takes pair i w[i] times. All totals are linear in w; n-gram diversity, for example, counts the
+n-grams whose total is above zero. Systems with swapped replies are evaluated in the same way.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ __all__ = ["Matrices"]
 class Matrices:
     """What each pair of each system adds to the totals of some metrics.
 
-    An n-gram that occurs in one reply of one system only has the same total as the others that do so equally
-    often: things with the same counts in the same replies share a row.
+    If an n-gram occurs in only one reply of one system, its total equals that of the other n-grams that occur
+    equally often in that reply and nowhere else. Such n-grams share a row.
 
     Args:
-        totals: of the metrics.
+        totals: the totals of the metrics.
         pairs: all pairs of K systems.
 
     Attributes:
@@ -57,7 +57,7 @@ class Matrices:
         ]
 
     def totals(self, system: int, weights: Weights) -> NDArray[Any]:
-        """Totals [F, B] of the system's pairs, taken as often as ``weights`` [N, B] say."""
+        """Totals [F, B] of the system's pairs, where pair n is taken ``weights[n, b]`` times."""
         return np.asarray(self._systems[system] @ weights)
 
     def score(self, totals: NDArray[Any]) -> Mapping[str, Values]:
@@ -70,7 +70,11 @@ class Matrices:
 def _merged(
     things: NDArray[np.int64], replies: NDArray[np.int64], num_replies: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Rows, replies and counts of things, those in one reply taken together; things of each row."""
+    """Merge the things (n-grams, say) that occur in one reply only, equally often in the same reply.
+
+    Returns:
+        Row, reply and count of each entry, and the number of things that each row stands for.
+    """
     keys, counts = np.unique(things * num_replies + replies, return_counts=True)
     things, replies = np.divmod(keys, num_replies)
     alone = np.bincount(things)[things] == 1 if len(things) else np.zeros(0, dtype=bool)

@@ -1,4 +1,4 @@
-"""Resamples of a test set, as how often each pair of reply and reference is taken."""
+"""Resamples of a test set, as the number of times that each pair is taken."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ __all__ = ["RESAMPLERS", "Weights", "bootstrap", "jackknife", "spread", "swaps"]
 Weights = NDArray[np.int32]
 """[N, B]: how often each of N pairs is taken in each of B resamples."""
 
-_DELETED = 0.1  # part of the pairs that a jackknife resample leaves out
+_DELETED = 0.1  # share of the pairs that a jackknife resample leaves out
 
 
 def bootstrap(rng: np.random.Generator, num_pairs: int, num_resamples: int, block: int) -> Iterator[Weights]:
     """N pairs drawn with replacement (Efron & Tibshirani 1993, chapter 6).
 
     Args:
-        rng: source of chance; ``block`` does not change what is drawn from it.
+        rng: the random generator; the numbers drawn do not depend on ``block``.
         num_pairs: N.
-        num_resamples: resamples in all.
-        block: resamples held at a time, B.
+        num_resamples: number of resamples in total.
+        block: B, the number of resamples that are held at a time.
 
     Yields:
         Weights whose columns sum to N.
@@ -41,8 +41,8 @@ def bootstrap(rng: np.random.Generator, num_pairs: int, num_resamples: int, bloc
 def jackknife(rng: np.random.Generator, num_pairs: int, num_resamples: int, block: int) -> Iterator[Weights]:
     """All pairs but a tenth drawn at random, without replacement: the delete-d jackknife (Shao & Wu 1989).
 
-    No pair is taken twice, so that a resample has no repetition that the data have not. Arguments as for
-    :func:`bootstrap`; the weights are 0 and 1.
+    No pair is taken twice, so a resample has no repetitions that the data do not have. The arguments are
+    those of :func:`bootstrap`; the weights are 0 and 1.
     """
     num_deleted = _num_deleted(num_pairs)
     for size in _sizes(num_resamples, block):
@@ -66,9 +66,9 @@ assert tuple(RESAMPLERS) == get_args(Resampling)
 
 
 def spread(resampling: Resampling, num_pairs: int) -> float:
-    """By how much the values of resamples have to be spread to vary as those of fresh test sets do.
+    """The factor by which the deviations of resampled values are multiplied, to vary as test sets do.
 
-    1 for the bootstrap. With d of N pairs deleted, values vary less, by the factor sqrt(d / (N - d)).
+    It is 1 for the bootstrap. With d of N pairs deleted, it is sqrt((N - d) / d).
     """
     if resampling == "bootstrap":
         return 1.0

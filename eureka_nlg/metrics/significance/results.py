@@ -1,4 +1,4 @@
-"""What a comparison of systems finds."""
+"""The results of a comparison of systems."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from eureka_nlg.metrics.replies.setting import Resampling
 __all__ = ["Comparison", "Correction", "Difference", "Estimate", "holm"]
 
 Correction = Literal["holm"]
-"""For many comparisons at once."""
+"""Corrections for many comparisons."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Difference(Estimate):
-    """System minus baseline in a metric, with its confidence interval and two-sided p-values.
+    """Score of a system minus score of the baseline, with its confidence interval and two-sided p-values.
 
     Attributes:
-        p_resampling: of the paired bootstrap, or jackknife.
-        p_randomisation: of approximate randomisation; None if it was not asked for.
+        p_resampling: p-value of the paired bootstrap or jackknife.
+        p_randomisation: p-value of approximate randomisation; None if it was not requested.
     """
 
     p_resampling: float
@@ -41,18 +41,18 @@ class Difference(Estimate):
 
 @dataclass(frozen=True)
 class Comparison:
-    """Scores of systems on the same pairs, and how sure their differences are.
+    """Scores of systems on the same pairs, and the significance of their differences.
 
     Attributes:
         scores: metric -> system -> value and interval.
-        differences: metric -> every system but the baseline -> its difference from the baseline.
-        systems: their names.
+        differences: metric -> system other than the baseline -> its difference from the baseline.
+        systems: names of the systems.
         baseline: name of the system that the others are compared with.
-        resampling: metric -> how its intervals and ``p_resampling`` were made.
-        num_pairs: N.
-        signature: what else defines the numbers.
-        unavailable: a metric that was asked for and cannot be had -> why.
-        warnings: system -> what makes its scores meaningless.
+        resampling: metric -> method of its intervals and of ``p_resampling``.
+        num_pairs: N, the number of pairs.
+        signature: all settings that define the numbers.
+        unavailable: requested metric that cannot be computed here -> the reason.
+        warnings: system -> reasons why its scores are meaningless.
     """
 
     scores: dict[str, dict[str, Estimate]]
@@ -71,10 +71,13 @@ class Comparison:
         return float(self.signature["confidence"])
 
     def p_values(self, correction: Correction | None = None) -> dict[str, dict[str, float]]:
-        """metric -> system -> p-value: of approximate randomisation, else of the resampling test.
+        """metric -> system -> p-value of approximate randomisation or, without it, of the resampling test.
 
         Args:
-            correction: ``"holm"`` corrects for all comparisons in the table at once; None for none.
+            correction: ``"holm"`` corrects for all comparisons in the table; None does not correct.
+
+        Raises:
+            UserError: the correction is unknown.
         """
         cells = {
             (metric, system): difference.p_resampling
@@ -93,7 +96,7 @@ class Comparison:
         return table
 
     def to_dict(self) -> dict[str, Any]:
-        """What goes into JSON."""
+        """The comparison as a JSON document."""
         corrected = self.p_values("holm")
         return {
             "scores": {
@@ -117,10 +120,10 @@ class Comparison:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's (1979) step-down correction: the chance of any false alarm among all of them is held.
+    """Holm's (1979) step-down correction, which bounds the probability of any false positive.
 
     Returns:
-        Corrected p-values in the same order, to be compared with the level itself.
+        Corrected p-values in the same order, to be compared with the uncorrected level.
 
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]

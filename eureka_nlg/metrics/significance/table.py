@@ -14,16 +14,16 @@ _MOST_DIGITS = 5
 
 
 def significance_table(comparison: Comparison, correction: Correction | None = None) -> str:
-    """Lay out values, differences and intervals: a row per metric, marks on what is significant.
+    """Lay out values, differences and intervals, with a row per metric and marks on significant differences.
 
     Args:
-        comparison: from :func:`eureka_nlg.metrics.significance.compare`.
-        correction: ``"holm"`` corrects the p-values for all comparisons in the table; None for none.
+        comparison: the result of :func:`eureka_nlg.metrics.significance.compare`.
+        correction: ``"holm"`` corrects the p-values for all comparisons in the table; None does not correct.
 
     Returns:
         The table and lines that explain it. Each row has as many decimals as its intervals need. A
-        significant difference is marked ▲ where the system is better than the baseline, ▼ where it is worse,
-        and * where neither direction is better.
+        significant difference is marked ▲ if the system is better than the baseline, ▼ if it is worse, and *
+        if the metric has no better direction.
 
     Raises:
         MissingExtraError: tabulate is not installed.
@@ -64,15 +64,15 @@ def significance_table(comparison: Comparison, correction: Correction | None = N
     num_comparisons = sum(map(len, comparison.differences.values()))
     if num_comparisons > 1 and correction is None:
         lines.append(
-            f"not corrected for {num_comparisons} comparisons: of so many without any true difference "
-            f"{level * num_comparisons:.1f} would be marked (Holm's correction: --holm)"
+            f"not corrected for {num_comparisons} comparisons: without any true difference, "
+            f"{level * num_comparisons:.1f} of them would be marked by chance (Holm's correction: --holm)"
         )
     lines += [f"{key}: {reason}" for key, reason in comparison.unavailable.items()]
     return "\n".join(lines)
 
 
 def _digits(estimates: list[Estimate]) -> int:
-    """Decimals that show two digits of the narrowest interval, from 2 to 5."""
+    """Number of decimals, from 2 to 5, that shows two digits of the width of the narrowest interval."""
     widths = [estimate.high - estimate.low for estimate in estimates if estimate.high > estimate.low]
     needed = 1 - math.floor(math.log10(min(widths))) if widths else 0
     return min(max(needed, 2), _MOST_DIGITS)

@@ -1,4 +1,4 @@
-"""Metrics over many resamples, a block of them at a time."""
+"""Values of metrics on many resamples, computed a block of resamples at a time."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from eureka_nlg.metrics.significance.resampling import RESAMPLERS, Weights, swap
 __all__ = ["randomised", "resampled"]
 
 Table = dict[str, NDArray[np.float64]]
-"""metric -> values, a row per system and a column per resample."""
+"""metric -> values, with a row per system and a column per resample."""
 
-_BLOCK_CELLS = 4_000_000  # totals, or weights, of a block
+_BLOCK_CELLS = 4_000_000  # greatest number of totals, or of weights, in a block
 
 
 def resampled(
@@ -28,7 +28,7 @@ def resampled(
     num_resamples: int,
     seed: np.random.SeedSequence,
 ) -> Table:
-    """Values of the systems on the same R resamples, [K, R]."""
+    """Values of K systems on the same R resamples, [K, R]."""
     blocks = RESAMPLERS[resampling](
         np.random.default_rng(seed), num_pairs, num_resamples, _block(matrices, num_pairs)
     )
@@ -44,11 +44,11 @@ def randomised(
 ) -> Table:
     """Differences between each other system and the baseline after R shuffles, [K - 1, R].
 
-    A shuffle swaps the replies of the two at random pairs, the same ones for every system.
+    A shuffle swaps the replies of a pair with probability 1/2; it swaps the same pairs for every system.
     """
 
     def shuffled(kept: Weights, one: Matrices) -> list[NDArray[Any]]:
-        # totals add up: what a system keeps, and what the other one gives for the rest
+        # totals are sums: those of the pairs that a system keeps, plus those of the baseline's other pairs
         all_of = [one.totals(system, once) for system in range(one.num_systems)]
         kept_of = [one.totals(system, kept) for system in range(one.num_systems)]
         others = [system for system in range(len(all_of)) if system != baseline]
@@ -72,7 +72,7 @@ def _all_systems(matrices: Sequence[Matrices], weights: Weights) -> Table:
 
 
 def _evaluate(matrices: Sequence[Matrices], totals: Callable[[Matrices], list[NDArray[Any]]]) -> Table:
-    """The metrics of each of the totals, [number of totals, B]."""
+    """The values of the metrics for each of the totals, [number of totals, B]."""
     table: Table = {}
     for one in matrices:
         scores = [one.score(part) for part in totals(one)]
@@ -89,5 +89,5 @@ def _once(num_pairs: int) -> Weights:
 
 
 def _block(matrices: Sequence[Matrices], num_pairs: int) -> int:
-    """Resamples to hold at a time."""
+    """The number of resamples to hold at a time."""
     return max(1, _BLOCK_CELLS // max([num_pairs, *(one.size for one in matrices)]))

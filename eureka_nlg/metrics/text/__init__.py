@@ -1,1 +1,1 @@
-"""Text on its way into the metrics: lines of files, ids of words and n-grams, pairs."""
+"""Text as the metrics read it: lines of files, ids of words and n-grams, pairs of reply and reference."""

@@ -10,8 +10,8 @@ from eureka_nlg.text_files import PathLike, TextFile
 
 __all__ = ["Generated", "read_generated"]
 
-# S source, T reference, H hypothesis in the model's tokens, D hypothesis detokenised. Everything else is log
-# output or of no use here: P scores per token, A alignment, I steps, E history.
+# S source, T reference, H hypothesis in the model's tokens, D hypothesis detokenised. All other lines are log
+# output or not needed here: P scores per token, A alignment, I steps, E history.
 _RECORD = re.compile(r"[STHD]-")
 _FORM = {"S": "S-ID<TAB>SOURCE", "T": "T-ID<TAB>REFERENCE"}
 _FORM |= {tag: f"{tag}-ID<TAB>SCORE<TAB>HYPOTHESIS" for tag in "HD"}
@@ -21,10 +21,10 @@ class Generated(NamedTuple):
     """The output of fairseq-generate, ordered by id, which is the position in the data set.
 
     Attributes:
-        ids: id of each example, rising.
-        sources: the contexts, or None if none is in the file.
-        hypotheses: the best hypothesis of each example, detokenised where the file has that form.
-        references: the references, or None if none is in the file.
+        ids: id of each example, in ascending order.
+        sources: the contexts, or None if the file has none.
+        hypotheses: the best hypothesis of each example, detokenised if the file has that form.
+        references: the references, or None if the file has none.
     """
 
     ids: list[int]
@@ -36,16 +36,16 @@ class Generated(NamedTuple):
 def read_generated(path: PathLike | TextFile) -> Generated:
     """Read ``generate-SPLIT.txt`` (fairseq-generate ``--results-path``) or a log of its standard output.
 
-    Of several hypotheses of an id (``--nbest``) the first counts, which is the one with the best score.
-    D- lines are preferred to H- lines: references are written detokenised as well.
-    An unknown word is written <unk> in hypotheses and <<unk>> in references, so producing it is never right.
+    If an id has several hypotheses (``--nbest``), the first one is taken, which has the best score. D- lines
+    are preferred to H- lines, since references are detokenised, too. fairseq-generate writes an unknown word
+    as <unk> in hypotheses and as <<unk>> in references, so that it never matches.
 
     Args:
         path: the file.
 
     Raises:
-        UserError: a line that starts as a record and is none, an id with two sources or references, an id
-            without a hypothesis (or source, or reference) where others have one, or no hypothesis at all.
+        UserError: a record is malformed; an id has two sources or references, or lacks a hypothesis, source
+            or reference that other ids have; or there is no hypothesis at all.
     """
     file = path if isinstance(path, TextFile) else TextFile(path, holds="one record of fairseq-generate")
     records: dict[str, dict[int, str]] = {tag: {} for tag in _FORM}
@@ -69,7 +69,7 @@ def read_generated(path: PathLike | TextFile) -> Generated:
         missing = next((identifier for identifier in ids if identifier not in records[tag]), None)
         if missing is not None:
             raise UserError(
-                f"{file.path}: id {missing} has no {tag}- line and others have one: "
+                f"{file.path}: id {missing} has no {tag}- line, but other ids have one: "
                 "the output was cut short, decode again"
             )
         return [records[tag][identifier] for identifier in ids]

@@ -1,4 +1,4 @@
-"""Replies on their way into the metrics: chunks of a stream, pairs that must match."""
+"""Replies as sequences: chunks of a stream, and the check that both sides are equally long."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from eureka_nlg.errors import UserError
 __all__ = ["Reply", "as_text", "check_sequence", "chunks", "paired_chunks"]
 
 Reply = str | Sequence[str]
-"""A reply: a string, split on white space, or its tokens."""
+"""A reply: a string, which is split on white space, or a sequence of tokens."""
 
-_CHUNK = 1024  # replies held as text at a time
+_CHUNK = 1024  # number of replies that are held as text at a time
 
 
 def as_text(reply: Reply) -> str:
@@ -21,10 +21,10 @@ def as_text(reply: Reply) -> str:
 
 
 def chunks(replies: Iterable[Reply], name: str = "hypotheses") -> Iterator[list[Reply]]:
-    """Cut replies into lists that are short enough to stay in a processor's cache.
+    """Cut a stream of replies into lists that fit a processor's cache.
 
     Raises:
-        UserError: ``replies`` is a lone string, which would be taken for a sequence of letters.
+        UserError: ``replies`` is a single string, which would be taken for a sequence of letters.
     """
     check_sequence(name, replies)
     iterator = iter(replies)
@@ -40,12 +40,12 @@ def paired_chunks(
     """Cut replies and their references into equally long lists.
 
     Args:
-        hypotheses: replies, also a stream of them.
-        references: as many references, one or more sets of them.
-        names: names of all sides in error messages, for example those of their files.
+        hypotheses: replies; it may be a generator.
+        references: one or more sets of references, each as long as the replies.
+        names: names of all sides in error messages, for example the names of their files.
 
     Raises:
-        UserError: two sides are not equally long; the message names both lengths. Or one is a lone string.
+        UserError: two sides are not equally long (the message has both lengths), or one is a single string.
     """
     streams = [chunks(side, name) for side, name in zip((hypotheses, *references), names)]
     num_pairs, nothing = 0, list[Reply]()
@@ -62,6 +62,6 @@ def paired_chunks(
 
 
 def check_sequence(name: str, values: object) -> None:
-    """Refuse a lone string where a sequence of replies or words is expected."""
+    """Raise UserError for a single string where a sequence of replies or words is expected."""
     if isinstance(values, (str, bytes)):
         raise UserError(f"{name} is one string, expected a sequence of them: wrap it in a list")

@@ -1,4 +1,4 @@
-"""Counting n-grams by the hundred million: exact, sorted arrays instead of Python objects."""
+"""Exact counts of hundreds of millions of n-grams, in sorted arrays instead of Python objects."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from eureka_nlg.metrics.text.tokens import Tokens, ngrams
 
 __all__ = ["NgramTable"]
 
-_PENDING = 1 << 20  # n-grams that wait until they are sorted in, at least
+_PENDING = 1 << 20  # least number of n-grams that are collected before they are sorted in
 
 
 class NgramTable:
     """N-gram -> number of occurrences.
 
-    An n-gram is one 64-bit key with an equal share of the bits for each word id. Keys wait in a list that is
-    sorted in when it outgrows half the table, so the work is one sort of every n-gram and memory is bounded
-    by the number of distinct ones. Ids are numbered in the order of first sight, hence those that are too
-    large for their share are of rare words; the few n-grams with such a word are counted in a dictionary.
+    An n-gram is a 64-bit key in which each word id has an equal share of the bits. New keys are collected in
+    a list, and sorted into the table when the list is larger than half the table. So every n-gram is sorted
+    about once, and memory is bounded by the number of distinct n-grams. Word ids are numbered in the order of
+    first occurrence, so ids that need more bits than their share belong to rare words; the few n-grams with
+    such a word are counted in a dictionary.
 
     Args:
         n: words per n-gram.
@@ -67,7 +68,7 @@ class NgramTable:
 
     @property
     def distinct(self) -> int:
-        """How many different n-grams there are."""
+        """The number of distinct n-grams."""
         self._sort_in()
         return len(self._keys) + len(self._wide)
 
@@ -78,7 +79,7 @@ class NgramTable:
         return np.concatenate([self._counts, wide])
 
     def contains(self, grams: NDArray[np.int32]) -> NDArray[np.bool_]:
-        """Which of the n-grams [M, n] occur, [M]; an n-gram with an id below 0 does not."""
+        """Which of the n-grams [M, n] occur in the table, [M]; a negative id stands for an unknown word."""
         self._sort_in()
         found = np.zeros(len(grams), dtype=np.bool_)
         wide, unknown = self._is_wide(grams), (grams < 0).any(axis=1)
@@ -115,7 +116,7 @@ class NgramTable:
 def _find(
     keys: NDArray[np.uint64], wanted: NDArray[np.uint64]
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Where each wanted key stands in the rising keys or would have to be put in, and whether it is there."""
+    """The position of each wanted key in the sorted keys, or where to insert it, and whether it is there."""
     position = np.searchsorted(keys, wanted)
     inside = position < len(keys)
     inside[inside] = keys[position[inside]] == wanted[inside]
@@ -123,7 +124,7 @@ def _find(
 
 
 def _as_bytes(grams: NDArray[np.int32]) -> list[bytes]:
-    """The ids of each n-gram as bytes, which are small and not tracked by the garbage collector."""
+    """The ids of each n-gram as bytes objects, which are small and not tracked by the garbage collector."""
     rows = np.ascontiguousarray(grams).view(np.dtype((np.void, grams.itemsize * grams.shape[1])))
     found: list[bytes] = rows.ravel().tolist()
     return found

@@ -1,4 +1,4 @@
-"""Replies of one or more systems beside their references, tokenised once for all metrics."""
+"""Replies of one or more systems and their references, tokenised once for all metrics."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Pairs", "View", "paired"]
 
 
 class View:
-    """The pairs as tokens of one kind: words, say, or what ParlAI compares.
+    """The pairs as tokens of one kind, such as words, or the normalised words of ParlAI F1.
 
     Attributes:
         hypotheses: tokens of each system's replies.
@@ -28,9 +28,9 @@ class View:
         self._matched: dict[int, tuple[Tokens, Matches]] = {}
 
     def matched(self, system: int) -> tuple[Tokens, Matches]:
-        """The reference that each reply is compared with, and what the two have in common.
+        """The reference that each reply is compared with, and the tokens that both share.
 
-        Of several references it is the one with the highest F1 of shared tokens, the first one of equals.
+        If there are several references, it is the first one with the highest F1 of shared tokens.
         """
         if system not in self._matched:
             hypothesis = self.hypotheses[system]
@@ -45,15 +45,15 @@ class View:
 
 
 class Pairs:
-    """N replies of one or more systems, and N references or several sets of them.
+    """N replies of one or more systems, and one or more sets of N references.
 
     Args:
-        systems: replies of each system, strings or token sequences.
-        references: one set of references or more; none for metrics that do not look at them.
-        tokenise: makes words of them; its ``words`` may be those of earlier pairs.
+        systems: the replies of each system, strings or token sequences.
+        references: the sets of references; none for metrics that do not need them.
+        tokenise: splits texts into words; pairs that are scored together share its ``words``.
 
     Attributes:
-        memo: whatever else is worth being computed once.
+        memo: cache for results that several metrics need.
     """
 
     def __init__(
@@ -79,10 +79,10 @@ class Pairs:
         )
 
     def raw_texts(self, most: int | None = None) -> tuple[list[list[str]], list[list[str]]]:
-        """The replies of each system and each set of references as strings, as they were given.
+        """The replies of each system and each set of references, as strings, as they were given.
 
         Args:
-            most: of each, the first so many; None for all.
+            most: how many of each to return, from the start; None for all.
         """
         systems, references = (
             [[as_text(reply) for reply in side[:most]] for side in sides]
@@ -92,7 +92,7 @@ class Pairs:
 
     @property
     def texts(self) -> tuple[list[list[str]], list[list[str]]]:
-        """The replies of each system and each set of references as strings, in lower case if asked for."""
+        """The replies of each system and each set of references, as strings, in lower case if requested."""
         if self._texts is None:
             self._texts = self.raw_texts()
             if self._tokenise.lowercase:
@@ -103,7 +103,7 @@ class Pairs:
         return self._texts
 
     def by(self, split: Split) -> View:
-        """The pairs as other tokens than words."""
+        """The pairs as the tokens that ``split`` makes."""
         if split not in self._views:
             tokenise = Tokeniser(split=split)
             self._views[split] = View(*([tokenise(side) for side in sides] for sides in self.texts))
@@ -116,19 +116,19 @@ def paired(
     tokenise: Tokeniser,
     names: Sequence[str] = ("hypotheses", "references"),
 ) -> Iterator[Pairs]:
-    """Chunks of the pairs of one system, whose words share their ids; see :func:`paired_chunks`."""
+    """Chunks of the pairs of one system, with common word ids; see :func:`paired_chunks`."""
     for replies, *wanted in paired_chunks(hypotheses, *references, names=names):
         yield Pairs([replies], wanted, tokenise)
 
 
 def f1(hypotheses: Tokens, references: Tokens, found: Matches) -> NDArray[np.float64]:
-    """F1 of the shared tokens of each pair, [N]; 0 without tokens."""
+    """F1 of the shared tokens of each pair, [N], from 0 to 1; 0 if both sides are empty."""
     sizes = hypotheses.lengths + references.lengths
     return np.asarray(2 * found.by_pair(len(sizes)) / np.maximum(sizes, 1))
 
 
 def picked(references: Sequence[Tokens], choice: NDArray[np.int64]) -> Tokens:
-    """One of the references of each pair; ``choice`` [N] says which."""
+    """For each pair the reference with the index in ``choice``, [N]."""
     texts = [reference.each() for reference in references]
     ids = [texts[side][pair] for pair, side in enumerate(choice.tolist())]
     lengths = np.array([len(words) for words in ids], dtype=np.int64)

@@ -1,6 +1,6 @@
 """Replies as arrays of word ids, and what the metrics count in them: shared words and n-grams.
 
-Python touches each word once, to look up its id; numpy counts on integers.
+Python looks up the id of each word, once; all counting is done by numpy, on integers.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ __all__ = [
 ]
 
 Split = Callable[[str], Sequence[str]]
-"""From a text to its tokens."""
+"""A function that splits a text into tokens."""
 
 
 class Words(dict[str, int]):
-    """Word -> id, numbered in the order of first sight; looking up a new word gives it the next id."""
+    """Word -> id, in the order of first occurrence; looking up a new word gives it the next id."""
 
     def __missing__(self, word: str) -> int:
         self[word] = number = len(self)
@@ -45,11 +45,11 @@ class Words(dict[str, int]):
 
 
 class PerWord:
-    """A number for each word of a vocabulary that grows, computed once for each word.
+    """A number for each word of a growing vocabulary, computed once per word.
 
     Args:
         words: the vocabulary.
-        number: from a word to its number, a small integer.
+        number: computes the number of a word, an integer that fits int32.
     """
 
     def __init__(self, words: Words, number: Callable[[str], int]) -> None:
@@ -65,11 +65,11 @@ class PerWord:
 
 
 class Tokens(NamedTuple):
-    """Tokenised replies, one after the other.
+    """Tokenised replies, concatenated.
 
     Attributes:
         ids: word ids of all replies, [sum of the lengths].
-        lengths: words of each reply, [number of replies].
+        lengths: number of words of each reply, [number of replies].
     """
 
     ids: NDArray[np.int32]
@@ -80,17 +80,17 @@ class Tokens(NamedTuple):
         return np.repeat(np.arange(len(self.lengths)), self.lengths)
 
     def each(self) -> list[NDArray[np.int32]]:
-        """The ids of each reply."""
+        """The ids of each reply, as a list of arrays."""
         return np.split(self.ids, np.cumsum(self.lengths)[:-1]) if len(self.lengths) else []
 
 
 class Tokeniser:
-    """Replies -> :class:`Tokens`. Strings are split, token sequences are taken as they are.
+    """Replies -> :class:`Tokens`. Strings are split; token sequences are used as they are.
 
     Args:
-        lowercase: lower the case first.
-        words: numbers the words; what is counted in the same ``words`` can be compared.
-        split: from a string to its tokens; at white space by default.
+        lowercase: whether to convert to lower case first.
+        words: the vocabulary with the ids; counts of texts with the same vocabulary are comparable.
+        split: splits a string into tokens; by default at white space.
     """
 
     def __init__(self, lowercase: bool = False, words: Words | None = None, split: Split = str.split) -> None:
@@ -112,7 +112,7 @@ class Tokeniser:
 
 
 class Matches(NamedTuple):
-    """Words that the two sides of a pair share; one entry per pair and word.
+    """Words that both sides of a pair have; one entry per pair and word.
 
     Attributes:
         pairs: index of the pair.
@@ -125,15 +125,15 @@ class Matches(NamedTuple):
     counts: NDArray[np.int64]
 
     def by_pair(self, num_pairs: int) -> NDArray[np.int64]:
-        """Shared words of each pair, [N]."""
-        # the counts are small whole numbers: exact in floating point
+        """The number of shared words of each pair, [N]."""
+        # bincount sums in floating point, which is exact for such small whole numbers
         return np.bincount(self.pairs, self.counts, minlength=num_pairs).astype(np.int64)
 
 
 def matches(hypotheses: Tokens, references: Tokens) -> Matches:
-    """Clipped counts of the words that hypothesis and reference share, for every pair."""
+    """The words that hypothesis and reference share, with clipped counts, for every pair."""
     base = 1 + max(hypotheses.ids.max(initial=0), references.ids.max(initial=0))
-    # one sort for both sides; the last bit says which side an occurrence is on
+    # both sides are sorted together; the lowest bit marks the side of an occurrence
     keys = np.concatenate(
         [
             (hypotheses.owners() * base + hypotheses.ids) << 1,
@@ -151,7 +151,7 @@ def matches(hypotheses: Tokens, references: Tokens) -> Matches:
 
 
 def ngrams(tokens: Tokens, n: int) -> NDArray[np.int32]:
-    """The n-grams of each reply, [number of n-grams, n]; none crosses from one reply into the next."""
+    """The n-grams within each reply, [number of n-grams, n]."""
     if len(tokens.ids) < n:
         return np.empty((0, n), dtype=np.int32)
     owners = tokens.owners()
@@ -160,43 +160,44 @@ def ngrams(tokens: Tokens, n: int) -> NDArray[np.int32]:
 
 
 def ngram_ids(sides: Sequence[Tokens], orders: int, apart: bool = False) -> Iterator[list[Tokens]]:
-    """N-grams of each length from 1 to ``orders`` in place of words, with the same id for the same n-gram.
+    """N-grams as tokens, for each length from 1 to ``orders``; equal n-grams have the same id.
 
     Args:
-        sides: tokens of some texts, with common ids.
-        orders: the longest n-grams.
-        apart: whether n-grams of the first replies of all sides differ from those of the second, and so on.
+        sides: tokens of several sides, with common word ids.
+        orders: length of the longest n-grams.
+        apart: whether an n-gram has different ids in different pairs; a pair is the replies of all sides that
+            have the same index.
 
     Yields:
-        The n-grams of each side, none of which crosses from one reply into the next.
+        For each length, the n-grams within the replies of each side.
     """
     lengths = np.concatenate([side.lengths for side in sides])
     words = np.concatenate([side.ids for side in sides]).astype(np.int64)
     if apart:
         owners = np.concatenate([side.owners() for side in sides])
         words = _ranks(owners * (1 + words.max(initial=0)) + words)
-    remaining = np.repeat(lengths.cumsum(), lengths) - np.arange(len(words))  # words from here to the end
+    remaining = np.repeat(lengths.cumsum(), lengths) - np.arange(len(words))  # words up to the reply's end
     borders = np.cumsum([len(side.ids) for side in sides])[:-1]
     base, grams = 1 + words.max(initial=0), words.copy()
     for order in range(1, orders + 1):
         starts = np.flatnonzero(remaining >= order)
         if order > 1:
-            # the n-gram one shorter that starts here, and one more word; ranks keep the product small
+            # the n-gram that is one word shorter, and the next word; ranks keep the product small
             grams[starts] = _ranks(grams[starts] * base + words[starts + order - 1])
         parts = np.split(grams[starts].astype(np.int32), np.searchsorted(starts, borders))
         yield [Tokens(part, np.maximum(side.lengths - order + 1, 0)) for part, side in zip(parts, sides)]
 
 
 def overlaps(sides: Sequence[Tokens], orders: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """How often each n-gram of a pair occurs on each side of it.
+    """How often each n-gram of a pair occurs on each side.
 
     Args:
-        sides: tokens of N texts each, with common ids: hypotheses and references, say.
-        orders: the longest n-grams.
+        sides: tokens of N texts each, with common word ids, for example hypotheses and references.
+        orders: length of the longest n-grams.
 
     Yields:
-        For each length from 1 to ``orders``, where G n-grams occur (the same words in two pairs are two): the
-        pair of each, [G], and its count on each side, [number of sides, G].
+        For each length from 1 to ``orders``, with G distinct n-grams (the same words in two pairs are two
+        n-grams): the pair of each n-gram, [G], and its count on each side, [number of sides, G].
     """
     for grams in ngram_ids(sides, orders, apart=True):
         size = 1 + max(int(side.ids.max(initial=-1)) for side in grams)

@@ -10,29 +10,29 @@ from eureka_nlg.text_files import PathLike, TextFile
 
 __all__ = ["read_vocabulary", "read_word_counts"]
 
-# fairseq's own lines may end in a flag; the padding it adds has count 0 and is no word
+# fairseq's lines may end in a flag; its padding entries have count 0 and are not words
 _ENTRY = re.compile(r"(?P<word>\S+)(?:[ \t](?P<count>\d+)(?: #fairseq:overwrite)?)?")
 _PADDING = re.compile(r"madeupword\d+")
 
 
 def read_vocabulary(path: PathLike | TextFile) -> list[str]:
-    """Word types from a fairseq ``dict.txt`` (``word count`` per line) or a file of one word per line.
+    """The word types of a fairseq ``dict.txt`` (``word count`` per line) or of a file with one word per line.
 
     fairseq's padding entries, ``madeupwordNNNN 0``, are left out.
 
     Raises:
-        UserError: an empty file, or a line of another form.
+        UserError: the file is empty, or a line has another form.
     """
     return [word for word, _ in _entries(path, "`word` or `word count`")]
 
 
 def read_word_counts(path: PathLike | TextFile) -> dict[str, int]:
-    """Words and how often they occur, from a fairseq ``dict.txt`` or another file of ``word count`` lines.
+    """Words and their counts, from a fairseq ``dict.txt`` or another file of ``word count`` lines.
 
     fairseq's padding entries, ``madeupwordNNNN 0``, are left out.
 
     Raises:
-        UserError: an empty file, a line of another form, or a second entry for a word.
+        UserError: the file is empty, a line has another form, or a word has two entries.
     """
     file = _text_file(path)
     counts: dict[str, int] = {}

@@ -38,7 +38,7 @@ def refuses(call: Any, args: Any, options: Any, kind: type[Exception], named: st
     assert "\n" not in str(caught.value)
 
 
-LAST = r"dimension 1, of size [37], is taken for the classes.*input.flatten\(0, -2\) and target.flatten\(\)"
+LAST = r"dimension 1, of size [37], is the class dimension.*input.flatten\(0, -2\) and target.flatten\(\)"
 SHARED: list[Case] = [
     ((GOOD.long(), LABELS), {}, TypeError, "input.*torch.int64"),
     ((GOOD, LABELS.float()), {}, TypeError, "target.*torch.float32"),
@@ -198,13 +198,13 @@ def test_layer_and_loss(args: Any, options: Any, kind: type[Exception], named: s
 @pytest.mark.parametrize("alpha", [[1.0] * C, torch.ones(C), torch.ones(40, 40), np.ones(C), (0.5,) * C])
 @pytest.mark.parametrize("call", [focal_loss, halted_focal_loss])
 def test_a_factor_for_each_class_is_the_weight(call: Any, alpha: Any) -> None:
-    named = r"alpha must be one number.*weight.*\[C\], got .*(\[|\()"
+    named = r"alpha must be one number.*weight.*\[C\]\), got .*(\[|\()"
     refuses(call, (GOOD, LABELS), {"alpha": alpha}, ValueError, named)
 
 
 @pytest.mark.parametrize("alpha", [[1.0] * C, torch.ones(C), np.ones(C)])
 def test_a_balance_for_each_class_is_a_product(alpha: Any) -> None:
-    named = r"alpha must be one number.*reduction='none'.*\[C\], got "
+    named = r"alpha must be one number.*reduction='none'.*\[C\]\), got "
     refuses(sigmoid_focal_loss, (GOOD, GOOD), {"alpha": alpha}, ValueError, named)
 
 

@@ -406,7 +406,7 @@ def test_classes_in_the_last_dimension_are_said_to_be(module: Any) -> None:
         loss = EurekaLoss.from_counts(counts)
     else:
         loss = HaltedFocalLoss(halted=torch.ones(C) > 0) if module is HaltedFocalLoss else module(counts)
-    with pytest.raises(ValueError, match=r"dimension 1, of size 3, is taken for the classes"):
+    with pytest.raises(ValueError, match=r"dimension 1, of size 3, is the class dimension"):
         loss(torch.zeros(2, 3, C), torch.zeros(2, 3).long())
 
 

@@ -398,7 +398,7 @@ def test_tops_that_rise_from_block_to_block(dtype: torch.dtype, num_classes: int
         exact, target, weight.double(), label_smoothing=smoothing, reduction="sum"
     )
     (expected,) = torch.autograd.grad(costs, exact)
-    of = native.LossOfRows(Focal(0.0).objective().in_numbers, weight, -100, "sum", smoothing)  # type: ignore[arg-type]
+    of = native.LossOfRows(Focal(0.0).objective().compiled, weight, -100, "sum", smoothing)  # type: ignore[arg-type]
     out = logits if in_place else torch.full_like(logits, 7.0)
     loss, _ = native.loss(logits, target, of, out, 0.5)
     torch.testing.assert_close(loss.double(), costs.detach(), rtol=2e-6, atol=0.0)

@@ -382,7 +382,7 @@ def test_a_triton_that_does_not_work_is_named_once(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: (9, 0))
     monkeypatch.setattr(triton_kernels, "row_statistics", fail)
-    with pytest.warns(UserWarning, match="Triton does not work here, losses take longer without it"):
+    with pytest.warns(UserWarning, match="Triton does not work on this machine, so losses take longer"):
         assert not triton_kernels._is_usable.__wrapped__(0)
 
 

@@ -81,7 +81,10 @@ def test_ids_are_ordered_as_numbers_and_text_may_hold_tabs_and_odd_line_breaks(t
             "no line starts with H- or D-, expected output of fairseq-generate without --quiet",
         ),
         ("nothing of this kind\n", "no line starts with H- or D-"),
-        ("T-0\ta\nH-0\t-1\ta\nT-7\tb\n", "id 7 has no H- line and others have one: the output was cut short"),
+        (
+            "T-0\ta\nH-0\t-1\ta\nT-7\tb\n",
+            "id 7 has no H- line, but other ids have one: the output was cut short",
+        ),
         ("H-0\t-1\ta\nD-0\t-1\ta\nH-3\t-1\tb\n", "id 3 has no D- line"),
         ("T-0\ta\nH-0\t-1\ta\nH-1\t-1\tb\n", "id 1 has no T- line"),
         ("S-0\ta\nH-0\t-1\ta\nH-1\t-1\tb\n", "id 1 has no S- line"),
