@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,15 +18,14 @@ from torch import Tensor
 from eureka_nlg.errors import UserError
 from eureka_nlg.frequency import ClassWeightOptions
 from eureka_nlg.losses.checks import Options
-from eureka_nlg.losses.logits import loss_and_log_odds
 from eureka_nlg.losses.objectives import CrossEntropy, Objective
 from eureka_nlg.losses.options import LabelSmoothing
-from eureka_nlg.losses.projection import loss_and_log_odds_of_projection
 from eureka_nlg.options import Options as OptionsOfALoss
 from fairseq_plugins.criterions.class_counts import class_counts
 from fairseq_plugins.criterions.epoch import on_begin_epoch
 from fairseq_plugins.criterions.options import option_name, options_of, same_as
-from fairseq_plugins.model_output import features_for, logits_of, output_layer_of, refuse_adaptive_softmax
+from fairseq_plugins.criterions.output import Output
+from fairseq_plugins.model_output import output_layer_of, refuse_adaptive_softmax
 
 __all__ = [
     "LogitsCriterion",
@@ -165,7 +164,7 @@ class LogitsCriterion(FairseqCriterion):
         self, model: Any, sample: dict[str, Any], reduce: bool = True
     ) -> tuple[Tensor, Any, dict[str, Any]]:
         """Compute the loss of a batch; returns the loss, its denominator and the sums to log."""
-        output = self._output(model, sample)
+        output = Output.of(model, sample, self.cfg)
         target, started = output.target, self.has_started
         loss, log_odds = self.loss_and_log_odds(output, sample, reduce, started)
         sample_size = sample["target"].size(0) if self.cfg.sentence_avg else sample["ntokens"]
@@ -188,7 +187,7 @@ class LogitsCriterion(FairseqCriterion):
         return loss, sample_size, logging_output
 
     def loss_and_log_odds(
-        self, output: "_Output", sample: dict[str, Any], reduce: bool, started: bool
+        self, output: Output, sample: dict[str, Any], reduce: bool, started: bool
     ) -> tuple[Tensor, Tensor]:
         """Loss of a batch, summed or ``[N]``, and log-odds of its targets ``[N]`` in the model as it is."""
         offset = self.class_offset(output.target.device) if started else None
@@ -198,11 +197,11 @@ class LogitsCriterion(FairseqCriterion):
         return loss, log_odds
 
     @torch.no_grad()
-    def plain_log_odds(self, output: "_Output", reduce: bool) -> Tensor:
+    def plain_log_odds(self, output: Output, reduce: bool) -> Tensor:
         """Log-odds of the targets ``[N]``, where the loss is computed from something else."""
         return output.loss_and_log_odds(None, *self._loss(output, reduce, False))[1]
 
-    def counts_of_update(self, output: "_Output", started: bool) -> dict[str, Tensor]:
+    def counts_of_update(self, output: Output, started: bool) -> dict[str, Tensor]:
         """What is counted over the updates, by name in the log; see :class:`.RunningCounts`."""
         return {}
 
@@ -213,20 +212,7 @@ class LogitsCriterion(FairseqCriterion):
                 f"--fused-linear never holds the logits that --criterion {self.name} looks at: leave it out"
             )
 
-    def _output(self, model: Any, sample: dict[str, Any]) -> "_Output":
-        if self.cfg.fused_linear:
-            layer = output_layer_of(model)
-            with features_for(model):
-                net_output = model(**sample["net_input"])
-            values = net_output[0]
-        else:
-            layer = None
-            net_output = model(**sample["net_input"])
-            values = logits_of(model, net_output)
-        target = model.get_targets(sample, net_output)
-        return _Output(self._without_prefix(values), self._without_prefix(target), layer)
-
-    def _loss(self, output: "_Output", reduce: bool, started: bool) -> tuple[Objective, Options]:
+    def _loss(self, output: Output, reduce: bool, started: bool) -> tuple[Objective, Options]:
         device = output.target.device
         options = Options(
             weight=self.class_weight(device) if started else None,
@@ -235,10 +221,6 @@ class LogitsCriterion(FairseqCriterion):
             label_smoothing=torch_label_smoothing(self.cfg.label_smoothing, output.num_classes),
         )
         return (self.objective(device) if started else CrossEntropy().objective()), options
-
-    def _without_prefix(self, values: Tensor) -> Tensor:
-        """``[B, T, ...]`` to ``[N, ...]`` without the ignored prefix."""
-        return values[:, self.cfg.ignore_prefix_size :].flatten(0, 1)
 
     @classmethod
     def reduce_metrics(cls, logging_outputs: list[dict[str, Any]]) -> None:
@@ -265,29 +247,6 @@ class LogitsCriterion(FairseqCriterion):
     def logging_outputs_can_be_summed() -> bool:
         """All logged values are sums."""
         return True
-
-
-class _Output(NamedTuple):
-    """The rows of a batch: logits, or features with the layer that makes logits of them (--fused-linear)."""
-
-    values: Tensor  # [N, C], or [N, H]
-    target: Tensor  # [N]
-    layer: tuple[Tensor, Tensor | None] | None
-
-    @property
-    def num_classes(self) -> int:
-        return self.values.size(-1) if self.layer is None else self.layer[0].size(0)
-
-    def loss_and_log_odds(
-        self, offset: Tensor | None, objective: Objective, options: Options
-    ) -> tuple[Tensor, Tensor]:
-        if self.layer is None:
-            logits = self.values if offset is None else self.values + offset
-            return loss_and_log_odds(logits, self.target, objective, options)
-        weight, bias = self.layer
-        if offset is not None:
-            bias = offset.to(weight.dtype) if bias is None else bias + offset.to(bias.dtype)
-        return loss_and_log_odds_of_projection(self.values, weight, bias, self.target, objective, options)
 
 
 def torch_label_smoothing(epsilon: float, num_classes: int) -> float:

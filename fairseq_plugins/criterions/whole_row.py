@@ -16,6 +16,7 @@ from eureka_nlg.options import Options, option
 from fairseq_plugins.criterions.base import LogitsCriterion
 from fairseq_plugins.criterions.baselines import ScalarCriterionConfig
 from fairseq_plugins.criterions.options import with_options_of
+from fairseq_plugins.criterions.output import without_prefix
 
 __all__ = ["GEMCriterion", "GEMCriterionConfig", "UnlikelihoodCriterion", "UnlikelihoodCriterionConfig"]
 
@@ -124,7 +125,7 @@ class UnlikelihoodCriterion(WholeRowCriterion):
         candidates = previous_tokens(replies, self.padding_idx, context)
         if self.candidates == "context":
             candidates = candidates[..., : -replies.size(1)]
-        listed = self._without_prefix(candidates)
+        listed = without_prefix(candidates, self.cfg)
         term, punished = Unlikelihood(1.0).of_rows(logits, target, listed, impl)
         self._punished = punished.detach()
         return term, self.unlikelihood.alpha * punished
