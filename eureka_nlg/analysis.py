@@ -1,4 +1,4 @@
-"""The document of ``eureka analyse``, which dialogue and image models write and ``eureka report`` draws."""
+"""The JSON document of ``eureka analyse``, for dialogue and image models, which ``eureka report`` draws."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ __all__ = [
 Document = dict[str, Any]
 
 VERSION = 1
-_MAX_POINTS = 1000  # of a curve; more cannot be seen on its logarithmic axis
+_MAX_POINTS = 1000  # points of a curve; more would not be visible on its logarithmic axis
 
 
 def analysis_document(
@@ -46,13 +46,13 @@ def analysis_document(
     corpus: Document | None = None,
     encouragement: Mapping[str, Document] | None = None,
 ) -> Document:
-    """Put the blocks together.
+    """Compose the document.
 
-    ``{"version", "groups": {"rule", "names", "classes"}, "systems", "corpus", "encouragement"}``, where
-    ``classes`` says how many classes are in each group; the last two keys are there if given.
+    It has the keys ``{"version", "groups": {"rule", "names", "classes"}, "systems", "corpus",
+    "encouragement"}``, where ``classes`` is the number of classes in each group; the last two are optional.
 
     Args:
-        bands: the groups of all systems.
+        bands: the frequency bands, which are the groups of all systems.
         systems: name -> :func:`system_block`.
         corpus: :func:`corpus_block`.
         encouragement: label -> :func:`encouragement_block`.
@@ -71,13 +71,13 @@ def analysis_document(
 
 
 def merged_analysis(documents: Mapping[str, Document]) -> Document:
-    """One document of several, each of one system on the same training data.
+    """Merge documents that each have one system, with the same training data.
 
     Args:
-        documents: the name that the system shall have -> its document.
+        documents: name for the system in the result -> its document.
 
     Raises:
-        UserError: several systems in a document, or other groups or training counts than in the first.
+        UserError: a document has several systems, or other groups or training counts than the first one.
     """
     first_name, first = next(iter(documents.items()))
     systems: dict[str, Document] = {}
@@ -97,15 +97,15 @@ def merged_analysis(documents: Mapping[str, Document]) -> Document:
 
 
 def system_block(splits: Mapping[str, Mapping[str, GroupLikelihood]], **provenance: str) -> Document:
-    """What is known of one system.
+    """The block of one system.
 
     Args:
-        splits: name of the split -> what ``LikelihoodStatistics.compute`` returned.
-        provenance: what else identifies the system, such as ``checkpoint`` and ``sha256``.
+        splits: name of the split -> the result of ``LikelihoodStatistics.compute``.
+        provenance: entries that identify the system, such as ``checkpoint`` and ``sha256``.
 
     Returns:
         ``{**provenance, "splits": {split: {group: fields of GroupLikelihood}}}``, with null for numbers that
-        are not there: those of a group without examples, or an infinite perplexity.
+        are not finite, such as those of a group without examples.
     """
     return {
         **provenance,
@@ -126,12 +126,13 @@ def corpus_block(class_counts: Integers) -> Document:
         class_counts: [C] training count of each class.
 
     Returns:
-        ``counts`` falling, at the ``ranks`` from 1 on (of more than 1,000 classes about so many, evenly on a
-        logarithmic axis, the first and the last among them); ``num_types`` that occur; ``num_tokens``;
-        ``imbalance_ratio``, the largest count over the smallest.
+        ``counts`` in descending order and their ``ranks`` from 1 on (if more than 1,000 classes occur, about
+        1,000 of them, evenly spaced on a logarithmic axis, including the first and the last); ``num_types``,
+        the number of classes that occur; ``num_tokens``; and ``imbalance_ratio``, the largest count divided
+        by the smallest.
 
     Raises:
-        UserError: bad or all-zero counts.
+        UserError: the counts are invalid or all zero.
     """
     counts = np.sort(_occurring(class_counts))[::-1]
     ranks = log_positions(len(counts), _MAX_POINTS)
@@ -152,10 +153,10 @@ def encouragement_block(class_counts: Integers, options: EncouragementOptions) -
         options: how the weights follow from the counts.
 
     Returns:
-        ``counts`` rising (thinned out as in :func:`corpus_block`) and their ``weights``.
+        ``counts`` in ascending order (thinned out as in :func:`corpus_block`) and their ``weights``.
 
     Raises:
-        UserError: bad or all-zero counts.
+        UserError: the counts are invalid or all zero.
     """
     occurring = _occurring(class_counts)
     counts, positions = np.unique(occurring, return_index=True)
@@ -165,14 +166,14 @@ def encouragement_block(class_counts: Integers, options: EncouragementOptions) -
 
 
 def log_positions(size: int, most: int) -> NDArray[np.int64]:
-    """Positions 0 to size - 1, or at most so many of them, evenly on a logarithmic axis from 1 to size."""
+    """At most ``most`` of the positions 0 to size - 1, evenly spaced on a logarithmic axis from 1 to size."""
     if size <= most:
         return np.arange(size)
     return np.unique(np.geomspace(1, size, most).round().astype(np.int64)) - 1
 
 
 def encouragement_label(options: EncouragementOptions) -> str:
-    """How a legend calls an encouragement.
+    """The label of an encouragement in a legend.
 
     >>> from eureka_nlg.frequency import EncouragementOptions
     >>> encouragement_label(EncouragementOptions(beta=0.999, scale=16.0))
@@ -188,7 +189,7 @@ def read_analysis(path: str | Path) -> Document:
     """Read and check the JSON of ``eureka analyse``.
 
     Raises:
-        UserError: no JSON, or another document.
+        UserError: the file is not JSON, or is another document.
     """
     document = read_json(path)
     check_analysis(document, str(path))
@@ -196,7 +197,7 @@ def read_analysis(path: str | Path) -> Document:
 
 
 def check_analysis(document: Any, where: str = "analysis") -> None:
-    """Raise UserError where a document lacks what it is drawn from; ``where`` is its name in messages."""
+    """Raise UserError if a document lacks data for the figures; ``where`` is its name in messages."""
     if not isinstance(document, dict) or document.get("version") != VERSION:
         version = document.get("version") if isinstance(document, dict) else None
         raise UserError(
@@ -250,7 +251,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """The value as JSON knows it."""
+    """The value as a JSON value."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return list(value) if isinstance(value, tuple) else value

@@ -1,4 +1,4 @@
-"""Configs and the sample corpus, which come with the package, under the paths that a clone has them at."""
+"""Configs and the sample corpus, which the package contains under the same paths as a clone."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from pathlib import Path
 
 __all__ = ["BUNDLED", "bundled_root", "find_bundled"]
 
-# Folders of the repository that the wheel carries; setup.py copies them into eureka_nlg/_bundled.
+# Folders of the repository that the wheel contains; setup.py copies them into eureka_nlg/_bundled.
 BUNDLED = ("configs", "data/sample")
 
 _PACKAGE = Path(__file__).resolve().parent
 
 
 def bundled_root() -> Path:
-    """The folder that holds ``configs`` and ``data/sample``: inside the installed package, or the clone."""
+    """The folder with ``configs`` and ``data/sample``: in the installed package, or the clone."""
     installed = _PACKAGE / "_bundled"
     return installed if installed.is_dir() else _PACKAGE.parent
 
 
 def find_bundled(path: str | os.PathLike[str]) -> Path:
-    """The path as it is if something is there, otherwise what the package has under this path, if anything.
+    """The path itself if it exists, otherwise the file of the package with this path, if there is one.
 
-    So ``configs/dialogue/sample/ce.yaml`` can be given in any folder. A path outside of :data:`BUNDLED` is
-    returned as it is.
+    So ``configs/dialogue/sample/ce.yaml`` can be used in any folder. A path outside of :data:`BUNDLED` is
+    returned unchanged.
     """
     given = Path(path)
     if given.exists() or given.is_absolute():

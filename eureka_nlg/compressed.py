@@ -1,4 +1,4 @@
-"""Input files that may be compressed: gzip, bzip2, xz, Zstandard, or a zip archive of one file."""
+"""Reading of files that may be compressed: gzip, bzip2, xz, Zstandard, or a zip archive of one file."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ from eureka_nlg.limits import ALWAYS_UNPACKED, GREATEST_RATIO
 
 __all__ = ["open_input", "plain_name"]
 
-# What a file begins with -> what it is.
+# The first bytes of a file, and its format.
 _MAGIC = (
     (b"\x1f\x8b", "gzip"),
     (b"BZh", "bzip2"),
     (b"\xfd7zXZ\x00", "xz"),
     (b"\x28\xb5\x2f\xfd", "zstd"),
     (b"PK\x03\x04", "zip"),
-    (b"PK\x05\x06", "zip"),  # without a file in it
+    (b"PK\x05\x06", "zip"),  # an empty archive
 )
 _SUFFIXES = (".gz", ".bz2", ".xz", ".zst", ".zip")
 _TAR = slice(257, 262)
 
 
 def plain_name(path: str | os.PathLike[str]) -> PurePath:
-    """The name of a file without the ending of its compression: ``train.txt`` for ``train.txt.gz``."""
+    """The name of a file without the suffix of its compression: ``train.txt`` for ``train.txt.gz``."""
     name = PurePath(path)
     return name.with_suffix("") if name.suffix.lower() in _SUFFIXES else name
 
 
 @contextmanager
 def open_input(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Open a file for reading bytes; a compressed one, as its first bytes tell, gives what is in it.
+    """Open a file for reading bytes; a compressed file, recognised by its first bytes, is unpacked.
 
     Raises:
-        UserError: a broken or encrypted file, a tar or zip archive of several files, or (while reading) one
-            that grows to more than 300 times its size.
+        UserError: the file is broken or encrypted, is a tar archive or a zip archive of several files, or
+            (while reading) unpacks to more than 300 times its size.
     """
     with ExitStack() as stack:
         file = stack.enter_context(open(path, "rb"))
@@ -88,7 +88,7 @@ def _opened(file: Any, kind: str, path: Any, stack: ExitStack) -> Any:
 
 
 def _limit(file: BinaryIO) -> int | None:
-    """How many bytes may come out; None where the size is not known."""
+    """Largest number of unpacked bytes; None if the size of the file is not known."""
     status = os.fstat(file.fileno())
     return max(ALWAYS_UNPACKED, GREATEST_RATIO * status.st_size) if stat.S_ISREG(status.st_mode) else None
 
@@ -104,7 +104,7 @@ def _errors(path: Any, kind: str) -> Iterator[None]:
         yield
     except UserError:
         raise
-    # RuntimeError: an encrypted member of a zip archive; NotImplementedError: a method that zipfile lacks
+    # RuntimeError: an encrypted member of a zip archive, or (NotImplementedError) an unknown method
     except (
         OSError,
         EOFError,
@@ -121,7 +121,7 @@ def _errors(path: Any, kind: str) -> Iterator[None]:
 
 
 class _Decompressed(io.RawIOBase):
-    """What comes out of a compressed file, with errors that name it and a bound on its size."""
+    """The unpacked content of a file, with errors that contain its name and a limit of its size."""
 
     def __init__(self, file: Any, path: Any, kind: str, limit: int | None) -> None:
         self._file, self._path, self._kind, self._limit = file, path, kind, limit
@@ -139,7 +139,7 @@ class _Decompressed(io.RawIOBase):
         if self._limit is not None and self._bytes > self._limit:
             raise UserError(
                 f"{self._path}: unpacks to more than {GREATEST_RATIO} times its size ({self._limit:,} bytes)"
-                ", which no text does; if the file is right, unpack it yourself"
+                ", which no normal text does; if the file is correct, unpack it yourself"
             )
         buffer[: len(data)] = data
         return len(data)

@@ -1,4 +1,4 @@
-"""Errors that a user can mend, and the import of optional packages."""
+"""Errors that a user can fix, and the import of optional packages."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ __all__ = ["UserError", "MissingExtraError", "require"]
 
 
 class UserError(ValueError):
-    """Bad input. The message is one line: where, what was given, what was expected, what to do.
+    """Invalid input. The message is one line: where, what was given, what was expected, and what to do.
 
     The command line prints the message without a traceback and exits with status 2.
     """
 
 
 class MissingExtraError(UserError, ImportError):
-    """An optional dependency is not installed; the message names the extra that brings it."""
+    """An optional dependency is not installed; the message names the extra that installs it."""
 
 
 def require(module: str, extra: str) -> ModuleType:
@@ -33,7 +33,7 @@ def require(module: str, extra: str) -> ModuleType:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != module.partition(".")[0]:
-            raise  # the package is there, something it needs is not: that is no missing extra
+            raise  # the package is installed, but one of its own dependencies is missing
         raise MissingExtraError(
             f"this needs the package {module.partition('.')[0]}, which is not installed: "
             f"pip install 'eureka-nlg[{extra}]'"

@@ -1,4 +1,4 @@
-"""Counts that carry the classes they belong to, as ``value_counts()`` of pandas and ``Counter`` give them."""
+"""Counts that are labelled with their classes, such as a ``Counter`` or ``value_counts()`` of pandas."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from eureka_nlg.errors import UserError
 
 __all__ = ["in_order_of_classes"]
 
-# A class index beyond this is a label of another kind, an id for example.
+# A larger number is not a class index but another kind of label, such as an id.
 _MOST_CLASSES = 1 << 24
 
 
 def in_order_of_classes(class_counts: Any) -> Any:
-    """Counts in the order of the classes, with 0 for those between that are not there.
+    """Counts in the order of the class indices, with 0 for missing classes.
 
     Args:
-        class_counts: a mapping or a Series of pandas, class -> count; anything else is returned as it is.
+        class_counts: a mapping or a Series of pandas, class -> count; anything else is returned unchanged.
 
     Raises:
-        UserError: labels that are no class indices, or twice the same.
+        UserError: a label is not a class index, or occurs twice.
     """
     if isinstance(class_counts, Mapping):
         labels, counts = list(class_counts), list(class_counts.values())

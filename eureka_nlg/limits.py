@@ -1,7 +1,7 @@
-"""How much is read of a file that may be hostile, or broken: every bound of every reader, once.
+"""Limits for reading files that may be malicious or broken, for all readers of the package.
 
-They are generous: nothing that was made for this program comes near one. A message that refuses something
-names the bound, and the reader's own docstring says what is refused.
+They are generous, so that normal files stay far below them. An error message contains the limit that was
+exceeded.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ __all__ = [
 ]
 
 LONGEST_LINE = 1 << 24
-"""Bytes of a line, or characters of a row of JSON: 16 MiB, some two million words."""
+"""Largest length of a line in bytes, or of a row of JSON in characters: 16 Mi, about two million words."""
 
 DEEPEST = 100
-"""Values of JSON or YAML inside one another."""
+"""Greatest depth of nested JSON or YAML values."""
 
 MOST_DIGITS = 300
-"""Digits of a whole number: none of more is a floating-point number, and reading takes time that is quadratic
-in their number."""
+"""Largest number of digits of a whole number. Larger numbers exceed the range of floating-point numbers, and
+the time to read one is quadratic in its digits."""
 
 MOST_OPTION_BYTES, MOST_OPTIONS = 1 << 20, 10_000
-"""Of a YAML file: its size, and the values in it, aliases written out."""
+"""Largest size of a YAML file, and largest number of values in it, with aliases expanded."""
 
 WIDEST_VECTOR = 10_000
-"""Numbers of a word's vector."""
+"""Largest dimension of a word vector."""
 
 LARGEST_CLASS = 2**31 - 1
-"""Of an image."""
+"""Largest class index of an image."""
 
 GREATEST_RATIO, ALWAYS_UNPACKED = 300, 1 << 28
-"""How many times its size a compressed file may become, and how many bytes in any case.
+"""Largest ratio of the unpacked to the compressed size of a file, and the size that is always allowed.
 
-Text packs 3 to 10 times, one line again and again some 300 times; gzip can reach 1,030, others more."""
+Text has a ratio of 3 to 10, and a repeated line about 300; gzip can reach 1,030, other formats more."""
 
 _NO_BRACKETS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[^\[\]{}"]+', re.DOTALL)
 _TOO_DEEP = f"nested more than {DEEPEST} deep"
@@ -63,14 +63,14 @@ _DECODER = json.JSONDecoder(parse_int=_whole_number)
 
 
 def parse_json(text: str) -> Any:
-    """The value of a JSON text, within the bounds.
+    """The value of a JSON text, within the limits.
 
     >>> parse_json('{"a": [1, 2.5]}')
     {'a': [1, 2.5]}
 
     Raises:
-        ValueError: no JSON (its subclass JSONDecodeError, which says where), nested deeper than ``DEEPEST``,
-            or a whole number of more than ``MOST_DIGITS``.
+        ValueError: the text is not JSON (as JSONDecodeError, which has the position), is nested deeper than
+            ``DEEPEST``, or has a whole number of more than ``MOST_DIGITS`` digits.
     """
     try:
         value = _DECODER.decode(text)
@@ -81,7 +81,7 @@ def parse_json(text: str) -> Any:
 
 
 def parse_json_at(text: str, start: int) -> tuple[Any, int]:
-    """The value that begins somewhere in a text, and where it ends; otherwise as :func:`parse_json`."""
+    """The JSON value that begins at ``start``, and its end position; otherwise as :func:`parse_json`."""
     try:
         value, end = _DECODER.raw_decode(text, start)
     except RecursionError:
@@ -91,7 +91,7 @@ def parse_json_at(text: str, start: int) -> tuple[Any, int]:
 
 
 def _check_depth(text: str) -> None:
-    """Refuse JSON that can be decoded, and is too deep for whoever goes through the value or shows it."""
+    """Refuse JSON that can be decoded but is too deep for code that walks through or prints the value."""
     if text.count("[") + text.count("{") <= DEEPEST:
         return
     brackets = _NO_BRACKETS.sub("", text).translate(_SQUARE)

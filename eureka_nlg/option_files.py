@@ -1,4 +1,4 @@
-"""YAML files of options that build on one another, and ``key=value`` on top: what was given, and where."""
+"""Options from YAML files, which may extend other YAML files, and from ``key=value`` overrides."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Given(NamedTuple):
     """The value of an option.
 
     Attributes:
-        value: what YAML makes of it.
-        where: file and line, or the override; begins an error's message.
+        value: the value, as parsed by YAML.
+        where: file and line, or the override, as the start of an error message.
     """
 
     value: Any
@@ -39,15 +39,17 @@ def read_options(
     """Read options: the file's ``base`` first, then the file, then the overrides.
 
     Args:
-        path: YAML file, or one that comes with the package if it is not there. A mapping; nested ones become
-            dotted keys, dashes in keys underscores. Its key ``base`` names another file, relative to it, that
-            it builds on.
-        overrides: ``key=value``; the value is YAML, or text where it is none.
-        extra: that brings PyYAML.
-        examples, override_example: a folder of such files and an override, for messages.
+        path: YAML file; if it does not exist, the file of the package with this path. It has to contain a
+            mapping. The keys of nested mappings are joined by dots, and dashes in keys become underscores.
+            The key ``base`` names another YAML file, relative to this one, whose options it extends.
+        overrides: ``key=value``; the value is YAML, or else text.
+        extra: the extra that installs PyYAML, for an error message.
+        examples, override_example: a folder with examples of such files, and an example of an override, for
+            error messages.
 
     Raises:
-        UserError: no such file, not YAML, no mapping, a key given twice, a bad override; with file and line.
+        UserError: a file is missing, is not YAML or not a mapping, a key is given twice, or an override is
+            malformed; the message has file and line.
     """
     yaml = require("yaml", extra=extra)
     values = _read(yaml, find_bundled(path), (), examples)
@@ -110,7 +112,7 @@ def _flatten(yaml: Any, node: Any, prefix: str, path: Path, values: dict[str, Gi
 
 
 def _value_or_text(yaml: Any, text: str, where: str) -> Any:
-    """The value of an override; what is no YAML is text, a path perhaps."""
+    """The value of an override; if it is not YAML, the text itself, which may be a path."""
     try:
         node = _composed(yaml, text, where)
         return None if node is None else _constructed(yaml, node)
@@ -119,17 +121,17 @@ def _value_or_text(yaml: Any, text: str, where: str) -> Any:
 
 
 def _composed(yaml: Any, text: str, where: str) -> Any:
-    """The root of a document, or None of an empty one.
+    """The root node of a document; None if it is empty.
 
     Raises:
-        UserError: larger or deeper than any file of options.
-        YAMLError: no YAML.
+        UserError: the document is too large or too deep for a file of options.
+        YAMLError: the text is not YAML.
     """
     if len(text) > MOST_OPTION_BYTES:
         raise UserError(f"{where}: more than {MOST_OPTION_BYTES:,} bytes; that is no file of options")
 
     class Loader(yaml.SafeLoader):
-        """Counts before it reads on: PyYAML takes minutes, and its stack, for what is refused here."""
+        """Stops at the limits: for such documents PyYAML would take minutes or exceed its stack."""
 
         made, depth = 0, 0
 
@@ -150,13 +152,13 @@ def _constructed(yaml: Any, node: Any) -> Any:
     """The value of a node.
 
     Raises:
-        ValueError: a date that is none, a tag that is unknown, ...
+        ValueError: it is invalid, such as an impossible date or an unknown tag.
     """
     try:
         return yaml.SafeLoader("").construct_document(node)
     except yaml.YAMLError as error:
         raise ValueError(getattr(error, "problem", None) or str(error)) from error
-    # what PyYAML lets out for a value that is not of its tag, such as `!!bool x` and `!!timestamp x`
+    # errors of PyYAML for values that do not fit their tags, such as `!!bool x` and `!!timestamp x`
     except (KeyError, AttributeError, TypeError, OverflowError) as error:
         raise ValueError(f"{str(node.value)[:40]!r} is no {node.tag.rpartition(':')[2]}") from error
 
@@ -169,7 +171,7 @@ def _too_much(where: str, node: Any) -> UserError:
 
 
 def _check_size(yaml: Any, root: Any, where: str) -> None:
-    """Refuse what aliases make endless, or too much; each counts where it stands."""
+    """Refuse documents that aliases make endless or too large; aliased values count each time."""
     left = MOST_OPTIONS
     nodes = [] if root is None else [(root, 0)]
     while nodes:

@@ -1,4 +1,4 @@
-"""Whether a JSON document that is read back has the shape of what was written."""
+"""A check that a JSON document has the expected keys and types."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ __all__ = ["ANY", "NUMBER", "PERCENT", "SCORE", "TEXT", "WHOLE", "each", "misfit
 
 SCORE = "a number or null"
 PERCENT = "a number from 0 to 100 or null"
-NUMBER = "a number"  # NaN and infinity too, which training can end in
+NUMBER = "a number"  # including NaN and infinity, which training can lead to
 WHOLE = "a whole number from 0 on"
 TEXT = "text"
 ANY = "anything"
 _ANY_KEY = "*"
-_LARGEST = 2**53  # whole numbers that a float holds
+_LARGEST = 2**53  # largest whole number up to which a float is exact
 
 
 def each(shape: Any) -> dict[str, Any]:
-    """Of an object with any keys, whose values have this shape."""
+    """The shape of an object with any keys, whose values have the given shape."""
     return {_ANY_KEY: shape}
 
 
 def misfit(value: Any, shape: Any, name: str = "the document") -> str:
-    """The first place that is of another shape, in words; empty if there is none.
+    """Description of the first part of a value that has another shape; empty if there is none.
 
     Args:
-        value: as read.
-        shape: one of the constants above; a dictionary for an object that has these keys, and perhaps others
-            (a key that ends in ``?`` may be missing); a list with one shape for a list of such.
-        name: of the value.
+        value: the value.
+        shape: one of the constants of this file; a dictionary for an object with at least these keys (a key
+            that ends in ``?`` may be missing); or a list with one shape, for a list of such values.
+        name: name of the value in the description.
     """
     if isinstance(shape, Mapping):
         if not isinstance(value, dict):

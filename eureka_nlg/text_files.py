@@ -1,4 +1,4 @@
-"""The lines of UTF-8 text files: one reader, and one wording of what can be wrong, for the whole project."""
+"""The reader of UTF-8 text files for the whole package, with its error messages."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ _BLOCK = 1 << 16  # bytes decoded at a time
 
 
 class TextFile:
-    """The lines of a UTF-8 text file, streamed, with what a report must say about the file.
+    """The lines of a UTF-8 text file, as a stream, with the number of lines and the digest for reports.
 
-    A line ends at ``\\n`` (or ``\\r\\n``) and nowhere else. ``str.splitlines`` also breaks at U+2028, form
-    feeds and others, which would shift all later lines of one file against those of its partner. A byte
-    order mark at the start is dropped. Of a compressed file, what is in it counts (see ``open_input``).
+    Only ``\\n`` and ``\\r\\n`` end a line. ``str.splitlines`` also splits at U+2028, form feeds and others,
+    which would misalign the lines of two parallel files. A byte order mark at the start is dropped. A
+    compressed file is unpacked (see ``open_input``).
 
     Args:
         path: the file; it is opened when iteration starts and read once per iteration.
-        holds: what a line should hold, for the message about an empty file.
-        on_bad: called with the error of a line that is not UTF-8 or longer than ``LONGEST_LINE``, which is
-            then left out (and counted); None to raise the error.
+        holds: what a line should contain, for the message about an empty file.
+        on_bad: called with the error of a line that is not UTF-8 or is longer than ``LONGEST_LINE``; the line
+            is then left out, but counted. None: the error is raised.
 
     Attributes:
-        num_lines: lines read so far; while a line is looked at, its number, from 1.
-        sha256: hexadecimal digest of the bytes read so far; of the file, once iteration is over.
+        num_lines: number of lines read so far; during iteration the number of the current line, from 1.
+        sha256: hexadecimal digest of the bytes read so far; after iteration, of the file.
 
     Raises:
-        UserError: while iterating, for an empty file, or for a bad line where there is no ``on_bad``.
+        UserError: during iteration, if the file is empty, or a line is bad and there is no ``on_bad``.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class TextFile:
                     block += file.readline(LONGEST_LINE)
                 self._digest.update(block)
                 if len(block) > LONGEST_LINE and not block.endswith(b"\n") and (rest := self._rest(file)):
-                    block += rest  # too long by now, and found so below
+                    block += rest  # longer than allowed, which is detected below
                 for text in self._decode(block):
                     self.num_lines += 1
                     yield text
@@ -71,7 +71,7 @@ class TextFile:
             raise UserError(f"{self.path}: the file is empty, expected {self.holds} per line")
 
     def _rest(self, file: BinaryIO) -> bytes:
-        """Read to the end of a line that is too long anyhow, and return its last piece."""
+        """Read to the end of a line that is too long, and return its last piece."""
         last = b""
         while piece := file.readline(_BLOCK):
             self._digest.update(piece)
@@ -81,7 +81,7 @@ class TextFile:
         return last
 
     def _decode(self, block: bytes) -> Iterable[str]:
-        """The texts of the lines that the block consists of."""
+        """The texts of the lines of the block."""
         if self.num_lines == 0:
             block = block.removeprefix(codecs.BOM_UTF8)
         if len(block) > LONGEST_LINE:

@@ -1,4 +1,4 @@
-"""Training curves out of fairseq's log, in its simple, tqdm and JSON formats."""
+"""Training curves from fairseq's log, in its simple, tqdm and JSON formats."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from eureka_nlg.limits import parse_json
 
 __all__ = ["TrainingLog", "find_log", "read_log", "parse_log"]
 
-# "2026-01-31 12:00:00 | INFO | valid | message"; fairseq's own --log-file writes the message alone
+# "2026-01-31 12:00:00 | INFO | valid | message"; with fairseq's --log-file there is only the message
 _PREFIX = re.compile(
     r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:,\d+)? \| [A-Z]+ \| (?P<tag>[^|]+) \| (?P<message>.*)$"
 )
 _SIMPLE = re.compile(r"^epoch (?P<epoch>\d+) \| (?:valid on '(?P<subset>[^']*)' subset \| )?(?P<stats>.+)$")
 
-# what is about the machine or the optimiser, not about the model
+# values about the machine or the optimiser, not about the model
 _BOOKKEEPING = {
     *("epoch", "update", "num_updates", "wps", "ups", "wpb", "bsz", "lr", "gnorm", "clip", "loss_scale"),
     *("train_wall", "wall", "gb_free", "oom", "total", "n_correct", "valid_wall"),
@@ -29,12 +29,12 @@ _BOOKKEEPING = {
 
 @dataclass
 class TrainingLog:
-    """What a log tells.
+    """The content of a log.
 
     Attributes:
-        curves: measure -> split -> epoch -> value at the end of the epoch. The split is ``"train"``, or the
-            name of the subset that was validated on.
-        command: the line that started fairseq-train, if it is in the log.
+        curves: measure -> split -> epoch -> value at the end of the epoch. The split is ``"train"`` or the
+            name of the validation subset.
+        command: the command line of fairseq-train, if it is in the log.
         versions: package -> version, if they are in the log.
     """
 
@@ -44,15 +44,15 @@ class TrainingLog:
 
     @property
     def num_epochs(self) -> int:
-        """The last epoch that was logged; 0 for none."""
+        """The last epoch in the log; 0 if there is none."""
         return max((max(curve) for curves in self.curves.values() for curve in curves.values()), default=0)
 
 
 def find_log(run: str | os.PathLike[str]) -> Path | None:
-    """The log of a run folder or of the folder of a checkpoint, if there is one with curves in it.
+    """The log with curves in a run folder or in the folder of a checkpoint, if there is one.
 
-    That is ``fairseq.log``, which ``eureka train`` keeps, or an output that was redirected to ``train.log``
-    in the folder or to ``RUN.log`` beside it.
+    It is ``fairseq.log``, which ``eureka train`` writes, or an output that was redirected to ``train.log`` in
+    the folder or to ``RUN.log`` next to the folder.
     """
     folder = (Path(run).parent if Path(run).is_file() else Path(run)).resolve()
     candidates = (folder / "fairseq.log", folder / "train.log", folder.with_name(f"{folder.name}.log"))
@@ -60,16 +60,16 @@ def find_log(run: str | os.PathLike[str]) -> Path | None:
 
 
 def read_log(path: str | os.PathLike[str]) -> TrainingLog:
-    """Parse a log file; bytes that are not UTF-8 do no harm."""
+    """Parse a log file; bytes that are not UTF-8 are replaced."""
     with open(path, encoding="utf-8", errors="replace") as lines:
         return parse_log(lines)
 
 
 def parse_log(lines: Iterable[str]) -> TrainingLog:
-    """Collect the end-of-epoch statistics of a log, and the command that started it.
+    """Collect the end-of-epoch statistics of a log, and the command line.
 
-    A training that was resumed, or started anew in the same file, logs an epoch again: its last record
-    counts, and a restart from epoch n takes back what stood there for the epochs after n.
+    If a training was resumed or restarted, its log may have an epoch several times. The last record of an
+    epoch counts, and it removes earlier records of later epochs.
 
     >>> log = parse_log(["2026-01-31 12:00:00 | INFO | train | epoch 001 | loss 5.0 | ppl 32 | wps 900"])
     >>> log.curves
@@ -110,11 +110,11 @@ def _simple_record(tag: str, message: str) -> tuple[str, int, dict[str, float]] 
 
 def _json_record(tag: str, message: str) -> tuple[str, int, dict[str, float]] | None:
     values = _parse_json(message)
-    # the records within an epoch have an "update" and names without the split
+    # records within an epoch have an "update", and names without the split
     if not isinstance(values.get("epoch"), int) or "update" in values:
         return None
     names = [name for name in values if name != "epoch"]
-    # without a tag the split is what all names start with; of a single name, all but its last part
+    # without a tag the split is the common prefix of all names; of a single name, all but its last part
     split = tag if tag and all(name.startswith(f"{tag}_") for name in names) else ""
     split = split or os.path.commonprefix(names).rpartition("_")[0].partition("_")[0]  # noqa: RUF071
     if not split:
@@ -134,7 +134,7 @@ def _parse_json(text: str) -> dict[str, Any]:
 
 
 def _numbers(values: dict[str, Any]) -> dict[str, float]:
-    """The values that are finite numbers, written as such or as text."""
+    """The values that are finite numbers, given as numbers or as text."""
     numbers = {}
     for name, value in values.items():
         try:

@@ -1,4 +1,4 @@
-"""Words and characters: the units of a text in which not every script puts blanks between words."""
+"""Words and characters as the units of text, for scripts with and without spaces between words."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import re
 
 __all__ = ["is_unspaced", "split_characters", "unspaced_share"]
 
-# Scripts that are written without blanks between words, by their blocks in Unicode, with their punctuation.
-# Korean is not among them: it has blanks.
+# Scripts without spaces between words, by their blocks in Unicode, with their punctuation. Korean has spaces,
+# so it is not included.
 _UNSPACED = (
     "\u0e00-\u0eff"  # Thai, Lao
     "\u0f00-\u0fff"  # Tibetan
@@ -19,7 +19,8 @@ _UNSPACED = (
     "\uf900-\ufaff\ufe30-\ufe4f\uff01-\uff9f"  # compatibility and full- and half-width forms
     "\U00016fe0-\U00018fff\U0001b000-\U0001b16f\U00020000-\U0003ffff"  # Tangut, kana supplements, more Han
 )
-# What belongs to the character before it: vowel signs, tones, voicing marks, variation selectors, joiners.
+# Marks that belong to the preceding character: vowel signs, tones, voicing marks, variation selectors,
+# joiners.
 _MARKS = (
     "\u0300-\u036f\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ece"
     "\u0f18\u0f19\u0f35\u0f37\u0f39\u0f71-\u0f84\u0f86\u0f87\u0f8d-\u0fbc"
@@ -31,10 +32,10 @@ _CHARACTER = re.compile(rf"(?!\s)[{_UNSPACED}]")
 
 
 def split_characters(text: str) -> list[str]:
-    """Units of a text: each character of a script without blanks, and the words of all others.
+    """Units of a text: each character of scripts without spaces, and the words of all other scripts.
 
-    A character takes its vowel signs and other marks along. Splitting what was split already, with blanks
-    between the units, changes nothing.
+    Vowel signs and other marks stay with their character. Splitting the units again, joined by spaces, gives
+    the same units.
 
     >>> split_characters("我喜欢 iPhone 15。")
     ['我', '喜', '欢', 'iPhone', '15', '。']
@@ -43,12 +44,12 @@ def split_characters(text: str) -> list[str]:
 
 
 def is_unspaced(character: str) -> bool:
-    """Whether a character is of a script that is written without blanks between words, and no blank."""
+    """Whether a character is of a script without spaces between words, and is not white space."""
     return _CHARACTER.match(character) is not None
 
 
 def unspaced_share(text: str) -> float:
-    """Share of the characters, blanks left out, that are of a script without blanks: 0 to 1.
+    """Share of characters of scripts without spaces among all characters but white space, from 0 to 1.
 
     >>> unspaced_share("你好 ok")
     0.5

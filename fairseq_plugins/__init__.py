@@ -1,4 +1,4 @@
-"""The folder for fairseq's ``--user-dir``: thin classes that hand fairseq's tensors to ``eureka_nlg``."""
+"""The folder for fairseq's ``--user-dir``: thin classes that pass fairseq's tensors to ``eureka_nlg``."""
 
 import argparse
 import sys
@@ -12,8 +12,8 @@ from fairseq_plugins.whole_checkpoints import write_whole_checkpoints
 
 __all__ = ["criterions", "models", "tasks"]
 
-# fairseq's checkpoints hold an argparse.Namespace, which torch.load(weights_only=True), torch's default,
-# refuses unless it is named here. Nothing else becomes loadable.
+# fairseq's checkpoints contain an argparse.Namespace, which torch.load with its default weights_only=True
+# refuses unless it is listed here. Nothing else becomes loadable.
 torch.serialization.add_safe_globals([argparse.Namespace])
 
 write_whole_checkpoints()
@@ -22,7 +22,7 @@ write_whole_checkpoints()
 def _one_line_for_bad_input(
     kind: type[BaseException], error: BaseException, traceback: TracebackType | None
 ) -> None:
-    """What a user can mend is said in one line, also by fairseq's commands; the rest keeps its traceback."""
+    """Print a UserError in one line, also in fairseq's commands; other errors keep their tracebacks."""
     if isinstance(error, UserError):
         print(f"error: {error}", file=sys.stderr)
     else:

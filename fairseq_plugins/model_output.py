@@ -1,6 +1,7 @@
-"""What comes out of a fairseq model: its logits, or its last linear layer and what goes into it.
+"""The output of a fairseq model: its logits, or its last linear layer and the input of that layer.
 
-This alone knows of wrappers around a model, of output layers, and of softmaxes that are none.
+Only this file deals with wrappers of models, kinds of output layers, and outputs that are not a plain
+softmax.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ _SOFTMAX_OF_THE_OUTPUT = (BaseFairseqModel.get_normalized_probs, TransformerMode
 
 
 def logits_of(model: Any, net_output: Any) -> Tensor:
-    """Logits of the model's output ``[B, T, C]``, up to a constant in each row that no loss here sees.
+    """Logits of the model's output ``[B, T, C]``, up to a constant per row, which does not affect the losses.
 
-    Models whose likelihoods are not the softmax of their output (pointer networks, say) are asked for their
-    log-likelihoods, which serve as well and cost one more pass.
+    If a model's likelihoods are not the softmax of its output (as in pointer networks), its log-likelihoods
+    are used instead. They are equivalent and cost one more pass.
 
     Raises:
         UserError: the model uses an adaptive softmax.
@@ -61,17 +62,17 @@ def refuse_adaptive_softmax(model: Any) -> None:
 
 
 def unwrapped(model: Any) -> Any:
-    """The model itself: with several processes it is wrapped, twice even."""
+    """The model itself; with several processes, it is wrapped once or twice."""
     while not isinstance(model, BaseFairseqModel) and hasattr(model, "module"):
         model = model.module
     return model
 
 
 def output_layer_of(model: Any) -> tuple[Tensor, Tensor | None]:
-    """Weight ``[C, H]`` and bias ``[C]`` (or None) of the linear layer that ends the decoder's work.
+    """Weight ``[C, H]`` and bias ``[C]`` (or None) of the decoder's last linear layer.
 
     Raises:
-        UserError: there is no such layer, or more than a linear map happens there; the message says which.
+        UserError: there is no such layer, or it is more than a linear map; the message says which.
     """
     model = unwrapped(model)
     decoder = getattr(model, "decoder", model)
@@ -108,10 +109,10 @@ def output_layer_of(model: Any) -> tuple[Tensor, Tensor | None]:
 
 @contextmanager
 def features_for(model: Any) -> Iterator[None]:
-    """While this lasts, the decoder returns what goes into its output layer instead of the logits."""
+    """Context in which the decoder returns the input of its output layer instead of the logits."""
     model = unwrapped(model)
     decoder = getattr(model, "decoder", model)
-    decoder.output_layer = _unchanged  # on this object alone; its class keeps its method
+    decoder.output_layer = _unchanged  # on this object only; the class is not changed
     try:
         yield
     finally:

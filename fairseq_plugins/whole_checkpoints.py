@@ -1,7 +1,8 @@
-"""fairseq's checkpoints are whole or not there, whatever happens while they are written.
+"""Makes fairseq's checkpoints complete or absent, even if writing is interrupted.
 
-fairseq copies one that it has written over ``checkpoint_last.pt`` and ``checkpoint_best.pt``, which a kill or
-a full disk leaves cut short, and on a full disk prints its traceback three times and leaves a ``.tmp``.
+By itself, fairseq copies a checkpoint over ``checkpoint_last.pt`` and ``checkpoint_best.pt``; if it is killed
+or the disk is full, these files are truncated. On a full disk it also prints a traceback three times and
+leaves a ``.tmp`` file.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _save = checkpoint_utils.torch_persistent_save
 
 
 def write_whole_checkpoints() -> None:
-    """From now on, in this process. Stores that are no files of this machine stay fairseq's affair."""
+    """Replace fairseq's writing of checkpoints in this process, except for remote storage."""
     checkpoint_utils.torch_persistent_save = _save_whole
     checkpoint_utils.PathManager = _WholeCopies
 

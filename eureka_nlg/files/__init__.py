@@ -1,4 +1,4 @@
-"""Files and folders: output that is either whole or not there, its place, and the reading of input."""
+"""Files and folders: output that is either complete or absent, checks of its place, and reading of input."""
 
 from eureka_nlg.files.folders import alone, exclusive, files_of, new_folder, remove_made
 from eureka_nlg.files.partial import full_disk

@@ -1,4 +1,4 @@
-"""A folder is there whole or not at all, and may be held by one process alone."""
+"""Output folders that are either complete or absent, and locks on folders and files."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ _FILES = "files"
 
 @contextmanager
 def new_folder(path: Path, overwrite: bool = False, mark: str | None = None) -> Iterator[Path]:
-    """A temporary neighbour of ``path`` that takes its place when the block ends without an error.
+    """A temporary folder next to ``path`` that is renamed to ``path`` if the block ends without an error.
 
     Args:
-        path: the folder to come.
-        overwrite: replace what is there, once the new folder is whole.
-        mark: a file that every such folder has; a folder without it is never replaced.
+        path: the folder to create.
+        overwrite: whether to replace an existing folder, once the new one is complete.
+        mark: name of a file that every such folder has; a folder without it is never replaced.
 
     Raises:
-        UserError: ``path`` is a file, or a folder with something in it and ``overwrite`` is not given, or one
-            without ``mark``; or another process is making it; or nothing can be written there.
+        UserError: ``path`` is a file; or it is a folder that is not empty and ``overwrite`` is not given, or
+            one without ``mark``; or another process is creating it; or it cannot be written.
     """
     if path.is_symlink() or (path.exists() and not path.is_dir()):
         raise UserError(f"{path}: is no folder; give --out the name of a folder")
@@ -62,28 +62,28 @@ def new_folder(path: Path, overwrite: bool = False, mark: str | None = None) -> 
                 raise busy(path)
             yield building
             _synced(building)
-            building.chmod(0o777 & ~umask())  # it was for the owner only
+            building.chmod(0o777 & ~umask())  # a temporary folder is readable by its owner only
             _replace(path, building)
     except BaseException as error:
-        for child in multiprocessing.active_children():  # or they would write on
+        for child in multiprocessing.active_children():  # otherwise they would continue writing
             child.terminate()
             child.join()
         shutil.rmtree(building, ignore_errors=True)
-        # A full disk names no file, and the name of a temporary one says little.
+        # The error of a full disk has no file name, and the name of a temporary file would not help.
         if isinstance(error, OSError) and str(error.filename or building).startswith(str(building)):
             raise cannot(path, error) from error
         raise
 
 
 def remove_made(path: Path, mark: str) -> None:
-    """Remove a folder that an earlier command made, if it is there.
+    """Remove a folder that an earlier command has created, if it exists.
 
     Args:
         path: the folder.
-        mark: a file that every such folder has.
+        mark: name of a file that every such folder has.
 
     Raises:
-        UserError: a folder without ``mark``: somebody else made it.
+        UserError: the folder has no file ``mark``, so it was created by something else.
     """
     _check_made(path, mark)
     shutil.rmtree(path, ignore_errors=True)
@@ -92,23 +92,23 @@ def remove_made(path: Path, mark: str) -> None:
 def _check_made(path: Path, mark: str) -> None:
     if path.is_dir() and any(path.iterdir()) and not (path / mark).is_file():
         raise UserError(
-            f"{path}: is there and was not made by this command (it has no {mark}), so it is not replaced: "
+            f"{path}: exists and was not made by this command (it has no {mark}), so it is not replaced: "
             "give another --out"
         )
 
 
 @contextmanager
 def exclusive(folder: str | os.PathLike[str]) -> Iterator[int]:
-    """Hold a folder for this process alone; it is made if it is not there, and removed if it stays empty.
+    """Lock a folder for this process; it is created if it does not exist, and removed if it stays empty.
 
-    The lock ends with the process, however that ends. A child goes on holding it if it inherits the
-    descriptor, ``subprocess.run(..., pass_fds=[descriptor])``.
+    The lock ends with the process, however the process ends. A child process keeps the lock if it inherits
+    the descriptor: ``subprocess.run(..., pass_fds=[descriptor])``.
 
-    Returns:
-        The descriptor.
+    Yields:
+        The descriptor of the folder.
 
     Raises:
-        UserError: another process holds it.
+        UserError: another process has locked the folder.
     """
     path = Path(folder)
     with named_errors(path):
@@ -128,13 +128,13 @@ def exclusive(folder: str | os.PathLike[str]) -> Iterator[int]:
 
 @contextmanager
 def alone(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Be the only process that makes an output, from before the work to its end.
+    """Ensure that only this process creates an output, from before the work to its end.
 
-    An empty file beside the output is locked meanwhile, and gone afterwards. Pipes and devices have no such
-    neighbour; nor has an output whose folder cannot be written to, which its writing will tell.
+    Meanwhile an empty file next to the output is locked; it is removed afterwards. There is no such file for
+    pipes and devices, nor if the folder cannot be written to, which is reported when the output is written.
 
     Raises:
-        UserError: another process is making it.
+        UserError: another process is creating the output.
     """
     target = followed(path)
     if is_special(target) or not os.access(target.resolve().parent, os.W_OK):
@@ -154,10 +154,10 @@ def alone(path: str | os.PathLike[str]) -> Iterator[None]:
 
 @contextmanager
 def files_of(folder: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary folder whose files come to ``folder`` when the block ends without an error, each whole.
+    """A temporary folder whose files are moved to ``folder`` if the block ends without an error.
 
     Raises:
-        UserError: they cannot be written; the files of ``folder`` are as they were.
+        UserError: the files cannot be written; the files in ``folder`` are unchanged.
     """
     path = Path(folder).resolve()
     with named_errors(path):
@@ -180,7 +180,7 @@ def files_of(folder: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def _synced(folder: Path) -> list[Path]:
-    """The files below a folder, when what is in them is on the disk."""
+    """Write all files in a folder to the disk (fsync), and return them."""
     files = sorted(file for file in folder.rglob("*") if file.is_file())
     for file in files:
         descriptor = os.open(file, os.O_RDONLY)
@@ -199,7 +199,7 @@ def _replace(path: Path, new: Path) -> None:
         shutil.rmtree(new, ignore_errors=True)
         return
     old = Path(tempfile.mkdtemp(prefix=prefix(path), suffix=_OLD, dir=path.parent))
-    os.rename(path, old)  # a rename onto a folder needs it empty: `old` is
+    os.rename(path, old)  # possible, since `old` is an empty folder
     try:
         os.rename(new, path)
     except BaseException:

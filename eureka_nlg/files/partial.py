@@ -1,8 +1,8 @@
-"""What becomes an output is written beside it, and locked.
+"""Partial outputs: temporary files and folders next to an output, which are locked while they are written.
 
-The neighbour has the ending ``.partial`` and takes the name of the output when it is whole. It is locked by
-the process that writes it, and the lock ends with the process: what a killed one left behind is removed by
-the next that writes the same name.
+A partial output has the ending ``.partial`` and is renamed to the output when it is complete. The process
+that writes it holds a lock on it, which ends with the process. So the next process that writes the same
+output can recognise what a killed process has left behind, and removes it.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ __all__ = [
 ]
 
 PARTIAL = ".partial"
-_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of <fcntl.h> and <linux/fs.h>
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # from <fcntl.h> and <linux/fs.h>
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
-_OLD = 86_400.0  # seconds after which a neighbour counts as left behind where there are no locks
+_OLD = 86_400.0  # seconds after which a partial output counts as left behind, if there are no locks
 
 
 def prefix(path: Path) -> str:
-    """How the names of the neighbours begin; a name may be as long as the file system allows."""
+    """The start of the names of partial outputs; shortened, since a name may have the greatest length."""
     name = path.name
     if len(os.fsencode(name)) > 200:
         name = f"{name[:40]}~{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}"
@@ -46,11 +46,11 @@ def lock(descriptor: int, wait: bool = False) -> bool | None:
     """Lock a file or folder.
 
     Args:
-        descriptor: of it.
-        wait: for another process that holds it; else that is noticed.
+        descriptor: descriptor of the file or folder.
+        wait: whether to wait if another process holds the lock.
 
     Returns:
-        Whether it is locked now; None where the file system has no locks.
+        Whether this process has the lock; None if the file system does not support locks.
     """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -64,7 +64,7 @@ _HELD: set[int] = set()
 
 @contextmanager
 def held(descriptor: int) -> Iterator[int]:
-    """A locked descriptor until the block ends, or the process: processes that it forks do not hold it on."""
+    """Keep a locked descriptor open until the block ends; forked processes do not keep the lock."""
     _HELD.add(descriptor)
     try:
         yield descriptor
@@ -75,7 +75,7 @@ def held(descriptor: int) -> Iterator[int]:
 
 
 def _close_held() -> None:
-    # a worker of one that was killed may live on for a while
+    # a worker may outlive a process that is killed, and would keep the lock
     for descriptor in _HELD:
         with contextlib.suppress(OSError):
             os.close(descriptor)
@@ -86,13 +86,13 @@ os.register_at_fork(after_in_child=_close_held)
 
 
 def new_partial(path: Path, is_folder: bool = False) -> tuple[Path, int]:
-    """Make a neighbour of an output, and lock it.
+    """Create a partial output, and lock it.
 
     Returns:
         Its path and descriptor.
 
     Raises:
-        OSError: there is no place for it.
+        OSError: it cannot be created.
     """
     while True:
         if is_folder:
@@ -100,7 +100,7 @@ def new_partial(path: Path, is_folder: bool = False) -> tuple[Path, int]:
             try:
                 descriptor = os.open(name, os.O_RDONLY)
             except FileNotFoundError:
-                continue  # taken for a leftover before it was locked
+                continue  # another process has removed it as a leftover before it was locked
         else:
             descriptor, name = tempfile.mkstemp(prefix=prefix(path), suffix=PARTIAL, dir=path.parent)
         try:
@@ -116,13 +116,13 @@ def new_partial(path: Path, is_folder: bool = False) -> tuple[Path, int]:
 
 
 def remove_leftovers(path: Path, but: Path | None = None) -> bool:
-    """Remove what killed processes left of this output; return whether another one is at work on it."""
+    """Remove partial outputs of killed processes; return whether another process is writing the output."""
     is_held = False
     names = re.compile(re.escape(prefix(path)) + r"[^.]+" + re.escape(PARTIAL))
     for entry in os.scandir(path.parent):
         if names.fullmatch(entry.name) is None or (but is not None and entry.name == but.name):
             continue
-        with contextlib.suppress(OSError):  # it may be gone by now
+        with contextlib.suppress(OSError):  # it may have been removed in the meantime
             descriptor = os.open(entry.path, os.O_RDONLY)
             try:
                 is_free = lock(descriptor)
@@ -139,7 +139,7 @@ def remove_leftovers(path: Path, but: Path | None = None) -> bool:
 
 
 def exchange(first: Path, second: Path) -> bool:
-    """Let two files or folders change names, in one step; return whether the system can do that."""
+    """Exchange the names of two files or folders atomically; return whether the system supports it."""
     try:
         rename = ctypes.CDLL(None).renameat2  # Linux
     except (AttributeError, OSError):
@@ -150,24 +150,24 @@ def exchange(first: Path, second: Path) -> bool:
 
 @contextmanager
 def named_errors(path: Path) -> Iterator[None]:
-    """Turn an error of the system into one that names the output."""
+    """Convert errors of the system to errors that contain the name of the output."""
     try:
         yield
     except BrokenPipeError:
-        raise  # the reader went away: no fault of the file
+        raise  # the reader of a pipe has ended: not an error of the file
     except OSError as error:
         raise cannot(path, error) from error
 
 
 def cannot(path: Path, error: OSError) -> UserError:
-    """The error to raise where the system refuses to write."""
+    """The error to raise if the system refuses to write."""
     return UserError(f"{path}: cannot be written: {error.strerror or error}")
 
 
 def full_disk(error: BaseException | None) -> str | None:
-    """What the system said of a file that could not be written, where a library has said something else.
+    """The reason for an error, if a file could not be written, for example because the disk is full.
 
-    torch and safetensors raise errors of their own, and retries hide the first of them.
+    torch and safetensors raise errors of their own, and retries hide the original error.
 
     Returns:
         A sentence without a full stop; None if it is another error.
@@ -177,7 +177,7 @@ def full_disk(error: BaseException | None) -> str | None:
             return f"{error.filename or 'a file'}: cannot be written: {error.strerror}"
         if "PytorchStreamWriter failed" in str(error) or "unexpected pos" in str(error):
             return "a checkpoint cannot be written (is the disk full?)"
-        number = re.search(r"\(os error (\d+)\)", str(error))  # as Rust says it
+        number = re.search(r"\(os error (\d+)\)", str(error))  # the format of Rust libraries
         if number is not None and int(number[1]) in _FULL:
             return f"a file cannot be written: {os.strerror(int(number[1]))}"
         error = error.__cause__ or error.__context__
@@ -185,12 +185,12 @@ def full_disk(error: BaseException | None) -> str | None:
 
 
 def busy(path: Path) -> UserError:
-    """The error to raise where another process holds the output."""
+    """The error to raise if another process is writing the output."""
     return UserError(f"{path}: another process is writing it; wait for its end, or give another folder")
 
 
 def umask() -> int:
-    """The permissions that new files of this process do not have."""
+    """The permissions that are removed from new files of this process."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

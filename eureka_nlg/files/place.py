@@ -1,4 +1,4 @@
-"""Before the work: whether there is a place for its result, where nothing of another kind would be lost."""
+"""Checks before the work that its result can be written, without replacing a file of another kind."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Kind", "output_file"]
 
 Kind = Literal["text", "JSON", "HTML"]
 
-# how files begin that an output must not replace; text is told by its content
+# first bytes of files that an output must not replace; text files are recognised by their content
 _MAGIC = {
     b"PK\x03\x04": "a zip archive, as checkpoints are",
     b"\x80": "a pickle, as old checkpoints are",
@@ -31,17 +31,16 @@ _OTHER_TEXT = {".yaml": "YAML", ".yml": "YAML", ".log": "a log", ".py": "Python"
 def output_file(
     path: str | os.PathLike[str], option: str, kind: Kind = "text", holds: Sequence[str] = ()
 ) -> Path:
-    """Notice before the work, and not after it, that there is no place for the result.
+    """Check before the work, rather than after it, that the result can be written.
 
     Args:
-        path: where the result is to go.
+        path: the file for the result.
         option: its name in error messages, such as ``"--out"``.
-        kind: what the result is. A file of another kind is never replaced.
-        holds: keys of the document, or of each document in it, that the JSON at this place must have to be
-            replaced; another is left alone.
+        kind: kind of the result. A file of another kind is never replaced.
+        holds: an existing JSON file is replaced only if its document, or each document in it, has these keys.
 
     Raises:
-        UserError: a folder, a file of another kind, or a place that cannot be written to.
+        UserError: the path is a folder or a file of another kind, or it cannot be written.
     """
     given, path = Path(path), followed(path)
     if is_special(path):
@@ -54,10 +53,10 @@ def output_file(
     if target.exists():
         found = _kind(target)
         if found not in (None, kind):
-            raise UserError(f"{option} {path}: is there and is {found}, not {kind}: give another name")
+            raise UserError(f"{option} {path}: exists and is {found}, not {kind}: give another name")
         if found == "JSON" and holds and not _holds(read_json(target), holds):
             raise UserError(
-                f"{option} {path}: is there and is JSON of something else (without {' and '.join(holds)}): "
+                f"{option} {path}: exists and is JSON of something else (without {' and '.join(holds)}): "
                 "give another name"
             )
     try:
@@ -68,7 +67,7 @@ def output_file(
 
 
 def _kind(path: Path) -> str | None:
-    """What a file is, from its content; None for an empty one."""
+    """The kind of a file, from its content; None if it is empty."""
     with open(path, "rb") as file:
         head = file.read(1 << 16)
     if not head:
@@ -79,7 +78,7 @@ def _kind(path: Path) -> str | None:
     try:
         text = head.decode("utf-8")
     except UnicodeDecodeError as error:
-        if len(head) - error.start > 3:  # else the last character was cut
+        if len(head) - error.start > 3:  # otherwise only the last character is truncated
             return "binary"
         text = head[: error.start].decode("utf-8")
     if "\0" in text:

@@ -1,4 +1,4 @@
-"""Reading a file of the user's, and the fingerprint of one."""
+"""Reading of JSON files, and digests of files."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     """Read a JSON file.
 
     Raises:
-        UserError: not there, not JSON, or beyond the bounds of :mod:`eureka_nlg.limits`; with the place.
+        UserError: the file is missing, is not JSON, or exceeds the limits of :mod:`eureka_nlg.limits`; the
+            message has the position.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")  # some editors begin with a mark
+        text = Path(path).read_text(encoding="utf-8-sig")  # some editors write a byte order mark
         value = parse_json(text)
         if "\\ud" in text.lower():
-            json.dumps(value, ensure_ascii=False).encode()  # else it can be neither shown nor written
+            json.dumps(value, ensure_ascii=False).encode()  # half a character could not be printed or written
         return value
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
@@ -40,7 +41,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
 
 
 def sha256(path: str | os.PathLike[str]) -> str:
-    """Hexadecimal SHA-256 of a file, read in pieces."""
+    """Hexadecimal SHA-256 digest of a file, which is read in pieces."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while piece := file.read(1 << 20):
@@ -49,7 +50,7 @@ def sha256(path: str | os.PathLike[str]) -> str:
 
 
 def sha256_of(paths: Sequence[str | os.PathLike[str]]) -> str:
-    """SHA-256 of a file; of several files, of their names and digests."""
+    """SHA-256 digest of a file; for several files, of their names and digests."""
     if len(paths) == 1:
         return sha256(paths[0])
     lines = [f"{Path(path).name} {sha256(path)}\n" for path in paths]

@@ -1,4 +1,4 @@
-"""A file is there whole, or the old one is as it was."""
+"""Writing of files that are either complete or unchanged."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ __all__ = ["write_json", "write_lines", "write_text", "write_whole"]
 
 @contextmanager
 def write_whole(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """A file to write to, which is at ``path`` when the block ends without an error, and not before.
+    """A file to write to, which replaces ``path`` if the block ends without an error.
 
-    The folder is made if it is not there. A link stays a link, and what it points to is replaced. A pipe or a
-    device such as ``/dev/stdout`` is written to and stays what it is. A replaced file's permissions are kept.
+    The folder is created if it does not exist. The target of a link is replaced, not the link. A pipe or a
+    device such as ``/dev/stdout`` is written to directly. The permissions of a replaced file are kept.
 
     Raises:
-        UserError: the file cannot be written (full disk, read-only folder ...); the old one is as it was.
+        UserError: the file cannot be written (full disk, read-only folder ...); the old file is unchanged.
     """
     path = followed(path)
     if is_special(path):
@@ -35,7 +35,7 @@ def write_whole(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         return
     target = path.resolve()
     with named_errors(path):
-        if target.is_dir():  # now, not when the work is done
+        if target.is_dir():  # checked before the work, not after it
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
         target.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(target)
@@ -47,10 +47,10 @@ def write_whole(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             yield guarded  # type: ignore[misc]
             file.flush()
             os.fsync(file.fileno())
-            with contextlib.suppress(OSError):  # some file systems have none
+            with contextlib.suppress(OSError):  # some file systems have no permissions
                 os.fchmod(
                     file.fileno(), _permissions(target)
-                )  # those of the neighbour are for the owner only
+                )  # the temporary file is readable by its owner only
             os.replace(partial, target)
     except BaseException as error:
         partial.unlink(missing_ok=True)
@@ -67,23 +67,23 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def write_lines(path: str | os.PathLike[str], lines: Iterable[str]) -> None:
-    """Write one item a line; see :func:`write_whole`."""
+    """Write one item per line; see :func:`write_whole`."""
     write_text(path, "".join(f"{line}\n" for line in lines))
 
 
 def write_json(path: str | os.PathLike[str], content: Any, indent: int | None = 2) -> None:
-    """Write JSON, which knows no infinite numbers; see :func:`write_whole`.
+    """Write JSON; see :func:`write_whole`.
 
     Raises:
-        ValueError: not a finite number.
-        UserError: it cannot be written.
+        ValueError: a number is not finite, which JSON does not support.
+        UserError: the file cannot be written.
     """
     text = json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False)
     write_text(path, f"{text}\n")
 
 
 class _Guarded:
-    """A binary file that remembers why it could not be written: some writers do not pass that on."""
+    """A binary file that stores the error of a failed write, since some writers hide it."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -101,7 +101,7 @@ class _Guarded:
 
 
 def _permissions(path: Path) -> int:
-    """Permissions of the file that is replaced, else of a new one."""
+    """Permissions of the file to be replaced, or of a new file."""
     try:
         return stat.S_IMODE(path.stat().st_mode)
     except FileNotFoundError:

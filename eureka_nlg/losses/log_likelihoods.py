@@ -67,7 +67,9 @@ def eureka_loss_from_log_probs(
     tensors = {"encouragement": encouragement, "weight": weight}
     sizes = {name: len(one) for name, one in tensors.items() if isinstance(one, Tensor) and one.dim()}
     if len(set(sizes.values())) > 1:
-        raise ValueError(f"encouragement and weight must have one entry per class each, got lengths {sizes}")
+        raise ValueError(
+            f"encouragement and weight must have the same length, one entry per class, got {sizes}"
+        )
     dtype = torch.float64 if log_probs.dtype == torch.float64 else torch.float32
     # without a tensor per class nothing is looked up by class, and any index is valid
     num_classes = next(iter(sizes.values()), 1 << 62)

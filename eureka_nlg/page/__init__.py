@@ -1,4 +1,4 @@
-"""What all pages of the project look like: colours for light and dark, and the button between them."""
+"""The style of all pages of the project: colours for light and dark mode, and the button to switch."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ from pathlib import Path
 __all__ = ["LOOK"]
 
 LOOK = Path(__file__).parent
-"""Folder of ``theme.css`` and ``theme.js``; the script comes first and sets strict mode."""
+"""Folder with ``theme.css`` and ``theme.js``. The script has to come first, since it sets strict mode."""

@@ -1,1 +1,1 @@
-"""Images, long-tailed: classification and object detection on one training loop."""
+"""Long-tailed image classification and object detection, on one training loop."""

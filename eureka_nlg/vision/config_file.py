@@ -1,4 +1,4 @@
-"""YAML files and ``key=value`` overrides as a tree of dataclasses, and back."""
+"""Conversion of YAML files and ``key=value`` overrides to a tree of dataclasses, and back."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["RenamedOptions", "read_config", "config_from_dict", "flat", "to_yaml
 T = TypeVar("T")
 
 RenamedOptions = Mapping[str, Mapping[str | None, str]]
-"""Old names of a section's options: old name -> value of the section's ``name`` (None: any) -> name now."""
+"""Old names of options: old name -> value of the section's ``name`` (None: any value) -> new name."""
 
 _log = logging.getLogger(__name__)
 
@@ -29,11 +29,14 @@ def read_config(cls: type[T], path: str | os.PathLike[str], overrides: Sequence[
 
     Args:
         cls: the dataclass at the root of the tree.
-        path: YAML file; its key ``base`` names another one, relative to it, that it builds on.
-        overrides: ``key=value`` with dots into the sections, as in ``training.epochs=60``; the value is YAML.
+        path: YAML file. Its key ``base`` names another YAML file, relative to this one, whose options it
+            extends.
+        overrides: ``key=value`` with dots between section and option, as in ``training.epochs=60``; the value
+            is YAML.
 
     Raises:
-        UserError: no such file, not YAML, an unknown key, or a value of another type; with file and line.
+        UserError: a file is missing or is not YAML, a key is unknown, or a value has the wrong type; the
+            message has file and line.
     """
     values = read_options(
         path,
@@ -46,12 +49,12 @@ def read_config(cls: type[T], path: str | os.PathLike[str], overrides: Sequence[
 
 
 def config_from_dict(cls: type[T], tree: Mapping[str, Any], where: str) -> T:
-    """The config of a nested dictionary, as ``dataclasses.asdict`` makes it; ``where`` names it in errors."""
+    """The config from a nested dictionary, as of ``dataclasses.asdict``; ``where``: its name in errors."""
     return _build(cls, {key: Given(value, where) for key, value in flat(tree).items()})
 
 
 def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
-    """Values under dotted keys: ``{"training.epochs": 60, ...}``."""
+    """The values by dotted keys: ``{"training.epochs": 60, ...}``."""
     tree = asdict(tree) if is_dataclass(tree) and not isinstance(tree, type) else tree
     result: dict[str, Any] = {}
     for key, value in tree.items():
@@ -137,13 +140,13 @@ def _with_new_names(cls: type, values: Mapping[str, Given], prefix: str = "") ->
             continue
         new = by_name.get(name) or by_name.get(None)
         if new is None:
-            _log.warning("%s: %s%s is of no use to loss %s", value.where, prefix, old, name)
+            _log.warning("%s: %s%s is not used by loss %s", value.where, prefix, old, name)
             continue
         key = f"{prefix}{new}"
         if key in found:
             raise UserError(
-                f"{value.where}: {prefix}{old} is the old name of {key}, which is given too "
-                f"({found[key].where}): give the new one alone"
+                f"{value.where}: {prefix}{old} is the old name of {key}, which is given, too "
+                f"({found[key].where}): give only the new one"
             )
         _log.warning("%s: %s%s is now called %s", value.where, prefix, old, key)
         if value.value is not None or types.NoneType in get_args(get_type_hints(cls)[new]):
@@ -178,7 +181,7 @@ def _as(hint: Any, value: Any) -> Any:
         raise TypeError
     if hint is str and not isinstance(value, (str, int, float)):
         raise TypeError
-    return hint(value)  # float("2e-4"): YAML takes that for a word
+    return hint(value)  # float("2e-4"), for example, which YAML reads as text
 
 
 def _shown(hint: Any) -> str:

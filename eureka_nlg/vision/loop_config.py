@@ -1,4 +1,4 @@
-"""The options that every vision task has for the loop, and what the option classes are written with."""
+"""The options of the training loop that all vision tasks share, and helpers for classes of options."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["LoopConfig", "described", "check_at_least"]
 
 
 def described(text: str) -> dict[str, str]:
-    """Metadata of an option: its help."""
+    """Metadata of an option: its help text."""
     return {"help": text}
 
 
@@ -23,40 +23,39 @@ def check_at_least(name: str, value: float, least: float) -> None:
 
 @dataclass
 class LoopConfig:
-    """Optimiser and the loop; how the learning rate goes is the task's."""
+    """Options of the optimiser and of the loop; the task adds the schedule of the learning rate."""
 
     batch_size: int = field(default=128, metadata=described("images in a step, over all processes"))
     accumulate: int = field(
         default=1, metadata=described("parts that a step's batch is computed in, to save memory")
     )
-    learning_rate: float = field(default=0.1, metadata=described("of SGD, at its highest"))
-    momentum: float = field(default=0.9, metadata=described("of SGD"))
-    weight_decay: float = field(default=2e-4, metadata=described("of SGD, on all parameters"))
+    learning_rate: float = field(default=0.1, metadata=described("highest learning rate of SGD"))
+    momentum: float = field(default=0.9, metadata=described("momentum of SGD"))
+    weight_decay: float = field(default=2e-4, metadata=described("weight decay of SGD, on all parameters"))
     precision: Literal["auto", "float32", "bfloat16"] = field(
         default="auto",
         metadata=described(
-            "of the network, with float32 weights and loss; auto: bfloat16 where the processor has it"
+            "numeric format of the network's operations; weights and loss are float32; auto: bfloat16 if the "
+            "processor supports it"
         ),
     )
     channels_last: bool = field(default=True, metadata=described("memory format of images and convolutions"))
     compile: bool = field(default=False, metadata=described("torch.compile the network"))
-    device: Literal["auto", "cpu"] = field(
-        default="auto", metadata=described("auto: a GPU where there is one")
-    )
+    device: Literal["auto", "cpu"] = field(default="auto", metadata=described("auto: a GPU if there is one"))
     evaluate_every: int = field(
         default=10, metadata=described("epochs between evaluations; the last epoch is always evaluated")
     )
     checkpoint_every: int = field(default=1, metadata=described("epochs between checkpoints"))
     keep_epochs: list[int] = field(
         default_factory=list,
-        metadata=described("epochs (after scaling) whose checkpoint is kept as epochNNN.pt"),
+        metadata=described("epochs (after scaling) whose checkpoints are kept as epochNNN.pt"),
     )
 
     trackers: list[str] = field(
         default_factory=lambda: ["tensorboard"],
         metadata=described(
-            "where the log goes besides log.jsonl: tensorboard (a folder in the run's), and what accelerate "
-            "knows: wandb, trackio, comet_ml, mlflow, aim, clearml, dvclive, swanlab"
+            "where the log goes besides log.jsonl: tensorboard (a folder in the run folder) and trackers of "
+            "accelerate: wandb, trackio, comet_ml, mlflow, aim, clearml, dvclive, swanlab"
         ),
     )
 

@@ -1,4 +1,4 @@
-"""The folder of a run, whatever the task: its files, when it may be gone on with, what a result tells."""
+"""The folder of a run of any task: its files, the checks before resuming, and the record of a result."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ __all__ = [
 CHECKPOINT = "checkpoint.pt"
 CONFIG = "config.yaml"
 RESULT = "evaluation.json"
-"""Written last, so that a run that has it is finished."""
+"""Written last: a run that has this file is finished."""
 
 FREE_OPTIONS = frozenset(
     {
@@ -57,7 +57,7 @@ FREE_OPTIONS = frozenset(
         "save_dir",
     }
 )
-"""Options of every task that do not change what a run computes, or only where its files lie."""
+"""Options that do not change the results of a run. Tasks add their own."""
 
 
 class _Config(Protocol):
@@ -71,10 +71,10 @@ AnyConfig = TypeVar("AnyConfig", bound=_Config)
 
 
 def make_accelerator(training: LoopConfig) -> Any:
-    """Hugging Face's accelerator for a run, for one process or several.
+    """The ``Accelerator`` of Hugging Face accelerate for a run, with one process or several.
 
     Raises:
-        UserError: a tracker that accelerate does not know or whose package is not installed.
+        UserError: accelerate does not know a tracker, or the tracker's package is not installed.
     """
     accelerate = require("accelerate", extra="vision")
     trackers = [name for name in training.trackers if name != "tensorboard"]
@@ -85,7 +85,7 @@ def make_accelerator(training: LoopConfig) -> Any:
             raise UserError(f"training.trackers: {name}, expected some of {', '.join(known)}")
         if name not in map(str, tracking.get_available_trackers()):
             raise UserError(f"training.trackers: {name} is not installed: pip install {name}")
-    # Autocast is the loop's, so that evaluation stays in float32 and the config alone decides.
+    # The loop does the autocast, so that evaluation is in float32 and the config alone decides.
     return accelerate.Accelerator(
         cpu=training.device == "cpu", mixed_precision="no", log_with=trackers or None
     )
@@ -93,10 +93,10 @@ def make_accelerator(training: LoopConfig) -> Any:
 
 @contextmanager
 def running(folder: Path, config: Any, accelerator: Any) -> Iterator[None]:
-    """Hold the folder of a run for this command alone, and tell the trackers where the run begins and ends.
+    """Lock the folder of a run for this command, and start and end the trackers.
 
     Raises:
-        UserError: another process trains in it, or a tracker cannot be reached.
+        UserError: another process trains in the folder, or a tracker cannot be reached.
     """
     with ExitStack() as stack:
         if accelerator.is_main_process:
@@ -104,7 +104,7 @@ def running(folder: Path, config: Any, accelerator: Any) -> Iterator[None]:
         if accelerator.log_with:
             try:
                 accelerator.init_trackers("eureka-nlg", config=flat(config))
-            except Exception as error:  # of the tracker, whichever it is
+            except Exception as error:  # each tracker raises errors of its own
                 reason = str(error).splitlines()[0] if str(error) else type(error).__name__
                 raise UserError(
                     f"training.trackers: {', '.join(config.training.trackers)}: {reason}"
@@ -114,7 +114,7 @@ def running(folder: Path, config: Any, accelerator: Any) -> Iterator[None]:
 
 
 def with_precision(config: AnyConfig, device: torch.device) -> AnyConfig:
-    """The config with ``precision: auto`` as what it means here."""
+    """The config with ``precision: auto`` replaced by the format for this device."""
     if config.training.precision != "auto":
         return config
     if device.type == "cuda":
@@ -126,7 +126,7 @@ def with_precision(config: AnyConfig, device: torch.device) -> AnyConfig:
 
 
 def check_folder(folder: Path, config: Any, free: Set[str]) -> None:
-    """Raise UserError if the folder has a run with other options than the config, ``free`` ones aside."""
+    """Raise UserError if the folder has a run whose options differ, except for those in ``free``."""
     if not (folder / CONFIG).is_file():
         return
     before = flat(read_config(type(config), folder / CONFIG))
@@ -138,12 +138,12 @@ def check_folder(folder: Path, config: Any, free: Set[str]) -> None:
     if changed:
         raise UserError(
             f"{folder}: holds a run with other options: {', '.join(changed)}; "
-            "give another save_dir, or remove it"
+            "give another save_dir, or remove the folder"
         )
 
 
 def check_keep_epochs(config: _Config) -> None:
-    """Raise UserError for a checkpoint to keep that the run never comes to."""
+    """Raise UserError if ``training.keep_epochs`` has an epoch that the run does not reach."""
     never = [epoch for epoch in config.training.keep_epochs if not 1 <= epoch <= config.epochs]
     if never:
         raise UserError(
@@ -153,17 +153,17 @@ def check_keep_epochs(config: _Config) -> None:
 
 
 def write_config(folder: Path, config: Any) -> None:
-    """Write down what the run is made of."""
+    """Write the options of the run into its folder."""
     write_text(folder / CONFIG, to_yaml(config))
 
 
 def read_run_config(
     cls: type[AnyConfig], folder: Path, overrides: Sequence[str], command: str = "train"
 ) -> AnyConfig:
-    """The config of a run, with options on top.
+    """The config of a run, with options that override it.
 
     Raises:
-        UserError: no run there, or a bad option.
+        UserError: there is no run in the folder, or an option is invalid.
     """
     if not (folder / CONFIG).is_file():
         raise UserError(
@@ -173,10 +173,10 @@ def read_run_config(
 
 
 def task_of_run(folder: Path) -> str:
-    """``classification`` or ``detection``, as the run's config says; the former if there is no run.
+    """``classification`` or ``detection``, from the run's config; the former if there is no run.
 
     Raises:
-        UserError: a config that cannot be read.
+        UserError: the config cannot be read.
     """
     if not (folder / CONFIG).is_file():
         return "classification"
@@ -190,32 +190,32 @@ def read_result(folder: Path, shape: Any) -> dict[str, Any]:
     """``evaluation.json`` of a finished run.
 
     Args:
-        folder: of the run.
-        shape: of the document, for :func:`eureka_nlg.shapes_of_json.misfit`.
+        folder: the folder of the run.
+        shape: the expected shape of the document; see :func:`eureka_nlg.shapes_of_json.misfit`.
 
     Raises:
-        UserError: it is not what this program writes.
+        UserError: the file cannot be read, or has another shape.
     """
     path = folder / RESULT
     result = read_json(path)
     wrong = misfit(result, shape)
     if wrong:
         raise UserError(
-            f"{path}: {wrong}; `eureka vision` writes it otherwise: remove it, and give the command again"
+            f"{path}: {wrong}; `eureka vision` did not write this file: remove it, and give the command again"
         )
     return dict(result)
 
 
 def own_output(path: Path | None, folder: Path) -> None:
-    """Notice before the work that ``--json`` names no place for scores.
+    """Check before the work that scores can be written to the file of ``--json``.
 
     Raises:
-        UserError: a file of another kind, one of the run's own, or a place that cannot be written to.
+        UserError: it is a file of another kind or one of the run's files, or it cannot be written.
     """
     if path is None:
         return
     if path.name in _OWN_FILES and path.resolve().parent == folder.resolve():
-        raise UserError(f"--json {path}: is a file of the run itself, expected another name")
+        raise UserError(f"--json {path}: is one of the run's own files, expected another name")
     output_file(path, "--json", "JSON", holds=("epoch", "config"))
 
 
@@ -223,13 +223,13 @@ _OWN_FILES = {CHECKPOINT, CONFIG, RESULT, "analysis.json", "detections.json", "l
 
 
 def load_network(network: nn.Module, checkpoint: Path, device: torch.device) -> int:
-    """Give a network the weights of a checkpoint, on a device.
+    """Load the weights of a checkpoint into a network, and move it to a device.
 
     Returns:
-        Number of whole epochs that it was trained for.
+        The number of whole epochs that the network was trained for.
 
     Raises:
-        UserError: the checkpoint cannot be read, or does not fit.
+        UserError: the checkpoint cannot be read, or does not fit the network.
     """
     state = load_checkpoint(checkpoint)
     try:
@@ -241,7 +241,7 @@ def load_network(network: nn.Module, checkpoint: Path, device: torch.device) -> 
 
 
 def run_record(config: Any, folder: Path, accelerator: Any, epoch: int) -> dict[str, Any]:
-    """What every result tells of its run: how long, with which options, versions and machine."""
+    """The part of a result that describes its run: duration, options, versions, machine."""
     log = read_log(folder / "log.jsonl")
     seconds = sum(entry["seconds"] for entry in log)
     waited = sum(entry["seconds"] * entry["waiting_for_data"] for entry in log)

@@ -1,4 +1,4 @@
-"""What the criterions of this package share: logits and targets out of fairseq, statistics into its log."""
+"""The base of this package's criterions: gets logits and targets from fairseq, and logs statistics."""
 
 import math
 from collections.abc import Callable
@@ -36,7 +36,7 @@ __all__ = [
 T = TypeVar("T", bound=OptionsOfALoss)
 
 
-# fairseq reads the types of the fields at run time: no postponed annotations here.
+# fairseq reads the types of the fields at run time, so annotations are not postponed here.
 @dataclass
 class LogitsCriterionConfig(FairseqDataclass):
     """Options of every criterion of this package."""
@@ -46,14 +46,12 @@ class LogitsCriterionConfig(FairseqDataclass):
     )
     class_counts: str = field(
         default="targets",
-        metadata={
-            "help": "count words in the training 'targets', take those of the 'dictionary', or of a file"
-        },
+        metadata={"help": "source of the class counts: the training 'targets', the 'dictionary', or a file"},
     )
     fused_linear: bool = field(
         default=False,
         metadata={
-            "help": "compute the decoder's last linear layer and the loss together, without ever holding the "
+            "help": "compute the decoder's last linear layer and the loss together, without storing the "
             "logits of a batch; same results, less memory"
         },
     )
@@ -67,16 +65,16 @@ class LogitsCriterionConfig(FairseqDataclass):
 
 
 class LogitsCriterion(FairseqCriterion):
-    """A loss on the logits of the target tokens, plain cross-entropy before its first epoch.
+    """A loss on the logits of the target tokens; before its first epoch it is plain cross-entropy.
 
-    Subclasses give :meth:`objective` and, where they weight classes, :meth:`class_weight`. Whatever the loss,
+    Subclasses define :meth:`objective` and, if they have class weights, :meth:`class_weight`. For any loss,
     ``nll_loss`` and ``ppl`` in the log are those of plain cross-entropy, so that runs with different losses
-    can be compared and the best checkpoint chosen.
+    are comparable and the best checkpoint can be chosen.
     """
 
-    # names of the statistics that are logged besides those of fairseq
+    # names of the statistics that are logged in addition to fairseq's
     averaged_per_token: tuple[str, ...] = ("likelihood",)
-    # name of the option that defers the loss
+    # name of the option with the first epoch of the loss
     start_epoch_option = "loss_start_epoch"
 
     def __init__(self, cfg: Any, task: Any) -> None:
@@ -84,32 +82,32 @@ class LogitsCriterion(FairseqCriterion):
         _check(cfg, self.start_epoch_option)
         self.cfg = cfg
         self.epoch: int | None = None
-        # Plain attributes: fairseq halves the buffers of a criterion under --fp16, and half precision cannot
-        # hold the range of the weights of a vocabulary.
+        # Not buffers: fairseq converts those to half precision under --fp16, whose range is too small for the
+        # weights of a vocabulary.
         self._counts: np.ndarray | None = None
         self._of_classes: dict[str, Tensor] = {}
         on_begin_epoch(task, self.begin_epoch)
 
     def options(self, cls: type[T], **names: str) -> T:
-        """Options of a class out of the config; ``names`` of fields that have another name there."""
+        """The options of a class, from the config; ``names``: field -> name in the config, if different."""
         return options_of(self.cfg, cls, **names)
 
     def objective(self, device: torch.device) -> Objective:
-        """The loss that holds from its first epoch on, with its tensors on this device."""
+        """The loss from its first epoch on, with its tensors on this device."""
         raise NotImplementedError
 
     def class_weight(self, device: torch.device) -> Tensor | None:
-        """Weight of each class ``[C]`` from that epoch on; None for one."""
+        """Class weights ``[C]`` from that epoch on; None for 1."""
         return None
 
     def statistics(self, log_odds: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Values of each token ``[N]`` to log; the names are listed in ``averaged_per_token``."""
+        """Values of each token ``[N]`` to log, with the names in ``averaged_per_token``."""
         return {"likelihood": torch.sigmoid(log_odds)}
 
     def begin_epoch(self, epoch: int, model: Any) -> None:
-        """Take note of the epoch, counted from 1; called by the trainer through the task."""
+        """Note the epoch, counted from 1; the trainer calls it through the task."""
         self.epoch = epoch
-        # What cannot work shows before the first batch, not in the sixth epoch.
+        # Errors should occur before the first batch, not in the epoch in which the loss starts.
         refuse_adaptive_softmax(model)
         if self.cfg.fused_linear and model is not None:
             output_layer_of(model)
@@ -119,7 +117,7 @@ class LogitsCriterion(FairseqCriterion):
 
     @property
     def has_started(self) -> bool:
-        """Whether the loss holds now. Outside of training (fairseq-validate) it always does."""
+        """Whether the loss has started. Outside of training (fairseq-validate) it always has."""
         start_epoch = getattr(self.cfg, self.start_epoch_option)
         if self.epoch is None:
             if self.training and start_epoch > 1:
@@ -132,11 +130,11 @@ class LogitsCriterion(FairseqCriterion):
 
     @property
     def name(self) -> str:
-        """What ``--criterion`` calls it."""
+        """The name of the criterion in ``--criterion``."""
         return str(getattr(self.cfg, "_name", None) or type(self).__name__)
 
     def from_counts(self, name: str, compute: Callable[[np.ndarray], Tensor], device: torch.device) -> Tensor:
-        """A tensor ``[C]`` that follows from the class counts; computed once, and kept on the last device."""
+        """A tensor ``[C]`` that is computed from the class counts, once, and then kept on the last device."""
         if name not in self._of_classes:
             if self._counts is None:
                 self._counts = class_counts(self.cfg.class_counts, self.task, self.cfg.train_subset)
@@ -145,14 +143,14 @@ class LogitsCriterion(FairseqCriterion):
         return self._of_classes[name]
 
     def class_offset(self, device: torch.device) -> Tensor | None:
-        """What the loss adds to the logits ``[C]`` from its first epoch on; None for nothing."""
+        """Offset ``[C]`` that the loss adds to the logits from its first epoch on; None for none."""
         return None
 
     def class_weights(self, options: ClassWeightOptions, device: torch.device) -> Tensor:
         """Class weights ``[C]`` of mean one over the training tokens.
 
-        Losses are summed here and divided by the number of tokens: with mean one over the classes, which are
-        rare mostly, the frequent tokens' cross-entropy would all but vanish beside what is not weighted.
+        fairseq divides the summed loss by the number of tokens. With mean one over the classes, most of which
+        are rare, the weighted cross-entropy would be negligible relative to terms without class weights.
         """
         return self.from_counts(
             "class weight",
@@ -163,7 +161,7 @@ class LogitsCriterion(FairseqCriterion):
     def forward(
         self, model: Any, sample: dict[str, Any], reduce: bool = True
     ) -> tuple[Tensor, Any, dict[str, Any]]:
-        """Compute the loss of a batch; returns the loss, its denominator and the sums to log."""
+        """Compute the loss of a batch; return the loss, its denominator, and sums to log."""
         output = Output.of(model, sample, self.cfg)
         target, started = output.target, self.has_started
         loss, log_odds = self.loss_and_log_odds(output, sample, reduce, started)
@@ -173,9 +171,9 @@ class LogitsCriterion(FairseqCriterion):
             values = {"nll_loss": -F.logsigmoid(log_odds), **self.statistics(log_odds, target)}
             logging_output = {
                 "loss": loss.detach(),
-                # Only padding is left out: NaN elsewhere must show, or a diverged model had perplexity 1.
+                # Only padding is left out: a NaN elsewhere has to show, or a diverged model had perplexity 1.
                 **{name: torch.where(kept, value, 0.0).sum() for name, value in values.items()},
-                "ncounted": kept.sum(),  # without an ignored prefix, which ntokens holds
+                "ncounted": kept.sum(),  # unlike ntokens, without an ignored prefix
                 "ntokens": sample["ntokens"],
                 "nsentences": sample["target"].size(0),
                 "sample_size": sample_size,
@@ -189,7 +187,7 @@ class LogitsCriterion(FairseqCriterion):
     def loss_and_log_odds(
         self, output: Output, sample: dict[str, Any], reduce: bool, started: bool
     ) -> tuple[Tensor, Tensor]:
-        """Loss of a batch, summed or ``[N]``, and log-odds of its targets ``[N]`` in the model as it is."""
+        """Loss of a batch, summed or ``[N]``, and log-odds of its targets ``[N]`` without any offset."""
         offset = self.class_offset(output.target.device) if started else None
         loss, log_odds = output.loss_and_log_odds(offset, *self._loss(output, reduce, started))
         if offset is not None:
@@ -198,18 +196,18 @@ class LogitsCriterion(FairseqCriterion):
 
     @torch.no_grad()
     def plain_log_odds(self, output: Output, reduce: bool) -> Tensor:
-        """Log-odds of the targets ``[N]``, where the loss is computed from something else."""
+        """Log-odds of the targets ``[N]``, if the loss is computed from other values."""
         return output.loss_and_log_odds(None, *self._loss(output, reduce, False))[1]
 
     def counts_of_update(self, output: Output, started: bool) -> dict[str, Tensor]:
-        """What is counted over the updates, by name in the log; see :class:`.RunningCounts`."""
+        """Counts of the batch for :class:`.RunningCounts`, by their names in the log."""
         return {}
 
     def refuse_fused_linear(self) -> None:
-        """Raise UserError under ``--fused-linear``: for a criterion that needs the logits."""
+        """Raise UserError under ``--fused-linear``, for criterions that need the logits."""
         if self.cfg.fused_linear:
             raise UserError(
-                f"--fused-linear never holds the logits that --criterion {self.name} looks at: leave it out"
+                f"--fused-linear never stores the logits that --criterion {self.name} needs: leave it out"
             )
 
     def _loss(self, output: Output, reduce: bool, started: bool) -> tuple[Objective, Options]:
@@ -250,17 +248,17 @@ class LogitsCriterion(FairseqCriterion):
 
 
 def torch_label_smoothing(epsilon: float, num_classes: int) -> float:
-    """The label smoothing that torch calls by another number.
+    """torch's label smoothing for fairseq's ``epsilon``.
 
-    fairseq takes epsilon from the target and shares it among the other C - 1 classes; torch shares it
-    among all C, the target included.
+    fairseq distributes epsilon over the C - 1 classes other than the target; torch distributes its label
+    smoothing over all C classes.
     """
     return epsilon * num_classes / max(num_classes - 1, 1)
 
 
 def _check(cfg: Any, start_epoch_option: str) -> None:
-    """Raise UserError, in terms of the options, where a value cannot work."""
-    if options_of(cfg, LabelSmoothing).label_smoothing == 1.0:  # nothing would be left of the target
+    """Raise UserError, with the name on the command line, if an option has an invalid value."""
+    if options_of(cfg, LabelSmoothing).label_smoothing == 1.0:  # the target would have no part in the loss
         raise UserError("--label-smoothing must be a number in [0, 1), got 1.0")
     if getattr(cfg, start_epoch_option) < 1:
         raise UserError(
@@ -271,5 +269,5 @@ def _check(cfg: Any, start_epoch_option: str) -> None:
         raise UserError(f"--ignore-prefix-size must not be negative, got {cfg.ignore_prefix_size}")
     if cfg.fused_linear and cfg.report_accuracy:
         raise UserError(
-            "--fused-linear never holds the logits that --report-accuracy compares: give one of the two"
+            "--fused-linear never stores the logits that --report-accuracy needs: give only one of the two"
         )

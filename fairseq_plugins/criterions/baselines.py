@@ -1,4 +1,4 @@
-"""The losses to compare with: ``--criterion focal``, ``halted_focal``, ``class_balanced``."""
+"""Criterions to compare with: focal, halted focal, class-balanced, logit-adjusted and other losses."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -54,20 +54,21 @@ __all__ = [
 ]
 
 
-# fairseq reads the types of the fields at run time: no postponed annotations here.
+# fairseq reads the types of the fields at run time, so annotations are not postponed here.
 @dataclass
 class ScalarCriterionConfig(LogitsCriterionConfig):
-    """Options of every criterion of a loss that is a function of the likelihood alone."""
+    """Options of all criterions in this file."""
 
     loss_start_epoch: int = field(
-        default=1, metadata={"help": "first epoch (from 1) of this loss; plain cross-entropy before"}
+        default=1,
+        metadata={"help": "first epoch of this loss, counted from 1; before it, plain cross-entropy"},
     )
 
 
 class ScalarCriterion(LogitsCriterion):
-    """One of the :data:`eureka_nlg.losses.objectives.SCALAR_LOSSES`, by ``loss_name``.
+    """The loss ``loss_name`` of :data:`eureka_nlg.losses.objectives.SCALAR_LOSSES`.
 
-    A new one is a config with its options and a subclass with its name.
+    The criterion of another such loss is a config with its options and a subclass with its name.
     """
 
     loss_name = "cross_entropy"
@@ -102,7 +103,7 @@ class HaltedFocalCriterionConfig(ScalarCriterionConfig):
 
 @register_criterion("halted_focal", dataclass=HaltedFocalCriterionConfig)
 class HaltedFocalCriterion(ScalarCriterion):
-    """Halted focal loss, for the rarest words or all. Source: paper, Eq. 6 and section 3.2."""
+    """Halted focal loss for the rarest words or for all words. Source: paper, Eq. 6 and section 3.2."""
 
     loss_name = "halted_focal"
     loss: HaltedFocal
@@ -184,12 +185,12 @@ class MixCECriterion(ScalarCriterion):
 
 @dataclass(frozen=True)
 class FaceCounts(Options):
-    """What FACE counts."""
+    """Which tokens FACE counts."""
 
     counted: Literal["targets", "output"] = option(
         "targets",
-        "what --class-weight face counts: the training targets, or the tokens that the model held likeliest "
-        "in all updates before",
+        "tokens that --class-weight face counts: the training targets, or the model's likeliest tokens in "
+        "all earlier updates",
         choices=Literal["targets", "output"],
         name="face_counts",
     )
@@ -201,7 +202,7 @@ _OUTPUT = RunningCounts("face_output")
 @dataclass
 @with_options_of(Focal, ClassWeightOptions, FaceCounts, defaults={"focal_gamma": 0.0})
 class ClassBalancedCriterionConfig(ScalarCriterionConfig):
-    """Options of ``--criterion class_balanced``; ``focal_gamma`` 0 weights cross-entropy."""
+    """Options of ``--criterion class_balanced``; with ``focal_gamma`` 0 the loss is cross-entropy."""
 
 
 @register_criterion("class_balanced", dataclass=ClassBalancedCriterionConfig)
@@ -233,7 +234,7 @@ class ClassBalancedCriterion(ScalarCriterion):
         return face_weight(counts, output_counts=chosen, mean_over="examples", dtype=torch.float32)
 
     def counts_of_update(self, output: Any, started: bool) -> dict[str, Tensor]:
-        """In training, how often each word is the likeliest where a target stands."""
+        """In training, how often each word is the likeliest at the positions of targets."""
         if not (self.counts_output and self.training):
             return {}
         chosen = output.values.argmax(-1)[output.target != self.padding_idx]
@@ -241,7 +242,7 @@ class ClassBalancedCriterion(ScalarCriterion):
 
     @classmethod
     def reduce_metrics(cls, logging_outputs: list[dict[str, Any]]) -> None:
-        """Keep what was counted, and log the rest."""
+        """Store the counts, and log the other values."""
         counted = [log["chosen"] for log in logging_outputs if "chosen" in log]
         _OUTPUT.add(sum(counted) if counted else None)
         super().reduce_metrics(logging_outputs)
@@ -257,7 +258,7 @@ class LogitAdjustedCriterionConfig(ScalarCriterionConfig):
 class LogitAdjustedCriterion(ScalarCriterion):
     """Cross-entropy of logits plus ``tau`` times the log-frequency of each word (tau 1: balanced softmax).
 
-    Perplexity and likelihood in the log are those of the model without what is added. Source: Menon et al.
+    Perplexity and likelihood in the log are those of the model without this offset. Source: Menon et al.
     2021; Ren et al. 2020.
     """
 

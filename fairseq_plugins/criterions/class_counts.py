@@ -22,17 +22,16 @@ def class_counts(source: str, task: Any, train_subset: str) -> np.ndarray:
     """Counts of the classes, ``[len(dictionary)]`` int64, in the order of the target dictionary.
 
     Args:
-        source: ``"targets"`` counts the targets of the training data, those of all data folders, so that
-            ``</s>`` counts once a sentence and ``<unk>`` as often as it occurs.
-            ``"dictionary"`` takes fairseq's counts from dict.txt; these lack the special symbols, which get
-            no encouragement then (count 0), and include the source side of a joined dictionary. Anything else
-            is the path of a text file with one count a line, special symbols included, or of a
-            one-dimensional ``.npy`` array.
-        task: the fairseq task; its training data is loaded if it is not yet.
+        source: ``"targets"`` counts the targets of the training data in all data folders, including ``</s>``,
+            once per sentence, and ``<unk>``. ``"dictionary"`` takes fairseq's counts from dict.txt. They
+            include the source side of a joined dictionary, but not the special symbols, which have count 0
+            and thus no encouragement. Any other value is the path of a text file with one count per line,
+            including the special symbols, or of a one-dimensional ``.npy`` array.
+        task: the fairseq task; its training data are loaded if necessary.
         train_subset: name of the training split.
 
     Raises:
-        UserError: the counts cannot be had, or do not fit the dictionary.
+        UserError: the counts cannot be obtained, or do not fit the dictionary.
     """
     dictionary = task.target_dictionary
     if dictionary is None:
@@ -48,7 +47,7 @@ def class_counts(source: str, task: Any, train_subset: str) -> np.ndarray:
         counts[: dictionary.nspecial] = 0
     else:
         counts = _read_counts(source, dictionary)
-    counts[dictionary.pad()] = 0  # padding is never a target, whatever the data or the file holds
+    counts[dictionary.pad()] = 0  # padding is never a target, even if the data or the file contain it
     if not counts.any():
         raise UserError(f"--class-counts {source}: the counts of all {len(counts)} classes are zero")
     logger.info(
@@ -60,13 +59,13 @@ def class_counts(source: str, task: Any, train_subset: str) -> np.ndarray:
 
 
 def count_targets(dataset: Any, num_classes: int) -> np.ndarray:
-    """Count the target tokens of a fairseq dataset whose items hold a ``"target"``.
+    """Count the target tokens of a fairseq dataset whose items have a ``"target"``.
 
     Returns:
         int64 array ``[num_classes]``.
 
     Raises:
-        UserError: items without a target.
+        UserError: the items have no target.
     """
     counts = np.zeros(num_classes, dtype=np.int64)
     for start in range(0, len(dataset), _SENTENCES_AT_ONCE):
@@ -83,7 +82,7 @@ def count_targets(dataset: Any, num_classes: int) -> np.ndarray:
 
 
 def _count_training_targets(task: Any, train_subset: str, num_classes: int) -> np.ndarray:
-    """Count the targets of every data folder; fairseq holds those of one epoch, outside of training none."""
+    """Count the targets in all data folders; fairseq loads only the folder of the current epoch."""
     counts = np.zeros(num_classes, dtype=np.int64)
     try:
         for dataset in training_shards(task, train_subset):
@@ -127,11 +126,11 @@ def _read_counts(path: str, dictionary: Any) -> np.ndarray:
 
 def _read_array(path: str) -> np.ndarray:
     try:
-        # mapped: a header may say that the array is larger than the memory
+        # memory-mapped: according to its header, the array may be larger than the memory
         return np.lib.format.open_memmap(path, mode="r")
     except OSError:
         raise
-    except Exception as error:  # the header is parsed as Python, with every error of that
+    except Exception as error:  # numpy parses the header as Python, which can raise any error
         raise ValueError(f"not a .npy array of integers ({error})") from error
 
 

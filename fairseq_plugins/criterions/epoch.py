@@ -1,4 +1,4 @@
-"""Tell a criterion the epoch, which fairseq never does."""
+"""Tells a criterion the epoch, which fairseq does not."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ __all__ = ["on_begin_epoch"]
 def on_begin_epoch(task: Any, callback: Callable[[int, Any], None]) -> None:
     """Call ``callback(epoch, model)`` whenever the trainer begins an epoch, counted from 1 as in its log.
 
-    The trainer announces an epoch to the task alone (``FairseqTask.begin_epoch``), once before the first
-    batch of every epoch: also after a resume in the middle of one, when it is the epoch of the checkpoint,
-    and after ``--reset-dataloader``, when it is 1 again. So this listens on the one task object that the
-    criterion was built with. The alternatives fail somewhere: counting epochs from updates is wrong after
-    ``--reset-dataloader`` and when the batch size changes, counting calls of ``train()`` is wrong after a
-    resume, and a task of our own would tie the criterion to it.
+    The trainer announces an epoch only to the task (``FairseqTask.begin_epoch``), once before the first
+    batch: after resuming within an epoch it announces the epoch of the checkpoint, and after
+    ``--reset-dataloader`` it announces 1. So this function replaces that method of the task object. The
+    alternatives have faults: computing epochs from updates is wrong after ``--reset-dataloader`` and if the
+    batch size changes, counting calls of ``train()`` is wrong after resuming, and a task class of this
+    package would be a requirement for using the criterion.
     """
     begin_epoch = task.begin_epoch
 

@@ -20,7 +20,7 @@ __all__ = ["EurekaCriterion", "EurekaCriterionConfig"]
 logger = logging.getLogger(__name__)
 
 
-# fairseq reads the types of the fields at run time: no postponed annotations here.
+# fairseq reads the types of the fields at run time, so annotations are not postponed here.
 @dataclass
 @with_options_of(Preset, EncouragementOptions, Bonus)
 class EurekaCriterionConfig(LogitsCriterionConfig):
@@ -28,7 +28,7 @@ class EurekaCriterionConfig(LogitsCriterionConfig):
 
     encouragement_start_epoch: int = field(
         default=6,
-        metadata={"help": "first epoch (from 1) with the bonus; plain cross-entropy before"},
+        metadata={"help": "first epoch with the bonus, counted from 1; before it, plain cross-entropy"},
     )
     class_balanced_beta: Optional[float] = same_as(  # noqa: UP045
         ClassBalancedOptions,
@@ -69,28 +69,28 @@ class EurekaCriterion(RunawayWatch, LogitsCriterion):
         return self.class_weights(self.balance, device)
 
     def encouragement(self, device: torch.device) -> Tensor:
-        """Weight of the bonus for each word, float32 ``[C]``."""
+        """Weight of the bonus of each word, float32 ``[C]``."""
         options = self.encouragement_options
         return self.from_counts("encouragement", lambda counts: options.of(counts, torch.float32), device)
 
     def forward(
         self, model: Any, sample: dict[str, Any], reduce: bool = True
     ) -> tuple[Tensor, Any, dict[str, Any]]:
-        """See :class:`LogitsCriterion`; a loss that runs away in training is told once."""
+        """See :class:`LogitsCriterion`; warns once if the loss runs away in training."""
         loss, sample_size, log = super().forward(model, sample, reduce)
         if reduce and self.training and self.has_started and not self.bonus.is_bounded:
             self.watch(loss.detach() / max(sample_size, 1))
         return loss, sample_size, log
 
     def tell_running_away(self, message: str) -> None:
-        """See :class:`RunawayWatch`; into fairseq's log, and from there to the terminal."""
+        """See :class:`RunawayWatch`; the warning goes to fairseq's log, which is shown in the terminal."""
         flags = bounding_options("{flag} {value}")
         logger.warning(
             f"epoch {self.epoch}: {message}{flags} ({bounding_options()} of `eureka train`) bounds it"
         )
 
     def statistics(self, log_odds: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Likelihood, bonus, and reward (encouragement times bonus: what the loss holds), in nats."""
+        """Likelihood, and in nats the bonus and the reward, which is encouragement times bonus."""
         bonus = self.bonus(log_odds)
         reward = torch.zeros_like(bonus)
         if self.has_started:

@@ -1,4 +1,4 @@
-"""The options of the losses as fields of fairseq's dataclasses, and back."""
+"""Conversion of the losses' options to fields of fairseq's dataclasses, and back."""
 
 import types
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ T = TypeVar("T", bound=Options)
 
 
 def _as_type(hint: Any) -> Any:
-    """What fairseq's parser and OmegaConf understand of a type: no literals, no ``float | None``."""
+    """The type for fairseq's parser and OmegaConf, which support neither ``Literal`` nor ``float | None``."""
     if get_origin(hint) is Literal:
         return ChoiceEnum(list(get_args(hint)))
     if get_origin(hint) in (Union, types.UnionType):
@@ -40,29 +40,29 @@ def _as_type(hint: Any) -> Any:
 
 
 with_options_of = partial(losses.with_options_of, as_type=_as_type)
-"""Gives a config the options of a loss; see :func:`eureka_nlg.losses.options.with_options_of`."""
+"""Adds options of losses to a config; see :func:`eureka_nlg.losses.options.with_options_of`."""
 
 
 def options_of(cfg: Any, cls: type[T], **names: str) -> T:
-    """Options of a class out of a criterion's config.
+    """The options of a class, from a criterion's config.
 
     Raises:
-        UserError: a value that the option cannot have, by its name on the command line.
+        UserError: an option has an invalid value; the message has its name on the command line.
     """
     with _by_command_line_name():
         return losses.options_of(cfg, cls, defaults=None, **names)
 
 
 def eureka_options_of(cfg: Any) -> tuple[EncouragementOptions, Bonus]:
-    """What the preset and the options of a criterion's config say together.
+    """The options of encouragement and bonus, from the preset and the options of a criterion's config.
 
     Raises:
-        UserError: a value that an option cannot have, by its name on the command line.
+        UserError: an option has an invalid value; the message has its name on the command line.
     """
     with _by_command_line_name():
         return eureka_options(cfg)
 
 
 def option_name(field_name: str) -> str:
-    """Field name to command-line name."""
+    """The name on the command line of a field."""
     return "--" + field_name.replace("_", "-")

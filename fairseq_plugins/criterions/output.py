@@ -1,4 +1,4 @@
-"""What a model gives a criterion for a batch: the rows of its tokens, and their targets."""
+"""The output of a model for a batch, as criterions need it: one row per token, and the targets."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Output(NamedTuple):
 
     @classmethod
     def of(cls, model: Any, sample: dict[str, Any], cfg: Any) -> Output:
-        """Run the model on a batch, as the options of the criterion say."""
+        """Run the model on a batch, with the options of the criterion."""
         if cfg.fused_linear:
             layer = output_layer_of(model)
             with features_for(model):
@@ -52,7 +52,7 @@ class Output(NamedTuple):
     def loss_and_log_odds(
         self, offset: Tensor | None, objective: Objective, options: Options
     ) -> tuple[Tensor, Tensor]:
-        """Loss and log-odds ``[N]`` of the logits plus an offset ``[C]`` (None for none)."""
+        """Loss and log-odds ``[N]`` of the logits, to which an offset ``[C]`` may be added."""
         if self.layer is None:
             logits = self.values if offset is None else self.values + offset
             return loss_and_log_odds(logits, self.target, objective, options)
@@ -63,5 +63,5 @@ class Output(NamedTuple):
 
 
 def without_prefix(values: Tensor, cfg: Any) -> Tensor:
-    """``[B, T, ...]`` to ``[N, ...]``, without the prefix that ``--ignore-prefix-size`` names."""
+    """``[B, T, ...]`` -> ``[N, ...]``, without the first tokens of ``--ignore-prefix-size``."""
     return values[:, cfg.ignore_prefix_size :].flatten(0, 1)

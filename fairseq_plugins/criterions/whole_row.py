@@ -1,4 +1,4 @@
-"""Losses that look at more of a row than its target: ``--criterion gem``, ``unlikelihood``."""
+"""Losses that depend on more than the target's log-odds: ``--criterion gem``, ``unlikelihood``."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -22,7 +22,7 @@ __all__ = ["GEMCriterion", "GEMCriterionConfig", "UnlikelihoodCriterion", "Unlik
 
 
 class WholeRowCriterion(LogitsCriterion):
-    """A loss of rows of logits that is no function of the targets' log-odds."""
+    """A loss of rows of logits that is not a function of the targets' log-odds."""
 
     start_epoch_option = "loss_start_epoch"
 
@@ -31,11 +31,11 @@ class WholeRowCriterion(LogitsCriterion):
         self.refuse_fused_linear()
 
     def objective(self, device: torch.device) -> Objective:
-        """That of the epochs before."""
+        """Cross-entropy, the loss of the epochs before the first epoch of this loss."""
         return CrossEntropy().objective()
 
     def of_rows(self, sample: dict[str, Any], logits: Tensor, target: Tensor, impl: str) -> Any:
-        """The rows' terms ``[N]`` and what is added to them; see :func:`.logits.loss_of_rows`."""
+        """The terms ``[N]`` of the rows, and ``[N]`` to add or None; see :func:`.logits.loss_of_rows`."""
         raise NotImplementedError
 
     def loss_and_log_odds(
@@ -56,7 +56,7 @@ class WholeRowCriterion(LogitsCriterion):
         )
 
 
-# fairseq reads the types of the fields at run time: no postponed annotations here.
+# fairseq reads the types of the fields at run time, so annotations are not postponed here.
 @dataclass
 @with_options_of(GEM)
 class GEMCriterionConfig(ScalarCriterionConfig):
@@ -78,11 +78,11 @@ class GEMCriterion(WholeRowCriterion):
 
 @dataclass(frozen=True)
 class Candidates(Options):
-    """Which tokens unlikelihood punishes."""
+    """Which tokens unlikelihood penalises."""
 
     candidates: Literal["reply", "context", "both"] = option(
         "reply",
-        "tokens that unlikelihood punishes: those before in the reply, those of the context, or both",
+        "tokens that unlikelihood penalises: earlier tokens of the reply, tokens of the context, or both",
         choices=Literal["reply", "context", "both"],
         name="unlikelihood_candidates",
     )
@@ -96,9 +96,9 @@ class UnlikelihoodCriterionConfig(ScalarCriterionConfig):
 
 @register_criterion("unlikelihood", dataclass=UnlikelihoodCriterionConfig)
 class UnlikelihoodCriterion(WholeRowCriterion):
-    """Cross-entropy that punishes tokens which were there before. Source: Welleck et al. 2020, token level.
+    """Cross-entropy that penalises tokens that occurred before. Source: Welleck et al. 2020, token level.
 
-    ``unlikelihood`` in the log is what is punished, a token, without its factor, in nats.
+    ``unlikelihood`` in the log is the penalty per token in nats, without the factor alpha.
     """
 
     averaged_per_token = ("likelihood", "unlikelihood")
@@ -119,7 +119,7 @@ class UnlikelihoodCriterion(WholeRowCriterion):
         replies, context = sample["target"], None
         if self.candidates != "reply":
             context = sample["net_input"]["src_tokens"]
-            # a reply has to end, whatever ended the context
+            # the end of the context is not penalised, since a reply has to end, too
             end = self.task.target_dictionary.eos()
             context = torch.where(context == end, self.padding_idx, context)
         candidates = previous_tokens(replies, self.padding_idx, context)

@@ -20,10 +20,10 @@ __all__ = ["LSTMDialogueModel", "lstm_convai2"]
 
 @register_model("lstm_dialogue")
 class LSTMDialogueModel(LSTMModel):
-    """fairseq's LSTM model as the baseline has it: embeddings shared by both sides, no input feeding.
+    """fairseq's LSTM model as in the paper's baseline: embeddings shared by both sides, no input feeding.
 
-    fairseq's ``--share-all-embeddings`` ties the output layer as well, which the baseline does not; its
-    decoder always feeds the attentional state into the next word, which the baseline does not either.
+    With fairseq's own options this is not possible: ``--share-all-embeddings`` also ties the output layer,
+    and its decoder always feeds the attentional state into the LSTM at the next word.
 
     Attributes:
         search_class: fairseq's generator for this model, as ``--task dialogue`` builds it.
@@ -45,15 +45,15 @@ class LSTMDialogueModel(LSTMModel):
             "--input-feeding",
             type=str,
             metavar="BOOL",
-            help="feed what was attended to at one word into the LSTM at the next, as fairseq's lstm does; "
-            "without, the words of a target are computed together, in three quarters of the time",
+            help="feed the attentional state into the LSTM at the next word, as fairseq's lstm does; without "
+            "it, all words of a target are computed together, in three quarters of the time",
         )
         parser.add_argument(
             "--encoder-residual",
             type=str,
             metavar="BOOL",
-            help="add the embeddings of the context's words to the encoder's states, so that attention to a "
-            "word hands on the word itself; needs both to be of one width",
+            help="add the embeddings of the context's words to the encoder's states, so that attention can "
+            "copy words; embeddings and states need equal widths",
         )
 
     @classmethod
@@ -61,7 +61,7 @@ class LSTMDialogueModel(LSTMModel):
         """Build the model.
 
         Raises:
-            UserError: embeddings to share that do not fit.
+            UserError: options of the embeddings or of attention do not fit together.
         """
         lstm_convai2(args)
         shared = utils.eval_bool(args.share_input_embeddings)
@@ -93,7 +93,7 @@ class LSTMDialogueModel(LSTMModel):
 
 
 def _residual_encoder(args: argparse.Namespace, encoder: LSTMEncoder) -> ResidualLSTMEncoder:
-    """The encoder that fairseq made, with its embeddings added to its states."""
+    """A copy of fairseq's encoder that adds its embeddings to its states."""
     if encoder.output_units != args.encoder_embed_dim:
         raise UserError(
             "--encoder-residual adds embeddings to states, which needs equal widths, got --encoder-embed-dim "
@@ -117,7 +117,7 @@ def _residual_encoder(args: argparse.Namespace, encoder: LSTMEncoder) -> Residua
 def _parallel_decoder(
     args: argparse.Namespace, encoder: LSTMEncoder, decoder: LSTMDecoder
 ) -> ParallelLSTMDecoder:
-    """A decoder without input feeding in the place of the one that fairseq made from the same options."""
+    """A decoder without input feeding, with the options and embeddings of fairseq's decoder."""
     if decoder.attention is None:
         raise UserError(
             "--decoder-attention 0: the decoder without input feeding needs attention; give --input-feeding 1"
@@ -144,7 +144,7 @@ def _parallel_decoder(
 
 @register_model_architecture("lstm_dialogue", "lstm_convai2")
 def lstm_convai2(args: argparse.Namespace) -> None:
-    """Size of the paper (appendix C.2) and, where it is silent, of the public baseline (notes, section 5)."""
+    """The sizes of the paper (appendix C.2); for the rest, those of ParlAI's seq2seq baseline for ConvAI2."""
     args.dropout = getattr(args, "dropout", 0.1)
     args.encoder_embed_dim = getattr(args, "encoder_embed_dim", 256)
     args.encoder_hidden_size = getattr(args, "encoder_hidden_size", 1024)
@@ -158,5 +158,5 @@ def lstm_convai2(args: argparse.Namespace) -> None:
     args.input_feeding = getattr(args, "input_feeding", "0")
     args.encoder_residual = getattr(args, "encoder_residual", "0")
     base_architecture(args)
-    if args.share_all_embeddings:  # as fairseq's build_model sees to later; --branch-from compares options
+    if args.share_all_embeddings:  # fairseq's build_model sets it later, but --branch-from compares options
         args.share_decoder_input_output_embed = True

@@ -1,4 +1,4 @@
-"""An LSTM decoder whose attention follows it, so that all words of the targets are computed at once."""
+"""An LSTM decoder with attention after the LSTM, so that all words of the targets are computed at once."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class ParallelAttention(AttentionLayer):
     def forward(
         self, input: Tensor, source_hids: Tensor, encoder_padding_mask: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Attend.
+        """Compute attention and attentional states.
 
         Args:
             input: states of the decoder ``[T, B, H]``.
             source_hids: states of the encoder ``[S, B, E]``.
-            encoder_padding_mask: true at padding, ``[S, B]``; None for no padding.
+            encoder_padding_mask: ``[S, B]`` bool, True at padding; None without padding.
 
         Returns:
             Attentional states ``[T, B, H]`` and attention ``[B, T, S]``.
@@ -39,15 +39,15 @@ class ParallelAttention(AttentionLayer):
 class ParallelLSTMDecoder(LSTMDecoder):
     """fairseq's LSTM decoder without input feeding (Luong et al. 2015, section 3.3).
 
-    What was attended to at one word does not enter the LSTM at the next, so the LSTM runs over a whole target
-    in one call, and attention and output layer see all positions together. Takes the arguments of
-    ``LSTMDecoder``; needs an encoder and attention.
+    The attentional state at one word is not an input of the LSTM at the next word. So one call of the LSTM
+    processes a whole target, and attention and output layer process all positions together. The arguments are
+    those of ``LSTMDecoder``; an encoder and attention are required.
     """
 
     def __init__(self, dictionary: Any, **options: Any) -> None:
         super().__init__(dictionary, **options)
         width, hidden_size = self.embed_tokens.embedding_dim, self.hidden_size
-        del self.layers  # the cells, whose input would hold the state that is fed back
+        del self.layers  # LSTM cells whose input includes the attentional state
         self.lstm = LSTM(
             width,
             hidden_size,

@@ -1,4 +1,4 @@
-"""An LSTM encoder whose states hold the embeddings of their words as well."""
+"""An LSTM encoder that adds the embeddings of the words to its states."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["ResidualLSTMEncoder"]
 class ResidualLSTMEncoder(LSTMEncoder):
     """fairseq's LSTM encoder with a residual connection from the embeddings to its states.
 
-    What attention reads at a word is then its state in context plus its embedding, as in Gehring et al. 2017,
-    section 3.3, so that a decoder whose output layer shares the embeddings can say a word of the context
-    without having learnt it as a word of its own. The states that the decoder begins with are not touched.
+    Attention then reads the state of a word plus its embedding, as in Gehring et al. 2017, section 3.3. So a
+    decoder whose output layer shares the embeddings can copy a word of the context that it has not learnt to
+    produce otherwise. The initial states of the decoder are not changed.
     """
 
     def forward(
@@ -23,7 +23,7 @@ class ResidualLSTMEncoder(LSTMEncoder):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """States ``[S, B, H]``, last hidden and cell states ``[L, B, H]``, padding ``[S, B]``."""
         states, hidden, cell, padding = super().forward(src_tokens, src_lengths, enforce_sorted)
-        if self.left_pad:  # as the states are
+        if self.left_pad:  # the states are right-padded
             nothing = torch.full_like(src_tokens, self.padding_idx)
             src_tokens = utils.convert_padding_direction(src_tokens, nothing, left_to_right=True)
         words = self.dropout_out_module(self.embed_tokens(src_tokens)).transpose(0, 1)

@@ -34,41 +34,42 @@ SCORES = ("macro_f", "micro_f", "diversity_4")
 _SAMPLE_SEED = 1
 
 
-# fairseq reads the types of the fields at run time: no postponed annotations, no `int | None`.
+# fairseq reads the types of the fields at run time, so annotations are not postponed and have no `int |
+# None`.
 @dataclass
 class DialogueConfig(TranslationConfig):
-    """Options of ``--task dialogue``: those of ``translation``, and how validation decodes."""
+    """Options of ``--task dialogue``: those of ``translation``, of validation, and of unlikelihood."""
 
     eval_replies: int = field(
         default=512,
         metadata={
-            "help": "validation examples to decode for macro_f, micro_f and diversity_4, the same ones "
+            "help": "number of validation examples to decode for macro_f, micro_f and diversity_4, the same "
             "every time; 0 for none, -1 for all"
         },
     )
-    eval_replies_beam: int = field(default=1, metadata={"help": "beam size for these; 1 decodes greedily"})
+    eval_replies_beam: int = field(default=1, metadata={"help": "beam size of this decoding; 1 is greedy"})
     eval_replies_max_len: int = field(
         default=200, metadata={"help": "longest reply in tokens, the --max-len-b of fairseq-generate"}
     )
     sequence_unlikelihood: str = field(
         default="",
         metadata={
-            "help": "punish what the model's own replies over-use in training: any of repetition (n-grams "
-            "that are in the reply already), context (n-grams of the context) and vocabulary (words that it "
-            "has used more often than the training targets do), with commas between them"
+            "help": "in training, penalise what the model over-uses in its own replies: a comma-separated "
+            "list of repetition (n-grams that the reply has before), context (n-grams of the context) and "
+            "vocabulary (words that it has used more often than the training targets do)"
         },
     )
     sequence_unlikelihood_alpha: float = field(
-        default=1.0, metadata={"help": "factor of each of these, beside the criterion's loss of a token"}
+        default=1.0, metadata={"help": "factor of this penalty, relative to the criterion's loss per token"}
     )
     sequence_unlikelihood_rate: float = field(
-        default=0.5, metadata={"help": "share of the updates that decode replies to their contexts for it"}
+        default=0.5, metadata={"help": "share of the updates that decode replies for it"}
     )
     sequence_unlikelihood_ngram: int = field(
         default=4, metadata={"help": "length of the n-grams of repetition and context"}
     )
     sequence_unlikelihood_max_len: int = field(
-        default=40, metadata={"help": "longest reply in tokens that is decoded for it, greedily"}
+        default=40, metadata={"help": "longest reply in tokens that is decoded for it"}
     )
     train_subset: str = II("dataset.train_subset")
     seed: int = II("common.seed")
@@ -77,7 +78,7 @@ class DialogueConfig(TranslationConfig):
 
 
 class _Split(NamedTuple):
-    """A split that is about to be validated, and how fairseq limits its batches."""
+    """A split that is about to be validated, and fairseq's limits of its batches."""
 
     dataset: LanguagePairDataset
     max_tokens: Optional[int]  # noqa: UP045
@@ -90,11 +91,11 @@ class _Split(NamedTuple):
 class DialogueTask(TranslationTask):
     """Translation from contexts to replies that logs macro F, micro F and 4-gram diversity on validation.
 
-    Decoding takes place once per validation of a split, before its first batch, in batches of its own. What
-    fairseq carries from its validation batches, between processes too, are sums of numbers; macro F and
-    diversity are none, and its way to carry anything else needs a GPU. So each process decodes its share,
-    and the replies are gathered once. All processes hold the same scores then, as the choice of the best
-    checkpoint demands.
+    Replies are decoded once per validation of a split, before its first batch, in separate batches. From
+    validation batches, fairseq collects only sums of numbers, also between processes; macro F and diversity
+    are not sums, and collecting other objects with fairseq needs a GPU. So each process decodes its share,
+    and the replies are gathered once. Then all processes have the same scores, which the choice of the best
+    checkpoint requires.
 
     Attributes:
         scores: percentages of the last decoding, under the names of ``eureka evaluate``.
@@ -105,12 +106,12 @@ class DialogueTask(TranslationTask):
         self.scores: dict[str, float] = {}
         self._to_decode: Optional[_Split] = None  # noqa: UP045
         self._own_replies = OwnReplies(cfg, self) if cfg.sequence_unlikelihood else None
-        self._folder = Path(utils.split_paths(cfg.data)[0])  # validation data are in the first one
+        self._folder = Path(utils.split_paths(cfg.data)[0])  # validation data are in the first folder
         is_sentencepiece = (self._folder / "sentencepiece.model").is_file()
         self._post_process = "sentencepiece" if is_sentencepiece else None
 
     def begin_epoch(self, epoch: int, model: Any) -> None:
-        """Refuse options that cannot work together, before the first batch."""
+        """Check the options before the first batch; raises UserError."""
         super().begin_epoch(epoch, model)
         _check(self.cfg)
         if self._own_replies is not None:
@@ -126,7 +127,7 @@ class DialogueTask(TranslationTask):
         *args: Any,
         **kwargs: Any,
     ) -> tuple[Any, Any, dict[str, Any]]:
-        """Train on a batch and, in some updates, on what is over-used in replies to its contexts."""
+        """Train on a batch and, in some updates, on the model's own replies to its contexts."""
         if self._own_replies is not None and self._own_replies.are_due(update_num):
             criterion = self._own_replies.beside(criterion)
         return super().train_step(sample, model, criterion, optimizer, update_num, *args, **kwargs)
@@ -141,7 +142,7 @@ class DialogueTask(TranslationTask):
         *args: Any,
         **kwargs: Any,
     ) -> Any:
-        """See ``FairseqTask``. It is asked for at the start of every validation, and tells of which split."""
+        """See ``FairseqTask``; called at the start of every validation, it notes which split is validated."""
         limits = (max_tokens, max_sentences, max_positions, ignore_invalid_inputs)
         if self.cfg.eval_replies:
             self._to_decode = _Split(dataset, *limits)
@@ -158,20 +159,20 @@ class DialogueTask(TranslationTask):
     def valid_step(
         self, sample: dict[str, Any], model: Any, criterion: Any, **kwargs: Any
     ) -> tuple[Any, Any, dict[str, Any]]:
-        """Validate a batch; decode before the first one of a split."""
+        """Validate a batch; before the first batch of a split, decode replies."""
         if self._to_decode is not None:
             self.scores = self._decode_and_score(model, self._to_decode)
             self._to_decode = None
         return super().valid_step(sample, model, criterion, **kwargs)
 
     def reduce_metrics(self, logging_outputs: list[dict[str, Any]], criterion: Any) -> None:
-        """Log what the criterion logs and, on validation, the scores of the replies."""
+        """Log the values of the criterion and, on validation, the scores of the replies."""
         super().reduce_metrics(logging_outputs, criterion)
         if criterion.training and self._own_replies is not None:
             self._own_replies.log(logging_outputs)
         if not criterion.training:
             for name, score in self.scores.items():
-                metrics.log_scalar(name, score, weight=0, round=4)  # weight 0: no average, the latest value
+                metrics.log_scalar(name, score, weight=0, round=4)  # weight 0: the latest value, no average
 
     def _decode_and_score(self, model: Any, split: _Split) -> dict[str, float]:
         start = time.monotonic()
@@ -204,8 +205,8 @@ class DialogueTask(TranslationTask):
     def _batches(self, split: _Split) -> list[Any]:
         """Indices of the examples to decode, the same in every process and at every validation.
 
-        Sorted by length and cut as fairseq does, but without its ``--required-batch-size-multiple``, which
-        may drop the last batch.
+        They are sorted by length and batched as in fairseq, but without ``--required-batch-size-multiple``,
+        which may drop the last batch.
         """
         dataset, limits = split.dataset, (split.max_positions, split.ignore_invalid_inputs)
         with data_utils.numpy_seed(_SAMPLE_SEED):  # examples of equal length are shuffled
@@ -232,7 +233,7 @@ class DialogueTask(TranslationTask):
         return [self._text(hypotheses[position[index]][0]["tokens"]) for index in indices]
 
     def _references(self, dataset: LanguagePairDataset) -> Any:
-        """Index of an example -> its reference: as it was written, where ``eureka prepare`` left that."""
+        """Index of an example -> its reference, as originally written if ``eureka prepare`` has stored it."""
         name = next((name for name, known in self.datasets.items() if known is dataset), "")
         path = self._folder / "references" / f"{name}.txt"
         if not path.is_file():
@@ -246,12 +247,12 @@ class DialogueTask(TranslationTask):
         return lines.__getitem__
 
     def _text(self, tokens: torch.Tensor, escape_unk: bool = False) -> str:
-        """Words of a reply, without its end; an unknown word of a reference cannot be met if escaped."""
+        """Words of a reply without its end; an unknown word of a reference is escaped and never matches."""
         return self.tgt_dict.string(tokens.int().cpu(), self._post_process, escape_unk=escape_unk)
 
 
 def score(replies: list[str], references: list[str]) -> ReplyScores:
-    """The scores of a validation; of characters where the references are of a script without spaces."""
+    """The scores of a validation; of characters if the references are in a script without spaces."""
     share = unspaced_share("\n".join(references))
     return score_replies(
         replies, references, metrics=SCORES, unit="character" if share >= UNSPACED else "word"
@@ -259,7 +260,7 @@ def score(replies: list[str], references: list[str]) -> ReplyScores:
 
 
 def _check(cfg: DialogueConfig) -> None:
-    """Raise UserError, in terms of the options, where a value cannot work."""
+    """Raise UserError, with the name on the command line, if an option has an invalid value."""
     if cfg.eval_replies < -1:
         raise UserError(f"--eval-replies {cfg.eval_replies}: expected a number, 0 for none or -1 for all")
     if cfg.eval_replies_beam < 1:

@@ -1,4 +1,4 @@
-"""What a model's own replies over-use, and the unlikelihood of it.
+"""What a model over-uses in its own replies, and the unlikelihood loss of it.
 
 Source: Welleck et al. 2020, "Neural Text Generation with Unlikelihood Training" (sequence level), and Li et
 al. 2020, "Don't Say That! Making Inconsistent Dialogue Unlikely with Unlikelihood Training" (repetition of
@@ -20,12 +20,12 @@ __all__ = ["over_used", "repeated", "unlikelihood"]
 
 
 def repeated(tokens: Sequence[int], n: int, before: Sequence[int] | None = None) -> list[bool]:
-    """Which tokens are in an n-gram that was there already.
+    """Which tokens are in an n-gram that has occurred before.
 
     Args:
-        tokens: of a reply.
+        tokens: tokens of a reply.
         n: length of the n-grams.
-        before: where they are looked for; None: further left in the reply itself.
+        before: tokens in which the n-grams may have occurred; None: earlier in the reply itself.
 
     >>> repeated([1, 2, 3, 1, 2, 4], 2)
     [False, False, False, True, True, False]
@@ -44,9 +44,9 @@ def over_used(of_model: Tensor, of_people: Tensor) -> Tensor:
     """How much each class is over-used: ``p log(p / p*)`` where that is positive (Li et al. 2020).
 
     Args:
-        of_model: ``[C]`` counts of what the model has replied, which gives p.
-        of_people: ``[C]`` counts of the training targets, which gives p*; a class that none of them has is
-            taken to occur once.
+        of_model: ``[C]`` counts of the tokens in the model's replies, which give p.
+        of_people: ``[C]`` counts of the training targets, which give p*; a class that does not occur is
+            treated as if it occurred once.
 
     Returns:
         float64 ``[C]``, not negative.
@@ -58,7 +58,7 @@ def over_used(of_model: Tensor, of_people: Tensor) -> Tensor:
 
 
 def unlikelihood(logits: Tensor, tokens: Tensor, weight: Tensor) -> Tensor:
-    """Mean of ``-weight log(1 - p)`` over the tokens that have a weight; computed for these rows alone.
+    """Mean of ``-weight log(1 - p)`` over the tokens with a positive weight; other rows cost nothing.
 
     Args:
         logits: ``[N, C]``.
@@ -66,7 +66,7 @@ def unlikelihood(logits: Tensor, tokens: Tensor, weight: Tensor) -> Tensor:
         weight: ``[N]``, not negative.
 
     Returns:
-        Scalar in the dtype of the computation, 0 with a gradient of zero where no token has a weight.
+        Scalar, float64 for float64 logits and float32 otherwise; 0 with zero gradient if all weights are 0.
     """
     chosen = weight.nonzero().squeeze(-1)
     log_odds, _ = fused_log_odds(logits[chosen], tokens[chosen])

@@ -1,4 +1,4 @@
-"""Sequence-level unlikelihood in training: the model's own replies, and the loss of what they over-use."""
+"""Sequence-level unlikelihood in training: decodes replies and penalises what they over-use."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ KINDS = ("repetition", "context", "vocabulary")
 
 
 class OwnReplies:
-    """What ``--sequence-unlikelihood`` adds to the loss of an update.
+    """The addition of ``--sequence-unlikelihood`` to the loss of an update.
 
-    The loss of the criterion is a sum over the tokens of a batch; what is added is the mean over the punished
-    tokens, times the number that the trainer will divide by. Words are counted in all replies so far, up to
-    the update before, and the counts are in the checkpoints (:class:`.RunningCounts`).
+    The loss of the criterion is a sum over the tokens of a batch. The addition is the mean over the penalised
+    tokens, times the number by which the trainer will divide. Words are counted in all replies of earlier
+    updates, and the counts are in the checkpoints (:class:`.RunningCounts`).
 
     Args:
-        cfg: of the task.
-        task: decodes the replies.
+        cfg: options of the task.
+        task: the task, which decodes the replies.
     """
 
     def __init__(self, cfg: Any, task: Any) -> None:
@@ -41,10 +41,10 @@ class OwnReplies:
         self.kinds = tuple(kind.strip() for kind in cfg.sequence_unlikelihood.split(","))
         self._said = RunningCounts("own_replies")
         self._of_people: Tensor | None = None
-        self._generator: tuple[Any, Any] | None = None  # of the model that it was built with
+        self._generator: tuple[Any, Any] | None = None  # the model and the generator that was built with it
 
     def check(self, model: Any) -> None:
-        """Count and look at what could not work later, before the first batch."""
+        """Count the targets and check what could fail later, before the first batch."""
         refuse_adaptive_softmax(model)
         if "context" in self.kinds and self.task.source_dictionary != self.task.target_dictionary:
             raise UserError(
@@ -56,12 +56,12 @@ class OwnReplies:
             self._of_people = torch.from_numpy(counts)
 
     def are_due(self, update: int) -> bool:
-        """Whether this update decodes: drawn anew for each, the same in all processes and after a resume."""
+        """Whether to decode in this update: drawn at random, equally in all processes and after resuming."""
         draw = np.random.default_rng((self.cfg.seed, update)).random()
         return bool(draw < self.cfg.sequence_unlikelihood_rate)
 
     def beside(self, criterion: Any) -> Callable[..., Any]:
-        """The criterion with the loss of the model's own replies added to its own."""
+        """A criterion that adds the loss of the model's own replies to the loss of ``criterion``."""
 
         def together(model: Any, sample: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
             loss, sample_size, log = criterion(model, sample)
@@ -75,7 +75,7 @@ class OwnReplies:
         return together
 
     def log(self, logs: list[dict[str, Any]]) -> None:
-        """Keep what the replies of an update say, and log what was punished."""
+        """Count the words of an update's replies, and log the penalties."""
         found = [log for log in logs if "own_replies" in log]
         if not found:
             return
@@ -121,7 +121,7 @@ class OwnReplies:
         return [hypotheses[0]["tokens"] for hypotheses in found]
 
     def _weight(self, kind: str, sample: dict[str, Any], target: Tensor, kept: Tensor) -> Tensor | None:
-        """How much each token of the replies ``[B, T]`` is punished; None for none."""
+        """Weight of the penalty of each token of the replies ``[B, T]``; None if nothing is penalised."""
         if kind == "vocabulary":
             said = self._said.total()
             if said is None or self._of_people is None:
@@ -141,7 +141,7 @@ class OwnReplies:
 
 
 def check_own_replies(cfg: Any) -> None:
-    """Raise UserError, in terms of the options, where a value cannot work."""
+    """Raise UserError, with the name on the command line, if an option has an invalid value."""
     for kind in cfg.sequence_unlikelihood.split(","):
         if kind.strip() not in KINDS:
             raise UserError(f"--sequence-unlikelihood {kind}: expected any of {', '.join(KINDS)}")

@@ -194,7 +194,7 @@ def test_a_file_of_another_kind_is_not_replaced(
 ) -> None:
     path = tmp_path / name
     path.write_bytes(content)
-    with pytest.raises(UserError, match=rf"--out .*{name}: is there and is {found}.*, not {kind}: give"):
+    with pytest.raises(UserError, match=rf"--out .*{name}: exists and is {found}.*, not {kind}: give"):
         output_file(path, "--out", kind)
 
 
@@ -220,7 +220,7 @@ def test_a_file_of_the_same_kind_is(tmp_path: Path, kind: files.Kind, content: b
 @pytest.mark.parametrize("content", ['{"groups": {}}', "[1]", '{"a": {"scores": 1}, "b": 2}', "{}"])
 def test_json_of_something_else_is_not_replaced(tmp_path: Path, content: str) -> None:
     (tmp_path / "x.json").write_text(content)
-    with pytest.raises(UserError, match="is there and is JSON of something else"):
+    with pytest.raises(UserError, match="exists and is JSON of something else"):
         output_file(tmp_path / "x.json", "--json", "JSON", holds=("scores",))
 
 

@@ -27,7 +27,7 @@ def plain_class_balanced_weight(counts: Sequence[int], beta: float) -> Tensor:
 
 
 def plain_encouragement(counts: Sequence[int], beta: float, measure: str, normalization: str) -> Tensor:
-    """Paper, Eq. 9, and the second normalisation of the notes, section 3."""
+    """Paper, Eq. 9, and the normalisation to mean weight one."""
     sizes = [(1 - beta**m) / (1 - beta) if measure == "effective_number" else float(m) for m in counts]
     occurring = [size for size in sizes if size > 0]
     mean = sum(occurring) / len(occurring)
@@ -122,7 +122,7 @@ def plain_focal(p: Tensor, gamma: float) -> Tensor:
 
 
 def plain_halted_focal(p: Tensor, gamma: float, phi: float) -> Tensor:
-    """Paper, Eq. 6, with alpha one and the b of the notes, section 1."""
+    """Paper, Eq. 6, with alpha one and the b that makes the branches meet."""
     b = -(1 - (1 - phi) ** gamma) * math.log(phi)
     return torch.where(p <= phi, plain_focal(p, gamma), -(p.log() + b))
 
@@ -340,7 +340,7 @@ def mixce_at(log_p: float, log_not_p: float, *, eta: float = 0.5) -> Point:
 
 
 def closed_form_gradient(logits: Tensor, target: int, slope: Tensor | float) -> Tensor:
-    """Gradient of one row ``[C]``: ``slope`` at the target, ``-slope * q`` elsewhere (notes, section 2)."""
+    """Gradient of one row ``[C]``: ``slope`` at the target, ``-slope * q`` elsewhere."""
     others = logits.double().clone()
     others[target] = -math.inf
     gradient = -slope * others.softmax(0)

@@ -200,7 +200,7 @@ class ScoredSystems:
             check_sequence(f"references {number}", more)
             if len(more) != len(references):
                 raise UserError(
-                    f"references {number}: {len(more)} lines, expected {len(references)} as in the first set"
+                    f"references {number}: {len(more)}, expected {len(references)} as in the first set"
                 )
         for name, replies in systems.items():
             check_sequence(name, replies)

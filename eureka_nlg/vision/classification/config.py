@@ -1,4 +1,4 @@
-"""The options of a classification run, each once: a tree of dataclasses, read from YAML."""
+"""The options of a classification run: a tree of dataclasses, read from YAML."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Sampling = Literal["instance", "square_root", "class_balanced"]
 
 @dataclass
 class DataConfig:
-    """Which images, and how they come in."""
+    """Options of the images and of how they are read."""
 
     format: Literal["cifar", "lists", "inaturalist", "image_folder"] = field(
         default="cifar",
@@ -47,7 +47,7 @@ class DataConfig:
         default="uoft-cs/cifar10",
         metadata=described(
             "cifar: name on the Hugging Face hub, folder of parquet or arrow files, or torchvision's folder; "
-            "the others: folder that the images' paths start from"
+            "other formats: folder that the images' paths are relative to"
         ),
     )
     train: str = field(
@@ -57,13 +57,13 @@ class DataConfig:
         default="val", metadata=described("list, JSON or folder of the images to evaluate on (not for cifar)")
     )
     profile: Literal["exponential", "step", "full"] = field(
-        default="exponential", metadata=described("cifar: how class sizes fall; full keeps every image")
+        default="exponential", metadata=described("cifar: decrease of the class sizes; full keeps all images")
     )
     imbalance_degree: float = field(
         default=100.0, metadata=described("cifar: size of the largest class over that of the smallest")
     )
     choice_seed: int = field(
-        default=0, metadata=described("cifar: seed of the choice of images; not that of the training")
+        default=0, metadata=described("cifar: seed of the choice of images, apart from the run's seed")
     )
     image_size: int = field(
         default=224, metadata=described("side in pixels of the crop that the network sees (not for cifar)")
@@ -77,8 +77,7 @@ class DataConfig:
     check: Literal["decode", "exists"] = field(
         default="decode",
         metadata=described(
-            "before training: decode every image file, once for a list that does not change; or look whether "
-            "it exists"
+            "before training: decode every image file (only once for the same files), or check that it exists"
         ),
     )
 
@@ -97,16 +96,16 @@ class ModelConfig:
         default="resnet32", metadata=described("resnet32 is the one for CIFAR; the others are torchvision's")
     )
     head: Literal["auto", "linear", "cosine"] = field(
-        default="auto", metadata=described("auto: cosine where a loss is ldam, else linear")
+        default="auto", metadata=described("auto: cosine if a loss is ldam, else linear")
     )
 
 
 @dataclass
 class DeferralConfig:
-    """What holds before the method does (the dagger of the paper's tables); images are then drawn evenly."""
+    """Deferral, the dagger in the paper's tables: plain epochs before the method, with sampling instance."""
 
     plain_epochs: int = field(
-        default=0, metadata=described("epochs before the method starts; 0: it holds from the first")
+        default=0, metadata=described("number of epochs before the method starts; 0: no deferral")
     )
     loss: LossConfig = field(default_factory=LossConfig, metadata=described("loss of these epochs"))
 
@@ -115,12 +114,12 @@ class DeferralConfig:
 
 
 class Phase(NamedTuple):
-    """What holds in an epoch.
+    """The settings of an epoch.
 
     Attributes:
-        loss: of the images.
-        sampling: how these are drawn.
-        memory: of ``mbj``, where it is filled and replayed.
+        loss: the loss of the images.
+        sampling: how the images are drawn.
+        memory: options of the memory of ``mbj`` if it is used in the epoch, else None.
     """
 
     loss: LossConfig
@@ -130,7 +129,7 @@ class Phase(NamedTuple):
 
 @dataclass
 class Config:
-    """Everything that a run is made of."""
+    """All options of a run."""
 
     data: DataConfig = field(default_factory=DataConfig, metadata=described("images"))
     model: ModelConfig = field(default_factory=ModelConfig, metadata=described("network"))
@@ -158,12 +157,13 @@ class Config:
     init_from: str | None = field(
         default=None,
         metadata=described(
-            "checkpoint: of the epoch to branch off at (deferral), or of the first stage (crt, lws, oltr, "
-            "fsa)"
+            "checkpoint of another run: after the last common epoch, to branch off (deferral), or of the "
+            "first stage (crt, lws, oltr, fsa)"
         ),
     )
     seed: int = field(
-        default=1, metadata=described("of the initial weights, the order of images and their augmentation")
+        default=1,
+        metadata=described("seed of the initial weights, the order of images and their augmentation"),
     )
     save_dir: str = field(default="runs/vision", metadata=described("folder of the run"))
 
@@ -187,7 +187,7 @@ class Config:
             )
 
     def _check_own_head(self) -> None:
-        """Of a method that has a classifier of its own."""
+        """Raise UserError for options that conflict with a method's own classifier."""
         if self.model.head != "auto":
             raise UserError(
                 f"model.head: {self.model.head} with method {self.method}, which has a cosine classifier of "
@@ -206,33 +206,33 @@ class Config:
         return self.method in SECOND_STAGES
 
     def check_images(self, images: int) -> None:
-        """Refuse what does not go with the number of training images.
+        """Check the options that depend on the number of training images.
 
         Raises:
-            UserError: which option, and what is expected.
+            UserError: an option does not fit; the message says what is expected.
         """
         if self.method == "mbj":
             self.mbj.check_images(images)
 
     @property
     def epochs(self) -> int:
-        """Epochs of the run, scaled."""
+        """Number of epochs of the run, after scaling."""
         return self.training.scaled(self.training.epochs)
 
     @property
     def plain_epochs(self) -> int:
-        """Epochs before the method starts, scaled."""
+        """Number of epochs before the method starts, after scaling."""
         return self.training.scaled(self.deferral.plain_epochs)
 
     @property
     def uses_cosine_head(self) -> bool:
-        """Whether the classifier compares directions, as LDAM needs it."""
+        """Whether the classifier is a cosine classifier, which LDAM needs."""
         if self.model.head != "auto":
             return self.model.head == "cosine"
         return self.loss.name == "ldam" or (self.plain_epochs > 0 and self.deferral.loss.name == "ldam")
 
     def phase(self, epoch: int) -> Phase:
-        """What holds in an epoch, counted from 1."""
+        """The settings of an epoch, counted from 1."""
         if epoch <= self.plain_epochs:
             return Phase(self.deferral.loss, "instance")
         return Phase(self.loss, self.sampling, self.mbj if self.method == "mbj" else None)
@@ -240,8 +240,8 @@ class Config:
     def learning_rate(self, step: int, steps_per_epoch: int) -> float:
         """Learning rate of a step, counted from 0 over the whole run.
 
-        The warm-up is over the first ``warmup_epochs``. A milestone m is passed after m whole epochs, as in
-        the settings of Cao et al. 2019.
+        The first ``warmup_epochs`` are the warm-up. At a milestone m the learning rate decays after m whole
+        epochs, as in the settings of Cao et al. 2019.
         """
         training = self.training
         warmup = round(training.warmup_epochs * training.schedule_scale * steps_per_epoch)

@@ -22,11 +22,11 @@ GROUPS = ("many", "medium", "few")
 
 @dataclass
 class Predictions:
-    """What is kept of the logits of N test images.
+    """The predictions for N test images, without their logits.
 
     Attributes:
-        predicted: ``[N]`` class of the largest logit.
-        confidence: ``[N]`` its likelihood.
+        predicted: ``[N]`` class with the largest logit.
+        confidence: ``[N]`` likelihood of this class.
         gold_log_likelihood: ``[N]`` natural logarithm of the likelihood of the true class.
         labels: ``[N]`` true class.
     """
@@ -38,14 +38,14 @@ class Predictions:
 
     @classmethod
     def of_logits(cls, logits: Tensor, labels: Tensor) -> Predictions:
-        """From logits ``[N, C]`` and true classes ``[N]``."""
+        """Make predictions of logits ``[N, C]`` and true classes ``[N]``."""
         log_likelihood = logits.float().log_softmax(dim=1)
         confidence, predicted = log_likelihood.max(dim=1)
         return cls(predicted, confidence.exp(), log_likelihood.gather(1, labels[:, None])[:, 0], labels)
 
     @classmethod
     def merged(cls, parts: Sequence[tuple[Tensor, Predictions]]) -> Predictions:
-        """Put parts together, each with the positions ``[n]`` of its images."""
+        """Merge parts, each given with the positions ``[n]`` of its images."""
         order = torch.cat([positions for positions, _ in parts]).argsort()
         return cls(
             *(torch.cat([getattr(part, field.name) for _, part in parts])[order] for field in fields(cls))
@@ -59,17 +59,18 @@ def evaluate(
     *,
     likelihood: Mapping[str, GroupLikelihood] | None = None,
 ) -> dict[str, Any]:
-    """All scores of a run, in percent, ready for JSON; a group without test images has None.
+    """All scores of a run in percent, as a JSON document; None for a group without test images.
 
     Args:
-        predictions: of the test images.
+        predictions: predictions for the test images.
         class_counts: ``[C]`` training images of each class.
-        bins: of the calibration error.
-        likelihood: :func:`gold_likelihood` of the predictions, if it is there already.
+        bins: number of bins of the calibration error.
+        likelihood: :func:`gold_likelihood` of the predictions, if it has been computed before.
 
     Returns:
-        ``accuracy`` (all, many, medium, few, natural), ``accuracy_of_class``, ``confusion_of_groups``,
-        ``calibration_error`` and ``likelihood`` (mean of the gold class) by group, and what they rest on.
+        ``accuracy`` (all, many, medium, few, natural), ``accuracy_of_class``, ``confusion_of_groups``;
+        ``calibration_error`` and ``likelihood`` (mean likelihood of the true class) by group; and the numbers
+        of ``test_images`` and the ``class_counts``.
     """
     accuracy = group_accuracy(predictions.predicted, predictions.labels, class_counts)
     right = predictions.predicted == predictions.labels
@@ -106,8 +107,8 @@ def gold_likelihood(predictions: Predictions, bands: FrequencyBands) -> dict[str
 def calibration_error(confidence: Tensor, right: Tensor, bins: int = 15) -> float | None:
     """Expected calibration error in percent (Guo et al. 2017).
 
-    The mean over the images of |share of right answers - mean confidence| in their bin, the bins being of
-    equal width, open on the left: (0, 1/15], (1/15, 2/15], ...
+    The mean over the images of |accuracy - mean confidence| in their bin. The bins have equal width and are
+    open on the left: (0, 1/15], (1/15, 2/15], ...
 
     Args:
         confidence: ``[N]`` likelihood of the predicted class.
@@ -115,7 +116,7 @@ def calibration_error(confidence: Tensor, right: Tensor, bins: int = 15) -> floa
         bins: number of bins.
 
     Returns:
-        0 to 100, or None without images.
+        A percentage from 0 to 100; None without images.
     """
     if not len(confidence):
         return None
@@ -127,7 +128,7 @@ def calibration_error(confidence: Tensor, right: Tensor, bins: int = 15) -> floa
 
 
 def group_confusion(predictions: Predictions, bands: FrequencyBands) -> dict[str, dict[str, float | None]]:
-    """Where a group's images go, in percent: the right class, or a wrong one of each group."""
+    """For each group, the percentage of its images in the right class and in wrong classes of each group."""
     group = torch.from_numpy(bands.of_class)
     wrong = predictions.predicted != predictions.labels
     gold, predicted = group[predictions.labels], group[predictions.predicted]

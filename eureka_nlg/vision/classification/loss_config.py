@@ -44,10 +44,10 @@ else:
 @dataclass
 @with_options_of(*LOSS_OPTIONS, defaults={"beta": IMAGE_BETA})
 class LossConfig:
-    """One loss of :mod:`eureka_nlg.losses`, with the options of all of them.
+    """One loss of :mod:`eureka_nlg.losses`, with the options of all losses.
 
     Raises:
-        BadOption: a value that an option cannot have.
+        BadOption: an option has an invalid value.
     """
 
     name: LossName = field(default="cross_entropy", metadata=described("name of the loss"))
@@ -56,7 +56,7 @@ class LossConfig:
         metadata=described("weight the loss (eureka: its cross-entropy) by class_weight"),
     )
 
-    # Until two losses shared no option's name any more: old name -> loss (None: any) -> name.
+    # Old names, some of which several losses shared: old name -> loss (None: any) -> new name.
     RENAMED: ClassVar[RenamedOptions] = {
         "gamma": {"focal": "focal_gamma", "halted_focal": "focal_gamma", "eureka": "bonus_gamma"},
         "threshold": {"halted_focal": "halting_threshold", "eureka": "bonus_threshold"},

@@ -19,15 +19,15 @@ __all__ = ["build_loss", "deferred_loss"]
 
 
 def build_loss(config: LossConfig, class_counts: Tensor, reduction: Reduction = "mean") -> nn.Module:
-    """Module of one loss: logits ``[B, C]`` and classes ``[B]`` -> loss.
+    """The module of a loss: logits ``[B, C]`` and classes ``[B]`` -> loss.
 
     Args:
-        config: which loss, and its options.
+        config: the loss and its options.
         class_counts: ``[C]`` training images of each class.
-        reduction: as :func:`eureka_nlg.losses.eureka_loss`.
+        reduction: as in :func:`eureka_nlg.losses.eureka_loss`.
 
     Raises:
-        UserError: counts that cannot be.
+        UserError: the counts are invalid.
     """
     try:
         return _module(config, class_counts, reduction)
@@ -64,7 +64,7 @@ def _module(config: LossConfig, class_counts: Tensor, reduction: Reduction) -> n
 
 
 def deferred_loss(config: Config, class_counts: Tensor, reduction: Reduction = "mean") -> nn.Module:
-    """The loss of a config, behind its plain epochs if it has any; ``set_epoch`` is to be called if there."""
+    """The loss of a config; with plain epochs a :class:`Deferred`, whose epoch the caller has to set."""
     loss = build_loss(config.loss, class_counts, reduction)
     if config.plain_epochs == 0:
         return loss

@@ -1,4 +1,4 @@
-"""A run in its folder: started, gone on with, branched off another one, evaluated."""
+"""A classification run in its folder: starting, resuming, branching off another run, evaluation."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ from eureka_nlg.vision.training.progress import doing
 __all__ = ["train_run", "evaluate_run", "read_result", "agrees_until", "CHECKPOINT", "RESULT"]
 
 ANALYSIS = "analysis.json"
-"""Likelihood by group, in the layout that `eureka report` draws."""
+"""Likelihood by group, in the format that `eureka report` reads."""
 
 _RESULT_SHAPE = {
     "epoch": WHOLE,
@@ -63,7 +63,7 @@ _RESULT_SHAPE = {
     "waiting_for_data": SCORE,
 }
 
-# Options that do not change what a run computes, or only where its files lie.
+# Options that do not change the results of a run.
 _FREE = FREE_OPTIONS | {
     "data.source",
     "data.train",
@@ -71,19 +71,20 @@ _FREE = FREE_OPTIONS | {
     "training.analyse_training_images",
     "init_from",
 }
-# Options of the phases, which a run and the one it branches off may differ in after the branch.
+# Options of the phases, in which a run may differ from the run that it branches off, after the branch.
 _OF_PHASES = ("loss.", "sampling", "deferral.", "mbj.")
 
 
 def train_run(config: Config) -> dict[str, Any]:
-    """Train the run of a config in its ``save_dir``, or go on with it; a finished one is left as it is.
+    """Train the run of a config in its ``save_dir``, or resume it; a finished run is not changed.
 
     Returns:
-        What ``evaluation.json`` holds.
+        The content of ``evaluation.json``.
 
     Raises:
-        UserError: bad data, a folder of another config, a checkpoint that does not fit.
-        Interrupted: by a signal; the same call goes on.
+        UserError: the data are invalid, the folder has a run with other options, or a checkpoint does not
+            fit.
+        Interrupted: a signal arrived; the same call resumes the run.
     """
     folder = Path(config.save_dir)
     accelerator = make_accelerator(config.training)
@@ -97,7 +98,7 @@ def train_run(config: Config) -> dict[str, Any]:
     with running(folder, config, accelerator):
         tell = doing if accelerator.is_main_process else lambda what: None
         tell(f"reading and checking the images of {config.data.source}")
-        with accelerator.main_process_first():  # the images are decoded and checked once
+        with accelerator.main_process_first():  # so that the images are decoded and checked only once
             data = load_data(config.data, accelerator.is_main_process, config.check_images)
         state = _state(config, folder)
         task = classification(config, data, accelerator, resumed=state is not None)
@@ -116,18 +117,19 @@ def evaluate_run(
     logit_adjustment: float | None = None,
     adjust_again: bool = False,
 ) -> dict[str, Any]:
-    """Evaluate a checkpoint of a run (default: its last) and return what ``evaluation.json`` would hold.
+    """Evaluate a checkpoint of a run, and return the scores as in ``evaluation.json``.
 
     Args:
-        folder: of the run.
+        folder: the folder of the run.
         overrides: ``key=value``, such as another ``data.source``.
-        checkpoint: another file, such as ``epoch160.pt``.
-        logit_adjustment: this times the log-frequency of each class is taken off its logit (Menon et al.
-            2021, afterwards), and the result has it under this name; None for nothing.
-        adjust_again: even if the run was trained with logit adjustment.
+        checkpoint: the checkpoint, such as ``epoch160.pt``; default: the last one.
+        logit_adjustment: factor of post-hoc logit adjustment (Menon et al. 2021): this times the
+            log-frequency of each class is subtracted from its logit. The result contains it. None for no
+            adjustment.
+        adjust_again: whether to allow it for a run that was trained with logit adjustment.
 
     Raises:
-        UserError: no run there, a checkpoint that does not fit, or an adjustment of what is adjusted already.
+        UserError: there is no run, the checkpoint does not fit, or the logits have been adjusted before.
     """
     config = read_run_config(Config, folder, overrides)
     if logit_adjustment is not None:
@@ -160,23 +162,23 @@ def _check_adjustment(config: Config, folder: Path, tau: float, again: bool) -> 
 
 
 def read_result(folder: Path) -> dict[str, Any]:
-    """``evaluation.json`` of a finished run.
+    """The content of ``evaluation.json`` of a finished run.
 
     Raises:
-        UserError: it is not what this program writes.
+        UserError: the file cannot be read, or was not written by this program.
     """
     return run_folder.read_result(folder, _RESULT_SHAPE)
 
 
 def agrees_until(config: Config, other: Config, epoch: int) -> str | None:
-    """Whether two runs compute the same until the end of an epoch.
+    """Whether two runs compute the same results until the end of an epoch.
 
     Returns:
-        None if they do, else the first option that differs.
+        None if they do; otherwise the first option that differs, as text for a message.
     """
     first, second = flat(config), flat(other)
     if {config.method, other.method} == {"plain", "mbj"}:
-        del first["method"]  # one network; whether it remembers is told by the phases
+        del first["method"]  # both have the same network; the phases say whether there is a memory
     for key, value in first.items():
         if key not in _FREE and not key.startswith(_OF_PHASES) and second[key] != value:
             return f"{key} ({second[key]} there, {value} here)"

@@ -1,4 +1,4 @@
-"""Several configs with several seeds: run what is not finished, branch where that saves time, sum up."""
+"""Sweeps over configs and seeds: train what is not finished, share common epochs, and summarise."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _SCORES = ("all", "many", "medium", "few", "natural")
 
 @dataclasses.dataclass
 class SweepRun:
-    """One training of a sweep.
+    """One run of a sweep.
 
     Attributes:
-        name: of its config.
-        config: with the seed, the folder and the branch filled in.
-        arguments: of ``eureka vision train``.
-        source: the run it branches off, or whose features it takes.
+        name: name of its config.
+        config: the config with seed, folder and ``init_from`` filled in.
+        arguments: the arguments of ``eureka vision train`` for this run.
+        source: the run that it branches off, or whose features it uses.
     """
 
     name: str
@@ -46,17 +46,17 @@ class SweepRun:
 
     @property
     def folder(self) -> Path:
-        """Of the run."""
+        """The folder of the run."""
         return Path(self.config.save_dir)
 
     @property
     def depth(self) -> int:
-        """Runs that come before it."""
+        """The number of runs that have to come before it."""
         return 0 if self.source is None else self.source.depth + 1
 
     @property
     def can_start(self) -> bool:
-        """Whether what it starts from is there."""
+        """Whether the checkpoint that it starts from exists."""
         if self.source is None:
             return True
         if self.config.is_second_stage:
@@ -65,16 +65,16 @@ class SweepRun:
 
     @property
     def finished(self) -> bool:
-        """Whether its scores are there."""
+        """Whether its scores exist."""
         return (self.folder / RESULT).is_file()
 
     def starts_from(self, source: SweepRun, checkpoint: Path) -> None:
-        """Take a checkpoint of another run of the sweep as ``init_from``."""
+        """Set ``init_from`` to a checkpoint of another run of the sweep."""
         self.source = source
         self._give("init_from", str(checkpoint))
 
     def keeps(self, epoch: int) -> None:
-        """Keep the checkpoint of an epoch too."""
+        """Keep the checkpoint of an epoch, in addition to those of the config."""
         kept = sorted({*self.config.training.keep_epochs, epoch})
         self._give("training.keep_epochs", kept)
 
@@ -92,22 +92,22 @@ class SweepRun:
 def plan(configs: Sequence[Path], seeds: Sequence[int], overrides: Sequence[str] = ()) -> list[SweepRun]:
     """The runs of a sweep: each config with each seed, in ``save_dir/seedN``.
 
-    With ``save_dir`` among the overrides of several configs, in ``save_dir/NAME/seedN``.
+    If there are several configs and ``save_dir`` is overridden, the folders are ``save_dir/NAME/seedN``.
 
-    A deferred run whose plain epochs are those of another run of the sweep branches off that one's
-    checkpoint, which is the same as having run them. A second stage whose ``init_from`` is the last
-    checkpoint of another config of the sweep takes that of the same seed.
+    If the plain epochs of a deferred run equal the first epochs of another run of the sweep, it branches off
+    the checkpoint of that run, which gives the same result. If ``init_from`` of a second stage is the last
+    checkpoint of another config of the sweep, it uses the one with the same seed.
 
     Args:
         configs: YAML files.
-        seeds: of the runs.
-        overrides: ``key=value`` for all of them.
+        seeds: seeds of the runs.
+        overrides: ``key=value`` for all runs.
 
     Raises:
-        UserError: a bad config, or two with the same folder.
+        UserError: a config is invalid, or two runs have the same folder.
     """
     runs = []
-    # save_dir=FOLDER on top of several configs is the folder of all of them
+    # save_dir=FOLDER given with several configs is the parent folder of all runs
     shared = len(configs) > 1 and any(override.startswith("save_dir=") for override in overrides)
     for path in configs:
         base = read_config(Config, path, overrides)
@@ -153,18 +153,18 @@ def _branch(run: SweepRun, runs: Sequence[SweepRun]) -> None:
 
 
 def run_all(runs: Sequence[SweepRun], jobs: int = 1) -> list[SweepRun]:
-    """Train what is not finished, each run in a process of its own.
+    """Train the runs that are not finished, each in a process of its own.
 
     Args:
-        runs: of :func:`plan`.
-        jobs: trainings at the same time; with more than one, each has its share of the cores and writes to
-            ``output.txt`` in its folder.
+        runs: the runs, from :func:`plan`.
+        jobs: number of runs at the same time. If there are several, each has an equal share of the cores and
+            writes its output to ``output.txt`` in its folder.
 
     Returns:
-        The runs that failed, or whose source did.
+        The runs that failed, or whose source failed.
 
     Raises:
-        KeyboardInterrupt: by SIGINT or SIGTERM, after the trainings have written their checkpoints.
+        KeyboardInterrupt: SIGINT or SIGTERM arrived, and the runs have written their checkpoints.
     """
     context = multiprocessing.get_context("spawn")
     children: list[Any] = []
@@ -205,7 +205,7 @@ def run_all(runs: Sequence[SweepRun], jobs: int = 1) -> list[SweepRun]:
 
 
 def _train(config: Config, jobs: int) -> None:
-    """A training in its own process; its exit status is 0 only if it is finished."""
+    """Train a run in its own process; the exit status is 0 only if it finishes."""
     end_with_parent(multiprocessing.parent_process().pid)  # type: ignore[union-attr]
     if jobs > 1:
         folder = Path(config.save_dir)
@@ -222,11 +222,11 @@ def _train(config: Config, jobs: int) -> None:
 
 
 def summary(runs: Sequence[SweepRun]) -> dict[str, Any]:
-    """Mean and standard deviation over the seeds of each config's finished runs.
+    """Mean and standard deviation over the seeds of each config, of the finished runs.
 
     Returns:
-        Name of the config -> ``seeds``, and for each accuracy ``mean``, ``values`` and the
-        ``standard_deviation`` of the sample, None for one seed.
+        Name of the config -> ``seeds``, and for each accuracy ``mean``, ``values`` and the sample
+        ``standard_deviation``, which is None for a single seed.
     """
     result: dict[str, Any] = {}
     for name in dict.fromkeys(run.name for run in runs):
@@ -245,7 +245,7 @@ def summary(runs: Sequence[SweepRun]) -> dict[str, Any]:
 
 
 def summary_table(summed: Mapping[str, Any]) -> str:
-    """The summary for the terminal and for Markdown: accuracies in percent."""
+    """The summary as a Markdown table, with accuracies in percent."""
     rows = []
     for name, row in summed.items():
         cells = []

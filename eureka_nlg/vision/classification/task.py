@@ -23,11 +23,11 @@ __all__ = ["Classification"]
 
 
 class Classification(Task):
-    """One network, one stream of images, one loss in each epoch; a :class:`eureka_nlg.vision.training.Task`.
+    """One network, one stream of images and one loss per epoch; a :class:`eureka_nlg.vision.training.Task`.
 
     Attributes:
-        network: what learns.
-        signature: of the training images.
+        network: the network to train.
+        signature: digest of the training images.
     """
 
     remedies = f"{Task.remedies}, or for the Eureka loss {bounding_options('loss.{name}={value}')}"
@@ -37,13 +37,13 @@ class Classification(Task):
         """The network of a config.
 
         Args:
-            config: of the run.
+            config: options of the run.
             num_classes: C.
-            pretrained: a second stage takes the weights of its first from ``config.init_from``. Not needed if
-                a checkpoint of the second stage is loaded next.
+            pretrained: whether a second stage loads the weights of its first stage, ``config.init_from``; not
+                needed if a checkpoint of the second stage is loaded afterwards.
 
         Raises:
-            UserError: a first stage that does not fit.
+            UserError: the first stage does not fit.
         """
         return Network(config.model, num_classes, config.uses_cosine_head)
 
@@ -64,10 +64,10 @@ class Classification(Task):
         self._loss = deferred_loss(config, data.class_counts, reduction="sum").to(accelerator.device)
 
     def prepare(self) -> None:
-        """What the network of a run that begins takes from the training images before its first step."""
+        """Initialise the network of a new run from the training images, before the first step."""
 
     def steps_per_epoch(self) -> int:
-        """Steps of every epoch, however its images are drawn."""
+        """Number of steps of an epoch, the same for all kinds of sampling."""
         return len(self._batches)
 
     def learning_rate(self, step: int) -> float:
@@ -75,7 +75,7 @@ class Classification(Task):
         return self.config.learning_rate(step, self.steps_per_epoch())
 
     def begin_epoch(self, epoch: int) -> None:
-        """Tell a deferred loss."""
+        """Tell a deferred loss the epoch."""
         if isinstance(self._loss, Deferred):
             self._loss.set_epoch(epoch)
 
@@ -84,7 +84,7 @@ class Classification(Task):
         return self._batches.epoch(epoch, first_step)
 
     def loss(self, model: nn.Module, part: Batch) -> Tensor:
-        """What a part adds to the mean loss of its step."""
+        """The contribution of a part to the mean loss of its step."""
         return self._mean(model(part.images), part)
 
     def _mean(self, logits: Tensor, part: Batch) -> Tensor:
@@ -92,11 +92,13 @@ class Classification(Task):
         return step_mean(loss, logits, part.labels, part.step_labels)
 
     def class_means(self, classes: Tensor, value: Callable[[Tensor], Tensor], width: int) -> Tensor:
-        """Mean over the training images, as they are, of some classes; processes share the work.
+        """Mean of a value over the training images of some classes, without augmentation.
+
+        The processes share the work.
 
         Args:
-            classes: ``[C]`` bool, which.
-            value: images ``[B, 3, H, W]`` -> ``[B, width]``.
+            classes: ``[C]`` bool, the classes to compute.
+            value: images ``[B, 3, H, W]`` -> values ``[B, D]``.
             width: D.
 
         Returns:
@@ -115,17 +117,19 @@ class Classification(Task):
         return (sums / self.data.class_counts.to(device)[:, None]).float()
 
     def evaluate(self) -> dict[str, float | None]:
-        """Accuracies and calibration, under dotted names."""
+        """Accuracies and calibration error, by dotted names."""
         scores = evaluate(self.predict(), self.data.class_counts)
         entry = {f"accuracy.{name}": value for name, value in scores["accuracy"].items()}
         return entry | {"calibration_error": scores["calibration_error"]["all"]}
 
     def predict(self, training_images: bool = False, offset: Tensor | None = None) -> Predictions:
-        """Predictions for the images to evaluate on, or to train on, in float32; processes share the work.
+        """Predictions for the evaluation images or the training images, in float32.
+
+        The processes share the work.
 
         Args:
-            training_images: those to train on.
-            offset: ``[C]``, added to the logits; None for nothing.
+            training_images: whether to predict the training images.
+            offset: ``[C]`` added to the logits; None for nothing.
         """
         labels = self.data.train_labels if training_images else self.data.labels
         rank, processes = self.accelerator.process_index, self.accelerator.num_processes

@@ -13,20 +13,20 @@ __all__ = ["TrainingConfig"]
 
 @dataclass
 class EpochSchedule:
-    """How long a run is, and how its learning rate goes, in epochs."""
+    """The length of a run and the schedule of its learning rate, in epochs."""
 
     epochs: int = field(default=200, metadata=described("passes over as many images as the training set has"))
     warmup_epochs: float = field(
         default=5.0, metadata=described("the learning rate rises linearly over these")
     )
     schedule: Literal["step", "cosine"] = field(
-        default="step", metadata=described("of the learning rate after the warm-up")
+        default="step", metadata=described("schedule of the learning rate after the warm-up")
     )
     milestones: list[int] = field(
         default_factory=lambda: [160, 180],
-        metadata=described("step: the learning rate falls after these epochs"),
+        metadata=described("step: the learning rate decays after these epochs"),
     )
-    decay: float = field(default=0.01, metadata=described("step: factor at each of the milestones"))
+    decay: float = field(default=0.01, metadata=described("step: factor at each milestone"))
     schedule_scale: float = field(
         default=1.0,
         metadata=described(
@@ -42,13 +42,13 @@ class EpochSchedule:
             raise UserError(f"training.schedule_scale: {self.schedule_scale}, expected more than 0")
 
     def scaled(self, epochs: float) -> int:
-        """Whole epochs of the scaled schedule, at least one of any that is positive."""
+        """The number of epochs after scaling, rounded; at least 1 if it is positive."""
         return max(round(epochs * self.schedule_scale), 1 if epochs > 0 else 0)
 
 
 @dataclass
 class TrainingConfig(LoopConfig, EpochSchedule):
-    """Optimiser, schedule and the loop."""
+    """Options of the optimiser, the schedule and the loop."""
 
     analyse_training_images: bool = field(
         default=False,

@@ -1,1 +1,1 @@
-"""What both image tasks need of their data: order of images, worker processes, reports of problems."""
+"""Data handling that both image tasks share: order of images, worker processes, reports of problems."""

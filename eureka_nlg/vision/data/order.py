@@ -1,7 +1,7 @@
-"""Which images an epoch takes, in which order: a pure function of the seed and the epoch.
+"""The images of an epoch and their order: a pure function of the seed and the epoch.
 
-Nothing is drawn from a running generator, so a run that goes on in the middle of an epoch, or branches off
-another one, sees the images it would have seen anyway, however many processes or workers there are.
+Since nothing is drawn from a running generator, a run that is resumed within an epoch or branches off another
+run sees the same images as an uninterrupted one, with any number of processes and workers.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ __all__ = [
 ]
 
 Draw = Literal["instance", "square_root", "class_balanced", "reversed"]
-# The power q of a class' count that the probability of the class is proportional to.
+# The probability of a class is proportional to its count to the power of q.
 _POWER = {"instance": 1.0, "square_root": 0.5, "class_balanced": 0.0, "reversed": -1.0}
 
 
 def _state(*key: int | str) -> np.random.SeedSequence:
-    """Independent bits for every key: its words and numbers are mixed by numpy's SeedSequence."""
+    """Independent random bits for each key of words and numbers, which numpy's SeedSequence mixes."""
     numbers = [int.from_bytes(k.encode(), "little") if isinstance(k, str) else k for k in key]
     return np.random.SeedSequence(numbers)
 
 
 def generator(*key: int | str) -> torch.Generator:
-    """A generator on the CPU whose stream belongs to this key, such as (seed, "crops", epoch, step)."""
+    """A generator on the CPU with a random stream for this key, such as (seed, "crops", epoch, step)."""
     seed = int(_state(*key).generate_state(1, np.uint64)[0] >> np.uint64(1))
     return torch.Generator().manual_seed(seed)
 
@@ -45,10 +45,11 @@ def seeds_of_images(count: int, *key: int | str) -> list[int]:
 
 
 def class_probabilities(class_counts: Tensor, draw: Draw) -> Tensor:
-    """Probability that a drawn image is of each class, ``[C]`` float64: proportional to ``count ** q``.
+    """Probability of each class for a drawn image, ``[C]`` float64, proportional to ``count ** q``.
 
-    q is 1 for ``instance``, 1/2 for ``square_root`` (Kang et al. 2020), 0 for ``class_balanced`` (RS), and -1
-    for ``reversed`` (the second branch of BBN, Zhou et al. 2020). Classes without images have 0.
+    q is 1 for ``instance``, 1/2 for ``square_root`` (Kang et al. 2020), 0 for ``class_balanced``
+    (re-sampling, RS), and -1 for ``reversed`` (the second branch of BBN, Zhou et al. 2020). Classes without
+    images have probability 0.
     """
     counts = class_counts.to(torch.float64)
     weight = torch.where(counts > 0, counts.clamp(min=1) ** _POWER[draw], 0.0)
@@ -60,11 +61,11 @@ def epoch_order(labels: Tensor, draw: Draw, seed: int, epoch: int, stream: str =
 
     Args:
         labels: ``[N]`` class of every training image.
-        draw: ``instance`` is a permutation, every image once; the others draw a class, then an image of it,
+        draw: ``instance`` is a permutation of the images; the others draw a class and then an image of it,
             both with replacement.
-        seed: of the run.
-        epoch: counted from 1.
-        stream: name that keeps two orders of the same epoch apart.
+        seed: seed of the run.
+        epoch: epoch, counted from 1.
+        stream: name that makes a second order of the same epoch independent of the first.
 
     Returns:
         ``[N]`` indices.
@@ -80,15 +81,15 @@ def epoch_order(labels: Tensor, draw: Draw, seed: int, epoch: int, stream: str =
 
 
 def images_of_classes(labels: Tensor, classes: Tensor, source: torch.Generator) -> Tensor:
-    """An image of each of the given classes, any of the class' images with the same probability.
+    """A random image of each given class; all images of a class have the same probability.
 
     Args:
         labels: ``[N]`` class of every training image.
-        classes: integers of any shape.
-        source: what is drawn from.
+        classes: classes, integers in any shape.
+        source: the random generator.
 
     Returns:
-        Indices into ``labels``, of the shape of ``classes``.
+        Indices into ``labels``, in the shape of ``classes``.
     """
     counts = torch.bincount(labels)
     by_class = labels.argsort(stable=True)

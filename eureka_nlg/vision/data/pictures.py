@@ -1,7 +1,7 @@
-"""How an image file becomes pixels, the same way everywhere: upright, RGB, eight bits.
+"""Decoding of image files, in the same way for all tasks: upright, RGB, eight bits.
 
-A camera's EXIF orientation is applied, so that pixels, sizes and boxes are those of the picture as seen.
-Transparency is dropped, as torchvision's loader does; of several frames the first is taken.
+The EXIF orientation of cameras is applied, so that pixels, sizes and boxes are those of the picture as seen.
+Transparency is dropped, as in torchvision's loader, and of several frames the first is read.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from eureka_nlg.errors import UserError, require
 __all__ = ["PictureError", "read_picture", "picture_problem", "upright_size"]
 
 _ORIENTATION = 0x0112
-# values of the EXIF orientation -> what makes the picture upright; from 5 on it exchanges width and height
+# EXIF orientation -> the operation that makes the picture upright; from 5 on it swaps width and height
 _TURNS = {
     2: "FLIP_LEFT_RIGHT",
     3: "ROTATE_180",
@@ -36,7 +36,7 @@ class PictureError(UserError):
         super().__init__(f"{name}: cannot be read: {reason}")
         self.reason = reason
 
-    def __reduce__(self) -> Any:  # a worker process sends it on
+    def __reduce__(self) -> Any:  # worker processes send it to the training process
         name, _, _ = str(self).partition(": cannot be read: ")
         return type(self), (name, self.reason)
 
@@ -46,33 +46,35 @@ def read_picture(source: Path | bytes, name: str | None = None) -> Any:
 
     Args:
         source: a file, or its content.
-        name: what an error calls it; default the path.
+        name: name of the image in errors; by default the path.
 
     Returns:
         A Pillow image in RGB, upright.
 
     Raises:
-        PictureError: whatever keeps it from being decoded; or its numbers have no known range.
+        PictureError: it cannot be decoded, or its pixels are numbers of an unknown range.
     """
     try:
         with _opened(source) as image:
             return _upright_rgb(image)
-    except Exception as error:  # decoders raise nearly everything, on files that are cut or hostile
+    except Exception as error:  # decoders raise all kinds of errors for truncated or malicious files
         raise PictureError(name or source, _reason(error, source)) from error
 
 
 def picture_problem(
     path: Path, *, size: tuple[int, int] | None = None, decode: bool = True
 ) -> tuple[str, str]:
-    """What is wrong with an image file.
+    """Find out what is wrong with an image file.
 
     Args:
-        path: of the file.
-        size: width and height that the upright picture is to have.
-        decode: decode it (a JPEG at an eighth of its size, which reads all of it); else read the header.
+        path: the file.
+        size: expected width and height of the upright picture; None for any.
+        decode: whether to decode the image (JPEGs at an eighth of their size, which still reads the whole
+            file) instead of reading only the header.
 
     Returns:
-        Kind of the problem, as in "5 missing images", and what to say of this file; empty if there is none.
+        The kind of the problem, as in "5 missing images", and details about this file; both are empty if
+        there is no problem.
     """
     try:
         with _opened(path) as image:
@@ -98,9 +100,9 @@ def upright_size(image: Any, decode: bool = False) -> tuple[int, int]:
 
     Args:
         image: as ``PIL.Image.open`` returns it.
-        decode: look behind the pixels too, where a PNG file may hide its orientation.
+        decode: whether to also read behind the pixels, where PNG files may have their orientation.
     """
-    if image.format == "TIFF":  # Pillow turns it, and says so from the start
+    if image.format == "TIFF":  # Pillow applies the orientation itself, to the size as well
         return image.size
     if image.format == "PNG" and not decode and "exif" not in image.info:
         return image.size
@@ -110,7 +112,7 @@ def upright_size(image: Any, decode: bool = False) -> tuple[int, int]:
 def _orientation(image: Any) -> int:
     try:
         value = image.getexif().get(_ORIENTATION, 1)
-    except Exception:  # a broken EXIF block says nothing of the orientation, to any program
+    except Exception:  # other programs ignore a broken EXIF block, too
         return 1
     return value if value in _TURNS else 1
 
@@ -125,12 +127,12 @@ def _upright_rgb(image: Any) -> Any:
     image.load()
     orientation = _orientation(image)
     if image.mode.startswith("I;16"):
-        # Pillow's own conversion cuts off at 255, which makes nearly all of it white.
+        # Pillow's own conversion clips at 255, which makes almost every pixel white.
         values = np.asarray(image).astype(np.uint32)
         image = image_module.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
     elif image.mode in ("I", "F"):
         raise ValueError(
-            f"its pixels are numbers of 32 bits of no known range (mode {image.mode}), save it with 8 or 16"
+            f"its pixels are 32-bit numbers of unknown range (mode {image.mode}), save it with 8 or 16 bits"
         )
     image = image.convert("RGB")
     if orientation == 1:

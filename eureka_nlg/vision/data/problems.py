@@ -1,4 +1,4 @@
-"""What is wrong with data, as one line for a report."""
+"""Problems of data, and their description in one line."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch import Tensor
 __all__ = ["FirstOf", "described_problems", "label_problems"]
 
 _NAMED = 5
-"""How many of each kind of problem a report names."""
+"""Number of examples that a report names for each kind of problem."""
 
 
 class FirstOf(Sequence[str]):
-    """A number of things of which the first few are known; all of them might not fit into memory."""
+    """A sequence of which only the length and the first items are stored, to save memory."""
 
     def __init__(self, count: int, first: Sequence[str]) -> None:
         self._count, self._first = count, first
@@ -32,16 +32,16 @@ class FirstOf(Sequence[str]):
 
 
 def label_problems(labels: Tensor, training: Tensor | None = None) -> dict[str, Sequence[str]]:
-    """Classes below the largest without a training image; for another split, classes unknown to training.
+    """Problems of labels: classes without training images, or, in another split, classes unknown to training.
 
     Args:
         labels: ``[N]`` int64, classes of the split.
-        training: those of the training split, if this is another one.
+        training: classes of the training split, if ``labels`` are those of another split.
 
     Returns:
-        Kind -> what was found. The memory that it takes does not depend on how large a class is.
+        Kind of problem -> examples. Its memory does not depend on how large the class indices are.
     """
-    present = labels.unique().tolist()  # rising
+    present = labels.unique().tolist()  # in ascending order
     if training is not None:
         known = set(training.tolist())
         unknown = [str(label) for label in present if label not in known]
@@ -61,7 +61,7 @@ def label_problems(labels: Tensor, training: Tensor | None = None) -> dict[str, 
 
 
 def described_problems(problems: Mapping[str, Sequence[str]]) -> str:
-    """Kind -> what was found, as one line with numbers and examples; a kind that lists nothing is missing."""
+    """Describe problems (kind -> examples) in one line; an empty list means that there is none of a kind."""
     parts = []
     for kind, found in problems.items():
         named = ", ".join(found[:_NAMED]) + (", ..." if len(found) > _NAMED else "")

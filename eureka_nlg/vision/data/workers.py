@@ -1,4 +1,4 @@
-"""Worker processes that read image files, and the errors that they send back."""
+"""Worker processes that read image files, and the transfer of their errors."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ T = TypeVar("T")
 
 
 def leave_interrupts_to_the_parent(worker: int) -> None:
-    """For a loader's worker processes: Ctrl-C is the parent's to handle, and one thread is enough."""
+    """Set up a worker process: it ignores Ctrl-C, which its parent handles, and uses one thread."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
 
 
 class ErrorsAsItems(Dataset[Any], Generic[T]):
-    """A data set that returns the errors of another one, for :func:`without_errors` to raise.
+    """A data set that returns the errors of another data set, for :func:`without_errors` to raise.
 
-    Raised in a worker process, an error would come with that process' traceback in its message.
+    If a worker process raised an error, its message would contain the traceback of that process.
     """
 
     def __init__(self, images: Any) -> None:
@@ -43,7 +43,7 @@ class ErrorsAsItems(Dataset[Any], Generic[T]):
 
 
 def collate_or_error(collate: Callable[[list[Any]], T]) -> Callable[[list[Any]], T | UserError]:
-    """A collate function that hands on the first error among its examples."""
+    """A collate function that returns the first error among its examples, if there is one."""
     return partial(_collate_or_error, collate)
 
 
@@ -55,7 +55,7 @@ def _collate_or_error(collate: Callable[[list[Any]], T], examples: list[Any]) ->
 
 
 def without_errors(batches: Iterable[T | UserError]) -> Iterator[T]:
-    """The batches; an error among them is raised."""
+    """The batches; raises an error that is among them."""
     for batch in batches:
         if isinstance(batch, UserError):
             raise batch

@@ -34,10 +34,10 @@ class DetectionPart:
     """Images of a part of a step.
 
     Attributes:
-        images: ``[3, H, W]`` uint8 each, of their own sizes.
-        targets: of each image ``boxes`` ``[n, 4]`` float32 (left, top, right, bottom in pixels), ``labels``
+        images: ``[3, H, W]`` uint8 each, of different sizes.
+        targets: for each image ``boxes`` ``[n, 4]`` float32 (left, top, right, bottom in pixels), ``labels``
             ``[n]`` int64 and ``image_id``; n may be 0.
-        share: of the step's images, over all parts and processes.
+        share: share of the images of the step, over all parts and processes.
     """
 
     images: list[Tensor]
@@ -46,24 +46,25 @@ class DetectionPart:
 
 
 class DetectionBatches:
-    """Batches from an endless stream: the training images in a new order for every pass over them.
+    """Batches from an endless stream: the training images, in a new order for every pass over them.
 
-    The n-th image of the stream and whether it is mirrored depend on the seed and n alone, so neither
-    workers, processes nor a resume change them. An epoch is a number of steps, wherever a pass ends.
+    The n-th image of the stream and whether it is mirrored depend only on the seed and n, not on the numbers
+    of workers and processes or on resuming. An epoch is a number of steps and need not end with a pass.
 
     Args:
         split: the training images.
-        batch_size: images of a step over all processes.
-        seed: of the order and the flips.
-        steps_per_epoch: steps that :meth:`epoch` yields.
+        batch_size: number of images of a step over all processes.
+        seed: seed of the order and of the flips.
+        steps_per_epoch: number of steps that :meth:`epoch` yields.
         flip: probability that an image is mirrored.
-        workers: processes that read; 0 reads here.
-        process, processes: which part of every batch is made here.
-        accumulate: parts of a step.
-        pin_memory: whether the images come in pinned memory, for a GPU.
+        workers: number of processes that read images; 0 reads in this process.
+        process, processes: index of this process, and the number of processes.
+        accumulate: number of parts of a step.
+        pin_memory: whether the images are in pinned memory, for a GPU.
 
     Raises:
-        UserError: fewer images in a step than processes; from :meth:`epoch`, an image that cannot be read.
+        UserError: a step has fewer images than there are processes; or, from :meth:`epoch`, an image cannot
+            be read.
     """
 
     def __init__(
@@ -91,8 +92,8 @@ class DetectionBatches:
         self.flip = flip
         self.process, self.processes, self.accumulate = process, processes, accumulate
         self._count = len(split)
-        self._pass = lru_cache(maxsize=2)(self._draw_pass)  # a batch may lie in two
-        # Set anew for each epoch, so that the workers can stay.
+        self._pass = lru_cache(maxsize=2)(self._draw_pass)  # a batch may be in two passes
+        # Replaced for each epoch, so that the workers need not restart.
         self._schedule: list[list[Item]] = []
         self._loader = DataLoader(
             ErrorsAsItems(_MirroredImages(split)),
@@ -102,12 +103,12 @@ class DetectionBatches:
             persistent_workers=workers > 0,
             pin_memory=pin_memory,
             worker_init_fn=leave_interrupts_to_the_parent,
-            # Or the loader draws a seed from the global generator, once for each epoch that a process starts.
+            # Otherwise the loader draws a seed from the global generator at the start of each epoch.
             generator=torch.Generator(),
         )
 
     def __len__(self) -> int:
-        """Steps of an epoch."""
+        """Number of steps of an epoch."""
         return self.steps_per_epoch
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[list[DetectionPart]]:

@@ -1,4 +1,4 @@
-"""What is wrong with COCO-format splits, found before training starts and told in one report."""
+"""The check of splits in COCO's format before training, which reports all problems at once."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ _log = logging.getLogger(__name__)
 def check_instances(
     splits: Sequence[tuple[Instances, Path, str]], *, decode: bool = False, tell: bool = True
 ) -> None:
-    """Check the annotations and the image files of the training split and of those evaluated on.
+    """Check the annotations and the image files of the training split and of the evaluation splits.
 
     Args:
         splits: annotations, folder of the images and the option that names it; the training split first.
-        decode: whether to decode every image; else its header alone is read.
-        tell: warn of files that are listed twice.
+        decode: whether to decode every image instead of reading only its header.
+        tell: whether to log warnings about files that are listed twice.
 
     Raises:
-        UserError: all problems of all splits in one line, counted by kind, the first ones named.
+        UserError: there are problems; one message has all kinds of problems of all splits, with numbers and
+            examples.
     """
     reports = []
     training, training_root, _ = splits[0]
@@ -56,7 +57,7 @@ def check_instances(
 def _repeated_files(
     instances: Instances, root: Path, training: tuple[Instances, Path] | None
 ) -> dict[str, list[str]]:
-    """Files that are listed twice, or in training too: no error, but seldom what is meant."""
+    """Files that are listed twice, or also in training: no error, but probably not intended."""
     times = Counter(os.path.normpath(root / name) for name in instances.file_names)
     notes = {"files that several images have": [name for name, number in times.items() if number > 1]}
     if training is not None:

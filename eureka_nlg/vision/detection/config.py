@@ -1,7 +1,7 @@
-"""The options of a detection run, each once: a tree of dataclasses, as for classification.
+"""The options of a detection run: a tree of dataclasses, read from YAML.
 
-The defaults are those of "RetinaNet-R-50-FPN-1x" of Detectron2, which the paper follows (appendix C.2), at
-the paper's batch of 8 images.
+The defaults are those of "RetinaNet-R-50-FPN-1x" of Detectron2, which the paper uses (appendix C.2), for the
+paper's batch of 8 images.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ else:
 
 @dataclass
 class DetectionDataConfig:
-    """Which images and boxes: folders and JSON files in COCO's format."""
+    """Options of the images and boxes: folders, and JSON files in COCO's format."""
 
     train_images: str = field(
         default="data/coco/train2017", metadata=described("folder of the training images")
@@ -65,27 +65,26 @@ class DetectionDataConfig:
     min_size: int = field(
         default=800, metadata=described("pixels that the shorter side of an image is resized to")
     )
-    max_size: int = field(
-        default=1333, metadata=described("pixels that the longer side of an image has at most")
-    )
+    max_size: int = field(default=1333, metadata=described("largest longer side of an image in pixels"))
     flip: float = field(default=0.5, metadata=described("probability that a training image is mirrored"))
     workers: int = field(
         default=4, metadata=described("processes that read image files; 0 reads them in the training process")
     )
     empty_images: Literal["train", "skip"] = field(
-        default="train", metadata=described("training images without any box: train on their ground, or skip")
+        default="train",
+        metadata=described("training images without boxes: train on them as negatives, or skip"),
     )
     invalid_boxes: Literal["refuse", "clip"] = field(
         default="refuse",
         metadata=described(
-            "boxes that stick out of their image or have no area, of which COCO has some: refuse the file, "
-            "or clip them at the border and drop what has no area from training"
+            "boxes that exceed their image or have no area, of which COCO has some: refuse the file, or clip "
+            "them and leave those without area out of training"
         ),
     )
     check: Literal["decode", "exists"] = field(
         default="exists",
         metadata=described(
-            "before training: decode every image file, or read its header alone; both find missing files and "
+            "before training: decode every image file, or read only its header; both find missing files and "
             "compare the size with the JSON"
         ),
     )
@@ -100,7 +99,7 @@ class DetectionDataConfig:
 
 @dataclass
 class DetectionModelConfig:
-    """RetinaNet: its backbone, its anchors, and which of its detections count."""
+    """Options of RetinaNet: its backbone, its anchors, and the selection of detections."""
 
     backbone: Literal["resnet50", "small"] = field(
         default="resnet50",
@@ -109,19 +108,19 @@ class DetectionModelConfig:
     pretrained: str | None = field(
         default=None,
         metadata=described(
-            "weights that a resnet50 starts from: file of a state dict of torchvision's resnet50, or "
-            "imagenet for torchvision's own, which are downloaded once; null: random ones"
+            "initial weights of a resnet50: file with a state dict of torchvision's resnet50, or imagenet "
+            "for torchvision's weights, which are downloaded once; null: random weights"
         ),
     )
     norm: Literal["frozen_batch", "batch", "group"] = field(
         default="batch",
         metadata=described(
-            "normalisation of the backbone: batch or group, or frozen_batch, the fixed statistics of the "
+            "normalisation of the backbone: batch, group, or frozen_batch, with the fixed statistics of the "
             "pretrained weights"
         ),
     )
     trainable_layers: int = field(
-        default=5, metadata=described("resnet50: how many of its 5 layers, from the last one, are trained")
+        default=5, metadata=described("resnet50: how many of its 5 layers are trained, counted from the last")
     )
     smallest_anchor: int = field(
         default=32,
@@ -131,10 +130,10 @@ class DetectionModelConfig:
         default=0.05, metadata=described("likelihood below which a detection is dropped")
     )
     overlap_threshold: float = field(
-        default=0.5, metadata=described("overlap (IoU) with a better detection at which one is dropped")
+        default=0.5, metadata=described("overlap (IoU) with a better detection above which one is dropped")
     )
     detections_per_image: int = field(
-        default=100, metadata=described("at most; COCO counts no more than 100")
+        default=100, metadata=described("largest number of detections; COCO's scores use up to 100")
     )
 
     def __post_init__(self) -> None:
@@ -159,18 +158,18 @@ class DetectionModelConfig:
 @dataclass
 @with_options_of(*LOSS_OPTIONS, defaults={"beta": IMAGE_BETA})
 class DetectionLossConfig:
-    """One sigmoid loss of :mod:`eureka_nlg.losses` for the classes of anchors; boxes have L1.
+    """One sigmoid loss of :mod:`eureka_nlg.losses` for the classes of anchors; boxes have an L1 loss.
 
     Raises:
-        BadOption: a value that an option cannot have.
+        BadOption: an option has an invalid value.
     """
 
     name: LossName = field(
         default="focal",
-        metadata=described("name of the loss; eureka: of present classes, absent ones have focal"),
+        metadata=described("name of the loss; eureka: for present classes, with focal for absent ones"),
     )
 
-    # Until two losses shared no option's name any more: old name -> loss (None: any) -> name.
+    # Old names, some of which several losses shared: old name -> loss (None: any) -> new name.
     RENAMED: ClassVar[RenamedOptions] = {
         "gamma": {None: "focal_gamma"},
         "threshold": {"halted_focal": "halting_threshold", "eureka": "bonus_threshold"},
@@ -186,17 +185,17 @@ class DetectionLossConfig:
 
 @dataclass
 class UpdateSchedule:
-    """How long a run is, and how its learning rate goes, in updates."""
+    """The length of a run and the schedule of its learning rate, in updates."""
 
-    updates: int = field(default=90_000, metadata=described("steps of the run"))
+    updates: int = field(default=90_000, metadata=described("number of updates of the run"))
     warmup_updates: int = field(
         default=1000, metadata=described("the learning rate rises linearly over these")
     )
     milestones: list[int] = field(
         default_factory=lambda: [60_000, 80_000],
-        metadata=described("the learning rate falls after these updates"),
+        metadata=described("the learning rate decays after these updates"),
     )
-    decay: float = field(default=0.1, metadata=described("factor at each of the milestones"))
+    decay: float = field(default=0.1, metadata=described("factor of the learning rate at each milestone"))
     schedule_scale: float = field(
         default=1.0,
         metadata=described("factor of updates, warm-up and milestones: 0.1 for a run of 9000 of 90000"),
@@ -204,8 +203,8 @@ class UpdateSchedule:
     round_updates: int = field(
         default=1000,
         metadata=described(
-            "updates that make an epoch of the log, the checkpoints and evaluate_every, at most; updates are "
-            "rounded up to whole rounds"
+            "largest number of updates of a round, which is the epoch of the log, of checkpoints and of "
+            "evaluate_every; updates are rounded up to whole rounds"
         ),
     )
 
@@ -218,18 +217,18 @@ class UpdateSchedule:
             raise UserError(f"training.schedule_scale: {self.schedule_scale}, expected more than 0")
 
     def scaled(self, updates: int) -> int:
-        """Updates of the scaled schedule, at least one of any that are."""
+        """The number of updates after scaling, rounded; at least 1 if it is positive."""
         return max(round(updates * self.schedule_scale), min(updates, 1))
 
 
 @dataclass
 class DetectionTrainingConfig(LoopConfig, UpdateSchedule):
-    """Schedule, optimiser, and the loop, whose epochs are rounds of updates here."""
+    """Options of the schedule, the optimiser and the loop, whose epochs are rounds of updates."""
 
     batch_size: int = field(default=8, metadata=described("images in a step, over all processes"))
-    # Detectron2's 0.01 is for 16 images; linear in the batch (Goyal et al. 2017).
-    learning_rate: float = field(default=0.005, metadata=described("of SGD, at its highest"))
-    weight_decay: float = field(default=1e-4, metadata=described("of SGD, on all parameters"))
+    # Detectron2 has 0.01 for 16 images; it is scaled with the batch (Goyal et al. 2017).
+    learning_rate: float = field(default=0.005, metadata=described("highest learning rate of SGD"))
+    weight_decay: float = field(default=1e-4, metadata=described("weight decay of SGD, on all parameters"))
     channels_last: bool = field(default=False, metadata=described("memory format of convolutions"))
 
     def __post_init__(self) -> None:
@@ -239,10 +238,10 @@ class DetectionTrainingConfig(LoopConfig, UpdateSchedule):
 
 @dataclass
 class DetectionConfig:
-    """Everything that a detection run is made of."""
+    """All options of a detection run."""
 
     task: Literal["detection"] = field(
-        default="detection", metadata=described("tells the folder of such a run from others")
+        default="detection", metadata=described("distinguishes the folder of a detection run from others")
     )
     data: DetectionDataConfig = field(default_factory=DetectionDataConfig, metadata=described("images"))
     model: DetectionModelConfig = field(default_factory=DetectionModelConfig, metadata=described("network"))
@@ -253,7 +252,7 @@ class DetectionConfig:
         default_factory=DetectionTrainingConfig, metadata=described("optimiser, schedule, loop")
     )
     seed: int = field(
-        default=1, metadata=described("of the initial weights, the order of images and their flips")
+        default=1, metadata=described("seed of the initial weights, the order of images and their flips")
     )
     save_dir: str = field(default="runs/detection", metadata=described("folder of the run"))
 
@@ -262,12 +261,12 @@ class DetectionConfig:
 
     @property
     def epochs(self) -> int:
-        """Rounds of the run."""
+        """Number of rounds of the run."""
         return math.ceil(self.training.scaled(self.training.updates) / self.training.round_updates)
 
     @property
     def steps_per_epoch(self) -> int:
-        """Updates of a round, the same in all of them."""
+        """Number of updates of a round, the same in all rounds."""
         return math.ceil(self.training.scaled(self.training.updates) / self.epochs)
 
     def learning_rate(self, step: int) -> float:

@@ -1,4 +1,4 @@
-"""Images and boxes of a config: COCO-format splits, checked, and batches of the training one."""
+"""Images and boxes of a config: checked splits in COCO's format, and training batches."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class DetectionData:
-    """What a detection run trains and is evaluated on.
+    """The training and evaluation data of a detection run.
 
     Attributes:
         train, evaluation: the splits.
-        categories: classes of both.
+        categories: the classes of both splits.
         class_counts: ``[K]`` int64, training boxes of each class.
-        signature: digest of the training images' names and of their boxes and classes.
+        signature: digest of the names, boxes and classes of the training images.
         flip: probability that a training image is mirrored.
     """
 
@@ -51,7 +51,7 @@ class DetectionData:
     def batches(
         self, *, batch_size: int, seed: int, steps_per_epoch: int, **options: Any
     ) -> DetectionBatches:
-        """Training batches; ``options`` are those of :class:`DetectionBatches`."""
+        """Training batches; ``options`` are further arguments of :class:`DetectionBatches`."""
         return DetectionBatches(
             self.train,
             batch_size=batch_size,
@@ -65,16 +65,16 @@ class DetectionData:
 def load_detection_data(config: DetectionDataConfig, tell: bool = True) -> DetectionData:
     """Read both splits and check them.
 
-    Category ids may have gaps, as COCO's have. Training leaves out images that have crowds alone: they are
-    not empty, and have no box to learn from. Images without any annotation are trained on, as ground without
-    objects, unless the config skips them. Boxes are those of the upright picture.
+    Category ids may have gaps, as COCO's have. Images with only crowds are left out of training: they are not
+    empty, but have no box to learn from. Images without annotations are trained on as negatives, unless the
+    config skips them. Boxes are relative to the upright picture.
 
     Args:
         config: the options.
-        tell: warn of what is seldom meant; false in all processes but the first.
+        tell: whether to log warnings; False in all processes but the first.
 
     Raises:
-        UserError: anything that training or evaluation would trip over, all of it in one report.
+        UserError: the data have problems; one message describes all of them.
     """
     clip = config.invalid_boxes == "clip"
     read: list[Instances] = []

@@ -34,7 +34,7 @@ SCORES = (
     "AR_medium",
     "AR_large",
 )
-"""Names of COCO's twelve numbers in the order of pycocotools: precision (AP) and recall (AR), in percent."""
+"""Names of COCO's twelve scores in the order of pycocotools: average precision (AP) and recall (AR)."""
 
 
 def coco_detections(
@@ -43,9 +43,9 @@ def coco_detections(
     """Detections of an image in COCO's format for results.
 
     Args:
-        image_id: as in the annotations.
+        image_id: id of the image in the annotations.
         prediction: ``boxes`` ``[n, 4]`` (left, top, right, bottom in pixels), ``scores`` and ``labels``.
-        categories: of the labels.
+        categories: the categories of the labels.
 
     Returns:
         For each detection its image, the id of its category, ``[left, top, width, height]`` and its score.
@@ -63,14 +63,14 @@ def coco_detections(
 
 @dataclass
 class DetectionScores:
-    """Scores in percent, as the paper has them; None where there is nothing to find.
+    """Scores in percent, as in the paper; None if there are no boxes to find.
 
     Attributes:
-        overall: by the names in :data:`SCORES`.
+        overall: scores by the names in :data:`SCORES`.
         classes: for each category its ``name``, ``AP``, ``AP50``, and its numbers of ``training_boxes`` and
             ``evaluation_boxes``.
-        groups: mean of the classes' AP over the ``common`` and the ``rare`` half of the classes.
-        rule: sentence that says which classes are common.
+        groups: mean AP of the ``common`` and of the ``rare`` half of the classes.
+        rule: sentence that defines the groups.
     """
 
     overall: dict[str, float | None]
@@ -89,15 +89,15 @@ def evaluate(
     """Score detections as COCO does.
 
     Args:
-        annotations: instances JSON, with its crowds, as :func:`.instances.read_instances` found it good.
-        detections: as of :func:`coco_detections`.
-        categories: of the annotations.
+        annotations: instances JSON, in which :func:`.instances.read_instances` has found no problems.
+        detections: detections in the format of :func:`coco_detections`.
+        categories: categories of the annotations.
         class_counts: ``[K]`` training boxes of each class.
-        image_ids: score these images alone; default all of the annotations.
+        image_ids: ids of the images to score; default: all images of the annotations.
     """
     coco: Any = require("pycocotools.coco", extra="vision").COCO
     cocoeval: Any = require("pycocotools.cocoeval", extra="vision").COCOeval
-    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools talks of its progress
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         truth = coco()
         truth.dataset = _with_areas(read_json(annotations))
         truth.createIndex()
@@ -109,7 +109,7 @@ def evaluate(
         evaluation.accumulate()
         evaluation.summarize()
     overall = {name: _percent(value) for name, value in zip(SCORES, evaluation.stats)}
-    # [threshold, recall, class, size, maximal number]: of all sizes, with the largest number
+    # dimensions: threshold, recall, class, size, maximal number; used: all sizes, largest maximal number
     precision = evaluation.eval["precision"][:, :, :, 0, -1]
     classes = [
         {
@@ -129,7 +129,7 @@ def evaluate(
 
 
 def _with_areas(content: dict[str, Any]) -> dict[str, Any]:
-    """The document with what pycocotools wants of every annotation, and COCO-like files may lack."""
+    """The document, with fields added that pycocotools needs and files in COCO's format may lack."""
     for entry in content["annotations"]:
         entry.setdefault("iscrowd", 0)
         entry.setdefault("area", entry["bbox"][2] * entry["bbox"][3])
@@ -139,7 +139,7 @@ def _with_areas(content: dict[str, Any]) -> dict[str, Any]:
 def _loaded(truth: Any, detections: list[dict[str, Any]]) -> Any:
     if detections:
         return truth.loadRes(detections)
-    nothing = type(truth)()  # loadRes looks at the first detection
+    nothing = type(truth)()  # loadRes needs at least one detection
     nothing.dataset = {"images": truth.dataset["images"], "categories": truth.dataset["categories"]}
     nothing.dataset["annotations"] = []
     nothing.createIndex()
@@ -147,7 +147,7 @@ def _loaded(truth: Any, detections: list[dict[str, Any]]) -> Any:
 
 
 def _mean(precision: Any) -> float:
-    """Mean of the entries that mean something; pycocotools has -1 where there is nothing to find."""
+    """Mean of the valid entries; pycocotools has -1 where there are no boxes to find."""
     meant = precision[precision > -1]
     return float(meant.mean()) if meant.size else -1.0
 

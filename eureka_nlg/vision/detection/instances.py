@@ -1,4 +1,4 @@
-"""A COCO instances JSON as flat arrays, with all that is wrong with it noted on the way."""
+"""A reader of instances JSON in COCO's format, into flat arrays and a list of problems."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from eureka_nlg.files import read_json
 __all__ = ["Categories", "Instances", "read_instances"]
 
 _TOLERANCE = 1.0
-"""Pixels that a box may stick out: annotation tools round, and some count the last pixel twice."""
+"""Pixels that a box may exceed its image: annotation tools round, and some count the last pixel twice."""
 
 _LEAST_SIDE = 0.01
 """Pixels below which a side counts as zero; COCO writes two decimals."""
@@ -28,13 +28,13 @@ _Fields = dict[str, Callable[[Any], bool]]
 
 @dataclass(frozen=True)
 class Categories:
-    """Classes of a data set; label ``k``, counted from 0, stands for ``ids[k]``.
+    """The classes of a data set; label ``k``, counted from 0, is the category ``ids[k]``.
 
-    COCO's ids run from 1 to 90 with gaps; labels have none.
+    Labels have no gaps, unlike COCO's ids, which are between 1 and 90.
 
     Attributes:
-        ids: as in the JSON, rising.
-        names: of the same classes.
+        ids: ids in the JSON, in ascending order.
+        names: names of the same classes.
     """
 
     ids: list[int]
@@ -46,20 +46,20 @@ class Categories:
 
 @dataclass(frozen=True)
 class Instances:
-    """Images and boxes of a split, images by rising id, boxes in the order of the file.
+    """Images and boxes of a split; images in ascending order of their ids, boxes in the order of the file.
 
     Attributes:
-        path: the JSON.
+        path: the JSON file.
         categories: its classes.
-        image_ids: ``N`` ids.
-        file_names: ``N`` paths below the folder of the images.
+        image_ids: N ids.
+        file_names: N paths, relative to the folder of the images.
         sizes: ``[N, 2]`` int64, width and height.
         images: ``[M]`` int64, index of each box's image.
-        boxes: ``[M, 4]`` float32, left, top, right, bottom in pixels, cut at the image's border.
+        boxes: ``[M, 4]`` float32, left, top, right, bottom in pixels, clipped to the image.
         labels: ``[M]`` int64.
         crowd: ``[M]`` bool.
-        has_area: ``[M]`` bool; false where nothing is left of a box inside its image.
-        problems: kind -> what is wrong.
+        has_area: ``[M]`` bool; False if the clipped box has no area.
+        problems: kind of problem -> examples.
     """
 
     path: Path
@@ -82,15 +82,15 @@ def read_instances(path: Path, *, evaluation: bool = False, clip: bool = False) 
 
     Args:
         path: the JSON.
-        evaluation: whether pycocotools will evaluate on it, which looks at the ``area`` and ``iscrowd`` of an
-            annotation, and whose id 0 stands for "no match".
-        clip: whether boxes that stick out or have no area are no problem.
+        evaluation: whether pycocotools will evaluate on it. It reads ``area`` and ``iscrowd`` of annotations,
+            and uses the id 0 for "no match".
+        clip: whether to accept boxes that exceed their image or have no area.
 
     Returns:
         The split.
 
     Raises:
-        UserError: the file cannot be read, or is no instances JSON at all.
+        UserError: the file cannot be read, or is not an instances JSON.
     """
     content = _content(path)
     problems: defaultdict[str, list[str]] = defaultdict(list)
@@ -171,7 +171,7 @@ def _images(entries: list[Any], problems: dict[str, list[str]]) -> list[dict[str
         elif entry["id"] in by_id:
             problems["image ids that occur twice"].append(str(entry["id"]))
         else:
-            # 640.0 is how some tools write 640
+            # some tools write 640 as 640.0
             by_id[entry["id"]] = {**entry, "width": int(entry["width"]), "height": int(entry["height"])}
     return [by_id[number] for number in sorted(by_id)]
 
@@ -213,7 +213,7 @@ def _annotations(
 
 
 def _cut(given: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """``[M, 4]`` left, top, width, height -> corners in the image; which stuck out; which have an area."""
+    """``[M, 4]`` left, top, width, height -> clipped corners; which exceed the image; which have an area."""
     corners = torch.cat([given[:, :2], given[:, :2] + given[:, 2:]], dim=1)
     limits = sizes.repeat(1, 2).double()
     outside = ((corners < -_TOLERANCE) | (corners > limits + _TOLERANCE)).any(dim=1)
@@ -223,7 +223,7 @@ def _cut(given: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 _MALFORMED = "{} with a field missing or malformed"
-_MOST = 1e12  # of any number that can be meant
+_MOST = 1e12  # larger numbers cannot be intended
 
 
 def _whole(value: Any) -> bool:
@@ -235,7 +235,7 @@ def _pixels(value: Any) -> bool:
 
 
 def _number(value: Any) -> bool:
-    return type(value) in (int, float) and abs(value) <= _MOST  # which nan and infinity are not
+    return type(value) in (int, float) and abs(value) <= _MOST  # False for nan and infinity
 
 
 def _not_negative(value: Any) -> bool:
@@ -261,11 +261,11 @@ _FIELDS: _Fields = {
     "bbox": _box,
 }
 _OPTIONAL_FIELDS: _Fields = {"area": _not_negative, "iscrowd": _zero_or_one}
-"""Of an annotation, for an evaluation: without them it is no crowd, and its area is that of its box."""
+"""Optional fields of an annotation; by default it is not a crowd, and its area is that of its box."""
 
 
 def _bad_fields(entry: Any, wanted: _Fields, optional: _Fields | None = None) -> str:
-    """What is wrong with the fields of an entry, in words; empty if nothing is."""
+    """Description of what is wrong with the fields of an entry; empty if nothing is."""
     if not isinstance(entry, dict):
         return "no object"
     bad = []

@@ -18,14 +18,14 @@ __all__ = ["build_loss"]
 
 
 def build_loss(config: DetectionLossConfig, class_counts: Tensor) -> nn.Module:
-    """Module of one loss: logits and 0/1 targets ``[N, K]`` -> their sum, a scalar.
+    """The module of a loss: logits and 0/1 targets ``[N, K]`` -> summed loss, a scalar.
 
     Args:
-        config: which loss, and its options.
+        config: the loss and its options.
         class_counts: ``[K]`` training boxes of each class.
 
     Raises:
-        UserError: counts that cannot be.
+        UserError: the counts are invalid.
     """
     shared: SigmoidArguments = {"alpha": options_of(config, Balance).alpha, "reduction": "sum"}
     if config.name == "halted_focal":

@@ -29,27 +29,27 @@ _NORM: dict[str, Any] = {
     "batch": nn.BatchNorm2d,
     "group": partial(nn.GroupNorm, 8),
 }
-_LEVELS = {"resnet50": 5, "small": 4}  # of the feature pyramid, from 1/8 of the image's side on
+_LEVELS = {"resnet50": 5, "small": 4}  # levels of the feature pyramid; the first has 1/8 of the resolution
 
 
 def build_network(config: DetectionConfig, class_counts: Tensor, pretrained: bool = True) -> nn.Module:
-    """The detector of a config; its labels are classes from 0 on, without one for the background.
+    """The detector of a config. Its labels are the classes from 0 on; there is none for the background.
 
     Args:
-        config: of the run.
+        config: options of the run.
         class_counts: ``[K]`` training boxes of each class.
-        pretrained: take the weights that ``config.model.pretrained`` names. Not needed if a checkpoint of
-            the run is loaded next.
+        pretrained: whether to load the weights in ``config.model.pretrained``; not needed if a checkpoint of
+            the run is loaded afterwards.
 
     Raises:
-        UserError: options that the loss does not take, or weights that cannot be read or do not fit.
+        UserError: the class counts are invalid, or the weights cannot be read or do not fit.
     """
     model, data = config.model, config.data
     loss = build_loss(config.loss, class_counts)
     if model.backbone == "resnet50":
         backbone, head_norm = _resnet50(model, pretrained), None
     else:
-        # Without a norm, a head of few channels hardly learns from torchvision's small initial weights.
+        # Without normalisation, a head of few channels hardly learns from torchvision's small weights.
         backbone, head_norm = _small(_NORM[model.norm]), _NORM["group"]
     sides = [model.smallest_anchor * 2**level for level in range(_LEVELS[model.backbone])]
     anchors = Anchors(
@@ -72,19 +72,19 @@ def build_network(config: DetectionConfig, class_counts: Tensor, pretrained: boo
 
 
 class Anchors(AnchorGenerator):
-    """Anchors in float32 whatever the features are: bfloat16 would move them by several pixels."""
+    """Anchors in float32 for features of any dtype: in bfloat16 they would be off by several pixels."""
 
     def set_cell_anchors(self, dtype: torch.dtype, device: torch.device) -> None:
-        """Take the anchors around the origin to a device."""
+        """Move the anchors around the origin to a device."""
         super().set_cell_anchors(torch.float32, device)
 
 
 class ClassificationHead(RetinaNetClassificationHead):
-    """torchvision's head with a loss of one's own.
+    """torchvision's classification head with another loss.
 
     Args:
-        in_channels, num_anchors, num_classes, norm_layer: as torchvision's.
-        loss: logits and 0/1 targets ``[N, K]`` -> their sum.
+        in_channels, num_anchors, num_classes, norm_layer: as in torchvision's head.
+        loss: logits and 0/1 targets ``[N, K]`` -> summed loss.
     """
 
     def __init__(
@@ -96,13 +96,13 @@ class ClassificationHead(RetinaNetClassificationHead):
     def compute_loss(
         self, targets: list[dict[str, Tensor]], head_outputs: dict[str, Tensor], matched_idxs: list[Tensor]
     ) -> Tensor:
-        """Sum over the anchors of an image, over its number of matched ones; mean over the images.
+        """Sum over the anchors of an image, divided by its number of matched anchors; mean over the images.
 
         Args:
-            targets: ``labels`` ``[n]`` of the boxes of each image.
+            targets: for each image ``labels`` ``[n]`` of its boxes.
             head_outputs: ``cls_logits`` ``[B, A, K]``.
             matched_idxs: for each image ``[A]``, the box that each anchor is matched to; -1 for the
-                background, -2 for anchors between the thresholds, which take no part.
+                background, -2 for anchors between the thresholds, which are ignored.
         """
         losses = []
         for target, logits, matched in zip(targets, head_outputs["cls_logits"], matched_idxs):
@@ -115,10 +115,10 @@ class ClassificationHead(RetinaNetClassificationHead):
 
 
 class DetectionHead(RetinaNetHead):
-    """torchvision's two heads, the first with a loss of one's own; float32 comes out, also under autocast.
+    """torchvision's two heads, with another classification loss and float32 outputs under autocast, too.
 
     Args:
-        in_channels, num_anchors, num_classes, loss, norm_layer: as :class:`ClassificationHead`.
+        in_channels, num_anchors, num_classes, loss, norm_layer: as in :class:`ClassificationHead`.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ def _load(body: nn.Module, path: Path) -> None:
     except (
         *(RuntimeError, EOFError, AttributeError, pickle.UnpicklingError, ValueError, TypeError),
         *(KeyError, IndexError, AssertionError, OverflowError, MemoryError),
-    ) as error:  # what torch's reader makes of bytes that are cut or changed
+    ) as error:  # torch's reader raises any of these for truncated or changed files
         reason = str(error).splitlines()[-1].strip() if str(error) else type(error).__name__
         raise UserError(
             f"model.pretrained {path}: expected the state dict of torchvision's resnet50: {reason}"
@@ -164,7 +164,7 @@ def _load(body: nn.Module, path: Path) -> None:
 
 
 def _small(norm: Any) -> Any:
-    """Five stages of two convolutions, each with half the resolution; the last three go to the pyramid."""
+    """Five stages of two convolutions that halve the resolution; the last three feed the pyramid."""
     widths = (16, 32, 64, 128, 128)
     stages = [
         nn.Sequential(
@@ -174,6 +174,6 @@ def _small(norm: Any) -> Any:
         for narrow, wide in zip((3, *widths), widths)
     ]
     body = nn.Sequential(OrderedDict((f"stage{i}", stage) for i, stage in enumerate(stages, start=1)))
-    # A fourth level, of half the resolution again, is what BackboneWithFPN adds by itself.
+    # BackboneWithFPN adds a fourth level with half the resolution.
     levels = {"stage3": "0", "stage4": "1", "stage5": "2"}
     return _detection.backbone_utils.BackboneWithFPN(body, levels, list(widths[2:]), out_channels=64)

@@ -1,4 +1,4 @@
-"""A detection run in its folder: started, gone on with, evaluated."""
+"""A detection run in its folder: starting, resuming, evaluation."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from eureka_nlg.vision.training.progress import doing
 __all__ = ["train_detection_run", "evaluate_detection_run", "DETECTIONS", "FIGURE"]
 
 DETECTIONS = "detections.json"
-"""Detections in the images evaluated on, in COCO's format for results."""
+"""Detections in the evaluation images, in COCO's format for results."""
 FIGURE = "detections.png"
 
 _FIGURE_IMAGES = 6
@@ -64,22 +64,23 @@ _log = logging.getLogger(__name__)
 
 
 Draw = Callable[[list[Tensor], list[dict[str, Tensor]], list[dict[str, Any]], list[str], Path], object]
-"""Draws images, predictions and true boxes with these names of classes to a file."""
+"""Draws images, predictions and true boxes, with the names of the classes, to a file."""
 
 
 def train_detection_run(config: DetectionConfig, draw: Draw | None = None) -> dict[str, Any]:
-    """Train the run of a config in its ``save_dir``, or go on with it; a finished one is left as it is.
+    """Train the run of a config in its ``save_dir``, or resume it; a finished run is not changed.
 
     Args:
-        config: of the run.
-        draw: such as :func:`eureka_nlg.report.detections.draw_detections`; None for no figure.
+        config: options of the run.
+        draw: draws the figure, as :func:`eureka_nlg.report.detections.draw_detections`; None for no figure.
 
     Returns:
-        What ``evaluation.json`` holds.
+        The content of ``evaluation.json``.
 
     Raises:
-        UserError: bad data, a folder of another config, a checkpoint that does not fit.
-        Interrupted: by a signal; the same call goes on.
+        UserError: the data are invalid, the folder has a run with other options, or a checkpoint does not
+            fit.
+        Interrupted: a signal arrived; the same call resumes the run.
     """
     folder = Path(config.save_dir)
     accelerator = make_accelerator(config.training)
@@ -93,7 +94,7 @@ def train_detection_run(config: DetectionConfig, draw: Draw | None = None) -> di
         checkpoint = folder / CHECKPOINT
         state = load_checkpoint(checkpoint) if checkpoint.is_file() else None
         tell(f"reading and checking {config.data.train_annotations} and the images")
-        with accelerator.main_process_first():  # files are checked, and weights downloaded, once
+        with accelerator.main_process_first():  # files are checked and weights downloaded only once
             data = load_detection_data(config.data, tell=accelerator.is_main_process)
             task = Detection(config, data, accelerator, resumed=state is not None)
         if accelerator.is_main_process:
@@ -111,10 +112,10 @@ def train_detection_run(config: DetectionConfig, draw: Draw | None = None) -> di
 
 
 def read_result(folder: Path) -> dict[str, Any]:
-    """``evaluation.json`` of a finished run.
+    """The content of ``evaluation.json`` of a finished run.
 
     Raises:
-        UserError: it is not what this program writes.
+        UserError: the file cannot be read, or was not written by this program.
     """
     return run_folder.read_result(folder, _RESULT_SHAPE)
 
@@ -122,15 +123,15 @@ def read_result(folder: Path) -> dict[str, Any]:
 def evaluate_detection_run(
     folder: Path, overrides: Sequence[str] = (), checkpoint: Path | None = None
 ) -> dict[str, Any]:
-    """Evaluate a checkpoint of a run (default: its last) and return what ``evaluation.json`` would hold.
+    """Evaluate a checkpoint of a run, and return the scores as in ``evaluation.json``.
 
     Args:
-        folder: of the run.
+        folder: the folder of the run.
         overrides: ``key=value``, such as another ``model.score_threshold``.
-        checkpoint: another file, such as ``epoch060.pt``.
+        checkpoint: the checkpoint, such as ``epoch060.pt``; default: the last one.
 
     Raises:
-        UserError: no run there, or a checkpoint that does not fit.
+        UserError: there is no run, or the checkpoint does not fit.
     """
     config = read_run_config(DetectionConfig, folder, overrides, command="detect")
     accelerator = make_accelerator(config.training)
@@ -151,7 +152,7 @@ def _result(task: Detection, scores: DetectionScores, folder: Path, epoch: int) 
 
 
 def _draw(detections: Sequence[Mapping[str, Any]], data: DetectionData, path: Path, draw: Draw) -> None:
-    """Draw the first images with boxes, if what draws is installed."""
+    """Draw the first images with boxes, if the package for drawing is installed."""
     split = data.evaluation
     examples = (split[index] for index in range(len(split)))
     shown = list(islice((example for example in examples if len(example[1]["labels"])), _FIGURE_IMAGES))
@@ -166,7 +167,7 @@ def _draw(detections: Sequence[Mapping[str, Any]], data: DetectionData, path: Pa
 def _prediction(
     detections: Sequence[Mapping[str, Any]], image_id: int, data: DetectionData
 ) -> dict[str, Tensor]:
-    """Detections of an image as tensors, as the network returned them."""
+    """The detections of an image as tensors, as returned by the network."""
     own = [found for found in detections if found["image_id"] == image_id]
     boxes = torch.tensor([found["bbox"] for found in own]).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]

@@ -17,22 +17,22 @@ __all__ = ["CocoSplit"]
 
 
 class CocoSplit(Dataset[tuple[Tensor, dict[str, Any]]]):
-    """Images of a split with their boxes, as torchvision's detectors take them.
+    """Images of a split with their boxes, in the format of torchvision's detectors.
 
     Crowds and boxes without area are left out of the targets; pycocotools reads crowds from the file.
 
     Attributes:
         annotations_path: the instances JSON.
-        image_ids: of every image, rising.
-        file_names: of the same images, below the folder.
-        boxes: ``[M, 4]`` float32, left, top, right, bottom in pixels; those of an image are neighbours.
+        image_ids: ids of the images, in ascending order.
+        file_names: paths of the images, relative to the folder.
+        boxes: ``[M, 4]`` float32, left, top, right, bottom in pixels, grouped by image.
         labels: ``[M]`` int64.
-        ends: ``[N]`` int64, rows of ``boxes`` up to and with each image.
+        ends: ``[N]`` int64, the end of each image's boxes in ``boxes``.
 
     Args:
-        instances: annotations.
+        instances: the annotations.
         root: folder of the images.
-        rows: ``[N]`` indices of the images to take, rising; default all.
+        rows: ``[N]`` indices of the images of the split, in ascending order; default: all.
     """
 
     def __init__(self, instances: Instances, root: Path, rows: Tensor | None = None) -> None:
@@ -44,7 +44,7 @@ class CocoSplit(Dataset[tuple[Tensor, dict[str, Any]]]):
         self.annotations_path = instances.path
         self.image_ids = [instances.image_ids[row] for row in rows.tolist()]
         self.file_names = [instances.file_names[row] for row in rows.tolist()]
-        # Flat tensors: worker processes share their pages, and would copy those of Python objects bit by bit.
+        # Flat tensors: worker processes share their memory, but would gradually copy that of Python objects.
         self.boxes = instances.boxes[kept][order]
         self.labels = instances.labels[kept][order]
         self.ends = counts.cumsum(0)
@@ -58,7 +58,7 @@ class CocoSplit(Dataset[tuple[Tensor, dict[str, Any]]]):
         """Upright image ``[3, H, W]`` uint8; its ``boxes`` ``[n, 4]``, ``labels`` ``[n]`` and ``image_id``.
 
         Raises:
-            UserError: the file cannot be read, or its size is no longer the one of the JSON.
+            UserError: the file cannot be read, or its size differs from that in the JSON.
         """
         path = self._root / self.file_names[index]
         functional = require("torchvision.transforms.v2.functional", extra="vision")

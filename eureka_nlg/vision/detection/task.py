@@ -22,17 +22,17 @@ __all__ = ["Detection"]
 
 
 class Detection(Task):
-    """A detector and the images it learns from; a :class:`eureka_nlg.vision.training.Task`.
+    """Training of a detector; a :class:`eureka_nlg.vision.training.Task` whose epochs are rounds of updates.
 
     Args:
-        config: of the run.
-        data: its images.
-        accelerator: of Hugging Face accelerate.
-        resumed: the network's weights come from a checkpoint of the run.
+        config: options of the run.
+        data: images of the run.
+        accelerator: ``Accelerator`` of Hugging Face accelerate.
+        resumed: whether the weights of the network will be loaded from a checkpoint of the run.
 
     Attributes:
-        network: what learns.
-        signature: of the training images.
+        network: the network to train.
+        signature: digest of the training images.
     """
 
     remedies = f"{Task.remedies}, or for the Eureka loss {bounding_options('loss.{name}={value}')}"
@@ -56,7 +56,7 @@ class Detection(Task):
         )
 
     def steps_per_epoch(self) -> int:
-        """Updates of a round."""
+        """Number of updates of a round."""
         return self.config.steps_per_epoch
 
     def learning_rate(self, step: int) -> float:
@@ -64,14 +64,14 @@ class Detection(Task):
         return self.config.learning_rate(step)
 
     def begin_epoch(self, epoch: int) -> None:
-        """Nothing changes from round to round."""
+        """Do nothing: all rounds are alike."""
 
     def batches(self, epoch: int, first_step: int) -> Iterator[list[DetectionPart]]:
         """Parts of the updates of a round."""
         return self._batches.epoch(epoch, first_step)
 
     def loss(self, model: nn.Module, part: DetectionPart) -> Tensor:
-        """What a part adds to the step's loss: classes plus boxes, a mean over the images of the step."""
+        """The contribution of a part to the step's loss, the mean over its images of class and box losses."""
         device = self.accelerator.device
         images = [_unit_range(image, device) for image in part.images]
         targets = [
@@ -82,15 +82,15 @@ class Detection(Task):
         return (losses["classification"] + losses["bbox_regression"]) * part.share
 
     def evaluate(self) -> dict[str, float | None]:
-        """COCO's scores, and the AP of common and rare classes."""
+        """COCO's scores, and AP of common and rare classes."""
         scores = self.score(self.detections())
         return scores.overall | {f"AP.{name}": group["AP"] for name, group in scores.groups.items()}
 
     def detections(self) -> list[dict[str, Any]]:
-        """Detections in the images to evaluate on, in COCO's format and the order of the images.
+        """Detections in the evaluation images, in COCO's format and in the order of the images.
 
-        In float32, and one image at a time, so that they do not depend on which images would share a batch
-        and its padding. Processes share the work.
+        They are computed in float32 and one image at a time, so that they do not depend on the padding of a
+        batch. The processes share the work.
         """
         rank, processes = self.accelerator.process_index, self.accelerator.num_processes
         own = range(rank, len(self.data.evaluation), processes)
@@ -116,7 +116,7 @@ class Detection(Task):
             batch_size=None,
             num_workers=self.config.data.workers,
             worker_init_fn=leave_interrupts_to_the_parent,
-            generator=torch.Generator(),  # nothing is drawn, but the loader would take a seed
+            generator=torch.Generator(),  # otherwise the loader draws a seed from the global generator
         )
         self.network.eval()
         with torch.inference_mode():
@@ -126,5 +126,5 @@ class Detection(Task):
 
 
 def _unit_range(image: Tensor, device: torch.device) -> Tensor:
-    """uint8 -> float32 from 0 to 1, on the device."""
+    """uint8 -> float32 in [0, 1], on the device."""
     return image.to(device, non_blocking=True) / 255

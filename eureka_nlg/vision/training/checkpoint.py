@@ -17,18 +17,18 @@ from eureka_nlg.files import write_whole
 __all__ = ["save_checkpoint", "load_checkpoint", "random_state", "set_random_state"]
 
 FORMAT = 1
-"""Of the checkpoint's layout; a reader that does not know it says so."""
+"""Version of the layout of checkpoints; other versions are refused."""
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write a checkpoint in one piece.
+    """Write a checkpoint. The file at ``path`` is replaced only once the new one is complete.
 
     Args:
-        path: where to.
+        path: the file to write.
         content: tensors, numbers, strings, and lists and dictionaries of these.
 
     Raises:
-        UserError: it cannot be written; what was there is as it was.
+        UserError: it cannot be written; an old file is unchanged.
     """
     with write_whole(path) as file:
         torch.save({"format": FORMAT, **content}, file)
@@ -38,7 +38,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint onto the CPU.
 
     Raises:
-        UserError: it is not there, not whole, or not one of this program's.
+        UserError: the file is missing, is incomplete, or is not a checkpoint of this program.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -49,7 +49,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     except (
         *(RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile, ValueError, TypeError),
         *(KeyError, IndexError, AttributeError, AssertionError, OverflowError, MemoryError),
-    ) as error:  # what torch's reader makes of bytes that are cut or changed
+    ) as error:  # torch's reader raises any of these for truncated or changed files
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"checkpoint {path}: cannot be read: {reason}") from error
     if not isinstance(content, dict) or type(content.get("format")) is not int or content["format"] != FORMAT:
@@ -95,17 +95,17 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "random": (_random, "states of generators"),
     "config": (lambda value: isinstance(value, dict), "options by name"),
 }
-"""What the loop wrote into a checkpoint, and is to be found in one."""
+"""The entries of a checkpoint that the loop writes: check, and description for errors."""
 
 
 def random_state() -> dict[str, Any]:
-    """State of torch's global generators, for what a network draws (dropout)."""
+    """State of torch's global random generators, which networks use (dropout)."""
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     return {"cpu": torch.get_rng_state(), "cuda": cuda}
 
 
 def set_random_state(state: dict[str, Any]) -> None:
-    """Put the generators where :func:`random_state` found them; GPUs only if their number is the same."""
+    """Restore the state that :func:`random_state` returned; of GPUs only if their number is the same."""
     torch.set_rng_state(state["cpu"])
     if len(state["cuda"]) == (torch.cuda.device_count() if torch.cuda.is_available() else 0):
         torch.cuda.set_rng_state_all(state["cuda"])

@@ -1,4 +1,4 @@
-"""What a run writes down while it trains: JSON lines, and the same numbers for TensorBoard."""
+"""The log of a run: JSON lines, and the same numbers for TensorBoard."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _SHOWN = ("loss", "accuracy.all", "AP")
 
 
 class TrainingLog:
-    """Log of a run, one entry per epoch; on a resume, entries from after the checkpoint are taken out.
+    """Log of a run, with one entry per epoch; a resumed run removes entries after its checkpoint.
 
     Args:
-        folder: of the run: ``log.jsonl``, and ``tensorboard/``.
-        step: of the checkpoint that the run goes on from.
-        total_steps: of the whole run, for the progress.
-        enabled: false in all processes but the first.
-        tensorboard: write for TensorBoard too.
+        folder: folder of the run, for ``log.jsonl`` and ``tensorboard/``.
+        step: step of the checkpoint that the run resumes from; 0 for a new run.
+        total_steps: number of steps of the whole run, for the progress bar.
+        enabled: False in all processes but the first.
+        tensorboard: whether to write for TensorBoard, too.
 
     Raises:
-        UserError: the log cannot be written, here and in :meth:`epoch`; or an old one cannot be read.
+        UserError: an old log cannot be read; or, here and in :meth:`epoch`, the log cannot be written.
     """
 
     def __init__(
@@ -56,24 +56,24 @@ class TrainingLog:
             self._progress.close()
 
     def step(self) -> None:
-        """A training step is done."""
+        """Report that a training step is done."""
         if self.enabled:
             self._progress.step()
 
     def doing(self, what: str) -> None:
-        """Tell what takes its time besides steps, such as an evaluation."""
+        """Report work other than training steps, such as an evaluation."""
         if self.enabled:
             self._progress.doing(what)
 
     def epoch(self, entry: dict[str, Any]) -> None:
-        """Write down an epoch: a flat entry with ``step`` and ``epoch``, numbers or None."""
+        """Write the entry of an epoch: name -> number or None; it has to have ``step`` and ``epoch``."""
         if not self.enabled:
             return
         try:
             with open(self.path, "a", encoding="utf-8") as file:
                 file.write(json.dumps(entry) + "\n")
                 file.flush()
-                os.fsync(file.fileno())  # as the checkpoint and the result, which a lost disk does not take
+                os.fsync(file.fileno())  # as durable as the checkpoint and the result
             if self._board is not None:
                 self._board.write(entry)
         except OSError as error:
@@ -83,9 +83,9 @@ class TrainingLog:
 
 
 class _Board:
-    """TensorBoard's file of events, written in this thread.
+    """TensorBoard's event file, written in this thread.
 
-    The writer of tensorboardX writes in one of its own, which a full disk ends with a traceback of its own.
+    tensorboardX writes in a thread of its own, in which a full disk would cause a traceback.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
@@ -99,7 +99,7 @@ class _Board:
             self._folder.mkdir(parents=True, exist_ok=True)
             writer = require("tensorboardX.event_file_writer", extra="vision").EventsWriter
             self._file = writer(str(self._folder / "events"))
-            if self._purged is not None:  # of a run that goes on: what was written after its checkpoint
+            if self._purged is not None:  # resumed: TensorBoard drops what was written after the checkpoint
                 start = self._event.SessionLog(status=self._event.SessionLog.START)
                 self._file.write_event(self._event.Event(step=self._purged, session_log=start))
         for key, value in entry.items():
@@ -111,10 +111,10 @@ class _Board:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """Entries of a log; a last line that was cut off is left out.
+    """Entries of a log, without a last line that is incomplete.
 
     Raises:
-        UserError: a line that is no entry; with its number.
+        UserError: the file cannot be read, or a line is not an entry; the message has its number.
     """
     if not path.is_file():
         return []
@@ -126,7 +126,7 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     entries = []
     for number, line in enumerate(lines, start=1):
         if number == len(lines):
-            break  # empty, or cut off: an entry ends with its line
+            break  # empty or incomplete: a complete entry ends with a line end
         try:
             entry = parse_json(line)
             wrong = _wrong(entry)

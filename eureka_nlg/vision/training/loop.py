@@ -1,4 +1,4 @@
-"""The loop: steps, epochs, checkpoints, interruption. What is trained is the task's affair."""
+"""The training loop: steps, epochs, checkpoints, interruption. The task defines what is trained."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def fit(task: Task, config: RunConfig, folder: Path, accelerator: Any, state: di
     Args:
         task: what to train.
         config: a dataclass with a ``training`` section and the number of epochs; stored in checkpoints.
-        folder: of the run; gets ``checkpoint.pt``, ``epochNNN.pt``, ``log.jsonl`` and ``tensorboard/``.
-        accelerator: of Hugging Face accelerate.
-        state: of a checkpoint to go on from.
+        folder: folder of the run, for ``checkpoint.pt``, ``epochNNN.pt``, ``log.jsonl`` and ``tensorboard/``.
+        accelerator: ``Accelerator`` of Hugging Face accelerate.
+        state: content of the checkpoint to resume from; None for a new run.
 
     Raises:
-        Interrupted: after the checkpoint was written.
-        UserError: a checkpoint of other data, or the loss is not finite any more.
+        Interrupted: a signal arrived; a checkpoint has been written.
+        UserError: the checkpoint is of other data, or the loss is not finite.
     """
     _Run(task, config, folder, accelerator, state).run()
 
@@ -50,7 +50,7 @@ class _Run:
     ) -> None:
         self.task, self.config, self.folder, self.accelerator = task, config, folder, accelerator
         self.steps_per_epoch = task.steps_per_epoch()
-        self.step, self.epoch = 0, 1  # steps done; the epoch that is not closed yet
+        self.step, self.epoch = 0, 1  # number of steps done; the current epoch
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=accelerator.device)
         self.network = task.network.to(accelerator.device)
         training = config.training
@@ -66,15 +66,15 @@ class _Run:
         )
         if state is not None:
             self._load(state)
-        # Before accelerate wraps them: the checkpoint holds the bare network's names.
+        # Loaded before accelerate wraps the network: the checkpoint has the names of the bare network.
         model = torch.compile(self.network) if training.compile else self.network
         self.model, self.prepared_optimizer = accelerator.prepare(model, self.optimizer)
 
     def run(self) -> None:
-        """All epochs from where the state stands."""
+        """Train from the current step to the last epoch."""
         total = self.config.epochs * self.steps_per_epoch
         main = self.accelerator.is_main_process
-        # A process of several cannot stop at a step of its own choice while the others wait for it.
+        # With several processes, one cannot stop at a step of its own while the others wait for it.
         signals = Signals(self.accelerator.num_processes == 1)
         board = "tensorboard" in self.config.training.trackers
         with TrainingLog(self.folder, self.step, total, main, board) as log, signals:
@@ -138,7 +138,7 @@ class _Run:
 
     def _backward(self, part: Any) -> None:
         with torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=self.bfloat16):
-            # The gradients are averaged over the processes, and are to be their sum.
+            # accelerate averages the gradients over the processes, but their sum is needed.
             loss = self.task.loss(self.model, part) * self.accelerator.num_processes
         self.accelerator.backward(loss)
         self.loss_sum += loss.detach()
@@ -151,8 +151,8 @@ class _Run:
         if mean < RUNNING_AWAY and not self.warned:
             self.warned = True
             _log.warning(
-                "the loss of epoch %d is %.4g: it has no floor and is running away, which the scores will "
-                "show; give %s, in another save_dir",
+                "the loss of epoch %d is %.4g: it is not bounded from below and is running away, which can "
+                "ruin the model; give %s, in another save_dir",
                 epoch,
                 mean,
                 self.task.remedies,
@@ -165,7 +165,7 @@ class _Run:
         return UserError(f"{what}: give {self.task.remedies}, in another save_dir; {good}")
 
     def _save(self, name: str) -> None:
-        # A bad state never takes the place of a good one, whether its loss has shown it yet or not.
+        # A state that is not finite must not replace a good one, even if the loss does not show it yet.
         if not (torch.isfinite(self.loss_sum) and all(p.isfinite().all() for p in self.network.parameters())):
             raise self._not_finite(f"the network is not finite after step {self.step}")
         if not self.accelerator.is_main_process:

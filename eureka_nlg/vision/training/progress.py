@@ -1,4 +1,4 @@
-"""How far a run is: a bar in a terminal; in a pipe or a file a line now and then, with the time left."""
+"""The progress of a run: a bar in a terminal; elsewhere a line per minute, with the remaining time."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from eureka_nlg.errors import require
 __all__ = ["Progress", "doing"]
 
 _PAUSE = 60.0
-"""Seconds between two lines where there is no bar."""
+"""Seconds between two lines if there is no bar."""
 
 
 def doing(what: str) -> None:
-    """Tell what takes its time before or after the steps."""
+    """Report work before or after the training steps."""
     print(f"{what} ...", file=sys.stderr, flush=True)
 
 
 class Progress:
-    """Steps done of those to do.
+    """The progress of the training steps.
 
     Args:
-        step: steps that were done before.
-        total: of the whole run.
+        step: number of steps done before.
+        total: number of steps of the whole run.
     """
 
     def __init__(self, step: int, total: int) -> None:
@@ -35,7 +35,7 @@ class Progress:
         )
 
     def step(self) -> None:
-        """One more is done."""
+        """Report that a step is done."""
         self._step += 1
         self._bar.update()
         now = time.monotonic()
@@ -45,11 +45,11 @@ class Progress:
             print(f"step {self._step} of {self._total}, about {_duration(seconds)} left", flush=True)
 
     def doing(self, what: str) -> None:
-        """Tell what is being done instead of a step, until the next one."""
+        """Report other work, until the next step."""
         self._bar.set_description_str(what)
 
     def epoch(self, epoch: int, shown: Mapping[str, str]) -> None:
-        """An epoch is over."""
+        """Report the end of an epoch, with some of its values."""
         self._bar.set_description_str("")
         self._bar.set_postfix(epoch=epoch, **shown)
         if self._bar.disable:
@@ -58,12 +58,12 @@ class Progress:
             )
 
     def close(self) -> None:
-        """Leave the bar as it is."""
+        """Close the bar."""
         self._bar.close()
 
 
 def _duration(seconds: float) -> str:
-    """A duration as one would say it: ``45 s``, ``12 min``, ``3 h 05 min``."""
+    """A duration for people: ``45 s``, ``12 min``, ``3 h 05 min``."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

@@ -1,6 +1,6 @@
 """The learning rate as a function of the step.
 
-Functions, not schedulers with a state: there is nothing that a checkpoint could forget.
+They are functions instead of schedulers with a state, so that a checkpoint need not store one.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ __all__ = ["step_decay", "half_cosine"]
 
 
 def step_decay(step: int, highest: float, *, warmup: int, milestones: Sequence[int], decay: float) -> float:
-    """Linear warm-up (Goyal et al. 2017), then a fall at each milestone.
+    """Linear warm-up (Goyal et al. 2017), then a decay at each milestone.
 
     Args:
-        step: counted from 0 over the whole run.
-        highest: rate that the last of the ``warmup`` steps has, and all until the first milestone.
-        warmup: steps over which the rate rises.
-        milestones: the rate falls after so many steps.
-        decay: factor of each fall.
+        step: step, counted from 0 over the whole run.
+        highest: learning rate from the last warm-up step to the first milestone.
+        warmup: number of warm-up steps.
+        milestones: numbers of steps after which the learning rate decays.
+        decay: factor at each milestone.
     """
     if step < warmup:
         return highest * (step + 1) / warmup
@@ -30,10 +30,10 @@ def half_cosine(step: int, highest: float, *, warmup: int, steps: int) -> float:
     """Linear warm-up, then half a cosine to 0 (Loshchilov and Hutter 2017, without restarts).
 
     Args:
-        step: counted from 0 over the whole run.
-        highest: rate that the last of the ``warmup`` steps has.
-        warmup: steps over which the rate rises.
-        steps: of the whole run.
+        step: step, counted from 0 over the whole run.
+        highest: learning rate of the last warm-up step.
+        warmup: number of warm-up steps.
+        steps: number of steps of the whole run.
     """
     if step < warmup:
         return highest * (step + 1) / warmup

@@ -1,4 +1,4 @@
-"""Interruption: a step is finished, and its state saved, before a signal ends the run."""
+"""Interruption by a signal: the current step is finished and saved before the run ends."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["Interrupted", "Signals"]
 
 
 class Interrupted(Exception):
-    """SIGINT or SIGTERM came; the state is in the checkpoint.
+    """SIGINT or SIGTERM arrived, and the state has been saved in the checkpoint.
 
     Attributes:
-        signal_number: which.
+        signal_number: number of the signal.
     """
 
     def __init__(self, signal_number: int, step: int) -> None:
@@ -24,11 +24,11 @@ class Interrupted(Exception):
 
 
 class Signals:
-    """Note SIGINT and SIGTERM while inside, so that a step is finished first; a second one acts at once."""
+    """Context in which SIGINT and SIGTERM are only recorded; a second signal ends the process at once."""
 
     def __init__(self, enabled: bool) -> None:
         self.received: int | None = None
-        # Python lets only the main thread listen.
+        # Python allows only the main thread to set signal handlers.
         self._enabled = enabled and threading.current_thread() is threading.main_thread()
         self._before: dict[int, Any] = {}
 

@@ -1,4 +1,4 @@
-"""What the loop wants of a task and of a config."""
+"""The interface between the training loop and a task."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ __all__ = ["RunConfig", "Task"]
 
 
 class RunConfig(Protocol):
-    """What the loop reads of a config, which is a dataclass."""
+    """The part of a config that the loop reads; a config is a dataclass."""
 
     @property
     def training(self) -> LoopConfig:
-        """Optimiser and the loop."""
+        """Options of the optimiser and of the loop."""
 
     @property
     def epochs(self) -> int:
-        """Of the run, scaled."""
+        """Number of epochs of the run, after scaling."""
 
 
 class Task(Protocol):
-    """What is trained on what: classification, or another task that wants this loop.
+    """A task for the training loop, such as classification.
 
     Attributes:
-        network: what learns, without wrappers.
-        signature: of the training data; a checkpoint of other data is refused.
-        remedies: options that help when the loss is not finite or runs away, as they follow "give".
+        network: the network to train, without wrappers.
+        signature: digest of the training data; a checkpoint with another one is refused.
+        remedies: options that help if the loss is not finite or runs away, as text that follows "give".
     """
 
     network: nn.Module
@@ -38,19 +38,19 @@ class Task(Protocol):
     remedies: str = "a smaller training.learning_rate"
 
     def steps_per_epoch(self) -> int:
-        """Steps of every epoch: a pass over the images, or however many updates the task calls one."""
+        """Number of steps of an epoch, which need not be one pass over the images."""
 
     def learning_rate(self, step: int) -> float:
         """Learning rate of a step, counted from 0 over the whole run."""
 
     def begin_epoch(self, epoch: int) -> None:
-        """An epoch (from 1) begins, or a run goes on in it."""
+        """Called when an epoch, counted from 1, begins or is resumed."""
 
     def batches(self, epoch: int, first_step: int) -> Iterator[list[Any]]:
-        """For each step from ``first_step`` on, the parts that this process computes, one or more."""
+        """For each step from ``first_step`` on, the one or more parts that this process computes."""
 
     def loss(self, model: nn.Module, part: Any) -> Tensor:
-        """What a part adds to the step's loss; ``model`` is the network as it is to be called.
+        """The contribution of a part to the loss of its step; ``model`` is the network with its wrappers.
 
         The sum over the parts of all processes is the mean over the step's images, so that the gradient does
         not depend on how a step is split.
@@ -59,20 +59,20 @@ class Task(Protocol):
     def evaluate(self) -> dict[str, float | None]:
         """Scores for the log, by dotted name."""
 
-    # What a task seldom needs, with what it is without.
+    # Methods with a default, which few tasks override.
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """What learns, for the optimiser; a group's ``factor`` is that of its learning rate."""
+        """Parameter groups for the optimiser; ``factor`` of a group multiplies its learning rate."""
         return [{"params": [one for one in self.network.parameters() if one.requires_grad]}]
 
     def end_step(self, epoch: int, step: int) -> None:
-        """A step (of the epoch, from 0) is done, in all processes."""
+        """Called in all processes after a step, counted from 0 in the epoch."""
         return
 
     def state(self) -> dict[str, Any]:
-        """What a run that goes on needs besides the network: what a checkpoint can hold."""
+        """The state, besides the network, that a resumed run needs; stored in checkpoints."""
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Put back what :meth:`state` gave; nothing at the branch from another run."""
+        """Restore what :meth:`state` returned; empty if the run branches off another run."""
         return

@@ -44,15 +44,13 @@ def test_nothing_but_a_demo_is_thrown_away(demo: Demo, capsys: pytest.CaptureFix
     trained = demo.run_folder("CE") / "checkpoint_best.pt"
     trained.parent.mkdir()
     trained.touch()
-    with pytest.raises(
-        UserError, match=r"ce: is there and was not made by this command \(it has no demo.json"
-    ):
+    with pytest.raises(UserError, match=r"ce: exists and was not made by this command \(it has no demo.json"):
         demo.train(["CE"], lambda *_: None)
     assert trained.exists()
     (demo.data / "manifest.json").rename(demo.data / "mine.txt")
     assert main(["demo", "--fresh", "--out", str(demo.folder)]) == 2
     assert (
-        "data: is there and was not made by this command (it has no manifest.json)" in capsys.readouterr().err
+        "data: exists and was not made by this command (it has no manifest.json)" in capsys.readouterr().err
     )
     assert (demo.data / "mine.txt").exists()
     assert trained.exists()

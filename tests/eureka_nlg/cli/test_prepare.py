@@ -135,8 +135,7 @@ def test_overwrite(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_overwrite_replaces_prepared_folders_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["prepare", "corpus", "--out", "corpus", "--overwrite"]) == 2
     assert (
-        "corpus: is there and was not made by this command (it has no manifest.json)"
-        in capsys.readouterr().err
+        "corpus: exists and was not made by this command (it has no manifest.json)" in capsys.readouterr().err
     )
     assert (folder / "corpus" / "train.txt").exists()
 

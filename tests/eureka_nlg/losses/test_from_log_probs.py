@@ -109,11 +109,11 @@ def test_no_rows_and_none_that_counts() -> None:
 BAD: dict[str, tuple[tuple[Any, ...], dict[str, Any], type[Exception], str]] = {
     "no end": ((), {"likelihood_cap": None}, ValueError, "give likelihood_cap=0.9 or likelihood_clamp="),
     "all classes": ((torch.zeros(2, 3),), {}, ValueError, "gather"),
-    "one length": (
+    "same length": (
         (),
         {"encouragement": torch.ones(3), "weight": torch.ones(4)},
         ValueError,
-        "one length",
+        "same length",
     ),
     "a class too many": ((), {"encouragement": torch.ones(1)}, IndexError, "target 1 is out of bounds for 1"),
     "weights of rows": ((), {"weight": torch.ones(2, 1)}, ValueError, r"weight must have shape \[C\]"),

@@ -76,7 +76,7 @@ def test_a_config_survives_the_way_through_yaml(tmp_path: Path) -> None:
         ),
         (
             "loss:\n  name: focal\n  gamma: 1\n  focal_gamma: 2\n",
-            r"line 3: loss.gamma is the old name of loss.focal_gamma, which is given too .*line 4",
+            r"line 3: loss.gamma is the old name of loss.focal_gamma, which is given, too .*line 4",
         ),
         ("loss:\n  name:\n", r"loss.name: None, expected cross_entropy"),
         ("- 1\n", "expected a mapping of options"),

@@ -62,7 +62,7 @@ def test_a_result_is_checked_before_it_is_used(read: Any, good: dict[str, Any], 
                 assert read(tmp_path)
                 continue
             with pytest.raises(
-                UserError, match=rf"^{path}: .*; `eureka vision` writes it otherwise: remove it"
+                UserError, match=rf"^{path}: .*; `eureka vision` did not write this file: remove it"
             ):
                 read(tmp_path)
             refused += 1
@@ -74,10 +74,10 @@ def test_a_result_is_checked_before_it_is_used(read: Any, good: dict[str, Any], 
 
 def test_scores_never_take_the_place_of_something_else(tmp_path: Path) -> None:
     for name in ("checkpoint.pt", "config.yaml", "evaluation.json", "analysis.json", "log.jsonl"):
-        with pytest.raises(UserError, match=rf"--json .*{name}: is a file of the run itself"):
+        with pytest.raises(UserError, match=rf"--json .*{name}: is one of the run's own files"):
             own_output(tmp_path / name, tmp_path)
     (tmp_path / "epoch001.pt").write_bytes(b"PK\x03\x04...")
-    with pytest.raises(UserError, match=r"epoch001.pt: is there and is a zip archive"):
+    with pytest.raises(UserError, match=r"epoch001.pt: exists and is a zip archive"):
         own_output(tmp_path / "epoch001.pt", tmp_path)
     (tmp_path / "other.json").write_text('{"a": 1}')
     with pytest.raises(UserError, match="is JSON of something else"):

@@ -94,7 +94,7 @@ def test_deferred_and_without_a_prefix(task: Any, model: Any, sample: Any, name:
 BAD = {
     "temperature": ("gem", {"gem_temperature": 0.0}, "--gem-temperature"),
     "alpha": ("unlikelihood", {"unlikelihood_alpha": -1.0}, "--unlikelihood-alpha"),
-    "fused": ("gem", {"fused_linear": True}, "--fused-linear never holds the logits"),
+    "fused": ("gem", {"fused_linear": True}, "--fused-linear never stores the logits"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Images of a config: the training set with its counts, what to evaluate on, and batches of both."""
+"""The images of a config: training images with class counts, evaluation images, and batches of both."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Batches(Protocol):
 
 @dataclass
 class BatchOptions:
-    """What every stream of training batches of a run has in common."""
+    """Options that all streams of training batches of a run share; see :class:`TensorBatches`."""
 
     batch_size: int
     seed: int
@@ -59,8 +59,8 @@ class ImageData:
 
     Attributes:
         class_counts: ``[C]`` training images of each class.
-        train_labels, labels: classes of the training images and of those evaluated on.
-        signature: digest of the training images (of their paths, if they are files) and their classes.
+        train_labels, labels: classes of the training images and of the evaluation images.
+        signature: digest of the training images (of their paths, if they are files) and of their classes.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class ImageData:
         self.signature = digest.hexdigest()
 
     def batches(self, draw: Callable[[int], Draw], options: BatchOptions, stream: str = "") -> Batches:
-        """Training batches; ``draw`` says for each epoch how its images are drawn."""
+        """Training batches; ``draw`` returns for each epoch how its images are drawn."""
         return self.ordered_batches(
             lambda epoch: epoch_order(self.train_labels, draw(epoch), options.seed, epoch, f"{stream}order"),
             options,
@@ -91,7 +91,7 @@ class ImageData:
     def ordered_batches(
         self, order: Callable[[int], Tensor], options: BatchOptions, stream: str = ""
     ) -> Batches:
-        """Training batches; ``order`` gives for each epoch the indices of its images, bundle by bundle."""
+        """Training batches; ``order`` returns for each epoch the indices of its images, in bundles."""
         if isinstance(self._train, FileList):
             config = self._config
             transform = training_transform(config.image_size, config.color_jitter)
@@ -103,7 +103,7 @@ class ImageData:
     def plain_images(
         self, indices: Tensor, batch_size: int, device: torch.device, training: bool = False
     ) -> Iterator[Tensor]:
-        """Images without augmentation, at ``indices``, in order: of the evaluation or training split."""
+        """The images at ``indices`` of the evaluation or training split, in order, without augmentation."""
         images = self._train if training else self._evaluation
         if isinstance(images, FileList):
             config = self._config
@@ -123,15 +123,15 @@ class ImageData:
 def load_data(
     config: DataConfig, tell: bool = True, counted: Callable[[int], None] = lambda images: None
 ) -> ImageData:
-    """Read the lists, check them, and load what is held in memory.
+    """Read and check the lists of images, and load images that are kept in memory.
 
     Args:
         config: the options.
-        tell: warn of what was left out or is seldom meant; false in all processes but the first.
-        counted: told the number of training images once it is known, before images in files are opened.
+        tell: whether to log warnings; False in all processes but the first.
+        counted: called with the number of training images before image files are opened.
 
     Raises:
-        UserError: anything that training would trip over, all of it in one report.
+        UserError: the data have problems; one message describes all of them.
     """
     if config.format == "cifar":
         train, test = read_cifar(config.source)

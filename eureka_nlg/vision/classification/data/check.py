@@ -1,4 +1,4 @@
-"""What is wrong with lists of images, found before training starts and told in one report."""
+"""The check of lists of images before training, which reports all problems at once."""
 
 from __future__ import annotations
 
@@ -25,19 +25,21 @@ T = TypeVar("T")
 def check_lists(
     lists: Sequence[FileList], *, decode: bool = True, cache: Path | None = None, tell: bool = True
 ) -> None:
-    """Check the labels and the image files of a training list and those evaluated on.
+    """Check the labels and the image files of the training list and of the evaluation lists.
 
-    Every file is decoded once, in threads (Pillow decodes a JPEG at an eighth of its size for this, but reads
-    all of it). A list that was found whole is remembered by the names, sizes and times of its files.
+    Every file is decoded once, in threads (JPEGs at an eighth of their size, which still reads the whole
+    file). A list without problems is remembered by the names, sizes and times of its files, and not decoded
+    again.
 
     Args:
-        lists: the training list first.
-        decode: whether to decode; else only missing and empty files are found.
-        tell: warn of what was left out of a list or is listed twice.
+        lists: the lists, the training list first.
+        decode: whether to decode the files; otherwise only missing and empty files are found.
+        tell: whether to log warnings about files that are left out or listed twice.
         cache: folder of the remembered lists; default ``~/.cache/eureka_nlg/images`` (or XDG_CACHE_HOME).
 
     Raises:
-        UserError: all problems of all lists in one line, counted by kind, the first ones named.
+        UserError: there are problems; one message has all kinds of problems of all lists, with numbers and
+            examples.
     """
     reports = []
     for index, files in enumerate(lists):
@@ -104,4 +106,4 @@ def _remember(mark: Path) -> None:
         mark.parent.mkdir(parents=True, exist_ok=True)
         mark.touch()
     except OSError:
-        return  # a read-only home costs the time of the next check, not this run
+        return  # with a read-only home directory, the next run checks the files again

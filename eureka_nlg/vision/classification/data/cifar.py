@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100, or anything of their layout, as uint8 tensors in memory."""
+"""CIFAR-10 and CIFAR-100, or data sets in the same format, as uint8 tensors in memory."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _TORCHVISION_FOLDERS = {"cifar-10-batches-py": "CIFAR10", "cifar-100-python": "C
 
 
 class MemoryImages:
-    """Images of a split that can be picked before they are decoded.
+    """Images of a split, of which some can be selected before decoding.
 
     Attributes:
-        labels: ``[N]`` int64.
-        name: what errors call it.
+        labels: ``[N]`` int64, classes of the images.
+        name: name of the split in errors.
     """
 
     def __init__(self, labels: Tensor, rows: Any, name: str) -> None:
@@ -37,7 +37,7 @@ class MemoryImages:
         """The images at ``indices`` (default: all), ``[N, H, W, 3]`` uint8.
 
         Raises:
-            UserError: images that cannot be decoded, or of different sizes; the first few are named.
+            UserError: images cannot be decoded or have different sizes; the message names the first ones.
         """
         chosen = range(len(self.labels)) if indices is None else indices.tolist()
         images, bad = [], []
@@ -59,12 +59,12 @@ def read_cifar(source: str) -> tuple[MemoryImages, MemoryImages]:
     """Open the training and the test split.
 
     Args:
-        source: torchvision's folder (it holds ``cifar-10-batches-py`` or ``cifar-100-python``), a folder of
-            ``save_to_disk``, a folder with ``train*.parquet`` or ``train*.arrow`` and the same for ``test``,
-            or a name on the Hugging Face hub.
+        source: torchvision's folder (with ``cifar-10-batches-py`` or ``cifar-100-python``), a folder written
+            by ``save_to_disk`` of datasets, a folder with ``train*.parquet`` and ``test*.parquet`` (or
+            ``.arrow``), or a name on the Hugging Face hub.
 
     Raises:
-        UserError: nothing of the kind there, or columns that are not of the layout.
+        UserError: the source is none of these, or lacks the columns of images and labels.
     """
     path = Path(source)
     for folder, name in _TORCHVISION_FOLDERS.items():
@@ -84,7 +84,7 @@ def _torchvision_split(path: Path, name: str, train: bool) -> MemoryImages:
     try:
         data = getattr(torchvision_datasets, name)(str(path), train=train)
     except RuntimeError as error:
-        raise UserError(f"{path}: {name} is not whole there: {error}") from error
+        raise UserError(f"{path}: {name} is not complete: {error}") from error
     images = data.data
     return MemoryImages(
         torch.tensor(data.targets), lambda index: images[index], f"{path} {'train' if train else 'test'}"
@@ -139,7 +139,7 @@ def _datasets_split(split: Any, name: str) -> MemoryImages:
     encoded = split.select_columns([image])
     try:
         encoded = encoded.cast_column(image, datasets.Image(decode=False))
-    except Exception as error:  # of arrow, by what the column holds
+    except Exception as error:  # arrow raises different errors, depending on the column's type
         reason = str(error).splitlines()[0]
         raise UserError(f"{name}: column {image} cannot be read as images: {reason}") from error
 
@@ -154,7 +154,7 @@ def _datasets_split(split: Any, name: str) -> MemoryImages:
 
 
 def check_labels(train: MemoryImages, test: MemoryImages) -> None:
-    """Raise UserError for classes that are negative, have no training image, or none but test images."""
+    """Raise UserError if classes are negative or have no training images."""
     reports = [
         f"{split.name}: {described_problems(problems)}"
         for split, problems in (

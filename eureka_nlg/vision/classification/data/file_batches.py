@@ -39,7 +39,7 @@ Item = tuple[int, int]
 
 
 def training_transform(size: int, color_jitter: float = 0.0) -> Callable[[Any], Tensor]:
-    """Pillow image -> ``[3, size, size]`` uint8: crop of 8 to 100 % of the area, flip, jitter."""
+    """Pillow image -> ``[3, size, size]`` uint8, by random crop (8 to 100 % of the area), flip and jitter."""
     v2: Any = require("torchvision.transforms.v2", extra="vision")
     jitter = [v2.ColorJitter(color_jitter, color_jitter, color_jitter)] if color_jitter else []
     return v2.Compose(
@@ -48,7 +48,7 @@ def training_transform(size: int, color_jitter: float = 0.0) -> Callable[[Any], 
 
 
 def evaluation_transform(size: int) -> Callable[[Any], Tensor]:
-    """Pillow image -> ``[3, size, size]`` uint8: the middle of the image at 8/7 of the size."""
+    """Pillow image -> ``[3, size, size]`` uint8: the centre of the image, resized to 8/7 of ``size``."""
     v2: Any = require("torchvision.transforms.v2", extra="vision")
     return v2.Compose([v2.Resize(size * 8 // 7, antialias=True), v2.CenterCrop(size), v2.PILToTensor()])
 
@@ -63,15 +63,15 @@ class _Images(Dataset[tuple[Tensor, int]]):
         index, seed = item
         path = self.files.root / self.files.paths[index]
         image = read_picture(path)
-        # The transforms draw from torch's global generator: give each image its own stream, and leave that
-        # of the training process alone when there are no workers.
+        # The transforms draw from torch's global generator. Each image gets its own stream, and without
+        # workers the state of the training process is not changed.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return self.transform(image), self.labels[index]
 
 
 class _Schedule:
-    """The batch sampler: lists of items, set anew for each epoch, so that the workers can stay."""
+    """The batch sampler. Its items are replaced for each epoch, so that the workers need not restart."""
 
     def __init__(self) -> None:
         self.batches: list[list[Item]] = []
@@ -84,14 +84,14 @@ class _Schedule:
 
 
 class FileBatches:
-    """Training batches of image files; the counterpart of ``TensorBatches``, with the same arguments.
+    """Training batches of image files, the counterpart of :class:`TensorBatches`.
 
     Args:
         files: the images.
-        transform: Pillow image -> uint8 tensor; may draw from torch's global generator.
-        workers: processes that decode; 0 decodes here.
-        order, batch_size, seed, bundle, stream, device, process, processes, accumulate, channels_last: as
-            there.
+        transform: Pillow image -> uint8 tensor; it may draw from torch's global generator.
+        workers: number of processes that decode; 0 decodes in this process.
+        order, batch_size, seed, bundle, stream, device, process, processes, accumulate, channels_last: as in
+            :class:`TensorBatches`.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class FileBatches:
         self._loader = _loader(_Images(files, transform), self._schedule, workers, self.device)
 
     def __len__(self) -> int:
-        """Steps of an epoch; a last batch with fewer images (bundles) than processes is left out."""
+        """Number of steps of an epoch; a last batch with fewer bundles than processes is left out."""
         return steps_of(self.count, self.batch_size, self.bundle, self.processes)
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[list[Batch]]:
@@ -133,7 +133,7 @@ class FileBatches:
         order = self.order(epoch).flatten().tolist()
         seeds = seeds_of_images(len(order), self.seed, f"{self.stream}augmentation", epoch)
         batches: list[list[Item]] = []
-        steps: list[tuple[Tensor, int]] = []  # of each batch: classes of its step, and the step's parts
+        steps: list[tuple[Tensor, int]] = []  # for each batch the classes of its step and the number of parts
         for step in range(first_step, len(self)):
             positions = range(len(order))[step_range(step, self.batch_size, self.count, self.bundle)]
             parts = bundled_parts(len(positions), self.bundle, self.process, self.processes, self.accumulate)
@@ -157,7 +157,7 @@ class FileBatches:
 def evaluation_batches(
     files: FileList, size: int, indices: Tensor, *, batch_size: int, workers: int, device: torch.device
 ) -> Iterator[Tensor]:
-    """The images at ``indices``, in order, ``[B, 3, size, size]`` float32, normalised."""
+    """The images at ``indices``, in order: batches ``[B, 3, size, size]`` float32, normalised."""
     schedule = _Schedule()
     schedule.batches = [[(int(i), 0) for i in part] for part in indices.split(batch_size)]
     loader = _loader(_Images(files, evaluation_transform(size)), schedule, workers, device, persistent=False)
@@ -166,7 +166,7 @@ def evaluation_batches(
 
 
 def to_network(pixels: Tensor, device: torch.device, channels_last: bool) -> Tensor:
-    """``[B, 3, H, W]`` uint8 -> float32, normalised, on the device: a quarter of the bytes cross over."""
+    """``[B, 3, H, W]`` uint8 -> float32, normalised, on the device; uint8 is transferred, to save time."""
     pixels = pixels.to(device, non_blocking=True)
     mean, deviation = (torch.tensor(v, device=device).view(3, 1, 1) for v in NORMALIZATION["imagenet"])
     images = (pixels / 255 - mean) / deviation
@@ -184,6 +184,6 @@ def _loader(
         persistent_workers=persistent and workers > 0,
         pin_memory=device.type == "cuda",
         worker_init_fn=leave_interrupts_to_the_parent,
-        # Or the loader draws a seed from the global generator, once for each epoch that a process starts.
+        # Otherwise the loader draws a seed from the global generator at the start of each epoch.
         generator=torch.Generator(),
     )

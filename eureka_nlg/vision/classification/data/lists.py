@@ -1,4 +1,4 @@
-"""Lists of image files with their classes: `path label` lines, iNaturalist's JSON, one folder per class."""
+"""Readers of lists of images with classes: `path label` lines, iNaturalist's JSON, one folder per class."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PICTURES = frozenset(
         *(".bmp", ".dib", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".tga"),
     )
 )
-"""How the names of images end in a folder of images; case does not matter."""
+"""Endings of the names of image files in a folder, in lower case."""
 
 
 @dataclass
@@ -34,12 +34,12 @@ class FileList:
     """Image files of a split.
 
     Attributes:
-        name: what reports call it: the list's path.
-        root: folder that the paths start from.
-        paths: one per image.
-        labels: ``[N]`` int64.
-        problems: kind -> what is wrong, found while reading.
-        notes: kind -> what was left out or is seldom meant, and is no error.
+        name: name in reports, the path of the list.
+        root: folder that the paths are relative to.
+        paths: the path of each image.
+        labels: ``[N]`` int64, the class of each image.
+        problems: kind of problem -> examples, found while reading.
+        notes: kind -> examples of what was left out or looks unintended, but is not an error.
     """
 
     name: str
@@ -51,14 +51,14 @@ class FileList:
 
 
 def read_list(path: Path, root: Path) -> FileList:
-    """Read a list with ``path label`` on each line, as of ImageNet-LT, Places-LT and iNaturalist 2018.
+    """Read a list with ``path label`` on each line, as for ImageNet-LT, Places-LT and iNaturalist 2018.
 
     Args:
-        path: the list; a path in it may hold spaces, the label is behind the last one.
-        root: folder that the paths start from.
+        path: the list. The label follows the last space of a line, so paths may contain spaces.
+        root: folder that the paths are relative to.
 
     Returns:
-        The list, with malformed lines among its problems.
+        The list; malformed lines are among its problems.
 
     Raises:
         UserError: the list cannot be read, or is empty.
@@ -83,13 +83,13 @@ def read_list(path: Path, root: Path) -> FileList:
 
 
 def read_inaturalist(path: Path, root: Path) -> FileList:
-    """Read the JSON annotations of iNaturalist: ``images``, ``annotations`` and perhaps ``categories``.
+    """Read JSON annotations in the format of iNaturalist, with ``images`` and ``annotations``.
 
-    Category ids are the classes. Images without a category, annotations to no image, and ids that occur twice
-    are problems.
+    The category ids are the classes. Images without a category, annotations without an image, and ids that
+    occur twice are problems.
 
     Raises:
-        UserError: no JSON, or not of this layout.
+        UserError: the file is not JSON, or has another layout.
     """
     content = read_json(path)
     problems: defaultdict[str, list[str]] = defaultdict(list)
@@ -149,7 +149,7 @@ def _fields(entry: Any, *names: str) -> tuple[Any, ...]:
 
 
 def _shown(value: Any) -> str:
-    """A value for a message; a whole number may have more digits than Python writes out."""
+    """A value for a message; Python refuses to print whole numbers with very many digits."""
     try:
         return repr(value)[:60]
     except ValueError:
@@ -157,21 +157,21 @@ def _shown(value: Any) -> str:
 
 
 def read_image_folder(path: Path, classes: list[str] | None = None) -> tuple[FileList, list[str]]:
-    """Read a folder that holds one folder of images per class, at any depth inside that.
+    """Read a folder with one folder of images per class; these may have subfolders.
 
-    What is an image is told by the ending of its name. Other files, and files and folders whose names begin
-    with a dot, are noted: the class counts rest on the images alone.
+    Image files are recognised by their endings. Other files, and files and folders whose names begin with a
+    dot, are left out and noted, so that class counts include only images.
 
     Args:
         path: the folder.
-        classes: the training split's classes, so that a name means the same class in both; default: the
-            folder's own, in the order of the alphabet.
+        classes: names of the classes of the training split, so that a name is the same class in both splits;
+            default: the names of the folders in alphabetical order.
 
     Returns:
         The list and the names of its classes. A class without images is among its problems.
 
     Raises:
-        UserError: no such folder, no folder in it, or one that is not among ``classes``.
+        UserError: there is no such folder, it contains no folders, or one of them is not in ``classes``.
     """
     try:
         found = sorted(entry.name for entry in os.scandir(path) if entry.is_dir())
@@ -219,7 +219,7 @@ def read_image_folder(path: Path, classes: list[str] | None = None) -> tuple[Fil
 
 
 def repeated_images(files: FileList, training: FileList | None = None) -> dict[str, list[str]]:
-    """Images that are listed twice, or in the training list too: kind -> names."""
+    """Images that are listed twice, or also in the training list: kind -> names."""
     listed = [os.path.normpath(files.root / path) for path in files.paths]
     times = Counter(listed)
     classes: defaultdict[str, set[int]] = defaultdict(set)

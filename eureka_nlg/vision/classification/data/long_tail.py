@@ -1,4 +1,4 @@
-"""Long-tailed versions of balanced data sets: how large each class is, and which of its images stay."""
+"""Long-tailed versions of balanced data sets: the size of each class, and the choice of its images."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ __all__ = ["class_sizes", "choose_images"]
 
 
 def class_sizes(largest: int, num_classes: int, imbalance_degree: float, profile: str) -> list[int]:
-    """Training images of each class (notes, section 4; Cao et al. 2019).
+    """Number of training images of each class, as in Cao et al. 2019.
 
     Args:
-        largest: images of the first class, the most common one.
+        largest: number of images of the first class, the most frequent one.
         num_classes: C.
-        imbalance_degree: size of the largest class over that of the smallest.
+        imbalance_degree: size of the largest class divided by the size of the smallest.
         profile: ``exponential``: ``floor(largest * degree ** (-i / (C - 1)))``; ``step``: the first half of
             the classes keeps ``largest``, the other half ``floor(largest / degree)``.
 
     Returns:
-        C counts, none of them rising.
+        C counts in descending order.
 
     Raises:
         UserError: the smallest class would be empty.
@@ -39,7 +39,7 @@ def class_sizes(largest: int, num_classes: int, imbalance_degree: float, profile
         sizes = [largest * imbalance_degree ** (-i / last) for i in range(num_classes)]
     floors = [
         math.floor(size * (1 + 1e-12)) for size in sizes
-    ]  # 5000 / 100 is 50, whatever float makes of it
+    ]  # the factor makes up for rounding: 5000 / 100 has to give 50
     if floors[-1] == 0:
         raise UserError(
             f"imbalance degree {imbalance_degree:g} leaves no image in a class of {largest}: "
@@ -51,18 +51,18 @@ def class_sizes(largest: int, num_classes: int, imbalance_degree: float, profile
 def choose_images(labels: Tensor, sizes: list[int], seed: int) -> Tensor:
     """Choose ``sizes[c]`` images of every class c at random.
 
-    With the same seed, the images of a smaller size are among those of a larger one.
+    With the same seed, a smaller choice is a subset of a larger one.
 
     Args:
         labels: ``[N]`` class of every image.
-        sizes: images to keep of each class.
-        seed: of the choice.
+        sizes: number of images to choose of each class.
+        seed: seed of the choice.
 
     Returns:
         Sorted indices into ``labels``.
 
     Raises:
-        UserError: a class has fewer images than asked for.
+        UserError: a class has fewer images than requested.
     """
     chosen = []
     for label, size in enumerate(sizes):

@@ -1,4 +1,4 @@
-"""Batches from images held in memory: cropped, flipped and normalised all at once, as tensors."""
+"""Batches of images that are kept in memory; a batch is cropped, flipped and normalised as one tensor."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from eureka_nlg.vision.data.order import generator, own_parts
 
 __all__ = ["Batch", "TensorBatches", "NORMALIZATION"]
 
-# Mean and standard deviation of a channel: CIFAR-10's, by Cao et al. 2019 for CIFAR-100 too; ImageNet's.
+# Mean and standard deviation of each channel, of CIFAR-10 (Cao et al. 2019 use them for CIFAR-100, too) and
+# of ImageNet.
 NORMALIZATION = {
     "cifar": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -25,8 +26,8 @@ class Batch(NamedTuple):
     Attributes:
         images: ``[B, 3, H, W]`` float32, normalised.
         labels: ``[B]`` int64.
-        step_labels: ``[S]`` int64, classes of all images of the step, those of the other parts and processes
-            too: what a mean over the whole step divides by.
+        step_labels: ``[S]`` int64, classes of all images of the step, including other parts and processes,
+            for the mean over the whole step.
     """
 
     images: Tensor
@@ -37,8 +38,8 @@ class Batch(NamedTuple):
 class TensorBatches:
     """Training batches of images in memory.
 
-    The pixels are padded once and kept as ``[N, H, W, C]``; crop and flip are one gather, and its result is
-    channels-last already. What is drawn depends on the seed, the epoch and the step alone.
+    The pixels are padded once and kept as ``[N, H, W, C]``; crop and flip are one gather, whose result is in
+    channels-last memory format. What is drawn depends only on the seed, the epoch and the step.
 
     Args:
         pixels: ``[N, H, W, 3]`` uint8.
@@ -88,7 +89,7 @@ class TensorBatches:
         self.channels_last = channels_last
 
     def __len__(self) -> int:
-        """Steps of an epoch; a last batch with fewer images (bundles) than processes is left out."""
+        """Number of steps of an epoch; a last batch with fewer bundles than processes is left out."""
         return steps_of(len(self.labels), self.batch_size, self.bundle, self.processes)
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[list[Batch]]:
@@ -119,13 +120,13 @@ class TensorBatches:
 
 
 def steps_of(images: int, batch_size: int, bundle: int, processes: int) -> int:
-    """Steps of an epoch of ``images``; a last batch with fewer bundles than processes is left out."""
+    """Number of steps of an epoch; a last batch with fewer bundles than processes is left out."""
     whole, rest = divmod(images // bundle, batch_size // bundle)
     return whole + (rest >= processes)
 
 
 def step_range(step: int, batch_size: int, images: int, bundle: int) -> slice:
-    """Where a step's images are in the order of its epoch."""
+    """The positions of a step's images in the order of its epoch."""
     return slice(step * batch_size, min((step + 1) * batch_size, images // bundle * bundle))
 
 

@@ -1,1 +1,1 @@
-"""Methods of long-tailed classification, each in a file with its idea in the first lines."""
+"""Methods of long-tailed classification, one per file; the first lines of a file explain its method."""

@@ -1,4 +1,4 @@
-"""BBN (Zhou et al. 2020): two branches, one fed evenly, one reversely, mixed ever more evenly."""
+"""BBN (Zhou et al. 2020): two branches, with instance-balanced and with reversed sampling of images."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class _Pair(NamedTuple):
 
 
 class BilateralClassification(Classification):
-    """BBN (Zhou et al. 2020): an evenly and a reversely drawn batch, mixed ever more evenly.
+    """BBN (Zhou et al. 2020): a naturally sampled and a reversely sampled batch in each step.
 
     The loss of the mixed logits is ``alpha * L(natural labels) + (1 - alpha) * L(reversed labels)``, with
-    ``alpha = 1 - (t / T) ** 2`` in the epoch t (from 0) of T.
+    ``alpha = 1 - (t / T) ** 2`` in epoch t, counted from 0, of T epochs.
     """
 
     @classmethod
     def build_network(cls, config: Config, num_classes: int, pretrained: bool) -> nn.Module:
-        """With both branches."""
+        """A network with both branches."""
         return BilateralNetwork(config.model, num_classes, config.uses_cosine_head)
 
     def __init__(self, config: Config, data: ImageData, network: nn.Module, accelerator: Any) -> None:
@@ -44,14 +44,14 @@ class BilateralClassification(Classification):
         self.alpha = 1 - ((epoch - 1) / self.config.epochs) ** 2
 
     def batches(self, epoch: int, first_step: int) -> Iterator[list[Any]]:
-        """Pairs of parts, one drawn evenly, one reversely."""
+        """Pairs of parts, one with natural and one with reversed sampling."""
         for natural, reverse in zip(
             self._batches.epoch(epoch, first_step), self._reversed.epoch(epoch, first_step)
         ):
             yield [_Pair(*pair) for pair in zip(natural, reverse)]
 
     def loss(self, model: nn.Module, part: Any) -> Tensor:
-        """What a pair adds to the mean loss of its step."""
+        """The contribution of a pair to the mean loss of its step."""
         logits = model(part.natural.images, part.reversed.images, self.alpha)
         natural, reverse = self._mean(logits, part.natural), self._mean(logits, part.reversed)
         return self.alpha * natural + (1 - self.alpha) * reverse

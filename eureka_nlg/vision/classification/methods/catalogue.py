@@ -1,4 +1,4 @@
-"""Which task each method is, and the task of a config."""
+"""The catalogue of methods: the task class of each, and the task of a config."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def classification(config: Config, data: ImageData, accelerator: Any, resumed: b
     """The task of a config.
 
     Args:
-        config: of the run.
-        data: its images.
-        accelerator: of Hugging Face accelerate.
-        resumed: the network's weights come from a checkpoint of the run.
+        config: options of the run.
+        data: images of the run.
+        accelerator: ``Accelerator`` of Hugging Face accelerate.
+        resumed: whether the weights of the network will be loaded from a checkpoint of the run.
 
     Raises:
-        UserError: a first stage that does not fit, or options that do not fit the images.
+        UserError: the first stage does not fit, or options do not fit the images.
     """
     torch.manual_seed(config.seed)
     kind = METHODS[config.method]

@@ -1,4 +1,4 @@
-"""Decoupling (Kang et al. 2020): frozen features of a first stage, its classifier made anew or rescaled."""
+"""Decoupling (Kang et al. 2020): frozen features of a first stage, with a new or a rescaled classifier."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["Decoupling"]
 
 
 class Decoupling(Classification):
-    """cRT: a fresh classifier; LWS: the old one, frozen, with a learned factor for each class."""
+    """cRT: a new classifier; LWS: the old classifier, frozen, with a learned factor per class."""
 
     @classmethod
     def build_network(cls, config: Config, num_classes: int, pretrained: bool) -> nn.Module:
-        """With the features of ``config.init_from``, if ``pretrained``."""
+        """A network with the features of ``config.init_from``, if ``pretrained``."""
         network = first_stage(config, num_classes, load=pretrained, classifier=config.method == "lws")
         return second_stage(network, config.method, num_classes, config.uses_cosine_head)

@@ -1,4 +1,4 @@
-"""The first stage that a second one starts from: checked before anything is read, then loaded."""
+"""The first stage that a second stage starts from: its check before images are read, and its loading."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from eureka_nlg.vision.training.checkpoint import load_checkpoint
 __all__ = ["check_first_stage", "first_stage"]
 
 _FIRST_STAGES: tuple[Method, ...] = ("plain", "mbj", "crt")
-"""Methods whose network is a backbone and one classifier, and nothing else."""
+"""Methods whose network consists of a backbone and one classifier."""
 
 
 def check_first_stage(config: Config) -> None:
-    """Look whether ``init_from`` can be the first stage of a config, before images are decoded.
+    """Check whether ``init_from`` can be the first stage of a config, before images are decoded.
 
     Raises:
-        UserError: no checkpoint, or one of another network or method.
+        UserError: there is no checkpoint, or it has another network or method.
     """
     path = Path(str(config.init_from))
     first = config_from_dict(Config, load_checkpoint(path)["config"], f"checkpoint {path}")
@@ -41,14 +41,15 @@ def first_stage(config: Config, num_classes: int, *, load: bool, classifier: boo
     """The network of the first stage.
 
     Args:
-        config: of the second stage.
+        config: options of the second stage.
         num_classes: C.
-        load: take the weights of ``config.init_from``; not needed if a checkpoint of the second stage is
-            loaded next.
-        classifier: take its classifier too, which then has to be of the config's kind; else a fresh one.
+        load: whether to load the weights of ``config.init_from``; not needed if a checkpoint of the second
+            stage is loaded afterwards.
+        classifier: whether to load its classifier, too, which then has to be of the config's kind; otherwise
+            the classifier is a new one.
 
     Raises:
-        UserError: a first stage that does not fit.
+        UserError: the first stage does not fit.
     """
     cosine = config.uses_cosine_head
     network = Network(config.model, num_classes, cosine)

@@ -1,26 +1,27 @@
 """FSA (Chu et al. 2020, "Feature Space Augmentation for Long-Tailed Data"), its second phase.
 
-A class activation map tells how much each location of an image's feature map speaks for a class. Scaled to
-0..1, it splits the map into a class-specific part (above one threshold), a class-generic part (below
-another) and what lies between. A tail class lacks variety in what is generic: so features of it are made
-that keep the specific locations of a tail image and take the rest from the generic part of images of those
-head classes that the tail class is confused with most. The classifier learns from a batch whose one half
-is of the head, the other of tail images and what was made of them.
+A class activation map says how much each location of an image's feature map contributes to a class. Scaled
+to 0..1, it divides the map into a class-specific part (above one threshold), a class-generic part (below
+another) and the rest. Tail classes lack variety in the generic part. So new features are made for them: they
+keep the specific locations of a tail image, and take the other locations from the generic part of images of
+head classes, the donors. The head classes are those that the tail class is confused with most. One half of a
+batch of the classifier is of the head, and the other half consists of tail images and features made of them.
 
-Known of the paper: the split by two thresholds, the most confusing head classes by the mean score that the
-first phase gives them on the tail class' images, N_a made features of each tail image, N_f confusing
-classes, batches of half head, half tail. N_a = N_f = 3 for CIFAR-10-LT and 15 for ImageNet-LT, thresholds
-0.8 and 0.2: from settings of a reimplementation. Chosen here, where the paper is open to us:
+From the paper: the division by two thresholds; the most confusing head classes, by the mean score that the
+first phase gives them on images of the tail class; N_a made features per tail image; N_f confusing classes;
+batches of half head and half tail. From the settings of a reimplementation: N_a = N_f = 3 for CIFAR-10-LT and
+15 for ImageNet-LT, and the thresholds 0.8 and 0.2. Chosen by this project, where these sources are silent:
 
-- The features are frozen, their batch statistics too; the classifier of the first phase learns on.
-- The maps are made by the first phase's classifier, which is kept: activation of the image's own class,
-  scaled by the map's own least and largest value. A map that is the same everywhere is specific
+- The features, including their batch statistics, are frozen; training of the classifier of the first phase
+  continues.
+- The maps use the weights of the first phase's classifier, which are kept: they are the activation of the
+  image's own class, scaled by the smallest and the largest value of the map. A constant map is specific
   everywhere.
-- A location that is to be filled takes the feature of a generic location of the donor, drawn evenly; a
-  location that is specific stays where it is.
-- The j-th made feature of a tail image has its donor from the (j mod N_f)-th confusing class.
-- The tail is the rarest half of the classes (``fsa.tail_fraction``); ``sampling`` draws the classes within
-  head and tail, and the images of a class evenly.
+- A location that is not specific takes the feature of a generic location of the donor, drawn uniformly;
+  specific locations are not moved.
+- The donor of the j-th made feature of a tail image is of the (j mod N_f)-th confusing class.
+- The tail is the rarest half of the classes (``fsa.tail_fraction``). ``sampling`` draws the classes within
+  head and tail; the images of a class are drawn uniformly.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ from eureka_nlg.vision.data.order import class_probabilities, generator, images_
 __all__ = ["AugmentedNetwork", "FeatureSpaceAugmentation", "class_activation", "made_features", "split_maps"]
 
 Draw = Callable[[int], Tensor]
-"""Number of locations L -> numbers in [0, 1), ``[rows, L]``."""
+"""Number of locations L -> random numbers in [0, 1), ``[rows, L]``."""
 
 
 def class_activation(maps: Tensor, weights: Tensor) -> Tensor:
@@ -52,12 +53,12 @@ def class_activation(maps: Tensor, weights: Tensor) -> Tensor:
 
     Args:
         maps: ``[B, D, H, W]`` feature maps.
-        weights: ``[B, D]`` the classifier's weights of each one's class.
+        weights: ``[B, D]`` the classifier's weights for the class of each map.
 
     Returns:
-        ``[B, H, W]``; ones where a map is the same everywhere.
+        ``[B, H, W]``; a constant map becomes 1 everywhere.
     """
-    activation = (maps * weights[:, :, None, None]).sum(1)  # no matrix product, which autocast would round
+    activation = (maps * weights[:, :, None, None]).sum(1)  # not a matrix product, which autocast would round
     flat = activation.flatten(1)
     low, high = (bound.view(-1, 1, 1) for bound in (flat.amin(1), flat.amax(1)))
     spread = high - low
@@ -65,16 +66,16 @@ def class_activation(maps: Tensor, weights: Tensor) -> Tensor:
 
 
 def split_maps(maps: Tensor, activation: Tensor, specific: float, generic: float) -> tuple[Tensor, ...]:
-    """The class-specific part of feature maps, their class-generic part, and what lies between.
+    """The class-specific part of feature maps, their class-generic part, and the rest.
 
     Args:
         maps: ``[B, D, H, W]``.
         activation: ``[B, H, W]`` in 0..1.
-        specific: activation from which a location is specific.
-        generic: activation below which it is generic.
+        specific: least activation of a specific location.
+        generic: activation below which a location is generic.
 
     Returns:
-        Three of ``[B, D, H, W]``, zero outside their locations, whose sum is ``maps``.
+        Three tensors ``[B, D, H, W]`` that are zero outside of their locations; their sum is ``maps``.
     """
     is_specific, is_generic = activation >= specific, activation < generic
     masks = (is_specific, is_generic, ~(is_specific | is_generic))
@@ -84,12 +85,12 @@ def split_maps(maps: Tensor, activation: Tensor, specific: float, generic: float
 def made_features(
     tail: tuple[Tensor, Tensor], donor: tuple[Tensor, Tensor], drawn: Tensor, options: FsaConfig
 ) -> Tensor:
-    """Tail feature maps whose locations that are not specific come from the generic part of donors.
+    """Tail feature maps in which the locations that are not specific come from the generic part of donors.
 
     Args:
-        tail: maps ``[B, D, H, W]`` and their activations ``[B, H, W]``.
+        tail: feature maps ``[B, D, H, W]`` of tail images and their activations ``[B, H, W]``.
         donor: the same of head images.
-        drawn: ``[B, H * W]`` in [0, 1), what chooses a donor's location for each location.
+        drawn: ``[B, H * W]`` in [0, 1), random numbers that choose the donor's location for each location.
         options: the thresholds.
 
     Returns:
@@ -98,7 +99,7 @@ def made_features(
     (maps, activation), (others, other_activation) = tail, donor
     generic = other_activation.flatten(1) < options.generic_threshold
     count = generic.sum(1, keepdim=True)
-    # The generic locations first; of these one is drawn. A donor without any gives nothing.
+    # Generic locations are sorted to the front, and one is drawn. A donor may have none; it changes nothing.
     first = generic.long().argsort(dim=1, descending=True, stable=True)
     chosen = first.gather(1, (drawn * count).long().clamp(max=generic.shape[1] - 1))
     filled = others.flatten(2).gather(2, chosen[:, None].expand(-1, others.shape[1], -1)).view_as(maps)
@@ -107,17 +108,17 @@ def made_features(
 
 
 class AugmentedNetwork(Network):
-    """A network with frozen features, whose classifier learns from made features too.
+    """A network with frozen features, whose classifier also learns from made features.
 
     Args:
-        stage: of the first phase.
+        stage: the network of the first phase.
         num_classes: C.
-        options: of the method.
+        options: options of the method.
 
     Attributes:
-        first_weight: ``[C, D]`` of the first phase's classifier.
-        confusing: ``[C, N_f]`` head classes that each tail class is confused with, the most confusing first;
-            -1 in the rows of the head.
+        first_weight: ``[C, D]``, weights of the first phase's classifier.
+        confusing: ``[C, N_f]``, head classes that each tail class is confused with, in descending order; -1
+            in the rows of head classes.
     """
 
     first_weight: Tensor
@@ -134,16 +135,17 @@ class AugmentedNetwork(Network):
         self.frozen = True
         self.options = options
         weight = self.classifier.get_parameter("weight").detach().clone()
-        # A cosine classifier's weights count by their direction alone.
+        # Only the direction of a cosine classifier's weights has an effect.
         self.register_buffer("first_weight", F.normalize(weight) if _is_cosine(self.classifier) else weight)
         self.register_buffer("confusing", torch.full((num_classes, options.confusing_classes), -1))
         self.train(self.training)
 
     def forward(self, images: Tensor, labels: Tensor | None = None, draw: Draw | None = None) -> Tensor:
-        """Logits ``[B, C]`` float32 of images ``[B, 3, H, W]``; of bundles, if their classes are given.
+        """Logits ``[B, C]`` float32 of images ``[B, 3, H, W]``, or of bundles if classes are given.
 
-        A bundle is ``1 + N_a`` images of the head, one of the tail and its N_a donors; in place of a donor
-        are the logits of what was made with it. ``draw(L)`` gives ``[bundles * N_a, L]``.
+        A bundle consists of ``1 + N_a`` images of the head, one image of the tail and its N_a donors. The
+        logits in the place of a donor are those of the feature made with it. ``draw(L)`` returns
+        ``[bundles * N_a, L]``.
         """
         if labels is None or draw is None:
             return super().forward(images)
@@ -175,19 +177,19 @@ def _is_cosine(classifier: nn.Module) -> bool:
 
 class _Part(NamedTuple):
     batch: Batch
-    rows: Tensor  # of its bundles in the step
-    bundles: int  # of the step
+    rows: Tensor  # indices of its bundles in the step
+    bundles: int  # number of bundles of the step
     key: tuple[int, int]  # epoch and step
 
 
 class FeatureSpaceAugmentation(Classification):
-    """The second phase."""
+    """The second phase of FSA."""
 
     network: AugmentedNetwork
 
     @classmethod
     def build_network(cls, config: Config, num_classes: int, pretrained: bool) -> nn.Module:
-        """With features and classifier of ``config.init_from``, if ``pretrained``."""
+        """A network with the features and the classifier of ``config.init_from``, if ``pretrained``."""
         stage = first_stage(config, num_classes, load=pretrained)
         return AugmentedNetwork(stage, num_classes, config.fsa)
 
@@ -207,7 +209,7 @@ class FeatureSpaceAugmentation(Classification):
         self._batches = data.ordered_batches(self._order, self._options)
 
     def prepare(self) -> None:
-        """The head classes that each tail class is confused with."""
+        """Find the head classes that each tail class is confused with."""
         network = self.network
 
         def likelihoods(images: Tensor) -> Tensor:
@@ -219,7 +221,7 @@ class FeatureSpaceAugmentation(Classification):
         network.confusing.copy_(torch.where(tail[:, None], confusing, -1))
 
     def batches(self, epoch: int, first_step: int) -> Iterator[list[Any]]:
-        """Parts of whole bundles."""
+        """Parts that consist of whole bundles."""
         options = self._options
         for step, parts in enumerate(self._batches.epoch(epoch, first_step), start=first_step):
             count = len(parts[0].step_labels) // options.bundle
@@ -227,7 +229,7 @@ class FeatureSpaceAugmentation(Classification):
             yield [_Part(batch, rows, count, (epoch, step)) for batch, (rows, _) in zip(parts, own)]
 
     def loss(self, model: nn.Module, part: _Part) -> Tensor:  # type: ignore[override]
-        """What a part adds to the mean loss over the images of its step and what was made of them."""
+        """The contribution of a part to the mean loss over the images and made features of its step."""
         made = self.config.fsa.augmented
 
         def draw(locations: int) -> Tensor:
@@ -240,13 +242,13 @@ class FeatureSpaceAugmentation(Classification):
         return self._mean(logits, Batch(images, self._made(labels), self._made(step_labels)))
 
     def _made(self, labels: Tensor) -> Tensor:
-        """Classes of what the network makes of bundles: what a donor gave to is of the tail."""
+        """Classes of the outputs for bundles: in the place of a donor, the class of the tail image."""
         made = self.config.fsa.augmented
         rows = labels.view(-1, self.config.fsa.bundle)
         return torch.cat([rows[:, : made + 2], rows[:, made + 1, None].expand(-1, made)], dim=1).flatten()
 
     def _order(self, epoch: int) -> Tensor:
-        """Images of an epoch, ``[bundles, bundle]``."""
+        """Indices of the images of an epoch, ``[bundles, bundle]``."""
         labels, made = self.data.train_labels, self.config.fsa.augmented
         bundles = len(labels) // self.config.fsa.bundle
         source = generator(self.config.seed, "bundles", epoch)

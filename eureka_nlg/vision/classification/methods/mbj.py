@@ -1,25 +1,27 @@
 """MBJ (Liu et al. 2020, "Memory-based Jitter: ... with Diversity in Memory").
 
-The network changes with every step, so the features that the same tail image had some steps ago differ
-from those it has now: a jitter that the tail lacks otherwise. A memory keeps features of past steps with
-their classes, rare classes more often than common ones, and the classifier learns from them besides the
-images:
+The network changes with every step, so the features of the same tail image differ between steps. This
+jitter gives the tail a variety that it lacks otherwise. A memory keeps features of past steps with their
+classes, of rare classes more often than of common ones, and the classifier learns from them as well as from
+the images:
 
     L = mean loss(images of the step) + memory_weight * mean loss(features drawn from the memory)
 
-Nothing flows back from the second term into the backbone, whose state made those features is gone.
+The second term has no gradient in the backbone, since the features were computed by earlier states of it.
 
-The paper has the memory, filled by class-specific probabilities that are higher for the tail, and a
-classifier that learns from memory and batch. Chosen here, as its sizes and weights are open to us:
+From the paper: a memory that is filled with class-specific probabilities, which are higher for the tail, and
+a classifier that learns from the memory and the batch. Chosen by this project, since the sizes and weights of
+the paper are not known here:
 
-- An image of a class with m training images is remembered with probability ``(m_min / m) ** power``. With
-  power 1 all classes have the same share of the memory.
-- The memory is a ring: the newest feature takes the place of the oldest. ``memory_size`` 2048.
-- A step replays as many features as it has images, drawn evenly with replacement; there is no replay while
-  the memory is empty. ``memory_weight`` 1.
-- Features are those of the training step itself (augmented image, batch statistics), before its update.
-- With ``deferral.plain_epochs`` the memory begins after these; until then the run is one without a memory.
-- Any loss takes its place for both terms. With the released forms of Eureka the reward is that of both.
+- An image of a class with m training images is stored with probability ``(m_min / m) ** power``. With power 1
+  all classes have the same share of the memory.
+- The memory is a ring buffer: the newest feature replaces the oldest. ``memory_size`` is 2048.
+- A step replays as many features as it has images, drawn uniformly with replacement; nothing is replayed
+while
+  the memory is empty. ``memory_weight`` is 1.
+- The features are those of the training step (augmented image, batch statistics), before its update.
+- With ``deferral.plain_epochs`` the memory starts after these epochs; before that the run has no memory.
+- Both terms have the configured loss, so with Eureka both have the reward.
 """
 
 from __future__ import annotations
@@ -41,17 +43,17 @@ __all__ = ["FeatureMemory", "MemoryBasedJitter", "RememberingNetwork"]
 
 
 class FeatureMemory:
-    """A ring of features with their classes.
+    """A ring buffer of features with their classes.
 
     Args:
-        size: features that it holds.
+        size: capacity in features.
         width: D.
-        device: where it lies.
+        device: device of the buffer.
 
     Attributes:
         features: ``[size, D]`` float32.
-        labels: ``[size]`` int64, -1 where nothing is held.
-        written: features that were ever written; the next one goes to ``written % size``.
+        labels: ``[size]`` int64, -1 in empty places.
+        written: number of features that were ever written; the next one goes to ``written % size``.
     """
 
     def __init__(self, size: int, width: int, device: torch.device | str = "cpu") -> None:
@@ -63,23 +65,23 @@ class FeatureMemory:
         return min(self.written, len(self.labels))
 
     def write(self, features: Tensor, labels: Tensor) -> None:
-        """Take in features ``[n, D]`` of classes ``[n]``, in this order; the oldest go."""
+        """Store features ``[n, D]`` of classes ``[n]``, in this order, in place of the oldest ones."""
         size = len(self.labels)
-        features, labels = features[-size:], labels[-size:]  # what came before would be gone at once
+        features, labels = features[-size:], labels[-size:]  # earlier ones would be overwritten at once
         places = (self.written + torch.arange(len(labels), device=self.labels.device)) % size
         self.features[places] = features.to(self.features)
         self.labels[places] = labels.to(self.labels)
         self.written += len(labels)
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """The content, for a checkpoint."""
         return {"features": self.features, "labels": self.labels, "written": self.written}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Put back what :meth:`state` gave.
+        """Restore what :meth:`state` returned.
 
         Raises:
-            ValueError: of a memory of another size.
+            ValueError: it is of a memory of another size.
         """
         for name in ("features", "labels"):
             here, there = getattr(self, name), state[name]
@@ -90,14 +92,15 @@ class FeatureMemory:
 
 
 class RememberingNetwork(Network):
-    """A plain network that also classifies features from a memory, and hands out those of the images."""
+    """A plain network that can also classify features from a memory and return the images' features."""
 
     def forward(  # type: ignore[override]
         self, images: Tensor, recalled: Tensor | None = None
     ) -> Tensor | tuple[Tensor, Tensor, Tensor]:
-        """``[B, 3, H, W]`` -> logits ``[B, C]``.
+        """Images ``[B, 3, H, W]`` -> logits ``[B, C]``.
 
-        With features ``[R, D]``: logits of the images and of these ``[R, C]``, and the images' features.
+        With features ``recalled`` ``[R, D]``: logits of the images, logits of these features ``[R, C]``, and
+        the features of the images.
         """
         features = self.backbone(images)
         if recalled is None:
@@ -108,9 +111,9 @@ class RememberingNetwork(Network):
 
 class _Part(NamedTuple):
     batch: Batch
-    positions: Tensor  # of the images in the step
+    positions: Tensor  # positions of the images in the step
     recalled: Tensor  # places in the memory that this part replays
-    recalled_of_step: Tensor  # those of the whole step
+    recalled_of_step: Tensor  # places that the whole step replays
 
 
 class MemoryBasedJitter(Classification):
@@ -118,7 +121,7 @@ class MemoryBasedJitter(Classification):
 
     @classmethod
     def build_network(cls, config: Config, num_classes: int, pretrained: bool) -> nn.Module:
-        """One that can classify features."""
+        """A network that can classify features."""
         return RememberingNetwork(config.model, num_classes, config.uses_cosine_head)
 
     def __init__(self, config: Config, data: ImageData, network: Any, accelerator: Any) -> None:
@@ -132,12 +135,12 @@ class MemoryBasedJitter(Classification):
         self._fresh: list[tuple[Tensor, Tensor, Tensor]] = []  # positions, features, labels of this process
 
     def begin_epoch(self, epoch: int) -> None:
-        """Whether there is a memory."""
+        """Note whether the memory is used in this epoch."""
         super().begin_epoch(epoch)
         self._remembers = self.config.phase(epoch).memory is not None
 
     def batches(self, epoch: int, first_step: int) -> Iterator[list[Any]]:
-        """Parts of the images, each with its part of what is replayed."""
+        """Parts of the images, each with its part of the replayed features."""
         options = self._options
         for step, parts in enumerate(self._batches.epoch(epoch, first_step), start=first_step):
             count = len(parts[0].step_labels)
@@ -150,7 +153,7 @@ class MemoryBasedJitter(Classification):
             ]
 
     def loss(self, model: nn.Module, part: _Part) -> Tensor:  # type: ignore[override]
-        """What a part adds to the mean loss of its step, of images and of the memory."""
+        """The contribution of a part to the mean losses of images and of replayed features."""
         if not self._remembers:
             return super().loss(model, part.batch)
         memory, device = self.memory, self.accelerator.device
@@ -165,7 +168,7 @@ class MemoryBasedJitter(Classification):
         return mean + self.config.mbj.memory_weight * of_memory
 
     def end_step(self, epoch: int, step: int) -> None:
-        """Remember some of the step's features: the same in all processes, however the step was split."""
+        """Store some features of the step: the same in all processes, however the step was split."""
         if not self._remembers:
             return
         positions, features, labels = (torch.cat(parts) for parts in zip(*self._fresh))
@@ -184,16 +187,16 @@ class MemoryBasedJitter(Classification):
         self.memory.write(kept[1][order], kept[2][order])
 
     def state(self) -> dict[str, Any]:
-        """The memory."""
+        """The content of the memory."""
         return self.memory.state() if self.memory.written else {}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """The memory; that of a run without one is empty."""
+        """Restore the memory; the state is empty if the run had none."""
         if state:
             self.memory.load_state(state)
 
     def _recalled(self, epoch: int, step: int, count: int) -> Tensor:
-        """Places of the memory that a step of ``count`` images replays, in all its parts."""
+        """Places in the memory that a step of ``count`` images replays, over all its parts."""
         held = len(self.memory)
         if not self._remembers or not held:
             return torch.zeros(0, dtype=torch.int64)

@@ -1,29 +1,27 @@
 """OLTR (Liu et al. 2019, "Large-Scale Long-Tailed Recognition in an Open World"), its second stage.
 
-A memory holds a centroid of each class. A feature of the tail is poor, so it is completed with what the
-memory has to say about it, as far as a selector wants it; and it is scaled by how near it is to any
-centroid at all:
+A memory holds a centroid of each class. Features of the tail are poor, so a feature is completed with
+content of the memory, weighted by a selector; and it is scaled by its distance to the nearest centroid:
 
     v_meta = (v + e * (o M)) / gamma      o = softmax(T_hal v), e = tanh(T_sel v), gamma = min_i |v - c_i|
     logits = scale * cos(v_meta, w_i) * |v_meta|^2 / (1 + |v_meta|^2)
     L      = loss(logits, y) + margin_weight * max(0, |v - c_y| - mean_{i != y} |v - c_i| + margin)
 
-on features whose map f went through modulated attention, f + MA(f) * SA(f).
+The feature map f passes through modulated attention, f + MA(f) * SA(f), before it is pooled.
 
-Chosen here, where the paper is open, or its text and released settings differ:
+Chosen by this project, where the paper is silent or differs from its published code:
 
-- The centroids begin as the class means of the first stage's features, and learn from the large-margin
-  loss alone (the classification sees them as constants), as in the released code.
-- The large-margin loss takes the direct feature v, as the released code, and the *mean* distance to the
-  other centroids: with the printed sum over all of them the hinge is closed for more than a few classes.
+- The centroids start as the class means of the first stage's features, and learn from the large-margin loss
+  only (they are constants for the classification), as in the published code.
+- The large-margin loss uses the direct feature v, as in the published code, and the *mean* distance to the
+  other centroids: with the printed sum the hinge is zero if there are more than a few classes.
 - SA is a non-local block (Wang et al. 2018, embedded Gaussian, half the channels) whose last convolution
-  begins at zero, so that the first step sees the features of the first stage. MA is a softmax over the
-  locations of one 1 x 1 convolution. Both are trained in the second stage only.
-- Weight decay acts on the centroids as on the rest, as in the released code.
-- T_hal is fresh; the released code takes the classifier of the first stage for it.
-- Any loss of logits takes the place of cross-entropy; an LDAM loss does not, since it scales cosines
-  itself.
-- The rejection of unknown classes by a small |v_meta| is left out: no open set is evaluated here.
+  starts at zero, so that the first step has the features of the first stage. MA is a softmax over the
+  locations of a 1 x 1 convolution. Both are trained in the second stage only.
+- Weight decay acts on the centroids, too, as in the published code.
+- T_hal is new; the published code starts it as the classifier of the first stage.
+- Any loss of logits can replace cross-entropy, except for LDAM, which scales cosines itself.
+- Unknown classes are not rejected by a small |v_meta|, since no open set is evaluated here.
 """
 
 from __future__ import annotations
@@ -43,22 +41,22 @@ from eureka_nlg.vision.classification.task import Classification
 __all__ = ["MetaEmbedding", "ModulatedAttention", "OpenLongTailed", "OpenLongTailedNetwork", "large_margin"]
 
 _NEAREST = 1e-6
-"""Least distance that a feature is scaled by: it may be the centroid itself, where a class has one image."""
+"""Least distance to scale by: if a class has one image, its feature may be equal to the centroid."""
 
 
 class OpenLongTailed(Classification):
-    """The second stage; the features learn on at a lower rate."""
+    """The second stage of OLTR, with a lower learning rate for the features."""
 
     network: OpenLongTailedNetwork
 
     @classmethod
     def build_network(cls, config: Config, num_classes: int, pretrained: bool) -> nn.Module:
-        """With the features of ``config.init_from``, if ``pretrained``."""
+        """A network with the features of ``config.init_from``, if ``pretrained``."""
         stage = first_stage(config, num_classes, load=pretrained, classifier=False)
         return OpenLongTailedNetwork(stage, num_classes, config.oltr.scale, config.oltr.attention)
 
     def prepare(self) -> None:
-        """The centroids: the mean feature of each class."""
+        """Set the centroids to the mean feature of each class."""
         network = self.network
         everywhere = torch.ones(len(self.data.class_counts), dtype=torch.bool)
         means = self.class_means(everywhere, network.features, network.num_features)
@@ -66,14 +64,14 @@ class OpenLongTailed(Classification):
             network.head.centroids.copy_(means)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Features and centroids apart from the rest."""
+        """Features and centroids in a group with a lower learning rate, and all other parameters."""
         slow = [*self.network.backbone.parameters(), self.network.head.centroids]
         chosen = set(map(id, slow))
         rest = [one for one in self.network.parameters() if id(one) not in chosen]
         return [{"params": rest}, {"params": slow, "factor": self.config.oltr.feature_rate}]
 
     def loss(self, model: nn.Module, part: Batch) -> Tensor:
-        """What a part adds to the mean loss of its step."""
+        """The contribution of a part to the mean loss of its step."""
         logits, distances = model(part.images, with_distances=True)
         options = self.config.oltr
         margin = large_margin(distances, part.labels, options.margin).sum() / len(part.step_labels)
@@ -84,9 +82,9 @@ def large_margin(distances: Tensor, labels: Tensor, margin: float) -> Tensor:
     """``max(0, d_y - mean_{i != y} d_i + margin)`` of each feature.
 
     Args:
-        distances: ``[B, C]`` of the features to the centroids.
+        distances: ``[B, C]``, distances of the features to the centroids.
         labels: ``[B]``.
-        margin: how much nearer the own centroid is to be than the others on average.
+        margin: by how much the own centroid should be nearer than the mean distance to the others.
 
     Returns:
         ``[B]``.
@@ -97,13 +95,13 @@ def large_margin(distances: Tensor, labels: Tensor, margin: float) -> Tensor:
 
 
 class OpenLongTailedNetwork(nn.Module):
-    """Backbone, modulated attention before its pooling, meta-embedding.
+    """Backbone with modulated attention before its pooling, and meta-embedding.
 
     Args:
-        stage: whose backbone is taken.
+        stage: network of the first stage, whose backbone is used.
         num_classes: C.
-        scale: of the logits.
-        attention: without it, the feature map is pooled as it is.
+        scale: scale of the logits.
+        attention: whether to use modulated attention.
     """
 
     def __init__(self, stage: Network, num_classes: int, scale: float, attention: bool) -> None:
@@ -113,7 +111,7 @@ class OpenLongTailedNetwork(nn.Module):
         self.head = MetaEmbedding(self.num_features, num_classes, scale)
 
     def features(self, images: Tensor) -> Tensor:
-        """``[B, 3, H, W]`` -> direct features ``[B, D]``."""
+        """Images ``[B, 3, H, W]`` -> direct features ``[B, D]``."""
         maps = images
         *stages, pool = self.backbone
         for stage in stages:
@@ -121,7 +119,7 @@ class OpenLongTailedNetwork(nn.Module):
         return pool(self.attention(maps))
 
     def forward(self, images: Tensor, with_distances: bool = False) -> Tensor | tuple[Tensor, Tensor]:
-        """``[B, 3, H, W]`` -> logits ``[B, C]`` float32; and, if asked for, distances to the centroids."""
+        """Images ``[B, 3, H, W]`` -> logits ``[B, C]`` float32; on request, distances to the centroids."""
         logits, distances = in_float32(self.head, self.features(images))
         return (logits, distances) if with_distances else logits
 
@@ -155,12 +153,12 @@ class MetaEmbedding(nn.Module):
     """Memory, meta-embedding and cosine classifier.
 
     Args:
-        features: D.
-        classes: C.
-        scale: of the logits.
+        features: number of features, D.
+        classes: number of classes, C.
+        scale: scale of the logits.
 
     Attributes:
-        centroids: ``[C, D]`` memory M.
+        centroids: ``[C, D]``, the memory M.
     """
 
     def __init__(self, features: int, classes: int, scale: float) -> None:
@@ -173,7 +171,7 @@ class MetaEmbedding(nn.Module):
 
     def forward(self, direct: Tensor) -> tuple[Tensor, Tensor]:
         """Features ``[B, D]`` -> logits ``[B, C]``, and distances ``[B, C]`` to the centroids."""
-        # Not by matrix products, which lose every digit of a small distance.
+        # Not by matrix products, which are imprecise for small distances.
         distances = torch.cdist(direct, self.centroids, compute_mode="donot_use_mm_for_euclid_dist")
         meta = self.embedding(direct, distances.detach().argmin(1))
         squared = meta.square().sum(1, keepdim=True)

@@ -1,4 +1,4 @@
-"""Options of the methods that have some of their own; which methods there are, and what each starts from."""
+"""The methods, and the options of those that have their own."""
 
 from __future__ import annotations
 
@@ -12,23 +12,21 @@ __all__ = ["FsaConfig", "MbjConfig", "Method", "OltrConfig", "SECOND_STAGES"]
 
 Method = Literal["plain", "bbn", "crt", "lws", "oltr", "fsa", "mbj"]
 SECOND_STAGES: tuple[Method, ...] = ("crt", "lws", "oltr", "fsa")
-"""Methods that start from the features of another run, which ``init_from`` names."""
+"""Methods that start from the features of another run, given by ``init_from``."""
 
 
 @dataclass
 class OltrConfig:
-    """Of ``method: oltr``; margin and its weight are of Liu et al. 2019, the rest is of their release."""
+    """Options of ``method: oltr``. Margin and its weight are from Liu et al. 2019, others from their code."""
 
     scale: float = field(default=16.0, metadata=described("factor of the cosine classifier's logits"))
     margin: float = field(
-        default=5.0, metadata=described("how much nearer a feature is to be to its class' centroid")
+        default=5.0, metadata=described("margin by which a feature should be nearer to its class' centroid")
     )
     margin_weight: float = field(default=0.1, metadata=described("factor of the large-margin loss"))
     feature_rate: float = field(
         default=0.1,
-        metadata=described(
-            "learning rate of the features and centroids, as a share of training.learning_rate"
-        ),
+        metadata=described("factor of the learning rate of features and centroids"),
     )
     attention: bool = field(default=True, metadata=described("modulated attention on the feature map"))
 
@@ -41,21 +39,21 @@ class OltrConfig:
 
 @dataclass
 class FsaConfig:
-    """Of ``method: fsa``."""
+    """Options of ``method: fsa``."""
 
     tail_fraction: float = field(
-        default=0.5, metadata=described("share of the classes, the rarest, that are the tail")
+        default=0.5, metadata=described("share of the classes that are the tail, the rarest ones")
     )
     specific_threshold: float = field(
-        default=0.8, metadata=described("class activation from which a location is class-specific")
+        default=0.8, metadata=described("least class activation of a class-specific location")
     )
     generic_threshold: float = field(
         default=0.2, metadata=described("class activation below which a location is class-generic")
     )
     confusing_classes: int = field(
-        default=3, metadata=described("head classes that each tail class takes generic features from")
+        default=3, metadata=described("number of head classes that give generic features to a tail class")
     )
-    augmented: int = field(default=3, metadata=described("tail features that are made of each tail image"))
+    augmented: int = field(default=3, metadata=described("number of features made of each tail image"))
 
     def __post_init__(self) -> None:
         if not 0 < self.tail_fraction < 1:
@@ -71,19 +69,20 @@ class FsaConfig:
 
     @property
     def bundle(self) -> int:
-        """Images that belong together: as many of the head as tail features, the tail image, its donors."""
+        """Images of a bundle: 1 + augmented images of the head, the tail image, and its donors."""
         return 2 * (1 + self.augmented)
 
 
 @dataclass
 class MbjConfig:
-    """Of ``method: mbj``."""
+    """Options of ``method: mbj``."""
 
     memory_size: int = field(
-        default=2048, metadata=described("features that the memory holds, at most as many as training images")
+        default=2048,
+        metadata=described("capacity of the memory in features, at most the number of training images"),
     )
     replayed: int = field(
-        default=0, metadata=described("features that a step takes from the memory; 0: as many as images")
+        default=0, metadata=described("features that a step replays from the memory; 0: as many as images")
     )
     memory_weight: float = field(
         default=1.0, metadata=described("factor of the mean loss over the features from the memory")
@@ -91,8 +90,8 @@ class MbjConfig:
     power: float = field(
         default=1.0,
         metadata=described(
-            "an image of a class of m is remembered with probability (m_min / m) ** power; 1: the memory "
-            "holds as much of each class"
+            "an image of a class with m images is stored with probability (m_min / m) ** power; with 1 all "
+            "classes have the same share of the memory"
         ),
     )
 
@@ -102,7 +101,7 @@ class MbjConfig:
             check_at_least(f"mbj.{name}", getattr(self, name), 0)
 
     def check_images(self, images: int) -> None:
-        """Refuse a memory larger than the number of training images."""
+        """Raise UserError if the memory is larger than the number of training images."""
         if self.memory_size > images:
             raise UserError(
                 f"mbj.memory_size: {self.memory_size}, but there are {images} training images; "

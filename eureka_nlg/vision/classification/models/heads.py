@@ -10,11 +10,11 @@ __all__ = ["CosineClassifier", "ScaledClassifier", "classifier"]
 
 
 class CosineClassifier(nn.Module):
-    """Cosine of the feature and each class' weight vector, in [-1, 1], as LDAM wants it (Cao et al. 2019).
+    """Cosine of the feature and the weight vector of each class, in [-1, 1], for LDAM (Cao et al. 2019).
 
     Args:
         features: length of a feature vector.
-        classes: C.
+        classes: number of classes, C.
     """
 
     def __init__(self, features: int, classes: int) -> None:
@@ -30,8 +30,8 @@ class ScaledClassifier(nn.Module):
     """A classifier whose logits are scaled by one learned factor per class: LWS of Kang et al. 2020.
 
     Args:
-        base: the classifier of the first stage; only the factors, which start at one, are meant to learn.
-        classes: C.
+        base: the classifier of the first stage, which should be frozen; the factors start at one.
+        classes: number of classes, C.
     """
 
     def __init__(self, base: nn.Module, classes: int) -> None:
@@ -45,7 +45,7 @@ class ScaledClassifier(nn.Module):
 
 
 def classifier(features: int, classes: int, cosine: bool) -> nn.Module:
-    """A fresh linear (Kaiming normal weights, as Cao et al.) or cosine classifier."""
+    """A new linear classifier (Kaiming normal weights, as in Cao et al. 2019) or cosine classifier."""
     if cosine:
         return CosineClassifier(features, classes)
     linear = nn.Linear(features, classes)

@@ -1,4 +1,4 @@
-"""A network is a backbone and a classifier; BBN has two of each at its end."""
+"""Networks of a backbone and a classifier; BBN has two last blocks and two classifiers."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ __all__ = ["Network", "BilateralNetwork", "in_float32", "second_stage"]
 class Network(nn.Module):
     """Features, then logits.
 
-    The classifier computes in float32 under autocast too: rounded to bfloat16, logits would lose the
-    likelihoods near one, where the losses here act.
+    The classifier computes in float32 under autocast, too: logits in bfloat16 could not express likelihoods
+    near one, where the losses here act.
 
     Args:
-        config: which backbone.
+        config: the backbone.
         num_classes: C.
-        cosine: cosine classifier in place of a linear one.
+        cosine: whether the classifier is a cosine classifier instead of a linear one.
 
     Attributes:
         backbone: images ``[B, 3, H, W]`` -> features.
         classifier: features -> logits ``[B, C]``.
-        frozen: the backbone stays as it is, its batch statistics too.
+        frozen: whether the backbone, including its batch statistics, is not trained.
     """
 
     def __init__(self, config: ModelConfig, num_classes: int, cosine: bool) -> None:
@@ -44,7 +44,7 @@ class Network(nn.Module):
         return in_float32(self.classifier, self.backbone(images))
 
     def train(self, mode: bool = True) -> Network:
-        """As in torch, but a frozen backbone stays in evaluation mode."""
+        """As in torch, except that a frozen backbone stays in evaluation mode."""
         super().train(mode)
         if self.frozen:
             self.backbone.eval()
@@ -54,12 +54,12 @@ class Network(nn.Module):
 class BilateralNetwork(nn.Module):
     """Two branches that share all but the last residual block (BBN, Zhou et al. 2020).
 
-    In training, ``forward(images, rebalanced, alpha)`` gives ``alpha * W_c f_c + (1 - alpha) * W_r f_r``, one
-    branch for each of the two batches. In evaluation, ``forward(images)`` sends the images through both, with
-    alpha 0.5.
+    In training, ``forward(images, rebalanced, alpha)`` gives ``alpha * W_c f_c + (1 - alpha) * W_r f_r``,
+    with one branch for each of two batches. In evaluation, ``forward(images)`` uses both branches for the
+    same images, with alpha 0.5.
 
     Args:
-        config, num_classes, cosine: as :class:`Network`.
+        config, num_classes, cosine: as in :class:`Network`.
     """
 
     def __init__(self, config: ModelConfig, num_classes: int, cosine: bool) -> None:
@@ -91,10 +91,10 @@ def second_stage(network: Network, method: str, num_classes: int, cosine: bool) 
     """Freeze the features of a trained network and prepare its classifier for Decoupling (Kang et al. 2020).
 
     Args:
-        network: with the weights of the first stage.
-        method: ``crt``: a fresh classifier; ``lws``: the old one, frozen, with a learned factor per class.
+        network: the network with the weights of the first stage.
+        method: ``crt``: a new classifier; ``lws``: the old one, frozen, with a learned factor per class.
         num_classes: C.
-        cosine: kind of the fresh classifier.
+        cosine: whether a new classifier is a cosine classifier.
 
     Returns:
         The same network.
@@ -109,7 +109,7 @@ def second_stage(network: Network, method: str, num_classes: int, cosine: bool) 
 
 
 def in_float32(head: nn.Module, features: Tensor) -> Any:
-    """What a head makes of features, computed in float32 under autocast too."""
+    """The output of a head for features, computed in float32 under autocast, too."""
     with torch.autocast(features.device.type, enabled=False):
         return head(features.float())
 
@@ -122,7 +122,9 @@ def _backbone(name: str) -> tuple[nn.Sequential, int]:
     stages = nn.Sequential()
     for child_name, child in network.named_children():
         if child_name not in ("avgpool", "fc"):
-            stages.add_module(child_name, child)  # torchvision's names, so that its weights fit
+            stages.add_module(
+                child_name, child
+            )  # with torchvision's names, so that its weights can be loaded
     stages.add_module("avgpool", nn.Sequential(network.avgpool, nn.Flatten()))
     return stages, network.fc.in_features
 

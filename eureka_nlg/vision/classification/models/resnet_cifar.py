@@ -23,7 +23,7 @@ class _BasicBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         out = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
         if self.stride != 1 or self.added:
-            # Option A: no parameters; every second pixel, zeros for the new channels, half on each side.
+            # Option A of the paper, without parameters: every second pixel, and zeros for new channels.
             before = self.added // 2
             x = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, before, self.added - before))
         return F.relu(out + x)
@@ -32,10 +32,13 @@ class _BasicBlock(nn.Module):
 def cifar_resnet(depth: int = 32) -> tuple[nn.Sequential, int]:
     """Backbone of ``6 n + 2`` layers: a convolution, three stages of n blocks (16, 32, 64 channels), pooling.
 
-    Convolutions are initialised after Kaiming (fan-in, normal), as Cao et al. 2019 do.
+    Convolutions have Kaiming normal initial weights (fan-in), as in Cao et al. 2019.
 
     Returns:
-        The backbone, images ``[B, 3, 32, 32]`` -> features ``[B, 64]``, and 64.
+        The backbone, images ``[B, 3, 32, 32]`` -> features ``[B, 64]``; and 64, the number of features.
+
+    Raises:
+        ValueError: there is no such network of this depth.
     """
     blocks, rest = divmod(depth - 2, 6)
     if rest or blocks < 1:

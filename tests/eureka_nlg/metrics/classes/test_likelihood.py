@@ -104,7 +104,7 @@ def test_a_group_without_examples() -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (([0, 1], [-1.0], [True]), "2 targets, 1 log-likelihoods and 1 times correct"),
+        (([0, 1], [-1.0], [True]), "2 targets, 1 log-likelihoods and 1 entries of correct"),
         (([0, 8], [-1.0, -1.0], [True, True]), "target 1 is 8, expected a class from 0 to 7"),
         (([-1], [-1.0], [True]), "target 0 is -1"),
         (([0, 0], [-1.0, math.nan], [True, True]), "log-likelihood 1 is nan"),

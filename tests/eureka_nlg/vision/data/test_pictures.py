@@ -88,7 +88,7 @@ def test_modes_that_have_a_colour(mode: str, tmp_path: Path) -> None:
 def test_numbers_of_no_known_range_are_refused(dtype: Any, tmp_path: Path) -> None:
     path = tmp_path / "numbers.tiff"
     Image.fromarray(np.zeros((4, 5), dtype=dtype)).save(path)
-    with pytest.raises(UserError, match=rf"^{path}: cannot be read: its pixels are numbers of 32 bits"):
+    with pytest.raises(UserError, match=rf"^{path}: cannot be read: its pixels are 32-bit numbers"):
         read_picture(path)
     with pytest.raises(PictureError) as caught:
         read_picture(path)

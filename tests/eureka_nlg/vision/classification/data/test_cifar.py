@@ -57,7 +57,7 @@ def test_torchvision_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_broken_torchvision_folder_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "cifar-10-batches-py").mkdir()
-    with pytest.raises(UserError, match="CIFAR10 is not whole there"):
+    with pytest.raises(UserError, match="CIFAR10 is not complete"):
         read_cifar(str(tmp_path))
 
 
