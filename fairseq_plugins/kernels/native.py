@@ -237,8 +237,8 @@ class _Layer(torch.autograd.Function):
 def _last_rows(sizes: Tensor) -> Tensor:
     """Where the last step of each sequence is in the packed rows."""
     starts = sizes.cumsum(0) - sizes
-    lengths = (sizes.unsqueeze(1) > torch.arange(int(sizes[0]))).sum(0)
-    return starts[lengths - 1] + torch.arange(len(lengths))
+    lengths = (sizes.unsqueeze(1) > torch.arange(int(sizes[0]), device=sizes.device)).sum(0)
+    return starts[lengths - 1] + torch.arange(len(lengths), device=sizes.device)
 
 
 def _states_before(states: Tensor, first: Tensor, sizes: Tensor) -> Tensor:
@@ -261,7 +261,7 @@ def dropout(x: Tensor, p: float) -> Tensor:
 class _Dropout(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, p: float) -> Tensor:
-        ctx.seed, ctx.stays = int(torch.randint(2**63 - 1, ())), 1.0 - p
+        ctx.seed, ctx.stays = int(torch.randint(2**63 - 1, (), device="cpu")), 1.0 - p
         return _dropped(x, ctx.seed, ctx.stays)
 
     @staticmethod

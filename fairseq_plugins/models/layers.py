@@ -28,7 +28,7 @@ class LSTM(nn.LSTM):
         data = input.data if packed else input
         if not self._is_for_kernel(data, packed) or (packed and input.sorted_indices is not None):
             return super().forward(input, hx)
-        sizes = input.batch_sizes if packed else torch.full((len(input),), input.shape[1])
+        sizes = input.batch_sizes if packed else torch.full((len(input),), input.shape[1], device="cpu")
         x = data if packed else data.flatten(0, 1)
         if hx is None:
             zeros = x.new_zeros(self.num_layers, int(sizes[0]), self.hidden_size)
