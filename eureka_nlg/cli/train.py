@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import sys
 
 from eureka_nlg.files import exclusive
 
@@ -60,11 +61,19 @@ def run(args: argparse.Namespace) -> int:
     if args.print_only:
         return 0
     from eureka_nlg.dialogue.branch import branch_off
-    from eureka_nlg.dialogue.training import check_arguments, is_first_process, mend_last_checkpoint, train
+    from eureka_nlg.dialogue.training import (
+        check_arguments,
+        is_first_process,
+        mend_last_checkpoint,
+        slow_bfloat16,
+        train,
+    )
 
     parsed = check_arguments(arguments)
     if not is_first_process(parsed):  # the first one holds the folder, and the others wait for it
         return train(arguments, verbose=args.verbose)
+    if (sentence := slow_bfloat16(parsed)) is not None:
+        print(f"eureka train: warning: {sentence}", file=sys.stderr)
     with exclusive(parsed.save_dir) as held:
         if args.branch_from is not None and branch_off(args.branch_from, parsed):
             print(f"beginning with the epochs of {args.branch_from}", flush=True)

@@ -34,6 +34,7 @@ __all__ = [
     "mend_last_checkpoint",
     "read_config",
     "shown_command",
+    "slow_bfloat16",
     "train",
 ]
 
@@ -122,6 +123,24 @@ def check_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     if os.path.exists(args.restore_file) and not is_whole(args.restore_file):
         raise UserError(f"restore_file {args.restore_file}: not a checkpoint of torch, or an incomplete one")
     return args
+
+
+def slow_bfloat16(parsed: argparse.Namespace) -> str | None:
+    """What to tell who trains in bfloat16 on a CPU that cannot multiply in it; None for everybody else.
+
+    Args:
+        parsed: from :func:`check_arguments`.
+    """
+    import torch
+
+    if not parsed.bf16 or (torch.cuda.is_available() and not parsed.cpu):
+        return None
+    if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return None
+    return (
+        "--bf16: this CPU has no instructions for bfloat16, and training takes several times as long as in "
+        "float32: give bf16=false"
+    )
 
 
 def mend_last_checkpoint(save_dir: str | os.PathLike[str]) -> Path | None:

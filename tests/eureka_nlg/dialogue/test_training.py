@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from eureka_nlg.dialogue.training import (
     mend_last_checkpoint,
     read_config,
     shown_command,
+    slow_bfloat16,
 )
 from eureka_nlg.dialogue.workers import check_shared_memory
 from eureka_nlg.errors import UserError
@@ -202,6 +204,24 @@ def test_a_machine_without_shared_memory_is_said(
     assert check_arguments(fairseq_arguments(usable)).num_workers == 0
     with pytest.raises(UserError, match=r"--workers 2: .*give --workers 1"):
         check_shared_memory("--workers 2", "--workers 1")
+
+
+@pytest.mark.parametrize("has_instructions", [False, True])
+@pytest.mark.parametrize(("bf16", "cpu", "gpu"), [(1, 0, 0), (1, 1, 1), (1, 0, 1), (0, 0, 0)])
+def test_bfloat16_where_it_is_slow_is_said(
+    bf16: int, cpu: int, gpu: int, has_instructions: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only if the CPU trains, in bfloat16, and cannot multiply in it."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(gpu))
+    monkeypatch.setattr(
+        torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: has_instructions, raising=False
+    )
+    said = slow_bfloat16(argparse.Namespace(bf16=bool(bf16), cpu=bool(cpu)))
+    if not bf16 or has_instructions or (gpu and not cpu):
+        assert said is None
+    else:
+        assert said is not None
+        assert said.endswith("give bf16=false")
 
 
 def test_an_option_is_never_run(usable: dict[str, object], tmp_path: Path) -> None:
