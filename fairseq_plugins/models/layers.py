@@ -10,7 +10,7 @@ from fairseq.modules.fairseq_dropout import FairseqDropout
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from fairseq_plugins.kernels import native
+from fairseq_plugins.kernels import lstm, native
 
 __all__ = ["LSTM", "Dropout", "with_kernels"]
 
@@ -41,7 +41,7 @@ class LSTM(nn.LSTM):
                 tuple(getattr(self, f"{kind}_{of}_l{layer}") for of in ("ih", "hh"))
                 for kind in ("weight", "bias")
             )
-            x, last, cell = native.lstm_layer(x, sizes, states, weights, biases)
+            x, last, cell = lstm.lstm_layer(x, sizes, states, weights, biases)
             hidden.append(last)
             cells.append(cell)
         output = PackedSequence(x, sizes) if packed else x.view(*input.shape[:2], self.hidden_size)

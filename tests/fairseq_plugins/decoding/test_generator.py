@@ -24,7 +24,7 @@ SIZES = {"embed_dim": 12, "hidden_size": 20, "layers": 2}
 @pytest.fixture(autouse=True)
 def searches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many batches the project's search decoded, however fast the kernels are here."""
-    if native._library() is None:
+    if native.library() is None:
         pytest.skip("the kernels in C were not compiled")
     monkeypatch.setattr(native, "_is_fast", lambda: True)
     done: list[int] = []

@@ -19,7 +19,7 @@ pytest.importorskip("fairseq")
 from fairseq_plugins.kernels import native
 from fairseq_plugins.kernels.native import PackedLinear, Rules, best_words, dropout, lstm_step
 
-pytestmark = pytest.mark.skipif(native._library() is None, reason="the kernels in C were not compiled")
+pytestmark = pytest.mark.skipif(native.library() is None, reason="the kernels in C were not compiled")
 
 PAD, END, UNK = 1, 2, 3
 
@@ -28,7 +28,7 @@ def test_compiled_wherever_it_can_be() -> None:
     """Otherwise these tests would be skipped and nobody would know."""
     if sys.platform != "linux" or shutil.which("cc") is None:
         pytest.skip("no C compiler that the kernels are written for")
-    assert native._library() is not None
+    assert native.library() is not None
     if platform.machine() == "x86_64" and "AVX2" in torch.backends.cpu.get_cpu_capability():
         assert native.is_available()
 

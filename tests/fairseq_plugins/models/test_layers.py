@@ -23,22 +23,22 @@ from fairseq_plugins.models.layers import LSTM, Dropout, with_kernels
 @pytest.fixture(autouse=True)
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The kernels that are called, however fast they are here."""
-    if native._library() is None:
+    if native.library() is None:
         pytest.skip("the kernels in C were not compiled")
     monkeypatch.setattr(native, "_is_fast", lambda: True)
     called: list[str] = []
 
-    def noted(name: str) -> Any:
-        function = getattr(native, name)
+    def noted(module: Any, name: str) -> None:
+        function = getattr(module, name)
 
         def call(*arguments: Any) -> Any:
             called.append(name)
             return function(*arguments)
 
-        return call
+        monkeypatch.setattr(module, name, call)
 
-    for name in ("lstm_layer", "dropout"):
-        monkeypatch.setattr(layers.native, name, noted(name))
+    noted(layers.lstm, "lstm_layer")
+    noted(layers.native, "dropout")
     return called
 
 
