@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--label-smoothing", type=float, default=0.1)
     parser.add_argument("--batches", type=int, default=20, help="different batches")
-    parser.add_argument("--rounds", type=int, default=3, help="times over the batches")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each batch is used")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--out", help="CSV file to append to")
     args = parser.parse_args()

@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--embedding", type=int, default=128, help="width of the embeddings")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--batches", type=int, default=15, help="different batches")
-    parser.add_argument("--rounds", type=int, default=2, help="times over the batches")
+    parser.add_argument("--rounds", type=int, default=2, help="how often each batch is used")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", help="CSV file to append to")
     args = parser.parse_args()

@@ -62,8 +62,15 @@ def main() -> None:
     )
     parser.add_argument("--replies", type=int, default=20_000, help="for F and diversity")
     parser.add_argument("--slow-replies", type=int, default=500, help="for the metrics of other libraries")
-    parser.add_argument("--large", type=int, default=1_000_000, help="where memory is measured; 0: nowhere")
-    parser.add_argument("--again", type=int, nargs="+", default=[1, 3], help="times over the large file")
+    parser.add_argument(
+        "--large",
+        type=int,
+        default=1_000_000,
+        help="replies of the file whose memory is measured; 0 for none",
+    )
+    parser.add_argument(
+        "--again", type=int, nargs="+", default=[1, 3], help="how often the large file is read, as one set"
+    )
     parser.add_argument("--words", type=int, default=12, help="words per reply")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--out", help="CSV file to append to")
@@ -119,7 +126,7 @@ def large(hypotheses: str, references: str, num_replies: int, again: int) -> dic
 
 
 def score_files(hypotheses: str, references: str, again: int) -> tuple[float, int]:
-    """Seconds, and megabytes at most."""
+    """Seconds, and megabytes at the peak."""
     before, start = peak(), time.process_time()
     score_replies(repeated(hypotheses, again), repeated(references, again), metrics=F_AND_DIVERSITY)
     return time.process_time() - start, peak() - before
@@ -132,7 +139,7 @@ def repeated(path: str, again: int) -> Iterator[str]:
 
 
 def peak() -> int:
-    """Memory of this process at most so far, in megabytes."""
+    """The peak memory of this process so far, in megabytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # kilobytes on Linux
 
 

@@ -1,4 +1,4 @@
-"""The fused last layer in bfloat16, batches of many sizes: rows as they come, and in 32s.
+"""The fused last layer in bfloat16 on batches of many sizes: rows as they come, and in multiples of 32.
 
     python benchmarks/row_counts.py --out benchmarks/results/row_counts.csv
 
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, default=128, help="width of the last layer's input")
     parser.add_argument("--classes", type=int, default=6768)
     parser.add_argument("--rows", type=int, nargs=2, default=(250, 650), help="fewest and most rows")
-    parser.add_argument("--passes", type=int, default=3, help="times over all numbers of rows")
+    parser.add_argument("--passes", type=int, default=3, help="how often all numbers of rows are tried")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", help="CSV to append to")
     args = parser.parse_args()

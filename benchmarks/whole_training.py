@@ -1,12 +1,13 @@
-"""Training steps and replies a second of `lstm_convai2 --criterion eureka` beside fairseq as it comes.
+"""Training steps and replies a second of `lstm_convai2 --criterion eureka` beside stock fairseq.
 
     python benchmarks/whole_training.py data-bin/convai2_small --out benchmarks/results/whole_training.csv
 
 Stock fairseq is `--arch lstm --criterion label_smoothed_cross_entropy`; both have the same sizes, batches and
 options. A step is all that fairseq's trainer does with a batch: forward, backward, clipping, Adam. Replies
-are decoded to 15 words by `fairseq-generate`'s generator, greedily and with beam 5, from models that know
-nothing, so that the lengths are equal. The candidates take turns in one process; `ratio` is the median of the
-ratios of their turns, in processor time, which other programs disturb less.
+are decoded to 15 words, greedily and with beam 5, from untrained models, so that the lengths are equal: stock
+fairseq's by its own generator, the others by that of `--task dialogue`. The candidates take turns in one
+process; `ratio` is the median of the ratios of their turns, in processor time, which other programs disturb
+less.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The commands that things happen to, and whether what they leave is whole and what it should be."""
+"""The commands that are killed or run out of disk, and how to judge what they leave behind."""
 
 from __future__ import annotations
 
@@ -68,13 +68,13 @@ CASES = {
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    """All files but logs, by their path."""
+    """All files except logs, by their paths."""
     found = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
     return {name: path for name, path in found.items() if not _LOGS.fullmatch(name)}
 
 
 def _content(path: Path) -> Any:
-    """What a file holds, without times.
+    """The content of a file without the times in it.
 
     Raises:
         Exception: it is not whole.
@@ -120,7 +120,7 @@ def _leaves(value: Any, at: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def differences(found: Path, expected: Path) -> list[str]:
-    """What is not the same in two folders, in words."""
+    """The differences between two folders, in words."""
     ours, theirs = _files(found), _files(expected)
     said = [f"{name}: left over" for name in ours.keys() - theirs.keys()]
     said += [f"{name}: missing" for name in theirs.keys() - ours.keys()]
@@ -139,7 +139,7 @@ def differences(found: Path, expected: Path) -> list[str]:
 
 
 def halves(found: Path, expected: Path) -> list[str]:
-    """Outputs that are there and not whole."""
+    """Outputs that exist but are incomplete."""
     said = []
     theirs = _files(expected)
     for name, path in _files(found).items():

@@ -1,4 +1,4 @@
-"""``eureka`` commands as processes that begin with everything imported, so that they work from their start.
+"""``eureka`` commands as processes forked after all imports, so that their own work begins at once.
 
 A new interpreter imports torch, fairseq and transformers for five to ten seconds, and then works for one. The
 processes here are forked from this one, which has imported them; ``eureka train``, which starts another

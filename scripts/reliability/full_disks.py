@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""A full disk, a read-only one and one that goes away, while each command works: one line, and nothing lost.
+"""A disk that fills up, becomes read-only or disappears under each command: one line of error, nothing lost.
 
     sudo python scripts/reliability/full_disks.py                     every command, on a disk of 24 MB
     sudo python scripts/reliability/full_disks.py train report --json full_disks.json
@@ -85,7 +85,7 @@ class Disk:
 
     @contextmanager
     def gone_after(self, seconds: float) -> Iterator[None]:
-        """Every access is an error from then on, until the block ends."""
+        """Every access is an error until the block ends."""
         os.sync()
         timer = threading.Timer(seconds, self._shut_down)
         timer.start()

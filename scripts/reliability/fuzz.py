@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Feed mutated input to every parser and to the command line, and count what comes of it.
+"""Feed mutated input to every parser and to the command line, and count the outcomes.
 
     python scripts/reliability/fuzz.py --inputs 1000000 --seconds 3600
     python scripts/reliability/fuzz.py --list

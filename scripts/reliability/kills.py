@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""kill -9 at random moments of each command, and the same command again: it ends as if nothing had been.
+"""kill -9 at random moments of each command; the same command again must end as if nothing had happened.
 
     python scripts/reliability/kills.py                                    eight commands, 20 kills each
     python scripts/reliability/kills.py train report --kills 100 --seed 3
@@ -31,7 +31,7 @@ from eureka_nlg.files import write_json
 
 @dataclass
 class Kill:
-    """One kill and what came of it.
+    """One kill and its outcome.
 
     Attributes:
         seconds: of work before the kill.

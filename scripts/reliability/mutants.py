@@ -133,12 +133,12 @@ class Mutant:
 
     @property
     def name(self) -> str:
-        """What it is known by, wherever it moves."""
+        """Its identity, which stays when lines move."""
         return f"{self.place}: {self.change}" + (f" ({self.number + 1})" if self.number else "")
 
 
 def _changes(node: ast.AST) -> Iterator[ast.AST]:
-    """What a node may become."""
+    """The replacements of a node."""
     if isinstance(node, ast.Compare):
         for index, operator in enumerate(node.ops):
             other = copy.deepcopy(node)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""The main commands in places where programs are seldom tried: each has to end well in each.
+"""The main commands in unusual surroundings: each has to succeed in all of them.
 
     sudo python scripts/reliability/places.py
     sudo python scripts/reliability/places.py "no /dev/shm" --json places.json

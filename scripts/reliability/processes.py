@@ -129,7 +129,7 @@ def _own_network() -> None:
 
 
 def _exchanged() -> int:
-    """Bytes that went over the loopback device of this network."""
+    """Bytes sent over the loopback device so far."""
     (line,) = re.findall(r"lo:\s*(\d+)", Path("/proc/self/net/dev").read_text())
     return int(line)
 
@@ -149,7 +149,7 @@ def _step_time(name: str, number: int, folder: Path) -> float:
 
 
 def weights(name: str, number: int, folder: Path) -> dict[str, Any]:
-    """Weights of a training in its end."""
+    """The weights at the end of a training."""
     import torch
     from safetensors.torch import load_file
 

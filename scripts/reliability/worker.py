@@ -134,7 +134,7 @@ def _too_long(number: int, frame: FrameType | None) -> None:
 
 
 def _place(error: BaseException) -> tuple[str, str]:
-    """Kind of a fault, the exception and the last line of the project on its way; the same with its words."""
+    """The kind of a fault (exception and innermost line of the project), and the same with its message."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [
         frame for frame in frames if "/eureka_nlg/" in frame.filename or "/fairseq_plugins/" in frame.filename
