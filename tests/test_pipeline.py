@@ -123,7 +123,7 @@ def test_adjusted_afterwards(eureka: Command, run: Path, tmp_path: Path) -> None
     done = eureka("generate", run, "--beam", 1, "--max-len-b", 10, "--logit-adjustment", 1)
     out = run / "replies.test.logit-adjustment-1.txt"
     assert f"replies of {run} in {out}" in done.stdout
-    assert "logit adjustment 1, as" in done.stdout
+    assert "logit adjustment 1, recorded in" in done.stdout
     assert json.loads(out.with_suffix(".decoding.json").read_text())["logit_adjustment"] == 1
     texts = [path.read_text() for path in (tmp_path / "as_is.txt", out)]
     assert texts[0].count("\n") == texts[1].count("\n")

@@ -167,6 +167,8 @@ def serve() -> None:
 def become(request: dict[str, Any], is_ready: int) -> NoReturn:
     """Run what ``python *arguments`` would, in a session and a folder of its own, and exit so."""
     os.setsid()  # so that all it starts can be ended with it
+    # what a shell starts in the background ignores Ctrl-C, and so would all that is forked here
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.close(is_ready)
     output = Path(request["output"])
     for number, (path, flags) in enumerate(
