@@ -135,7 +135,8 @@ def slow_bfloat16(parsed: argparse.Namespace) -> str | None:
 
     if not parsed.bf16 or (torch.cuda.is_available() and not parsed.cpu):
         return None
-    if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    # torch without oneDNN has no such question, and no fast product either
+    if torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return None
     return (
         "--bf16: this CPU has no instructions for bfloat16, and training takes several times as long as in "

@@ -213,6 +213,7 @@ def test_bfloat16_where_it_is_slow_is_said(
 ) -> None:
     """Only if the CPU trains, in bfloat16, and cannot multiply in it."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(gpu))
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
     monkeypatch.setattr(
         torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: has_instructions, raising=False
     )
