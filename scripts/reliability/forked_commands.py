@@ -126,14 +126,8 @@ def python(arguments: Sequence[str], cwd: Path, kill_after: float | None = None)
         kill_after: seconds after which it and all that it started are killed (SIGKILL), if it runs so long.
     """
     with tempfile.NamedTemporaryFile() as output, tempfile.NamedTemporaryFile() as errors:
-        request = {
-            "arguments": list(arguments),
-            "cwd": str(cwd),
-            "stdout": output.name,
-            "stderr": errors.name,
-        }
         started = time.monotonic()
-        process = fork(lambda: forked.become(request))
+        process = fork(lambda: forked.become(arguments, cwd, output.name, errors.name))
         ended = 0
         while kill_after is not None and not ended:
             left = started + kill_after - time.monotonic()

@@ -126,7 +126,7 @@ def run(place: Place, command: str, folder: Path) -> tuple[int, str]:
 
     def enter_and_run() -> None:
         place.enter()
-        forked.become({"arguments": words, "cwd": cwd, "stdout": str(log), "stderr": str(log)})
+        forked.become(words, cwd, log, log)
 
     status = forked_commands.wait_for(forked_commands.fork(enter_and_run))
     return status, log.read_text(errors="replace")

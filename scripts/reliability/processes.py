@@ -115,8 +115,7 @@ def _one(name: str, number: int, rank: int, folder: Path) -> None:
         os.environ |= {"LOCAL_WORLD_SIZE": str(number), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_PORT)}
     log = folder / f"{name}{number}.{rank}.log"
     log.touch()
-    arguments = TRAININGS[name](number, rank)
-    forked.become({"arguments": arguments, "cwd": str(folder), "stdout": str(log), "stderr": str(log)})
+    forked.become(TRAININGS[name](number, rank), folder, log, log)
 
 
 def _own_network() -> None:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 ROOT = Path(__file__).resolve().parents[2]
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND  # two that write one file do not overwrite each other
 
 
 class Process:
@@ -84,8 +85,9 @@ class Forked:
         request = {
             "arguments": words,
             "cwd": str(cwd),
+            "stdout": str(output / "stdout"),
+            "stderr": str(output / "stderr"),
             "environment": dict(environment or {}),
-            "output": str(output),
         }
         return Process(self, self.ask(request), words, output)
 
@@ -157,32 +159,41 @@ def serve() -> None:
         process = os.fork()
         if process == 0:
             answers.close()
-            become(request, is_ready)
+            become(**request, is_ready=is_ready)
         os.close(is_ready)
         os.read(ready, 1)  # its group is there, so that it can be killed
         os.close(ready)
         print(process, file=answers, flush=True)
 
 
-def become(request: dict[str, Any], is_ready: int) -> NoReturn:
-    """Run what ``python *arguments`` would, in a session and a folder of its own, and exit so."""
+def become(
+    arguments: Sequence[str],
+    cwd: str | os.PathLike[str],
+    stdout: str | os.PathLike[str],
+    stderr: str | os.PathLike[str],
+    environment: Mapping[str, str] | None = None,
+    is_ready: int | None = None,
+) -> NoReturn:
+    """Run what ``python *arguments`` would, in a session and a folder of its own, and exit so.
+
+    Args:
+        arguments: such as ``-m eureka_nlg.cli.main --version``.
+        cwd: the folder.
+        stdout, stderr: files for what it prints.
+        environment: what it has besides the environment of this process.
+        is_ready: descriptor that is closed as soon as the session is there.
+    """
     os.setsid()  # so that all it starts can be ended with it
     # what a shell starts in the background ignores Ctrl-C, and so would all that is forked here
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.close(is_ready)
-    output = Path(request["output"])
-    for number, (path, flags) in enumerate(
-        [
-            (Path(os.devnull), os.O_RDONLY),
-            (output / "stdout", os.O_WRONLY | os.O_CREAT),
-            (output / "stderr", os.O_WRONLY | os.O_CREAT),
-        ]
-    ):
+    if is_ready is not None:
+        os.close(is_ready)
+    for number, (path, flags) in enumerate([(os.devnull, os.O_RDONLY), (stdout, _APPEND), (stderr, _APPEND)]):
         os.dup2(os.open(path, flags), number)
     sys.stdin = os.fdopen(0, closefd=False)
-    os.environ.update(request["environment"])
-    os.chdir(request["cwd"])
-    run(request["arguments"])
+    os.environ.update(environment or {})
+    os.chdir(cwd)
+    run(arguments)
 
 
 _call = subprocess.call
