@@ -79,9 +79,10 @@ except KeyboardInterrupt:
 def test_what_it_starts_is_forked_too(python: Any) -> None:
     inner = "import os, sys; print('torch' in sys.modules, os.environ['OWN'], *sys.argv); sys.exit(4)"
     code = f"""
-import subprocess, sys
+import sys
+from eureka_nlg.children import call
 print("before")
-print(subprocess.call([sys.executable, "-c", {inner!r}, "a"], env={{"OWN": "x"}}, pass_fds=()))
+print(call([sys.executable, "-c", {inner!r}, "a"], {{"OWN": "x"}}))
 """
     done = python("-c", code)
     assert (done.returncode, done.stdout) == (0, "before\nTrue x -c a\n4\n")

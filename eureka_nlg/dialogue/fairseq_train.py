@@ -41,6 +41,21 @@ _WARNINGS = logging.getLogger("py.warnings")
 def main() -> int:
     """Run fairseq-train with the arguments of the process; return its exit status."""
     end_with_parent()
+    try:
+        _fairseq_train()
+    except UserError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return _fail("interrupted; the same command goes on from the last checkpoint", status=130)
+    except Exception as error:
+        full = full_disk(error)
+        if full is None:
+            raise
+        return _fail(f"{full}; the same command goes on from the last checkpoint that is whole")
+    return 0
+
+
+def _fairseq_train() -> None:
     _WARNINGS.setLevel(logging.DEBUG)
     _WARNINGS.propagate = False
     never = logging.CRITICAL + 1
@@ -64,18 +79,7 @@ def main() -> int:
     train.options.parse_args_and_arch = parse_without_tpu
     call = train.distributed_utils.call_main
     train.distributed_utils.call_main = lambda config, _, **kwargs: call(config, train_with_log, **kwargs)
-    try:
-        train.cli_main()
-    except UserError as error:
-        return _fail(str(error))
-    except KeyboardInterrupt:
-        return _fail("interrupted; the same command goes on from the last checkpoint", status=130)
-    except Exception as error:
-        full = full_disk(error)
-        if full is None:
-            raise
-        return _fail(f"{full}; the same command goes on from the last checkpoint that is whole")
-    return 0
+    train.cli_main()
 
 
 def train_with_log(config: Any, **kwargs: Any) -> None:

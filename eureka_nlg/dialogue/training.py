@@ -7,14 +7,14 @@ import contextlib
 import os
 import shlex
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eureka_nlg.children import child_environment
+from eureka_nlg.children import call, child_environment
 from eureka_nlg.dialogue.checkpoint import is_whole, read_checkpoint
 from eureka_nlg.dialogue.decay import with_total_num_update
 from eureka_nlg.dialogue.fairseq_options import parse_options
@@ -195,12 +195,23 @@ def train(arguments: Sequence[str], held: int | None = None, verbose: bool = Fal
 
     Returns:
         The exit status.
+
+    Raises:
+        UserError: a signal ended the process.
+        KeyboardInterrupt: Ctrl-C was pressed.
     """
     environment = child_environment()
     if not verbose:
         environment |= {SHOWN: "1", "PYTHONWARNINGS": os.environ.get("PYTHONWARNINGS", "ignore")}
     command = [sys.executable, "-m", "eureka_nlg.dialogue.fairseq_train", *arguments]
-    return subprocess.call(command, env=environment, pass_fds=() if held is None else (held,))
+    status = call(command, environment, () if held is None else (held,))
+    if status < 0:
+        memory = " (the system sends it when memory runs out)" if status == -signal.SIGKILL else ""
+        raise UserError(
+            f"the training was ended by {signal.Signals(-status).name}{memory}; "
+            "the same command goes on from the last checkpoint"
+        )
+    return status
 
 
 def _check_data_folder(data: str) -> None:

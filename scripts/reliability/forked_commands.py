@@ -68,7 +68,7 @@ def import_everything() -> None:
 
     torch.set_num_threads(1)
     ctypes.CDLL(None).prctl(_SUBREAPER, 1)  # what loses its parent becomes ours, and can be waited for
-    training.subprocess.call = _call_forked  # type: ignore[attr-defined]
+    training.call = _call_forked
     _quieten()
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ from types import SimpleNamespace
 import left_behind
 import pytest
 
+from eureka_nlg import children
 from eureka_nlg.children import child_environment, end_with_parent
 from eureka_nlg.dialogue import training
 from eureka_nlg.dialogue.demo import Demo
@@ -103,3 +105,56 @@ def test_who_was_started_by_nobody_of_ours_stays(monkeypatch: pytest.MonkeyPatch
     end_with_parent()
     assert "EUREKA_NLG_PARENT" not in os.environ  # it is not for grandchildren
     assert child_environment({"A": "b"}) == {**os.environ, "A": "b", "EUREKA_NLG_PARENT": str(os.getpid())}
+
+
+# writes something for longer than the quarter of a second that subprocess.call would give it
+WRITER = """
+import pathlib, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+try:
+    pathlib.Path(sys.argv[1], "started").touch()
+    time.sleep(600)
+except KeyboardInterrupt:
+    time.sleep(float(sys.argv[2]))
+    pathlib.Path(sys.argv[1], "written").touch()
+    sys.exit(int(sys.argv[3]))
+"""
+
+
+@pytest.mark.parametrize("reaches", ["both", "the command"])
+def test_ctrl_c_lets_a_training_end_in_good_order(
+    reaches: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(children, "_PATIENCE", 2.0 if reaches == "both" else 0.1)
+    process = _called(tmp_path, 0.8, 130)
+    (os.killpg if reaches == "both" else os.kill)(process, signal.SIGINT)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 130
+    assert (tmp_path / "written").exists()
+
+
+def test_a_second_ctrl_c_ends_it_at_once(tmp_path: Path) -> None:
+    process = _called(tmp_path, 600, 0)
+    os.killpg(process, signal.SIGINT)
+    time.sleep(0.6)  # after the first one
+    os.kill(process, signal.SIGINT)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 77
+    assert not (tmp_path / "written").exists()
+
+
+def _called(folder: Path, seconds: float, status: int) -> int:
+    """A process that calls the writer, which has begun; it ends with 77 at a KeyboardInterrupt."""
+    process = os.fork()
+    if process == 0:
+        try:
+            os.setsid()
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            command = [sys.executable, "-c", WRITER, str(folder), str(seconds), str(status)]
+            ended = children.call(command, dict(os.environ))
+        except KeyboardInterrupt:
+            ended = 77
+        finally:
+            os._exit(ended)
+    deadline = time.monotonic() + 60
+    while not (folder / "started").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return process

@@ -141,13 +141,15 @@ def serve() -> None:
     """Answer requests until the standard input ends."""
     import torch._dynamo  # noqa: F401 - every optimiser imports it, which takes seconds
 
+    from eureka_nlg import children
+
     with contextlib.suppress(ImportError):
         import fairseq  # noqa: F401
     root = logging.getLogger()
     for handler in list(root.handlers):
         root.removeHandler(handler)
     root.setLevel(logging.WARNING)
-    subprocess.call = call
+    children.call = call
     gc.freeze()  # no collection of a forked process looks at what it began with, nor copies its pages
     answers = os.fdopen(os.dup(1), "w")  # the forked ones have other files there
     for line in sys.stdin:
@@ -196,19 +198,14 @@ def become(
     run(arguments)
 
 
-_call = subprocess.call
-
-
-def call(command: Sequence[Any], **options: Any) -> int:
-    """``subprocess.call`` of a forked process, as `eureka train` does: what would be Python is forked too."""
-    if command[0] != sys.executable or options.keys() != {"env", "pass_fds"}:
-        return _call(command, **options)
+def call(command: Sequence[Any], env: Mapping[str, str], pass_fds: Sequence[int] = ()) -> int:
+    """:func:`eureka_nlg.children.call` of a forked process, as `eureka train` does: its Python is forked."""
     sys.stdout.flush()
     sys.stderr.flush()
     process = os.fork()
     if process == 0:
         os.environ.clear()
-        os.environ.update(options["env"])
+        os.environ.update(env)
         run(command[1:])
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 

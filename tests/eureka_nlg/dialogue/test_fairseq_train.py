@@ -13,6 +13,7 @@ pytest.importorskip("fairseq")
 
 from fairseq_cli import train
 
+from eureka_nlg.dialogue import fairseq_train
 from eureka_nlg.dialogue.fairseq_train import train_with_log
 
 
@@ -78,3 +79,17 @@ def test_only_the_first_process_writes_and_only_beside_checkpoints(epochs: list[
     train_with_log(settings(tmp_path / "dry", no_save=True))
     assert epochs == [1, 2]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_while_fairseq_is_imported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupted:
+        def __getattr__(self, name: str) -> object:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "fairseq_cli", Interrupted())
+    monkeypatch.setattr(fairseq_train, "_WARNINGS", logging.Logger("of this test"))
+    assert fairseq_train.main() == 130
+    said = "eureka train: error: interrupted; the same command goes on from the last checkpoint\n"
+    assert capsys.readouterr() == ("", said)

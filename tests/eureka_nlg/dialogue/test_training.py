@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from eureka_nlg.dialogue import training
 from eureka_nlg.dialogue.training import (
     check_arguments,
     fairseq_arguments,
@@ -246,3 +247,13 @@ def test_save_folder_that_cannot_be_written_is_said(usable: dict[str, object], t
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"file/run: cannot write there \(Not a directory\)"):
         check_arguments(fairseq_arguments({**usable, "save_dir": tmp_path / "file" / "run"}))
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(-9, r"ended by SIGKILL \(the system sends it when memory runs out\); "), (-15, "ended by SIGTERM; ")],
+)
+def test_a_training_that_a_signal_ended(status: int, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "call", lambda *_: status)
+    with pytest.raises(UserError, match=said):
+        training.train(["data"])
