@@ -100,18 +100,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 if kill is None:
                     continue
                 kills.append(kill)
+                results[name] = {"seconds": seconds, "kills": [asdict(kill) for kill in kills]}
+                if args.json is not None:  # what has been done stays, however this ends
+                    write_json(args.json, {"seed": args.seed, "commands": results}, indent=1)
                 if not kill.is_good:
                     print(
                         f"{name}, killed after {kill.seconds:.3f} s: {asdict(kill)}",
                         file=sys.stderr,
                         flush=True,
                     )
-            results[name] = {"seconds": seconds, "kills": [asdict(kill) for kill in kills]}
             in_halves = sum(bool(kill.halves) for kill in kills)
             otherwise = sum(bool(kill.status or kill.differences) for kill in kills)
             print(f"| {name} | {seconds:.1f} | {len(kills)} | {in_halves} | {otherwise} |", flush=True)
-            if args.json is not None:
-                write_json(args.json, {"seed": args.seed, "commands": results}, indent=1)
     bad = any(
         kill["halves"] or kill["status"] or kill["differences"]
         for result in results.values()

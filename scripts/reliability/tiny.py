@@ -80,7 +80,7 @@ def make(folder: Path) -> None:
     """
     corpus = folder / "corpus"
     corpus.mkdir(parents=True)
-    for split, num_lines in (("train", 400), ("valid", 100), ("test", 100)):
+    for split, num_lines in (("train", 400), ("valid", 100), ("test", 40)):
         with open(ROOT / "data" / "sample" / f"{split}.txt", encoding="utf-8") as lines:
             (corpus / f"{split}.txt").write_text(
                 "".join(itertools.islice(lines, num_lines)), encoding="utf-8"
