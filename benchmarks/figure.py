@@ -21,9 +21,9 @@ from eureka_nlg.report.theme import MUTED, themed, write_figure
 GOAL = 0.3
 LINES = {
     "cross_entropy": ("cross_entropy", "keeps memory"),
+    "eureka fused": ("eureka fused", "keeps memory"),
     "plain formula": ("plain formula", "keeps memory"),
     "eureka fused, portable": ("eureka fused, portable", "keeps memory"),
-    "eureka fused": ("eureka fused", "keeps memory"),
     "eureka fused, both with the default allocator": ("eureka fused", "default"),
 }
 

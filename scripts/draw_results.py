@@ -1,5 +1,7 @@
 """Draw the figures of a results page from the JSON that its tables.py writes.
 
+The bars that `eureka analyse` draws are drawn again, too, if likelihood_by_group.json lies beside it.
+
 python scripts/draw_results.py convai2 docs/results/convai2/runs.json --out docs/results/convai2
 python scripts/draw_results.py cifar10_lt docs/results/cifar10_lt/runs.json --out docs/results/cifar10_lt
 """
@@ -11,6 +13,7 @@ import importlib
 from pathlib import Path
 
 from eureka_nlg.files import read_json
+from eureka_nlg.report.figures import likelihood_by_group
 from eureka_nlg.report.theme import write_figure
 
 PAGES = sorted(path.parent.name for path in Path(__file__).parent.glob("*/figures.py"))
@@ -30,6 +33,11 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     for name, draw in figures.items():
         write_figure(draw(runs), args.out, name)
+    bars = args.runs.with_name("likelihood_by_group.json")
+    if bars.exists():
+        title = "How well each frequency group is predicted"
+        figure = likelihood_by_group(read_json(bars), log_scaled=("perplexity",), title=title)
+        write_figure(figure, args.out, bars.stem)
 
 
 if __name__ == "__main__":

@@ -19,9 +19,9 @@ from eureka_nlg.report.theme import write_figure
 
 PAPER = {
     "cross-entropy": SCALAR_LOSSES["cross_entropy"]().objective(),
+    "Eureka": eureka_objective(1.0, Bonus()),
     "focal, gamma 2": SCALAR_LOSSES["focal"]().objective(),
     "halted focal, gamma 2": SCALAR_LOSSES["halted_focal"]().objective(),
-    "Eureka": eureka_objective(1.0, Bonus()),
     "simplified Eureka": eureka_objective(1.0, Bonus(threshold=0.5)),
     "power bonus, gamma 2": eureka_objective(1.0, Bonus("power", 2.0)),
     "conservative, cap 0.75": eureka_objective(1.0, Bonus(likelihood_cap=0.75)),

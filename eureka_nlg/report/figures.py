@@ -14,6 +14,7 @@ from eureka_nlg.analysis import log_positions
 from eureka_nlg.errors import require
 from eureka_nlg.report.panels import (
     add_legend,
+    bar_style,
     color_of,
     dash_of,
     marker_of,
@@ -102,7 +103,7 @@ def training_curves(
     narrow: bool = False,
     title: str = "Training",
 ) -> Figure:
-    """One panel per measure over epochs: validation solid with marks, training dotted.
+    """One panel per measure over epochs: validation solid with full marks, training dotted with hollow ones.
 
     Args:
         runs: run -> measure -> split (``"train"``, ``"valid"`` or another) -> (epoch, value) pairs.
@@ -121,8 +122,10 @@ def training_curves(
                     color=color_of(index),
                     linestyle=(0, (1, 1.2)) if training else "-",
                     linewidth=1.2 if training else 1.6,
-                    marker="" if training else marker_of(index),
-                    markersize=3,
+                    marker=marker_of(index),
+                    markersize=2.5 if training else 3,
+                    fillstyle="none" if training else "full",
+                    markeredgewidth=0.8,
                 )
                 lines.setdefault(f"{run}, {'training' if training else 'validation'}", line)
         axes.set(xlabel="epoch", ylabel=label)
@@ -202,7 +205,7 @@ def likelihood_by_group(
                 [position + (index - (len(systems) - 1) / 2) * width for position, _ in shown],
                 [value for _, value in shown],
                 width=0.92 * width,
-                color=color_of(index),
+                **bar_style(index),
             )
             number = len(groups) * len(systems)
             if number <= (_MOST_BAR_LABELS if narrow else 2 * _MOST_BAR_LABELS):

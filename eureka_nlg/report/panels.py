@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from eureka_nlg.errors import require
-from eureka_nlg.report.theme import DASHES, MARKERS, PALETTE
+from eureka_nlg.report.theme import DASHES, GROUND, HATCHES, MARKERS, PALETTE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,6 +24,7 @@ __all__ = [
     "color_of",
     "marker_of",
     "dash_of",
+    "bar_style",
 ]
 
 _MOST_TICKS = 8  # of a logarithmic axis
@@ -54,7 +55,7 @@ def add_legend(figure: Figure, handles: Mapping[str, Any], narrow: bool, columns
         list(handles),
         loc="outside lower left",
         ncols=min(len(handles), 2 if narrow else columns) or 1,
-        handlelength=2.4,
+        handlelength=3.0,
         columnspacing=1.4,
     )
 
@@ -123,3 +124,9 @@ def marker_of(index: int) -> str:
 
 def dash_of(index: int) -> Any:
     return DASHES[index % len(DASHES)]
+
+
+def bar_style(index: int) -> dict[str, Any]:
+    """Colour and hatching of a system's bars, as options of ``Axes.bar``."""
+    hatch = HATCHES[index % len(HATCHES)]
+    return {"color": color_of(index), "hatch": hatch, "edgecolor": GROUND, "linewidth": 0}

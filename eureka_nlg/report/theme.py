@@ -17,17 +17,39 @@ from eureka_nlg.files import write_whole
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["PALETTE", "MARKERS", "DASHES", "INK", "MUTED", "GRID", "themed", "inline_svg", "write_figure"]
+__all__ = [
+    "PALETTE",
+    "MARKERS",
+    "DASHES",
+    "HATCHES",
+    "INK",
+    "MUTED",
+    "GRID",
+    "GROUND",
+    "themed",
+    "inline_svg",
+    "write_figure",
+]
 
 # Okabe and Ito's palette, which can be told apart with any colour vision; strongest contrast first.
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d1f", "#7f7f7f")
 # Colour is never the only mark.
 MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*")
-DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (2, 1)), (0, (6, 1, 1, 1, 1, 1)), "-", "-")
-INK, MUTED, GRID = "#1b1f24", "#57606a", "#d8dee4"
+DASHES = (
+    "-",
+    (0, (5, 1.5)),
+    (0, (1, 1)),
+    (0, (4, 1, 1, 1)),
+    (0, (2, 1)),
+    (0, (6, 1, 1, 1, 1, 1)),
+    (0, (10, 2)),
+    (0, (1, 2.5)),
+)
+HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx", "----", "||||", "++++")  # of bars
+INK, MUTED, GRID, GROUND = "#1b1f24", "#57606a", "#d8dee4", "#ffffff"
 
 # On the page these colours are CSS variables, so that the same figure works on light and dark ground.
-_VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--grid"}
+_VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--grid", GROUND: "--ground"}
 _VARIABLES |= {color: f"--series-{index}" for index, color in enumerate(PALETTE, 1)}
 
 _STYLE = {
@@ -47,6 +69,7 @@ _STYLE = {
     "axes.axisbelow": True,
     "grid.color": GRID,
     "grid.linewidth": 0.6,
+    "hatch.linewidth": 0.8,
     "text.color": INK,
     "xtick.color": MUTED,
     "ytick.color": MUTED,

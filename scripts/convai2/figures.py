@@ -9,7 +9,15 @@ from convai2.tables import DECODINGS, ROWS, Runs
 from matplotlib.figure import Figure
 
 from eureka_nlg.report.figures import training_curves
-from eureka_nlg.report.panels import add_legend, color_of, marker_of, new_figure, set_log_axis
+from eureka_nlg.report.panels import (
+    add_legend,
+    bar_style,
+    color_of,
+    dash_of,
+    marker_of,
+    new_figure,
+    set_log_axis,
+)
 from eureka_nlg.report.theme import themed
 
 
@@ -56,13 +64,20 @@ def lead_by_epoch(runs: Runs) -> Figure:
                 continue
             epochs = sorted(leads)
             for epoch in epochs:
-                axes.plot([epoch] * len(leads[epoch]), leads[epoch], ".", color=color_of(index), alpha=0.35)
+                axes.plot(
+                    [epoch] * len(leads[epoch]),
+                    leads[epoch],
+                    marker_of(index),
+                    color=color_of(index),
+                    markersize=2.5,
+                    alpha=0.4,
+                )
             (lines[ROWS[name]],) = axes.plot(
                 epochs,
                 [statistics.fmean(leads[epoch]) for epoch in epochs],
                 color=color_of(index),
+                linestyle=dash_of(index),
                 marker=marker_of(index),
-                markersize=4,
             )
         axes.axhline(0.0, color="0.6", linewidth=0.8)
         axes.set(xlabel="epoch", ylabel=f"{label}, points ahead of CE")
@@ -96,7 +111,7 @@ def f_by_band(runs: Runs) -> Figure:
                     position + offset,
                     statistics.fmean(differences),
                     width=0.7 / len(others),
-                    color=color_of(list(ROWS).index(name)),
+                    **bar_style(list(ROWS).index(name)),
                 )
                 axes.plot(
                     [position + offset] * len(differences), differences, ".", color="0.25", markersize=4

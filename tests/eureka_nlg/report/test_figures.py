@@ -101,9 +101,14 @@ def test_every_figure_of_a_report_fits_into_the_page(report: Report) -> None:
         assert set(re.findall(r'(?:url\(|href=")#([^)"]+)', svg)) <= set(ids)
         # no colour but the variables of the page
         assert not re.findall(r"#[0-9a-f]{6}\b", re.sub(r'"[^"]*#[^"]*"', "", svg)), drawing.name
-        assert not re.findall(r"(?:fill|stroke): (?!none|var\(--)[^;\"]+", svg)
+        assert not re.findall(r"(?:fill|stroke): (?!none|var\(--|url\(#)[^;\"]+", svg)
         assert not list(root.iter(f"{SVG}style"))
         assert list(root.iter(f"{SVG}text"))  # text, not outlines
+
+
+@pytest.mark.parametrize("marks", [theme.MARKERS, theme.DASHES, theme.HATCHES])
+def test_systems_can_be_told_apart_without_colours(marks: tuple[object, ...]) -> None:
+    assert len(set(marks)) == len(theme.PALETTE)
 
 
 def test_labels_tell_the_measure(report: Report) -> None:
