@@ -27,6 +27,12 @@ __all__ = ["add_arguments", "run"]
 
 _NUM_CONTEXTS = 4
 _SECONDS_BETWEEN_LINES = 20  # where the output is no terminal
+_HAVE_AN_ARGUMENT = {
+    "data": "the demo's own data, which it makes in --out",
+    "save_dir": "--out DIR instead",
+    "max_epoch": "--epochs N instead",
+    "seed": "--seed N instead",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, metavar="N", help="seed of both trainings (default: 1)")
     parser.add_argument("--fresh", action="store_true", help="remove what an earlier demo left in --out")
+    parser.add_argument(
+        "options", nargs="*", metavar="key=value", help="more options of both trainings, as in `eureka train`"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -61,7 +70,10 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--epochs {args.epochs}: expected 1 or more")
     if args.seed is not None and args.seed < 0:
         raise UserError(f"--seed {args.seed}: expected 0 or more")
-    demo = Demo(args.out, args.epochs, args.seed)
+    for option in args.options:
+        if (instead := _HAVE_AN_ARGUMENT.get(option.partition("=")[0].replace("-", "_"))) is not None:
+            raise UserError(f"{option}: expected {instead}")
+    demo = Demo(args.out, args.epochs, args.seed, tuple(args.options))
     with exclusive(demo.folder):
         if args.fresh:
             remove_made(demo.data, MANIFEST)

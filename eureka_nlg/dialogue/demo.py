@@ -47,11 +47,13 @@ class Demo:
         epochs: number of epochs of each training; None for that of the configs. The bonus begins after the
             same share of them.
         seed: of both trainings; None for that of the configs.
+        options: more options of both trainings, `key=value`.
     """
 
     folder: Path
     epochs: int | None = None
     seed: int | None = None
+    options: tuple[str, ...] = ()
 
     @property
     def data(self) -> Path:
@@ -77,7 +79,7 @@ class Demo:
             if "encouragement_start_epoch" in config:
                 share = config["encouragement_start_epoch"] / config["max_epoch"]
                 overrides.append(f"encouragement_start_epoch={math.ceil(share * self.epochs)}")
-        return overrides
+        return [*overrides, *self.options]
 
     def unfinished(self) -> list[str]:
         """The systems that are not trained and decoded yet with these options on these data."""

@@ -167,6 +167,30 @@ def test_without_a_terminal_a_line_now_and_then(
     ]
 
 
+def test_more_options_are_those_of_both_trainings(demo: Demo) -> None:
+    """They come last, so that they win, and another demo with other options is another training."""
+    other = Demo(demo.folder, options=("max_update=3", "dropout=0"))
+    for name in SYSTEMS:
+        assert other.overrides(name) == [*demo.overrides(name), "max_update=3", "dropout=0"]
+        assert other._fingerprint(name) != demo._fingerprint(name)
+
+
+@pytest.mark.parametrize(
+    ("option", "instead"),
+    [
+        ("data=x", "the demo's own data"),
+        ("save-dir=x", "--out DIR"),
+        ("max_epoch=2", "--epochs N"),
+        ("seed=2", "--seed N"),
+    ],
+)
+def test_an_option_with_an_argument_of_its_own_is_refused(
+    option: str, instead: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["demo", option]) == 2
+    assert f"{option}: expected {instead}" in capsys.readouterr().err
+
+
 def test_bad_epochs_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--epochs", "0"]) == 2
     assert "--epochs 0: expected 1 or more" in capsys.readouterr().err
