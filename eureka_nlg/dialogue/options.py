@@ -45,7 +45,12 @@ class PrepareOptions:
     vocab_size: int | None = _option(
         None, f"number of pieces of the SentencePiece model (default: {_DEFAULT_PIECES})", minimum=1
     )
-    min_count: int = _option(1, "tokens that occur fewer than N times in training become <unk>", minimum=1)
+    min_count: int = _option(
+        1,
+        "tokens that occur fewer than N times in the training contexts and replies become <unk>; a turn is"
+        " counted wherever it is repeated",
+        minimum=1,
+    )
     skip_bad: bool = _option(False, "skip lines and rows that cannot be read, and report how many there are")
 
     def __post_init__(self) -> None:

@@ -19,7 +19,10 @@ pytest.importorskip("fairseq")
 from fairseq_plugins.kernels import native
 from fairseq_plugins.kernels.native import PackedLinear, Rules, best_words, dropout, lstm_step
 
-pytestmark = pytest.mark.skipif(native.library() is None, reason="the kernels in C were not compiled")
+pytestmark = [
+    pytest.mark.skipif(native.library() is None, reason="the kernels in C were not compiled"),
+    pytest.mark.one_fairseq,  # nothing of fairseq in it
+]
 
 PAD, END, UNK = 1, 2, 3
 

@@ -19,6 +19,8 @@ from fairseq_plugins.kernels import native
 from fairseq_plugins.models import layers
 from fairseq_plugins.models.layers import LSTM, Dropout, with_kernels
 
+pytestmark = pytest.mark.one_fairseq
+
 
 @pytest.fixture(autouse=True)
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
