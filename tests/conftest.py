@@ -14,7 +14,8 @@ from hypothesis import settings
 settings.register_profile("reproducible", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("reproducible")
 
-# Imports make millions of objects that stay; a fifth of the time before the first test would go into looking for garbage.
+# Imports make millions of objects that stay; to look for garbage among them is a fifth of the time before the
+# first test.
 gc.disable()
 
 
