@@ -4,8 +4,9 @@
     sudo python scripts/reliability/places.py
     sudo python scripts/reliability/places.py "no /dev/shm" --json places.json
 
-Some places need root: sources that are mounted read-only, another user, a machine without shared memory. For
-the locale a new interpreter is started, since that is when it is looked at.
+Some places need root: sources that are mounted read-only, another user, a machine without shared memory. The
+other user has to be able to read the interpreter and all packages. An ordinary user can run the places that
+need no root. For the locale a new interpreter is started, since that is when it is looked at.
 """
 
 from __future__ import annotations
@@ -59,6 +60,24 @@ def _as_nobody() -> None:
     os.setuid(_NOBODY)
 
 
+def _nobody_can_read() -> bool:
+    """Whether the other user can read what runs here."""
+
+    def look() -> None:
+        _as_nobody()
+        for path in (sys.executable, os.__file__, tiny.__file__):
+            open(os.path.realpath(path), "rb").close()
+
+    with open(os.devnull, "wb") as null:
+        saved = os.dup(2)
+        os.dup2(null.fileno(), 2)
+        try:
+            return forked_commands.wait_for(forked_commands.fork(look)) == 0
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+
+
 def _mount(*arguments: str) -> None:
     if ctypes.CDLL(None, use_errno=True).unshare(_NEW_MOUNTS):
         raise OSError(ctypes.get_errno(), "no mounts of its own (that needs root)")
@@ -95,6 +114,7 @@ COMMANDS = {
     "report": "report {run} --split valid --out {report.html}",
     "vision": "vision train {images.yaml} data.source={images} save_dir={vision} training.epochs=2 "
     "training.keep_epochs=[] training.milestones=[1] data.workers=1",
+    "vision evaluate": "vision evaluate {vision} --json {accuracies.json}",
     "finetune": "finetune {finetune.yaml} model={model} data={messages} output_dir={finetuned} max_steps=2",
 }
 _IN_C = ("prepare", "evaluate")  # of those that start an interpreter each time
@@ -142,6 +162,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     if unknown := sorted(set(args.places) - PLACES.keys()):
         parser.error(f"no place {'; '.join(unknown)}; expected some of {'; '.join(PLACES)}")
+    others = [name for name in args.places or PLACES if PLACES[name].enter is _as_nobody]
+    if others and not _nobody_can_read():
+        parser.error(
+            f"{others[0]}: user {_NOBODY} cannot read {os.path.realpath(sys.executable)} or {tiny.ROOT}: run "
+            "this with an interpreter, an environment and a checkout that everybody can read, or leave this "
+            "place out"
+        )
     os.environ["OMP_NUM_THREADS"] = "1"
     forked_commands.import_everything()
     results: dict[str, dict[str, str]] = {}
