@@ -21,7 +21,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import forked
 import forked_commands
 import tiny
 
@@ -146,7 +145,7 @@ def run(place: Place, command: str, folder: Path) -> tuple[int, str]:
 
     def enter_and_run() -> None:
         place.enter()
-        forked.become(words, cwd, log, log)
+        forked_commands.forked.become(words, cwd, log, log)
 
     status = forked_commands.wait_for(forked_commands.fork(enter_and_run))
     return status, log.read_text(errors="replace")

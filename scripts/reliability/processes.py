@@ -28,7 +28,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import forked
 import forked_commands
 import tiny
 
@@ -115,7 +114,7 @@ def _one(name: str, number: int, rank: int, folder: Path) -> None:
         os.environ |= {"LOCAL_WORLD_SIZE": str(number), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_PORT)}
     log = folder / f"{name}{number}.{rank}.log"
     log.touch()
-    forked.become(TRAININGS[name](number, rank), folder, log, log)
+    forked_commands.forked.become(TRAININGS[name](number, rank), folder, log, log)
 
 
 def _own_network() -> None:

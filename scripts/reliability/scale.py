@@ -21,7 +21,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import forked
 import forked_commands
 
 from eureka_nlg.files import write_json
@@ -66,7 +65,7 @@ def eureka(*arguments: object) -> Callable[[], None]:
 
     def work() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        forked.run(["-m", "eureka_nlg.cli.main", *map(str, arguments)])
+        forked_commands.forked.run(["-m", "eureka_nlg.cli.main", *map(str, arguments)])
 
     return work
 

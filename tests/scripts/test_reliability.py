@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,7 +25,6 @@ pathlib.Path("started").unlink()
 
 @pytest.fixture
 def commands(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    pytest.importorskip("fairseq")
     monkeypatch.syspath_prepend(str(SCRIPTS))
     import commands
 
@@ -39,12 +40,21 @@ def run(commands: ModuleType, capsys: pytest.CaptureFixture[str]) -> Any:
     return run
 
 
+@pytest.mark.parametrize("name", ["full_disks", "fuzz", "kills", "mutants", "places", "processes", "scale"])
+def test_help(name: str, tmp_path: Path) -> None:
+    """Started as the page says, where nothing else has put the tests' helpers on the path."""
+    command = [sys.executable, str(SCRIPTS / f"{name}.py"), "--help"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"usage: {name}.py ")
+
+
 def test_a_command_ends_as_a_user_sees_it(run: Any, tmp_path: Path) -> None:
     done = run(["-m", "eureka_nlg.cli.main", "--version"], tmp_path)
     assert (done.status, done.output[:10], done.errors) == (0, "eureka-nlg", "")
-    failed = run(["-m", "eureka_nlg.cli.main", "prepare", "nowhere", "--out", "out"], tmp_path)
+    failed = run(["-m", "eureka_nlg.cli.main", "configs", "--copy", "/dev/null"], tmp_path)
     assert failed.status == 2
-    assert failed.errors.startswith("eureka prepare: error: ")
+    assert failed.errors.startswith("eureka configs: error: ")
 
 
 def test_a_kill_and_what_it_leaves(commands: ModuleType, run: Any, tmp_path: Path) -> None:
