@@ -19,6 +19,8 @@ __all__ = [
     "MOST_DIGITS",
     "MOST_OPTIONS",
     "MOST_OPTION_BYTES",
+    "MOST_PIECES",
+    "MOST_WORKERS",
     "WIDEST_VECTOR",
     "parse_json",
     "parse_json_at",
@@ -39,6 +41,13 @@ MOST_OPTION_BYTES, MOST_OPTIONS = 1 << 20, 10_000
 
 WIDEST_VECTOR = 10_000
 """Largest dimension of a word vector."""
+
+MOST_PIECES = 1_000_000
+"""Largest vocabulary of a SentencePiece model: its trainer begins with so many candidates. Sizes near 2^31
+overflow there, and it never ends."""
+
+MOST_WORKERS = 1024
+"""Largest number of worker processes. All of them are started, however little work there is."""
 
 LARGEST_CLASS = 2**31 - 1
 """Largest class index of an image."""

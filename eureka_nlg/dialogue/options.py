@@ -9,6 +9,7 @@ from typing import Any
 from eureka_nlg.dialogue.exchanges import ContextOptions
 from eureka_nlg.dialogue.tokenizers import TOKENIZERS
 from eureka_nlg.errors import UserError
+from eureka_nlg.limits import MOST_PIECES
 
 __all__ = ["PrepareOptions", "option_name"]
 
@@ -43,7 +44,10 @@ class PrepareOptions:
         choices=TOKENIZERS,
     )
     vocab_size: int | None = _option(
-        None, f"number of pieces of the SentencePiece model (default: {_DEFAULT_PIECES})", minimum=1
+        None,
+        f"number of pieces of the SentencePiece model (default: {_DEFAULT_PIECES})",
+        minimum=1,
+        maximum=MOST_PIECES,
     )
     min_count: int = _option(
         1,
@@ -55,9 +59,11 @@ class PrepareOptions:
 
     def __post_init__(self) -> None:
         for option in fields(self):
-            value, minimum = getattr(self, option.name), option.metadata.get("minimum")
-            if minimum is not None and value is not None and value < minimum:
-                raise UserError(f"{option_name(option.name)} {value}: expected a number from {minimum} on")
+            value = getattr(self, option.name)
+            minimum, maximum = (option.metadata.get(name) for name in ("minimum", "maximum"))
+            if minimum is not None and value is not None and not minimum <= value <= (maximum or value):
+                end = "on" if maximum is None else f"to {maximum:,}"
+                raise UserError(f"{option_name(option.name)} {value}: expected a number from {minimum} {end}")
         if self.tokenizer not in TOKENIZERS:
             raise UserError(f"--tokenizer {self.tokenizer}: expected one of {', '.join(TOKENIZERS)}")
         if self.tokenizer == "sentencepiece":

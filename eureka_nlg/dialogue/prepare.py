@@ -27,6 +27,7 @@ from eureka_nlg.dialogue.tokenizers import (
 from eureka_nlg.dialogue.unit import CHARACTER, WORD, Blanks
 from eureka_nlg.dialogue.vectors import check_vectors, write_vectors
 from eureka_nlg.errors import UserError, require
+from eureka_nlg.limits import MOST_WORKERS
 
 __all__ = ["prepare", "tokenizer_of"]
 
@@ -67,8 +68,8 @@ def prepare(
     Raises:
         UserError: malformed input, by file and line; a split without any exchange; see ``write_vectors``.
     """
-    if workers < 1:
-        raise UserError(f"--workers {workers}: expected a number from 1 on")
+    if not 1 <= workers <= MOST_WORKERS:
+        raise UserError(f"--workers {workers}: expected a number from 1 to {MOST_WORKERS:,}")
     if vectors is not None:
         check_vectors(vectors, vector_dim)
     progress = progress or Progress()

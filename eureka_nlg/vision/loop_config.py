@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from eureka_nlg.errors import UserError
+from eureka_nlg.limits import MOST_WORKERS
 
-__all__ = ["LoopConfig", "described", "check_at_least"]
+__all__ = ["LoopConfig", "described", "check_at_least", "check_workers"]
 
 
 def described(text: str) -> dict[str, str]:
@@ -19,6 +20,12 @@ def check_at_least(name: str, value: float, least: float) -> None:
     """Raise UserError if the value of an option is too small."""
     if not value >= least:
         raise UserError(f"{name}: {value}, expected {least} or more")
+
+
+def check_workers(name: str, value: int) -> None:
+    """Raise UserError if a number of processes that read images is impossible; they all start at once."""
+    if not 0 <= value <= MOST_WORKERS:
+        raise UserError(f"{name}: {value}, expected 0 to {MOST_WORKERS:,}")
 
 
 @dataclass

@@ -15,7 +15,7 @@ from eureka_nlg.vision.classification.methods.options import (
     OltrConfig,
 )
 from eureka_nlg.vision.classification.training_config import TrainingConfig
-from eureka_nlg.vision.loop_config import check_at_least, described
+from eureka_nlg.vision.loop_config import check_at_least, check_workers, described
 from eureka_nlg.vision.training.schedule import half_cosine, step_decay
 
 __all__ = [
@@ -84,7 +84,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         check_at_least("data.imbalance_degree", self.imbalance_degree, 1)
         check_at_least("data.image_size", self.image_size, 1)
-        check_at_least("data.workers", self.workers, 0)
+        check_workers("data.workers", self.workers)
         check_at_least("data.color_jitter", self.color_jitter, 0)
 
 

@@ -18,7 +18,7 @@ from eureka_nlg.losses.options import options_of, with_options_of
 from eureka_nlg.losses.sigmoid import Balance, HaltedSide
 from eureka_nlg.options import Options
 from eureka_nlg.vision.config_file import RenamedOptions
-from eureka_nlg.vision.loop_config import LoopConfig, check_at_least, described
+from eureka_nlg.vision.loop_config import LoopConfig, check_at_least, check_workers, described
 from eureka_nlg.vision.training.schedule import step_decay
 
 __all__ = [
@@ -92,7 +92,7 @@ class DetectionDataConfig:
     def __post_init__(self) -> None:
         check_at_least("data.min_size", self.min_size, 1)
         check_at_least("data.max_size", self.max_size, self.min_size)
-        check_at_least("data.workers", self.workers, 0)
+        check_workers("data.workers", self.workers)
         if not 0 <= self.flip <= 1:
             raise UserError(f"data.flip: {self.flip}, expected a probability")
 

@@ -180,7 +180,8 @@ BAD_OPTIONS = {
     "missing file": ("--train corpus/absent.txt --valid corpus/valid.txt", "absent.txt: no such file"),
     "min-count 0": ("corpus --min-count 0", "--min-count 0: expected a number from 1 on"),
     "history-turns 0": ("corpus --history-turns 0", "--history-turns 0: expected a number from 1 on"),
-    "workers 0": ("corpus --workers 0", "--workers 0: expected a number from 1 on"),
+    "workers 0": ("corpus --workers 0", "--workers 0: expected a number from 1 to 1,024"),
+    "a million workers": ("corpus --workers 1000000", "--workers 1000000: expected a number from 1 to 1,024"),
     "vocabulary too large": (
         "corpus --tokenizer sentencepiece --vocab-size 5000",
         "--vocab-size 5000: does not fit",

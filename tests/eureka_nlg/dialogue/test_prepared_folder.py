@@ -235,6 +235,11 @@ def test_vectors_cover_words_not_marks(corpus: Path, tmp_path: Path) -> None:
         ({"max_context_tokens": -1}, "--max-context-tokens -1"),
         ({"tokenizer": "bytes"}, "--tokenizer bytes: expected one of whitespace, nltk, char, sentencepiece"),
         ({"vocab_size": 100}, "--vocab-size 100: is for --tokenizer sentencepiece"),
+        # SentencePiece would never end
+        (
+            {"tokenizer": "sentencepiece", "vocab_size": 2**31 - 1},
+            "--vocab-size 2147483647: expected a number from 1 to 1,000,000",
+        ),
     ],
 )
 def test_impossible_options(options: dict, message: str) -> None:

@@ -137,6 +137,7 @@ def test_a_config_survives_the_way_through_yaml(tmp_path: Path) -> None:
         ("mbj:\n  memory_size: 0\n", "^mbj.memory_size: 0, expected 1 or more"),
         ("mbj:\n  power: -1\n", "^mbj.power: -1.0, expected 0 or more"),
         ("data:\n  imbalance_degree: 0.5\n", "data.imbalance_degree: 0.5, expected 1 or more"),
+        ("data:\n  workers: 1000000\n", "data.workers: 1000000, expected 0 to 1,024"),
     ],
 )
 def test_errors_are_one_line_with_the_place(tmp_path: Path, text: str, message: str) -> None:
