@@ -19,7 +19,7 @@ from eureka_nlg.errors import UserError, require
 from eureka_nlg.frequency import LogitAdjustmentOptions, log_prior
 from eureka_nlg.options import BadOption
 
-__all__ = ["LogitAdjustment", "TRAINED_WITH_IT"]
+__all__ = ["AdjustedLikelihoods", "LogitAdjustment", "TRAINED_WITH_IT"]
 
 TRAINED_WITH_IT = "logit_adjusted"
 """The criterion that trains with logit adjustment."""
@@ -66,11 +66,7 @@ class LogitAdjustment:
         Raises:
             UserError: the number of words is not that of the training targets' dictionary.
         """
-        if log_likelihoods.shape[-1] != len(self._added):
-            raise UserError(
-                f"--logit-adjustment: the model has {log_likelihoods.shape[-1]} words, the dictionary of the "
-                f"training targets {len(self._added)}: give the folder of the training, --data DIR"
-            )
+        self._check(log_likelihoods)
         before = log_likelihoods.float()
         after = before + self._added.to(before.device) / temperature
         words = torch.ones(len(self._added), dtype=torch.bool, device=before.device)
@@ -80,6 +76,32 @@ class LogitAdjustment:
         # where no word has any probability, there is nothing to normalise
         after = torch.where(words & (mass > -math.inf), after - excess, before)
         return after.to(log_likelihoods.dtype)
+
+    def adjust_logits(self, logits: Tensor, temperature: float = 1.0) -> None:
+        """Change logits in place so that their softmax is the adjusted distribution.
+
+        Args:
+            logits: ``[N, C]`` over the words, divided by the temperature.
+            temperature: the adjustment is divided by it too.
+
+        Raises:
+            UserError: as above.
+        """
+        self._check(logits)
+        end = logits[:, self._end].clone()
+        logits[:, self._end] = -math.inf
+        before = logits.logsumexp(-1)
+        logits += self._added.to(logits.device, logits.dtype) / temperature
+        # the end keeps its share of the whole: its logit rises by as much as that of the words together
+        risen = torch.where(before > -math.inf, logits.logsumexp(-1) - before, 0.0)
+        logits[:, self._end] = end + risen
+
+    def _check(self, rows: Tensor) -> None:
+        if rows.shape[-1] != len(self._added):
+            raise UserError(
+                f"--logit-adjustment: the model has {rows.shape[-1]} words, the dictionary of the training "
+                f"targets {len(self._added)}: give the folder of the training, --data DIR"
+            )
 
     @contextmanager
     def of_model(self, model: Any, temperature: float = 1.0) -> Iterator[None]:
@@ -111,10 +133,30 @@ class LogitAdjustment:
 
     def adjust(self, model: Any, temperature: float) -> None:
         """Replace the likelihoods of this model by adjusted ones."""
-        likelihoods = model.get_normalized_probs
+        model.get_normalized_probs = AdjustedLikelihoods(model.get_normalized_probs, self, temperature)
 
-        def adjusted(net_output: Any, log_probs: bool, sample: Any = None) -> Tensor:
-            found = self(likelihoods(net_output, log_probs=True, sample=sample), temperature)
-            return found if log_probs else found.exp()
 
-        model.get_normalized_probs = adjusted
+class AdjustedLikelihoods:
+    """Stands in for ``get_normalized_probs`` of a fairseq model, and adjusts what that returns.
+
+    Args:
+        likelihoods: the model's own.
+        adjustment: what to do with them.
+        temperature: of the search.
+    """
+
+    def __init__(self, likelihoods: Any, adjustment: LogitAdjustment, temperature: float) -> None:
+        self._likelihoods = likelihoods
+        self._adjustment = adjustment
+        self._temperature = temperature
+
+    def __call__(self, net_output: Any, log_probs: bool, sample: Any = None) -> Tensor:
+        """See fairseq's models."""
+        found = self._adjustment(
+            self._likelihoods(net_output, log_probs=True, sample=sample), self._temperature
+        )
+        return found if log_probs else found.exp()
+
+    def change_logits(self, logits: Tensor) -> None:
+        """The same on logits in place, for a search that normalises them itself."""
+        self._adjustment.adjust_logits(logits, self._temperature)

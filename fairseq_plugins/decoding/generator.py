@@ -11,6 +11,7 @@ from fairseq.search import BeamSearch
 from fairseq.sequence_generator import SequenceGenerator
 from torch import Tensor
 
+from eureka_nlg.dialogue.logit_adjustment import AdjustedLikelihoods
 from fairseq_plugins.decoding.decoder import PackedDecoder, StepwiseDecoder
 from fairseq_plugins.kernels.native import MOST_WORDS, Rules, best_words, is_available
 from fairseq_plugins.models.parallel_decoder import ParallelLSTMDecoder
@@ -25,8 +26,8 @@ class ReplyGenerator(SequenceGenerator):
 
     This serves one :class:`.ParallelLSTMDecoder` in float32 on the CPU, and plain beam search (with one beam
     it is greedy), where the kernels are compiled. Its hypotheses have no attention. fairseq's own code does
-    the rest: sampling, constraints, prefixes, banned n-grams, adjusted likelihoods, several models, other
-    decoders. Takes the arguments of fairseq's generator.
+    the rest: sampling, constraints, prefixes, banned n-grams, several models, other decoders. Takes the
+    arguments of fairseq's generator.
     """
 
     _packed: PackedDecoder | None = None
@@ -62,7 +63,7 @@ class ReplyGenerator(SequenceGenerator):
             and decoder.adaptive_softmax is None
             and decoder.embed_tokens.weight.dtype == torch.float32
             and decoder.embed_tokens.weight.device.type == "cpu"
-            and "get_normalized_probs" not in vars(model)  # logit adjustment sets it
+            and isinstance(vars(model).get("get_normalized_probs"), AdjustedLikelihoods | None)
             and not any(getattr(module, "apply_during_inference", False) for module in model.modules())
             and not torch.is_autocast_enabled("cpu")
             and type(self.search) is BeamSearch
@@ -90,6 +91,7 @@ class _Search:
             "min_len cannot be larger than max_len, please adjust these!"
         )
         model = generator.model.single_model
+        self.adjusted: AdjustedLikelihoods | None = vars(model).get("get_normalized_probs")
         states, hidden, cell, padding = model.encoder.forward_torchscript(net_input)
         if model.decoder.encoder_hidden_proj is not None:
             hidden, cell = model.decoder.encoder_hidden_proj(hidden), model.decoder.encoder_cell_proj(cell)
@@ -108,6 +110,8 @@ class _Search:
             logits = self.decoder.step(torch.from_numpy(self.words[:, step].copy()))
             if self.generator.temperature != 1.0:
                 logits.div_(self.generator.temperature)
+            if self.adjusted is not None:
+                self.adjusted.change_logits(logits)
             scores = self.scores[:, step].reshape(len(self.sentences), -1)
             best = best_words(logits, scores, 2 * self.beams, self._rules(step))
             if best is None:

@@ -38,12 +38,20 @@ def test_formula(tau: float, temperature: float) -> None:
     found = call((logits / temperature).log_softmax(-1), temperature)
     torch.testing.assert_close(found.double().exp(), adjusted(logits, tau, temperature), rtol=1e-5, atol=1e-6)
     assert call((logits / temperature).log_softmax(-1).half(), temperature).dtype == torch.float16
+    rows = (logits / temperature).flatten(0, 1)
+    call.adjust_logits(rows, temperature)
+    expected = adjusted(logits, tau, temperature).flatten(0, 1)
+    torch.testing.assert_close(rows.double().softmax(-1), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_reply_that_surely_ends_stays_one() -> None:
     certain = torch.full((1, len(COUNTS)), -math.inf)
     certain[0, END] = 0.0
-    torch.testing.assert_close(LogitAdjustment(1.0, TargetCounts(COUNTS, END))(certain), certain)
+    call = LogitAdjustment(1.0, TargetCounts(COUNTS, END))
+    torch.testing.assert_close(call(certain), certain)
+    logits = certain.clone()
+    call.adjust_logits(logits)
+    torch.testing.assert_close(logits, certain)
 
 
 def test_what_cannot_work() -> None:
@@ -54,6 +62,8 @@ def test_what_cannot_work() -> None:
         LogitAdjustment(1.0, TargetCounts(np.zeros(3, dtype=np.int64), END))
     with pytest.raises(UserError, match="the model has 3 words, the dictionary of the training targets 9"):
         LogitAdjustment(1.0, TargetCounts(COUNTS, END))(torch.zeros(1, 3))
+    with pytest.raises(UserError, match="the model has 3 words, the dictionary of the training targets 9"):
+        LogitAdjustment(1.0, TargetCounts(COUNTS, END)).adjust_logits(torch.zeros(1, 3))
 
 
 @pytest.fixture

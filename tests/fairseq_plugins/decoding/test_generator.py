@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,6 +14,8 @@ pytest.importorskip("fairseq")
 from fairseq.data import Dictionary
 from fairseq.sequence_generator import SequenceGenerator
 
+from eureka_nlg.dialogue.logit_adjustment import LogitAdjustment
+from eureka_nlg.dialogue.run_data import TargetCounts
 from fairseq_plugins.decoding import generator as generators
 from fairseq_plugins.decoding.generator import ReplyGenerator
 from fairseq_plugins.kernels import native
@@ -125,6 +128,23 @@ def test_the_same_replies(of_model: str, of_search: str, searches: list[int]) ->
     assert len(lengths) > 1 or of_model in ("tied", "no narrow layer")
 
 
+@pytest.mark.parametrize("of_search", ["greedy", "beam", "flat"])
+def test_adjusted_likelihoods(of_search: str, searches: list[int]) -> None:
+    """Other replies than without, and those that fairseq finds."""
+    words = dictionary()
+    model = model_of(words)
+    options = {"max_len_b": 20, **SEARCHES[of_search]}
+    mine, theirs = (kind([model], words, **options) for kind in (ReplyGenerator, SequenceGenerator))
+    sample = batch(words, [9, 7, 7, 5, 4, 1])
+    plain = mine.generate([model], sample)
+    counts = np.arange(len(words)) ** 3
+    with LogitAdjustment(4.0, TargetCounts(counts, words.eos())).of_model(model, mine.temperature):
+        found = mine.generate([model], sample)
+        assert_same(found, theirs.generate([model], sample))
+    assert len(searches) == 2
+    assert [one[0]["tokens"].tolist() for one in found] != [one[0]["tokens"].tolist() for one in plain]
+
+
 def test_weights_that_change_are_seen(searches: list[int]) -> None:
     """In training the same generator decodes again and again."""
     words = dictionary()
@@ -178,7 +198,7 @@ def test_fairseq_decodes_other_models_and_prefixes(searches: list[int]) -> None:
     mine, theirs = (kind(both[:1], words) for kind in (ReplyGenerator, SequenceGenerator))
     prefix = {"prefix_tokens": torch.tensor([[7], [8]])}
     assert_same(mine.generate(both, sample, **prefix), theirs.generate(both, sample, **prefix))
-    both[0].get_normalized_probs = both[0].get_normalized_probs  # as logit adjustment does
+    both[0].get_normalized_probs = both[0].get_normalized_probs  # somebody's own
     mine.generate(both, sample)
     both[0].double()
     assert not searches
