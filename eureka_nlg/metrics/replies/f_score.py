@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
@@ -56,19 +56,42 @@ class BandFScores(NamedTuple):
     num_reference_words: int
 
 
-class MacroF(Totals):
-    """``macro_f`` of all words and of each band.
+class _WordTotals(Totals):
+    """Three totals for each group of words: matches, and occurrences in the hypotheses and the references."""
 
-    There are three totals per word: matches, and occurrences in the hypotheses and in the references. Unless
-    the types are a vocabulary, each resample has its own set of types, as :func:`f_scores` of the resampled
-    text would have: for ``"reference"``, the types of *its* references.
+    def __init__(self, metrics: Sequence[Metric], setting: Setting) -> None:
+        super().__init__(metrics, setting)
+        self._bands = None if setting.bands is None else PerWord(setting.words, setting.bands.band_of)
+        self._names = [*(() if setting.bands is None else setting.bands.names), UNSEEN]
+
+    def _entries(
+        self, pairs: Pairs, system: int, group_of: Callable[[NDArray[Any]], NDArray[Any]]
+    ) -> Entries:
+        """The entries, with the group that each word id belongs to."""
+        reference, found = pairs.words.matched(system)
+        sides: list[tuple[NDArray[Any], ...]] = [found]
+        for side in (pairs.words.hypotheses[system], reference):
+            owners = side.owners()
+            sides.append((owners, side.ids, np.ones_like(owners)))
+        return Entries.join(
+            [
+                Entries(3 * group_of(ids).astype(np.int64) + row, owners, counts)
+                for row, (owners, ids, counts) in enumerate(sides)
+            ]
+        )
+
+
+class MacroF(_WordTotals):
+    """``macro_f`` of all words and of each band, from totals for each word.
+
+    Unless the types are a vocabulary, each resample has its own set of types, as :func:`f_scores` of the
+    resampled text would have: for ``"reference"``, the types of *its* references.
     """
 
     resampling = "jackknife"
 
     def __init__(self, metrics: Sequence[Metric], setting: Setting) -> None:
         super().__init__(metrics, setting)
-        self._bands = _band_of_word(setting)
         vocabulary = setting.vocabulary
         self._members = (
             None if vocabulary is None else PerWord(setting.words, lambda word: word in vocabulary)
@@ -83,21 +106,10 @@ class MacroF(Totals):
         return MacroF  # bands and types affect the score only, not the entries
 
     def entries(self, pairs: Pairs, system: int) -> Entries:
-        reference, found = pairs.words.matched(system)
-        hypothesis = pairs.words.hypotheses[system]
-        return Entries.join(
-            [
-                Entries(3 * found.ids, found.pairs, found.counts),
-                *(
-                    Entries(3 * side.ids.astype(np.int64) + row, side.owners(), np.ones_like(side.owners()))
-                    for row, side in ((1, hypothesis), (2, reference))
-                ),
-            ]
-        )
+        return self._entries(pairs, system, lambda ids: ids)
 
     def score(self, totals: NDArray[Any]) -> Mapping[str, Values]:
-        matched, hypotheses, references = np.moveaxis(totals.reshape(-1, 3, totals.shape[1]), 1, 0)
-        f = 200.0 * matched / np.maximum(hypotheses + references, 1)
+        f = 200.0 * totals[0::3] / np.maximum(totals[1::3] + totals[2::3], 1)
         selection = self._selection(len(f))
         # types outside the set have no matches, so they add nothing here
         if f.shape[1] == 1:  # an exact sum does not depend on the order of the words
@@ -108,12 +120,11 @@ class MacroF(Totals):
 
     def num_types(self, totals: NDArray[Any]) -> NDArray[np.float64]:
         """Number of types that each metric averages over, [number of metrics, B]."""
-        _, hypotheses, references = np.moveaxis(totals.reshape(-1, 3, totals.shape[1]), 1, 0)
-        exact = np.float32 if len(references) < 2**24 else np.float64  # float32 is exact up to 2**24
-        selection = self._selection(len(references)).astype(exact)
+        counted = totals[2::3] if self.setting.types == "reference" else totals[1::3] + totals[2::3]
+        exact = np.float32 if len(counted) < 2**24 else np.float64  # float32 is exact up to 2**24
+        selection = self._selection(len(counted)).astype(exact)
         if self._members is not None:
             return np.tile(selection.sum(axis=1, keepdims=True, dtype=np.float64), totals.shape[1])
-        counted = references if self.setting.types == "reference" else hypotheses + references
         return np.asarray(selection @ (counted > 0).astype(exact), dtype=np.float64)
 
     def num_words(self, totals: NDArray[Any]) -> NDArray[np.int64]:
@@ -122,50 +133,38 @@ class MacroF(Totals):
 
     def _selection(self, num_words: int, all_words: bool = False) -> NDArray[np.bool_]:
         """The words of each metric, [number of metrics, num_words]."""
-        bands = None if self._bands is None else self._bands()[:num_words]
-        selection = np.stack(
-            [_in_band(metric.band, bands, num_words, self.setting) for metric in self.metrics]
-        )
+        selection = np.ones((len(self.metrics), num_words), dtype=np.bool_)
+        if self._bands is not None:
+            bands = self._bands()[:num_words] % len(self._names)  # -1 (unseen) becomes the last band
+            for words, metric in zip(selection, self.metrics):
+                if metric.band is not None:
+                    words[:] = bands == self._names.index(metric.band)
         if self._members is not None and not all_words:
             selection &= self._members()[:num_words].astype(bool)
         return selection
 
 
-class MicroF(Totals):
-    """``micro_f`` and ``recall``, of all words or of a band.
-
-    There are three totals per band: matches, and occurrences in the hypotheses and in the references.
-    """
+class MicroF(_WordTotals):
+    """``micro_f`` and ``recall``, of all words or of a band, from totals for each band."""
 
     def __init__(self, metrics: Sequence[Metric], setting: Setting) -> None:
         super().__init__(metrics, setting)
-        self._bands = _band_of_word(setting)
-        names = () if setting.bands is None else setting.bands.names
-        self._names = [*names, UNSEEN]
         self.num_rows = 3 * len(self._names)
 
     def entries(self, pairs: Pairs, system: int) -> Entries:
+        bands = self._bands
+        if bands is not None:
+            return self._entries(pairs, system, lambda ids: bands()[ids] % len(self._names))
         reference, found = pairs.words.matched(system)
-        hypothesis = pairs.words.hypotheses[system]
-        if self._bands is None:
-            return by_pair(found.by_pair(len(pairs)), hypothesis.lengths, reference.lengths)
-        rows = 3 * (self._bands().astype(np.int64) % len(self._names))  # -1 (unseen) becomes the last band
-        return Entries.join(
-            [
-                Entries(rows[found.ids], found.pairs, found.counts),
-                *(
-                    Entries(rows[side.ids] + row, side.owners(), np.ones_like(side.owners()))
-                    for row, side in ((1, hypothesis), (2, reference))
-                ),
-            ]
-        )
+        lengths = pairs.words.hypotheses[system].lengths
+        return by_pair(found.by_pair(len(pairs)), lengths, reference.lengths)
 
     def score(self, totals: NDArray[Any]) -> Mapping[str, Values]:
         by_band = totals.reshape(len(self._names), 3, -1)
         scores = {}
         for metric in self.metrics:
-            band = self._names.index(metric.band) if metric.band in self._names else None
-            matched, hypotheses, references = by_band.sum(axis=0) if band is None else by_band[band]
+            band = slice(None) if metric.band is None else [self._names.index(metric.band)]
+            matched, hypotheses, references = by_band[band].sum(axis=0)
             if metric.family == "recall":
                 scores[metric.key] = ratio(matched, references)
             else:  # 2 TP + FP + FN = occurrences in the hypotheses + occurrences in the references
@@ -260,39 +259,13 @@ def _by_band(
     hypotheses: Sequence[Reply], references: Sequence[Reply], setting: Setting, bands: Sequence[str | None]
 ) -> dict[Any, BandFScores]:
     """Band, or None for all words -> its scores."""
-    macro = MacroF([Metric(f"macro {band}", band=band) for band in bands], setting)
-    pooled = [
-        Metric(f"{family} {band}", family=family, band=band)
-        for family in ("micro", "recall")
-        for band in bands
-    ]
-    words, micro = Stream(macro), Stream(MicroF(pooled, setting))
+    totals = MacroF([Metric(str(band), band=band) for band in bands], setting)
+    stream = Stream(totals)
     for pairs in paired(hypotheses, references, tokenise=setting.tokenise):
-        words.update(pairs)
-        micro.update(pairs)
-    scores, sums = words.scores() | micro.scores(), words.sums()
-    counts = zip(bands, macro.num_types(sums)[:, 0], macro.num_words(sums)[:, 2])
-    return {
-        band: BandFScores(
-            scores[f"micro {band}"],
-            scores[f"macro {band}"],
-            scores[f"recall {band}"],
-            int(num_types),
-            int(num_words),
-        )
-        for band, num_types, num_words in counts
-    }
-
-
-def _band_of_word(setting: Setting) -> PerWord | None:
-    return None if setting.bands is None else PerWord(setting.words, setting.bands.band_of)
-
-
-def _in_band(
-    band: str | None, bands: NDArray[np.int32] | None, num_words: int, setting: Setting
-) -> NDArray[np.bool_]:
-    """Which words belong to the band of a metric, [num_words]."""
-    if band is None or bands is None or setting.bands is None:
-        return np.ones(num_words, dtype=np.bool_)
-    names = setting.bands.names
-    return np.asarray(bands == (names.index(band) if band in names else -1))
+        stream.update(pairs)
+    sums, macro = stream.sums(), stream.scores().values()
+    matched, given, wanted = totals.num_words(sums).T
+    micro, recall = ratio(2 * matched, given + wanted), ratio(matched, wanted)
+    num_types = totals.num_types(sums)[:, 0].astype(int)
+    rows = zip(micro.tolist(), macro, recall.tolist(), num_types.tolist(), wanted.tolist())
+    return {band: BandFScores(*row) for band, row in zip(bands, rows)}
