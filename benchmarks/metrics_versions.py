@@ -12,6 +12,7 @@ the rounds of the second checkout's time over the first's.
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import time
@@ -28,6 +29,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("checkouts", nargs="+", type=Path, help="two folders; one: be a worker for it")
+    parser.add_argument("--only", nargs="+", default=[""], help="calls whose name begins with one of these")
     parser.add_argument("--out", help="CSV file to append to")
     args = parser.parse_args()
     if len(args.checkouts) == 1:
@@ -40,12 +42,13 @@ def main() -> None:
             stdout=subprocess.PIPE,
             text=True,
             bufsize=1,
+            env={**os.environ, "PYTHONHASHSEED": "0"},  # the same collisions of words in both
         )
         for checkout in args.checkouts
     ]
     names = [answer(worker).split("|") for worker in workers][-1]
     rows = []
-    for name in names:
+    for name in (name for name in names if name.startswith(tuple(args.only))):
         seconds: list[list[float]] = [[], []]
         for round_ in range(1 + ROUNDS[name.startswith("significance")]):
             for place in (0, 1) if round_ % 2 else (1, 0):

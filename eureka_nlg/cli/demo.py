@@ -2,7 +2,7 @@
 
     eureka demo
 
-It takes about five minutes on two free cores. Finished steps are not repeated; --fresh starts over.
+It takes 5 to 8 minutes on two free cores. Finished steps are not repeated; --fresh starts over.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ COMMANDS = {
     "chat": ("chat", "talk to one or more trained models, side by side, in the terminal"),
     "serve": ("serve", "talk to them on a web page that only this machine can open"),
     "vision": ("vision", "long-tailed images: train classifiers and detectors, evaluate, sweep over seeds"),
-    "demo": ("demo", "train cross-entropy and Eureka on the bundled corpus, in five minutes"),
+    "demo": ("demo", "train cross-entropy and Eureka on the bundled corpus, in minutes"),
     "configs": ("configs", "list the configs that come with the package, or copy them"),
     "plugin-dir": ("plugin_dir", "print the folder to give to fairseq's --user-dir"),
 }

@@ -193,10 +193,8 @@ class WordBands:
             UserError: there are no words, or the counts are invalid.
 
         >>> bands = WordBands.from_counts({"the": 6, "cat": 3, "purrs": 2, "zebra": 1})
-        >>> words = Words()
-        >>> ids = words.encode(["zebra", "the", "okapi"])
-        >>> bands.of_words(words)
-        array([ 2,  0, -1], dtype=int8)
+        >>> [bands.band_of(word) for word in ("zebra", "the", "okapi")]
+        [2, 0, -1]
         """
         words = Words()
         words.encode(counts)
@@ -217,10 +215,6 @@ class WordBands:
         """Index of the word's band in :attr:`names`; -1 for a word that does not occur in training."""
         number = self.words.get(word, -1)
         return -1 if number < 0 else int(self.bands.of_class[number])
-
-    def of_words(self, words: Words) -> NDArray[np.int8]:
-        """Band of each word of ``words``, [len(words)] in the order of the ids; -1 for unseen words."""
-        return np.fromiter(map(self.band_of, words), dtype=np.int8, count=len(words))
 
 
 def _with_unseen(bands: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int8]:

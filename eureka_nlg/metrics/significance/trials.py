@@ -32,7 +32,7 @@ def resampled(
     blocks = RESAMPLERS[resampling](
         np.random.default_rng(seed), num_pairs, num_resamples, _block(matrices, num_pairs)
     )
-    return _join([_all_systems(matrices, weights) for weights in blocks])
+    return _join([_evaluate(matrices, partial(_all_systems, weights)) for weights in blocks])
 
 
 def randomised(
@@ -49,14 +49,13 @@ def randomised(
 
     def shuffled(kept: Weights, one: Matrices) -> list[NDArray[Any]]:
         # totals are sums: those of the pairs that a system keeps, plus those of the baseline's other pairs
-        all_of = [one.totals(system, once) for system in range(one.num_systems)]
-        kept_of = [one.totals(system, kept) for system in range(one.num_systems)]
+        all_of, kept_of = _all_systems(once, one), _all_systems(kept, one)
         others = [system for system in range(len(all_of)) if system != baseline]
         mixed = [kept_of[system] + all_of[baseline] - kept_of[baseline] for system in others]
         rest = [all_of[system] + all_of[baseline] - half for system, half in zip(others, mixed)]
         return mixed + rest
 
-    once = _once(num_pairs)
+    once = np.ones((num_pairs, 1), dtype=np.int32)
     blocks = []
     for kept in swaps(np.random.default_rng(seed), num_pairs, num_resamples, _block(matrices, num_pairs)):
         values = _evaluate(matrices, partial(shuffled, kept))
@@ -64,11 +63,8 @@ def randomised(
     return _join(blocks)
 
 
-def _all_systems(matrices: Sequence[Matrices], weights: Weights) -> Table:
-    return _evaluate(
-        matrices,
-        lambda one: [one.totals(system, weights) for system in range(one.num_systems)],
-    )
+def _all_systems(weights: Weights, one: Matrices) -> list[NDArray[Any]]:
+    return [one.totals(system, weights) for system in range(one.num_systems)]
 
 
 def _evaluate(matrices: Sequence[Matrices], totals: Callable[[Matrices], list[NDArray[Any]]]) -> Table:
@@ -82,10 +78,6 @@ def _evaluate(matrices: Sequence[Matrices], totals: Callable[[Matrices], list[ND
 
 def _join(blocks: Sequence[Table]) -> Table:
     return {metric: np.hstack([block[metric] for block in blocks]) for metric in blocks[0]}
-
-
-def _once(num_pairs: int) -> Weights:
-    return np.ones((num_pairs, 1), dtype=np.int32)
 
 
 def _block(matrices: Sequence[Matrices], num_pairs: int) -> int:

@@ -105,11 +105,14 @@ class NgramTable:
         self._pending, self._num_pending = [], 0
         keys.sort()
         first = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
-        counts = np.diff(first, append=len(keys))
-        position, known = _find(self._keys, keys[first])
+        keys, counts = keys[first], np.diff(first, append=len(keys))
+        if len(self._keys) == 0:
+            self._keys, self._counts = keys, counts
+            return
+        position, known = _find(self._keys, keys)
         self._counts[position[known]] += counts[known]
         new = ~known
-        self._keys = np.insert(self._keys, position[new], keys[first][new])
+        self._keys = np.insert(self._keys, position[new], keys[new])
         self._counts = np.insert(self._counts, position[new], counts[new])
 
 

@@ -66,7 +66,6 @@ class Pairs:
         self._systems, self._references = systems, references
         self.memo: dict[Hashable, Any] = {}
         self._views: dict[Split, View] = {}
-        self._texts: tuple[list[list[str]], list[list[str]]] | None = None
 
     def __len__(self) -> int:
         return len(self._systems[0])
@@ -90,17 +89,14 @@ class Pairs:
         )
         return systems, references
 
-    @property
+    @cached_property
     def texts(self) -> tuple[list[list[str]], list[list[str]]]:
         """The replies of each system and each set of references, as strings, in lower case if requested."""
-        if self._texts is None:
-            self._texts = self.raw_texts()
-            if self._tokenise.lowercase:
-                hypotheses, references = (
-                    [[*map(str.lower, side)] for side in sides] for sides in self._texts
-                )
-                self._texts = hypotheses, references
-        return self._texts
+        systems, references = self.raw_texts()
+        if self._tokenise.lowercase:
+            for side in (*systems, *references):
+                side[:] = map(str.lower, side)
+        return systems, references
 
     def by(self, split: Split) -> View:
         """The pairs as the tokens that ``split`` makes."""

@@ -99,12 +99,14 @@ class Tokeniser:
         self.split = split
 
     def __call__(self, replies: Iterable[Reply]) -> Tokens:
+        if self.lowercase:
+            replies = (
+                reply.lower() if isinstance(reply, str) else [*map(str.lower, reply)] for reply in replies
+            )
         flat: list[str] = []
         lengths = []
         split = self.split
         for reply in replies:
-            if self.lowercase:
-                reply = reply.lower() if isinstance(reply, str) else [token.lower() for token in reply]
             tokens = split(reply) if isinstance(reply, str) else reply
             flat += tokens
             lengths.append(len(tokens))

@@ -182,8 +182,10 @@ class Config:
                 "made of it"
             )
         if self.plain_epochs >= self.epochs:
+            scale = self.training.schedule_scale
             raise UserError(
                 f"deferral.plain_epochs: {self.plain_epochs} of {self.epochs} epochs, expected fewer"
+                + (f" (both are counted after training.schedule_scale={scale:g})" if scale != 1 else "")
             )
 
     def _check_own_head(self) -> None:

@@ -106,7 +106,11 @@ def test_a_config_survives_the_way_through_yaml(tmp_path: Path) -> None:
         ("base: a.yaml\n", "is its own base"),
         ("base: none.yaml\n", "none.yaml: No such file"),
         ("training:\n  epochs: 0\n", "training.epochs: 0, expected 1 or more"),
-        ("deferral:\n  plain_epochs: 200\n", "plain_epochs: 200 of 200 epochs, expected fewer"),
+        ("deferral:\n  plain_epochs: 200\n", "plain_epochs: 200 of 200 epochs, expected fewer$"),
+        (
+            "deferral: {plain_epochs: 160}\ntraining: {schedule_scale: 0.01}\n",
+            r"plain_epochs: 2 of 2 epochs, expected fewer \(both are counted after training.sch.*=0.01",
+        ),
         ("method: crt\n", "give init_from=CHECKPOINT"),
         ("method: oltr\n", "method oltr trains a second stage: give init_from=CHECKPOINT"),
         ("method: fsa\n", "method fsa trains a second stage: give init_from=CHECKPOINT"),
