@@ -64,6 +64,10 @@ _WORDS = (
         "inf",
         "1e999",
         "9" * 400,
+        "1000000",
+        "2147483647",
+        "2147483648",
+        "9223372036854775808",
         "x",
         "é",
         "\udcff",
@@ -117,6 +121,12 @@ _WORDS = (
         "--resamples",
         "--vocab-size",
         "--logit-adjustment",
+        "--workers",
+        "--jobs",
+        "--vector-dim",
+        "--max-len-b",
+        "--nbest",
+        "--train-sample",
     ),
 )
 
