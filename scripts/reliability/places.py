@@ -6,7 +6,7 @@
 
 Some places need root: sources that are mounted read-only, another user, a machine without shared memory. The
 other user has to be able to read the interpreter and all packages. An ordinary user can run the places that
-need no root. For the locale a new interpreter is started, since that is when it is looked at.
+need no root. In all of them the home folder does not exist and cannot be made. For the locale a new interpreter is started, since that is when it is looked at.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from eureka_nlg.files import write_json
 
 _NEW_MOUNTS = 0x00020000  # CLONE_NEWNS of <sched.h>
 _NOBODY = 65534
+_NOWHERE = "/proc/nowhere"  # a folder that nobody can make
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,6 @@ def _without_home() -> None:
 
 
 def _as_nobody() -> None:
-    os.environ["HOME"] = "/nonexistent"
     os.setgroups([])
     os.setgid(_NOBODY)
     os.setuid(_NOBODY)
@@ -112,7 +112,7 @@ COMMANDS = {
     "analyse": "analyse {run} --splits valid --out {analysis.json}",
     "report": "report {run} --split valid --out {report.html}",
     "vision": "vision train {images.yaml} data.source={images} save_dir={vision} training.epochs=2 "
-    "training.keep_epochs=[] training.milestones=[1] data.workers=1",
+    "training.keep_epochs=[] training.milestones=[1] deferral.plain_epochs=1 data.workers=1",
     "vision evaluate": "vision evaluate {vision} --json {accuracies.json}",
     "finetune": "finetune {finetune.yaml} model={model} data={messages} output_dir={finetuned} max_steps=2",
 }
@@ -169,6 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "place out"
         )
     os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ["HOME"] = _NOWHERE  # looked at when libraries are imported
     forked_commands.import_everything()
     results: dict[str, dict[str, str]] = {}
     print("| place | ended well | not |\n|---|---|---|", flush=True)
