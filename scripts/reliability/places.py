@@ -6,7 +6,8 @@
 
 Some places need root: sources that are mounted read-only, another user, a machine without shared memory. The
 other user has to be able to read the interpreter and all packages. An ordinary user can run the places that
-need no root. In all of them the home folder does not exist and cannot be made. For the locale a new interpreter is started, since that is when it is looked at.
+need no root. In all of them the home folder does not exist and cannot be made. For the locale a new
+interpreter is started, since that is when it is looked at.
 """
 
 from __future__ import annotations
