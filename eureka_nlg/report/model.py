@@ -92,12 +92,14 @@ class ScoreTable:
         baseline: the system that the others are tested against, if they are.
         method: how intervals and p-values were computed, in a sentence or two.
         signature: everything else that defines the numbers, in values that JSON can hold.
+        warnings: system -> reasons why its scores are meaningless.
     """
 
     metrics: Sequence[ScoreRow]
     baseline: str | None = None
     method: str = ""
     signature: Mapping[str, Any] = field(default_factory=dict)
+    warnings: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def groups(self) -> list[tuple[str, list[ScoreRow]]]:
         """Title and rows of each group that is not empty; the scores of the paper's Table 4 come first."""

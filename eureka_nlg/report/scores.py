@@ -24,7 +24,13 @@ def score_table_of(comparison: Comparison) -> ScoreTable:
             significant = p_value is not None and p_value < level
             scores[system] = Score(estimate.value, estimate.low, estimate.high, p_value, significant)
         metrics.append(_metric(key, scores))
-    return ScoreTable(metrics, comparison.baseline, _method(comparison, level), comparison.signature)
+    return ScoreTable(
+        metrics,
+        comparison.baseline,
+        _method(comparison, level),
+        comparison.signature,
+        comparison.warnings,
+    )
 
 
 def perplexity_row(analysis: Mapping[str, Any], split: str) -> ScoreRow | None:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -190,3 +191,10 @@ def test_contrast(theme: int) -> None:
     assert len(series) == 8
     for name in series:
         assert contrast(name, "ground") >= 3.0, name  # graphics, level AA
+
+
+def test_scores_that_mean_nothing_have_a_warning(report: Report) -> None:
+    assert report.scores is not None
+    scores = replace(report.scores, warnings={"A & <B>": ["50 % of the replies are <empty>"]})
+    html = render(replace(report, scores=scores))
+    assert '<p class="warning"><b>A &amp; &lt;B&gt;:</b> 50 % of the replies are &lt;empty&gt;.</p>' in html

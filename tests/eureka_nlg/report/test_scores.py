@@ -33,6 +33,8 @@ def test_values_intervals_and_marks() -> None:
     assert length.best is None
     assert copies.best == "better"  # fewer copies are better
     assert "95 % of 200 resamples of the 40 pairs" in table.method
+    assert {name: len(sentences) for name, sentences in table.warnings.items()} == {"same": 1, "again": 1}
+    assert "are the same text" in table.warnings["same"][0]
 
 
 def test_best_needs_a_difference() -> None:
