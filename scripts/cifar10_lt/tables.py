@@ -18,6 +18,7 @@ from eureka_nlg.vision.training.log import read_log
 # Folder -> what the paper calls it; the table has this order.
 NAMES = {
     "ce": "CE",
+    "ce_adjusted": "CE, adjusted afterwards, τ 1",
     "fl": "FL",
     "hfl": "HFL",
     "hfl_half": "HFL(0.5)",
@@ -98,13 +99,13 @@ def collect(folder: Path) -> Runs:
 
 
 def read_runs(folder: Path) -> list[dict[str, Any]]:
-    """``evaluation.json`` of every finished seed, with the loss of each epoch."""
+    """``evaluation.json`` of every finished seed, with the loss of each epoch if it was a training."""
     found = []
     for path in sorted(folder.glob("seed*/evaluation.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
         source = result["config"]["data"]["source"]
         result["config"]["data"]["source"] = Path(source).name  # where the images lie is nobody's business
-        log = read_log(path.parent / "log.jsonl")
+        log = read_log(path.parent / "log.jsonl") if (path.parent / "log.jsonl").is_file() else []
         found.append({**result, "log": [{key: entry[key] for key in ("epoch", "loss")} for entry in log]})
     return found
 

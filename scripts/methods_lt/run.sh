@@ -5,7 +5,7 @@
 #
 # One seed, one training at a time, CIFAR-10-LT first. Interrupted, it goes on in the middle of an epoch with the same
 # command; finished runs are not run again. CB† and MBJ† branch off the cross-entropy run, the second stages start from
-# its last checkpoint. The tables are printed and kept in runs/DATA/methods.json.
+# its last checkpoint. Logit adjustment afterwards needs no training. The tables are printed and kept in runs/DATA/methods.json.
 set -eu
 cifar10=${1:?CIFAR-10: a folder, or uoft-cs/cifar10}
 cifar100=${2:?CIFAR-100: a folder, or uoft-cs/cifar100}
@@ -32,5 +32,8 @@ for data in cifar10_lt cifar100_lt; do
     # shellcheck disable=SC2086
     "$eureka" vision sweep --json "runs/$data/methods.json" $configs "data.source=$source" \
         "training.schedule_scale=$scale" seeds=1
+    mkdir -p "runs/$data/ce_adjusted/seed1"
+    "$eureka" vision evaluate "runs/$data/ce/seed1" --logit-adjustment 1 \
+        --json "runs/$data/ce_adjusted/seed1/evaluation.json"
     "${VENV:-.venv}/bin/python" scripts/cifar10_lt/tables.py "runs/$data" --json "runs/$data/results/runs.json"
 done

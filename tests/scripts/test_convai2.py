@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from eureka_nlg.errors import UserError
+
 pytest.importorskip("matplotlib")
 
 COLLECT = ("tables.py", "draw_results.py")
@@ -109,7 +111,8 @@ def test_the_results_page_has_the_tables(
     script.main()
     printed = set(capsys.readouterr().out.splitlines())
     labels = "|".join(map(re.escape, script.LABELS.values()))
-    rows = {line for line in page if re.match(rf"\| ({labels}) \| \d \|", line)}
+    adjusted, after = page.index("## Logit adjustment after training"), page.index("## Replies")
+    rows = {line for line in page[:adjusted] + page[after:] if re.match(rf"\| ({labels}) \| \d \|", line)}
     assert len(rows) > 60
     assert rows <= printed
 
@@ -328,3 +331,62 @@ def test_the_recipe_goes_on_after_a_training_that_failed(recipe: Any) -> None:
 def test_every_config_has_a_name_in_the_tables(script: Any) -> None:
     folder = SCRIPTS.parents[1] / "configs" / "dialogue" / "convai2_small"
     assert {path.stem for path in folder.glob("*.yaml")} == {"base", *script.LABELS}
+
+
+@pytest.fixture
+def adjusted(script: Any, load_script: Any) -> Any:
+    return load_script(SCRIPTS / "adjusted.py")  # which imports tables.py by its name
+
+
+def test_adjusted_runs(
+    adjusted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Cross-entropy and EL whose replies are there, and a run that is still in training."""
+    data, runs = tmp_path / "data", tmp_path / "runs"
+    (data / "references").mkdir(parents=True)
+    for split in ("valid", "test"):
+        (data / "references" / f"{split}.txt").write_text("i run .\nyou swim .\n")
+    replies = {0.0: "i run .\ni run .\n", 0.2: "i run .\nyou <unk> !\n"}
+    for name in ("ce", "el"):
+        folder = runs / name / "seed1"
+        folder.mkdir(parents=True)
+        (folder / "trained").touch()
+        for beam in adjusted.BEAMS:
+            for tau in adjusted.TAUS:
+                (folder / f"adjusted.valid.beam{beam}.tau{tau:g}.txt").write_text(replies[0.0])
+            for tau, text in replies.items():
+                (folder / f"adjusted.test.beam{beam}.tau{tau:g}.txt").write_text(text)
+    (runs / "fl2" / "seed1").mkdir(parents=True)
+    collected = tmp_path / "adjusted.json"
+    monkeypatch.setattr(sys, "argv", ["adjusted.py", str(runs), str(data), "--json", str(collected)])
+    adjusted.main()
+    printed = capsys.readouterr().out
+    # micro F by hand: 4 of 6 words both times, then 3 + 1; two word types more, one reply of two with <unk>
+    test = printed.partition("greedy, test")[2].partition("beam 5")[0]
+    assert re.search(
+        r"^\| CE \| 0 \| 1 \| .*\| 66.7 \| .*\| 1.00 \| 3.00 \| 0.00 \| 3.00 \|$", test, re.MULTILINE
+    )
+    assert re.search(
+        r"^\| EL \| 0.2 \| 1 \| .*\| 66.7 \| .*\| 2.00 \| 6.00 \| 50.0 \| 3.00 \|$", test, re.MULTILINE
+    )
+    assert re.search(r"^\| EL \| 0.2 \| 1 \| .* p ", test, re.MULTILINE)
+    assert "FL" not in printed
+    monkeypatch.setattr(sys, "argv", ["adjusted.py", str(collected)])
+    adjusted.main()
+    assert capsys.readouterr().out == printed
+    assert len(json.loads(collected.read_text())["valid"]) == 2 * 2 * len(adjusted.TAUS)
+    monkeypatch.setattr(sys, "argv", ["adjusted.py", str(runs)])
+    with pytest.raises(UserError, match="give the data folder"):
+        adjusted.main()
+
+
+def test_the_results_page_has_the_adjusted_tables(
+    adjusted: Any, page: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["adjusted.py", str(RESULTS / "convai2" / "adjusted.json")])
+    adjusted.main()
+    printed = set(capsys.readouterr().out.splitlines())
+    start = page.index("## Logit adjustment after training")
+    rows = {line for line in page[start:] if re.match(r"\| (CE|FL, gamma 2|EL|EL x 16, cap 0.9) \| 0", line)}
+    assert len(rows) > 20
+    assert rows <= printed
