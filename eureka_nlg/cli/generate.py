@@ -4,7 +4,7 @@
     eureka generate runs/eureka --sampling --sampling-topp 0.9 --out replies.txt
     eureka generate runs/eureka --input mine.txt                reply to your own text, one message per line
     echo "hi , any hobbies ?" | eureka generate runs/eureka --input -
-    eureka generate runs/eureka --logit-adjustment 0.3          make frequent words less likely
+    eureka generate runs/eureka --logit-adjustment 0.2          make frequent words less likely
     eureka generate runs/eureka -- --diverse-beam-groups 5      any option of fairseq-generate after --
     eureka generate runs/finetuned --beam 1                     a Hugging Face model; writes references too
 

@@ -131,3 +131,4 @@ done
     --figures "$runs/figures"
 "$bin/python" scripts/convai2/tables.py "$runs" --json "$runs/results/runs.json"
 "$bin/python" scripts/draw_results.py convai2 "$runs/results/runs.json" --out "$runs/results"
+"$bin/python" scripts/convai2/adjusted.py "$runs" "$data" --json "$runs/results/adjusted.json"
