@@ -65,7 +65,7 @@ class Decoding:
                 if not isinstance(value, bool):
                     raise UserError(f"{option.name} {value!r}: expected true or false")
                 continue
-            wanted = f"expected a number from {least} on" + ("" if most is None else f" to {most}")
+            wanted = f"expected a number from {least} " + ("on" if most is None else f"to {most}")
             is_number = type(value) is int or ("float" in str(option.type) and isinstance(value, float))
             if not is_number or not (least <= value and (most is None or value <= most)):
                 raise UserError(f"{option.name} {value!r}: {wanted}")
