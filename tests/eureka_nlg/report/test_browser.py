@@ -160,6 +160,13 @@ def test_nothing_is_wider_than_a_phone(open_page: Open, theme: str) -> None:
     assert driver.execute_script("return document.documentElement.scrollWidth") == 390
     outside = wider_than(driver, 390, ".scroll, pre, svg, .skip, .unseen-text, thead")
     assert outside == []
+    # the sentences above a table, and two systems side by side, are read without scrolling
+    tables = driver.execute_script("""
+        return [...document.querySelectorAll("caption:not(.unseen-text), .scores tr > :nth-child(3)")].map(
+            (each) => each.getBoundingClientRect().right);
+    """)
+    assert len(tables) > 4
+    assert max(tables) <= 390
     smallest = driver.execute_script("""
         return Math.min(...[...document.querySelectorAll(".narrow svg text")].map((text) => {
             const svg = text.ownerSVGElement;
