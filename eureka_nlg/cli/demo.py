@@ -64,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
             require(package, extra=extra)
     from eureka_nlg.dialogue.demo import MARK, SYSTEMS, Demo
     from eureka_nlg.dialogue.manifest import MANIFEST
+    from eureka_nlg.dialogue.training import read_config
     from eureka_nlg.files import remove_made
 
     if args.epochs is not None and args.epochs < 1:
@@ -74,6 +75,8 @@ def run(args: argparse.Namespace) -> int:
         if (instead := _HAVE_AN_ARGUMENT.get(option.partition("=")[0].replace("-", "_"))) is not None:
             raise UserError(f"{option}: expected {instead}")
     demo = Demo(args.out, args.epochs, args.seed, tuple(args.options))
+    for name in SYSTEMS:
+        read_config(demo.config(name), demo.overrides(name))  # before anything is written
     with exclusive(demo.folder):
         if args.fresh:
             remove_made(demo.data, MANIFEST)

@@ -191,6 +191,14 @@ def test_an_option_with_an_argument_of_its_own_is_refused(
     assert f"{option}: expected {instead}" in capsys.readouterr().err
 
 
+def test_what_is_no_option_is_refused_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["demo", "--out", str(tmp_path / "out"), "out.json"]) == 2
+    assert "out.json" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_bad_epochs_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--epochs", "0"]) == 2
     assert "--epochs 0: expected 1 or more" in capsys.readouterr().err
