@@ -61,7 +61,8 @@ def _fairseq(number: int, rank: int) -> list[str]:
 
 def _images(number: int, rank: int) -> list[str]:
     # a second stage, whose batch statistics are frozen: those of a share of the images are others
-    options = ["method=fsa", "init_from=first/checkpoint.pt", "training.batch_size=32", "training.epochs=4"]
+    # and 64 images, because a last batch with fewer bundles than processes is left out
+    options = ["method=fsa", "init_from=first/checkpoint.pt", "training.batch_size=64", "training.epochs=4"]
     options += ["fsa.confusing_classes=2", "fsa.specific_threshold=0.5", "sampling=class_balanced"]
     options += ["loss.class_balanced=true", "training.keep_epochs=[]", "training.milestones=[3]"]
     options += ["deferral.plain_epochs=0", f"save_dir=images{number}"]
@@ -132,18 +133,18 @@ def _exchanged() -> int:
     return int(line)
 
 
-def _step_time(name: str, number: int, folder: Path) -> float:
-    """Seconds of a step, as the training itself counts them."""
+def _step_time(name: str, number: int, folder: Path) -> float | None:
+    """Seconds of a step, as the training itself counts them; None if it does not say."""
     if name == "images":
         lines = (folder / f"images{number}" / "log.jsonl").read_text().splitlines()
         return min(float(json.loads(line)["seconds_per_step"]) for line in lines)
     if name == "fairseq":
         log = (folder / f"fairseq{number}" / "fairseq.log").read_text()
-        (updates,) = re.findall(r"\| ups ([\d.]+)", log)[-1:] or ["nan"]
-        return 1 / (float(updates) or float("nan"))
+        (updates,) = re.findall(r"\| ups ([\d.]+)", log)[-1:] or ["0"]
+        return 1 / float(updates) if float(updates) else None  # too quick for two digits
     log = (folder / f"{name}{number}.0.log").read_text()
-    (runtime,) = re.findall(r"train_runtime'?: '?([\d.]+)", log)[-1:] or ["nan"]
-    return float(runtime) / _STEPS[name]
+    (runtime,) = re.findall(r"train_runtime'?: '?([\d.]+)", log)[-1:] or [None]
+    return None if runtime is None else float(runtime) / _STEPS[name]
 
 
 def weights(name: str, number: int, folder: Path) -> dict[str, Any]:
@@ -190,8 +191,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 same &= all(torch.allclose(ours[key], one[key], rtol=1e-4, atol=1e-5) for key in one)
                 results[name][number] = found
                 seconds, exchanged = found["seconds_a_step"], found["bytes_a_step"] / 1000
+                shown = "-" if seconds is None else f"{seconds:.3f}"
                 print(
-                    f"| {name} | {number} | {seconds:.3f} | {exchanged:,.1f} | {found['farthest']:.1e} |",
+                    f"| {name} | {number} | {shown} | {exchanged:,.1f} | {found['farthest']:.1e} |",
                     flush=True,
                 )
             shutil.rmtree(folder / f"{name}1", ignore_errors=True)
