@@ -236,9 +236,9 @@ def test_generate_and_analyse_take_them(
 
 def test_decoding_says_what_does_not_go_together() -> None:
     for values, said in (
-        ({"beam": 0}, "beam 0: expected a number from 1 on to 100"),
+        ({"beam": 0}, "beam 0: expected a number from 1 to 100"),
         ({"top_k": 5}, "top_k: is for sampling"),
-        ({"nbest": 101}, "nbest 101: expected a number from 1 on to 100"),
+        ({"nbest": 101}, "nbest 101: expected a number from 1 to 100"),
         ({"temperature": math.nan}, "temperature nan"),
         ({"beam": 2.5}, "beam 2.5"),
         ({"beam": None}, "beam None: expected a number"),
