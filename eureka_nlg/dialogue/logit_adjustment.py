@@ -5,6 +5,7 @@ Source: Menon et al. 2021, "Long-tail Learning via Logit Adjustment", post-hoc f
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -106,11 +107,14 @@ class LogitAdjustment:
     @contextmanager
     def of_model(self, model: Any, temperature: float = 1.0) -> Iterator[None]:
         """While this lasts, fairseq decodes with adjusted likelihoods of this model."""
+        before = vars(model).get("get_normalized_probs")
         self.adjust(model, temperature)
         try:
             yield
         finally:
             del model.get_normalized_probs
+            if before is not None:
+                model.get_normalized_probs = before
 
     @contextmanager
     def of_loaded(self, temperature: float = 1.0) -> Iterator[None]:
@@ -149,6 +153,11 @@ class AdjustedLikelihoods:
         self._likelihoods = likelihoods
         self._adjustment = adjustment
         self._temperature = temperature
+
+    @property
+    def of_own_softmax(self) -> bool:
+        """Whether a method of the model is adjusted, and not what somebody has put in its place."""
+        return inspect.ismethod(self._likelihoods)
 
     def __call__(self, net_output: Any, log_probs: bool, sample: Any = None) -> Tensor:
         """See fairseq's models."""

@@ -63,7 +63,7 @@ class ReplyGenerator(SequenceGenerator):
             and decoder.adaptive_softmax is None
             and decoder.embed_tokens.weight.dtype == torch.float32
             and decoder.embed_tokens.weight.device.type == "cpu"
-            and isinstance(vars(model).get("get_normalized_probs"), AdjustedLikelihoods | None)
+            and _is_softmax(vars(model).get("get_normalized_probs"))
             and not any(getattr(module, "apply_during_inference", False) for module in model.modules())
             and not torch.is_autocast_enabled("cpu")
             and type(self.search) is BeamSearch
@@ -76,6 +76,11 @@ class ReplyGenerator(SequenceGenerator):
             and 2 * self.beam_size <= min(MOST_WORDS, self.vocab_size - 4)
             and "src_tokens" in sample["net_input"]
         )
+
+
+def _is_softmax(replaced: Any) -> bool:
+    """Whether likelihoods are the softmax of the logits, as they are or adjusted once."""
+    return replaced is None or (isinstance(replaced, AdjustedLikelihoods) and replaced.of_own_softmax)
 
 
 class _Search:

@@ -141,6 +141,8 @@ def test_adjusted_likelihoods(of_search: str, searches: list[int]) -> None:
     with LogitAdjustment(4.0, TargetCounts(counts, words.eos())).of_model(model, mine.temperature):
         found = mine.generate([model], sample)
         assert_same(found, theirs.generate([model], sample))
+        with LogitAdjustment(1.0, TargetCounts(counts, words.eos())).of_model(model, mine.temperature):
+            assert_same(mine.generate([model], sample), theirs.generate([model], sample))  # twice: by fairseq
     assert len(searches) == 2
     assert [one[0]["tokens"].tolist() for one in found] != [one[0]["tokens"].tolist() for one in plain]
 
