@@ -6,16 +6,25 @@ import difflib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from eureka_nlg.errors import UserError, require
 from eureka_nlg.frequency import EncouragementOptions
 from eureka_nlg.integrations.token_loss import SAFE_NORMALIZATION
 from eureka_nlg.losses.bonus import CAPPED, Bonus
+from eureka_nlg.losses.objectives import SCALAR_LOSSES
 from eureka_nlg.losses.options import options_of, with_options_of
 from eureka_nlg.option_files import read_options
+from eureka_nlg.options import Options
 
 __all__ = ["FinetuneOptions", "read_finetune_config"]
+
+LOSS_NAMES = ("eureka", *SCALAR_LOSSES)
+LOSS_OPTIONS: tuple[type[Options], ...] = (EncouragementOptions, Bonus, *SCALAR_LOSSES.values())
+if TYPE_CHECKING:
+    LossName = str
+else:
+    LossName = Literal[LOSS_NAMES]
 
 
 def _help(text: str) -> dict[str, str]:
@@ -25,8 +34,7 @@ def _help(text: str) -> dict[str, str]:
 # HfArgumentParser reads the types of the fields.
 @dataclass
 @with_options_of(
-    EncouragementOptions,
-    Bonus,
+    *LOSS_OPTIONS,
     defaults={"encouragement_normalization": SAFE_NORMALIZATION, **CAPPED},
     without=("encouragement_measure",),
 )
@@ -51,7 +59,9 @@ class FinetuneOptions:
         default=0, metadata=_help("rank of LoRA adapters on all linear layers; 0 trains all weights")
     )
     lora_alpha: int = field(default=16, metadata=_help("scale of the LoRA adapters"))
-    loss: Literal["eureka", "cross_entropy"] = field(default="eureka", metadata=_help("the training loss"))
+    loss: LossName = field(
+        default="eureka", metadata=_help("the training loss; all but eureka are without a reward")
+    )
     encouragement: Literal["counts", "one"] = field(
         default="counts", metadata=_help("weight of the bonus: by the training targets' counts, or one")
     )
@@ -73,7 +83,7 @@ class FinetuneOptions:
     max_new_tokens: int = field(default=64, metadata=_help("longest reply when decoding"))
 
     def __post_init__(self) -> None:
-        for options in (EncouragementOptions, Bonus):
+        for options in LOSS_OPTIONS:
             options_of(self, options)
 
 

@@ -17,6 +17,7 @@ from eureka_nlg.frequency import EncouragementOptions
 from eureka_nlg.integrations.transformers import EurekaTrainerLoss, add_fused_loss, count_targets
 from eureka_nlg.integrations.transformers.trainer_loss import num_outputs, shifts_labels
 from eureka_nlg.losses.bonus import Bonus
+from eureka_nlg.losses.objectives import SCALAR_LOSSES
 from eureka_nlg.losses.options import options_of
 
 __all__ = ["finetune"]
@@ -114,11 +115,16 @@ def _steps(trainer: Any, arguments: Any) -> int:
 
 
 def _loss(options: FinetuneOptions, model: Any, train: Any, folder: Path) -> EurekaTrainerLoss | None:
-    if options.loss == "cross_entropy":
+    if options.loss == "cross_entropy" and not options.fused:
         return None
+    start = {name: getattr(options, name) for name in ("start_epoch", "start_step")}
+    if options.loss in SCALAR_LOSSES:
+        loss = options_of(options, SCALAR_LOSSES[options.loss])
+        return EurekaTrainerLoss.for_model(model, loss=loss, **start)
     shared = {
         **options_of(options, Bonus).values(),
-        **{name: getattr(options, name) for name in ("form", "start_epoch", "start_step")},
+        "form": options.form,
+        **start,
     }
     weights = options_of(options, EncouragementOptions)
     if options.encouragement == "one":

@@ -18,7 +18,13 @@ from eureka_nlg.losses.bonus import CAPPED, Bonus, BonusOptions
 from eureka_nlg.losses.checks import Encouragement, Options, check_encouragement
 from eureka_nlg.losses.kernels import incoming
 from eureka_nlg.losses.logits import loss_and_log_odds
-from eureka_nlg.losses.objectives import CrossEntropy, Objective, eureka_objective
+from eureka_nlg.losses.objectives import (
+    SCALAR_LOSSES,
+    CrossEntropy,
+    Objective,
+    ScalarLoss,
+    eureka_objective,
+)
 from eureka_nlg.losses.options import built, shows_arguments_of
 from eureka_nlg.losses.projection import loss_and_log_odds_of_projection
 from eureka_nlg.losses.runaway import RunawayWatch
@@ -32,7 +38,7 @@ SAFE_NORMALIZATION: Normalization = "mean_weight"
 
 
 class TokenLoss(RunawayWatch):
-    """The Eureka loss of a batch, divided by the number of items that its trainer counted.
+    """The Eureka loss of a batch, or another one, divided by the number of items that its trainer counted.
 
     A step counts as training if gradients are recorded. Otherwise the loss is plain cross-entropy, so that an
     ``eval_loss`` stays comparable and cannot choose a model whose loss has run away.
@@ -46,6 +52,9 @@ class TokenLoss(RunawayWatch):
         label_smoothing: as in torch; applied in training only.
         start_epoch, start_step: the first epoch (from 1) or optimiser step (from 1) with the reward; the loss
             is plain cross-entropy before. The trainer then has to call :meth:`set_progress`.
+        loss: another loss to train with instead: a :class:`~eureka_nlg.losses.objectives.ScalarLoss`, or the
+            name of one with its defaults, such as ``"dft"`` or ``"focal"``. It has no encouragement, form or
+            bonus.
         **bonus: options of the bonus, as in :func:`eureka_nlg.losses.eureka_loss`; the paper's form has no
             cap.
 
@@ -62,10 +71,14 @@ class TokenLoss(RunawayWatch):
         label_smoothing: float = 0.0,
         start_epoch: int | None = None,
         start_step: int | None = None,
+        loss: ScalarLoss | str | None = None,
         **bonus: Unpack[BonusOptions],
     ) -> None:
         if form not in FORMS:
             raise ValueError(f"form must be one of {', '.join(FORMS)}, got {form!r}")
+        self.loss = _scalar_loss(loss)
+        if self.loss is not None and (encouragement is not None or form != "capped" or bonus):
+            raise ValueError(f"loss={loss!r} has no encouragement, form or bonus: leave these out")
         self.form = form
         self.bonus = built(Bonus, type(self).__name__, {**CAPPED, **bonus})
         if form == "paper":
@@ -86,7 +99,7 @@ class TokenLoss(RunawayWatch):
                 raise ValueError(f"{name} must be a whole number from 1 on, got {value!r}")
         self.start_epoch, self.start_step = start_epoch, start_step
         self.progress: tuple[int, int] | None = None
-        self.sums = Sums()
+        self.sums = self._no_sums()
         self.num_training_calls = 0
         self._per_class: Tensor | None = None
 
@@ -118,9 +131,14 @@ class TokenLoss(RunawayWatch):
         return cls(weights.of(class_counts, torch.float32), **options)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_per_class": None, "sums": Sums()}
+        return {**self.__dict__, "_per_class": None, "sums": self._no_sums()}
+
+    def _no_sums(self) -> Sums:
+        return Sums() if self.loss is None else Sums(Sums.PLAIN)
 
     def __repr__(self) -> str:
+        if self.loss is not None:
+            return f"{type(self).__name__}(loss={self.loss!r})"
         weights = self.encouragement
         shown = f"[{len(weights)}]" if isinstance(weights, Tensor) else repr(weights)
         return f"{type(self).__name__}(encouragement={shown}, form={self.form!r}, bonus={self.bonus})"
@@ -130,8 +148,13 @@ class TokenLoss(RunawayWatch):
         self.progress = (epoch, step)
 
     @property
+    def needs_logits(self) -> bool:
+        """Whether the loss cannot be computed as cross-entropy plus :meth:`reward_of_log_probs`."""
+        return self.loss is not None or self.form != "capped"
+
+    @property
     def has_started(self) -> bool:
-        """Whether the reward is part of the loss now.
+        """Whether the reward, or the other loss, has taken effect.
 
         Raises:
             RuntimeError: this depends on the progress, but :meth:`set_progress` was not called.
@@ -201,7 +224,7 @@ class TokenLoss(RunawayWatch):
         return self._watched(loss / denominator, training)
 
     def _watched(self, mean: Tensor, training: bool) -> Tensor:
-        if training and self.has_started and not self.bonus.is_bounded:
+        if training and self.loss is None and self.has_started and not self.bonus.is_bounded:
             self.watch(mean.detach())
         return mean
 
@@ -221,8 +244,14 @@ class TokenLoss(RunawayWatch):
             num_items: as in :meth:`of_logits`.
 
         Raises:
-            UserError: the form is the paper's. Once p rounds to one, log(1 - p) cannot be computed from it.
+            UserError: the form is the paper's, or this is another loss. Once p rounds to one, log(1 - p)
+                cannot be computed from it.
         """
+        if self.loss is not None:
+            raise UserError(
+                f"loss={self.loss!r} is no reward on top of cross-entropy: use the fused layer of "
+                "eureka_nlg.integrations.transformers"
+            )
         if self.form != "capped":
             raise UserError(
                 "form='paper' needs the logits, because log(1 - p) of a log-probability that rounds to zero "
@@ -248,14 +277,19 @@ class TokenLoss(RunawayWatch):
         options = Options(ignore_index=IGNORED, reduction="sum", label_smoothing=self.label_smoothing)
         if not self.has_started:
             return CrossEntropy().objective(), options, True
+        if self.loss is not None:
+            return self.loss.objective(), options, True
         return eureka_objective(self._weights(num_classes, device), self.bonus), options, True
 
     @torch.no_grad()
     def _record(self, log_odds: Tensor, target: Tensor, num_classes: int) -> None:
         self.num_training_calls += 1
         kept = target != IGNORED
-        bonus = self.bonus(log_odds)
-        factor = self._reward_factor(num_classes, torch.where(kept, target, 0))
+        if self.loss is None:
+            bonus = self.bonus(log_odds)
+            factor = self._reward_factor(num_classes, torch.where(kept, target, 0))
+        else:
+            bonus, factor = torch.zeros_like(log_odds), 0.0
         self.sums.add(-F.logsigmoid(log_odds), log_odds.sigmoid(), bonus, factor * bonus, kept)
 
     def _reward_factor(self, num_classes: int, classes: Tensor) -> Tensor | float:
@@ -275,6 +309,16 @@ class TokenLoss(RunawayWatch):
             known = per_class(self.encouragement, num_classes).to(device)
             self._per_class = known
         return known
+
+
+def _scalar_loss(loss: ScalarLoss | str | None) -> ScalarLoss | None:
+    if isinstance(loss, str):
+        if loss not in SCALAR_LOSSES:
+            raise ValueError(f"loss must be one of {', '.join(SCALAR_LOSSES)}, got {loss!r}")
+        return SCALAR_LOSSES[loss]()
+    if loss is not None and not isinstance(loss, ScalarLoss):
+        raise TypeError(f"loss must be a ScalarLoss or the name of one, got {type(loss).__name__}")
+    return loss
 
 
 def per_class(values: Tensor, num_classes: int) -> Tensor:

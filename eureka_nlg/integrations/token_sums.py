@@ -12,11 +12,16 @@ class Sums:
     """Sums over the tokens of the training steps since the last log.
 
     They stay on the device, so that no step has to wait for it.
+
+    Args:
+        names: which means to return, from the first on.
     """
 
     NAMES = ("nll", "likelihood", "bonus", "reward")
+    PLAIN = NAMES[:2]
 
-    def __init__(self) -> None:
+    def __init__(self, names: tuple[str, ...] = NAMES) -> None:
+        self.names = names
         self._sums: Tensor | None = None
 
     def add(self, nll: Tensor, likelihood: Tensor, bonus: Tensor, reward: Tensor, kept: Tensor) -> None:
@@ -43,7 +48,7 @@ class Sums:
         if sums is None:
             return {}
         *totals, count = sums.tolist()
-        return {name: total / count for name, total in zip(self.NAMES, totals)} if count else {}
+        return {name: total / count for name, total in zip(self.names, totals)} if count else {}
 
 
 def _communication_device() -> torch.device:

@@ -5,7 +5,8 @@
 
 TRL's layer returns log-probabilities of the targets. They are all that the capped form needs, so its reward
 is added to the SFTTrainer's loss. The paper's form uses :func:`add_fused_loss`, because ``log(1 - p)`` cannot
-be computed from a log-probability that rounds to zero.
+be computed from a log-probability that rounds to zero. Other losses, which are not cross-entropy plus a
+reward, use it too.
 """
 
 from __future__ import annotations
@@ -45,11 +46,11 @@ class EurekaSFTTrainer(SFTTrainer):
         ):
             if given:
                 raise UserError(f"EurekaSFTTrainer has its own loss: leave {option} at its default")
-        if self.eureka.label_smoothing and self.eureka.form == "capped":
+        if self.eureka.label_smoothing and not self.eureka.needs_logits:
             raise UserError(
                 "the fused layer of TRL has no label smoothing: give form='paper', or no label_smoothing"
             )
-        if self.eureka.form != "capped":
+        if self.eureka.needs_logits:
             add_fused_loss(self.model, self.eureka)
         self.callback_handler.callbacks.insert(0, self.eureka.callback)
 
@@ -59,7 +60,7 @@ class EurekaSFTTrainer(SFTTrainer):
         """The SFTTrainer's loss, in training with the reward."""
         if not torch.is_grad_enabled():
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        if self.eureka.form != "capped":
+        if self.eureka.needs_logits:
             outputs = model(**inputs, num_items_in_batch=num_items_in_batch)
             loss = outputs.loss * self._loss_scale(num_items_in_batch)
             return (loss, outputs) if return_outputs else loss

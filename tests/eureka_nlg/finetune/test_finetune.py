@@ -43,7 +43,9 @@ def log(folder: Path) -> list[dict[str, float]]:
     return json.loads((folder / "trainer_state.json").read_text())["log_history"]
 
 
-@pytest.mark.parametrize("options", [[], ["lora_rank=2", "encouragement=one"], ["loss=cross_entropy"]])
+@pytest.mark.parametrize(
+    "options", [[], ["lora_rank=2", "encouragement=one"], ["loss=cross_entropy", "fused=false"], ["loss=dft"]]
+)
 def test_it_trains_resumes_and_decodes(options, folders, capsys):
     run = ["finetune", str(folders / "config.yaml"), *options]
     folder = folders / "run"
@@ -67,7 +69,12 @@ def test_it_trains_resumes_and_decodes(options, folders, capsys):
     logged = log(folder)
     steps = [entry["step"] for entry in logged if "loss" in entry]
     assert steps == [1, 2, 3, 4]  # the first two were not run again: the trainer's state says so
-    assert ("reward" in logged[0]) == (options != ["loss=cross_entropy"])
+    own = {"nll", "likelihood", "bonus", "reward"}
+    if "fused=false" in options:  # the Trainer's cross-entropy, which logs none of these
+        own = set()
+    elif "loss=dft" in options:
+        own = {"nll", "likelihood"}
+    assert own == {"nll", "likelihood", "bonus", "reward"} & logged[0].keys()
     assert (folder / "target_counts.safetensors").exists() == (options == [])
     replies = (folder / "replies.test.txt").read_text().splitlines()
     references = (folder / "references.test.txt").read_text().splitlines()
@@ -128,7 +135,7 @@ def test_only_what_the_assistant_says_is_learned(tokenizer):
     ("override", "said"),
     [
         ("learning_rat=1", "did you mean learning_rate"),
-        ("loss=focal", "invalid choice"),
+        ("loss=focus", "invalid choice"),
         ("max_length=many", "invalid int"),
         ("data=nowhere", "neither train.jsonl nor train.parquet"),
         ("model=nowhere", "model nowhere"),
@@ -149,6 +156,16 @@ def test_every_config_is_read():
         assert arguments.learning_rate == 5e-5
 
 
+def test_fused_cross_entropy_takes_the_steps_of_the_trainers_own(folders):
+    losses = []
+    for fused in ("true", "false"):
+        config = [str(folders / "config.yaml"), "loss=cross_entropy", f"fused={fused}"]
+        assert main(["finetune", *config, f"output_dir={folders / fused}"]) == 0
+        losses.append([entry["loss"] for entry in log(folders / fused) if "loss" in entry])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert losses[0][0] != losses[0][-1]
+
+
 def test_options_of_the_loss_are_those_of_all_surfaces(folders):
     """Safe defaults; each under the name that it has in every config, and refused when the config is read."""
     config = folders / "config.yaml"
@@ -159,6 +176,9 @@ def test_options_of_the_loss_are_those_of_all_surfaces(folders):
     assert arguments.save_strategy == "no"
     options, _ = read_finetune_config(config, ["bonus=power", "bonus_gamma=2", "bonus_threshold=0.5"])
     assert (options.bonus, options.bonus_gamma, options.bonus_threshold) == ("power", 2.0, 0.5)
-    for override in ("likelihood_cap=1.5", "bonus_threshold=-1", "encouragement_scale=-1", "beta=2"):
+    options, _ = read_finetune_config(config, ["loss=focal", "focal_gamma=1"])
+    assert (options.loss, options.focal_gamma) == ("focal", 1.0)
+    refused = ("likelihood_cap=1.5", "mixce_eta=2", "bonus_threshold=-1", "encouragement_scale=-1", "beta=2")
+    for override in refused:
         with pytest.raises(UserError, match=f"{override.split('=')[0]} must be"):
             read_finetune_config(config, [override])

@@ -24,6 +24,7 @@ from eureka_nlg.integrations.transformers import (  # noqa: E402
     add_fused_loss,
     apply_eureka,
 )
+from eureka_nlg.losses.objectives import Focal  # noqa: E402
 
 
 def plain_formula(logits, labels, weights, num_items, cap=0.75):
@@ -123,6 +124,44 @@ def test_encoder_decoders_are_not_shifted(name, fused, make_model, batch):
     expected_gradients = gradients(reference)
     for key, gradient in gradients(model).items():
         torch.testing.assert_close(gradient, expected_gradients[key], rtol=1e-5, atol=1e-6, msg=key)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize(
+    ("loss", "formula"),
+    [
+        ("dft", lambda p: -p.detach() * p.log()),
+        (Focal(1.5), lambda p: -((1 - p) ** 1.5) * p.log()),
+        ("power", lambda p: -p),
+    ],
+)
+def test_other_losses_are_those_of_their_formulas(loss, formula, fused, make_model, batch):
+    model = make_model("llama")
+    inputs = {key: value for key, value in batch.items() if key != "labels"}
+    logits, labels = model(**inputs).logits.double()[:, :-1], batch["labels"][:, 1:]
+    kept = labels != -100
+    likelihood = logits.softmax(-1).gather(-1, labels.where(kept, 0)[..., None])[..., 0][kept]
+    expected = formula(likelihood).sum() / 57
+    reference = torch.autograd.grad(expected, list(model.parameters()), allow_unused=True)
+    own_loss = EurekaTrainerLoss.for_model(model, loss=loss, start_step=2)
+    apply_eureka(model, own_loss, fused=fused)
+    own_loss.set_progress(epoch=1, step=1)
+    plain = -likelihood.log().sum() / 57
+    torch.testing.assert_close(model(**batch, num_items_in_batch=57).loss.double(), plain)
+    own_loss.sums.clear()
+    own_loss.set_progress(epoch=1, step=2)
+    found = model(**batch, num_items_in_batch=57).loss
+    torch.testing.assert_close(found.detach().double(), expected.detach(), rtol=1e-5, atol=1e-6)
+    own = torch.autograd.grad(found, list(model.parameters()), allow_unused=True)
+    for gradient, known in zip(own, reference):
+        if known is not None:
+            torch.testing.assert_close(gradient, known, rtol=1e-4, atol=1e-6)
+    logged = own_loss.sums.take()
+    assert logged == pytest.approx(
+        {"nll": -likelihood.log().mean().item(), "likelihood": likelihood.mean().item()}, rel=1e-4
+    )
+    with torch.no_grad():
+        assert model(**batch, num_items_in_batch=57).loss.item() == pytest.approx(plain.item(), rel=1e-5)
 
 
 @pytest.mark.parametrize("fused", [False, True])
@@ -324,6 +363,9 @@ def test_counts_of_a_smaller_vocabulary_than_the_models():
         ({"start_epoch": 0}, "start_epoch"),
         ({"start_epoch": 2, "start_step": 3}, "not both"),
         ({"label_smoothing": 2.0}, "label_smoothing"),
+        ({"loss": "eureca"}, "loss must be one of cross_entropy, .*, got 'eureca'"),
+        ({"loss": "dft", "encouragement": 1.0}, "leave these out"),
+        ({"loss": "dft", "likelihood_cap": 0.9}, "leave these out"),
     ],
 )
 def test_options_that_are_none(options, said):

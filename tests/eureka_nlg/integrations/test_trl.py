@@ -94,10 +94,9 @@ def test_without_encouragement_it_is_sft(train):
 
 
 @pytest.mark.parametrize("accumulation", [1, 2])
-def test_both_forms_are_the_loss_of_the_logits(accumulation, train, make_model, batch, counts):
-    found = {}
-    for form in ("capped", "paper"):
-        loss = EurekaTrainerLoss.from_counts(counts, shift=True, form=form)
+def test_all_forms_are_the_loss_of_the_logits(accumulation, train, make_model, batch, counts):
+    losses = [EurekaTrainerLoss.from_counts(counts, shift=True, form=form) for form in ("capped", "paper")]
+    for loss in (*losses, EurekaTrainerLoss(loss="focal", shift=True)):
         trainer = train(
             EurekaSFTTrainer,
             eureka=loss,
@@ -109,9 +108,9 @@ def test_both_forms_are_the_loss_of_the_logits(accumulation, train, make_model, 
         logits = model(**{key: value for key, value in batch.items() if key != "labels"})
         expected = copy.copy(loss)(logits, batch["labels"])
         assert logged(trainer, "loss")[0] == pytest.approx(expected.item(), rel=1e-4)
-        assert logged(trainer, "reward")[0] < 0.0
+        assert bool(logged(trainer, "reward")) == (loss in losses)
+        assert all(reward < 0.0 for reward in logged(trainer, "reward"))
         assert trainer.evaluate()["eval_loss"] > 0.0
-        found[form] = logged(trainer, "loss")[0]
 
 
 def test_likelihoods_that_round_to_one_stay_finite(train, make_model, batch):
