@@ -59,10 +59,14 @@ def load_pretrained(name: str, gguf_file: str | None = None, **kwargs: Any) -> t
     transformers = require("transformers", extra="transformers")
     extra: dict[str, Any] = {"trust_remote_code": False}
     if gguf_file is not None:
+        require("gguf", extra="transformers")
         extra["gguf_file"] = gguf_file
     with _named_errors(name):
         tokenizer = transformers.AutoTokenizer.from_pretrained(name, **extra)
         config = transformers.AutoConfig.from_pretrained(name, **extra)
+        if gguf_file is not None and hasattr(transformers, "GgufConfig"):
+            # from 5.24 on, transformers may leave weights packed, and calls such a model quantised in any case
+            extra["quantization_config"] = transformers.GgufConfig(dequantize=True)
         kind = "AutoModelForSeq2SeqLM" if config.is_encoder_decoder else "AutoModelForCausalLM"
         model = getattr(transformers, kind).from_pretrained(name, dtype=torch.float32, **extra, **kwargs)
     if tokenizer.pad_token is None:

@@ -68,14 +68,17 @@ def finetune(options: FinetuneOptions, arguments: Any) -> dict[str, float]:
     loss = _loss(options, model, train, Path(arguments.output_dir))
     if loss is not None and options.fused:
         add_fused_loss(model, loss)
-    trainer = transformers.Trainer(
-        model=model,
-        args=arguments,
-        train_dataset=train,
-        eval_dataset=valid,
-        data_collator=transformers.DataCollatorForSeq2Seq(tokenizer, model=model),
-        processing_class=tokenizer,
-    )
+    try:
+        trainer = transformers.Trainer(
+            model=model,
+            args=arguments,
+            train_dataset=train,
+            eval_dataset=valid,
+            data_collator=transformers.DataCollatorForSeq2Seq(tokenizer, model=model),
+            processing_class=tokenizer,
+        )
+    except ValueError as error:  # options that contradict each other, or weights that cannot be trained
+        raise UserError(f"transformers' Trainer: {error}") from error
     if loss is not None:
         loss.attach(trainer)
     folder = Path(arguments.output_dir)
