@@ -65,7 +65,7 @@ def load_pretrained(name: str, gguf_file: str | None = None, **kwargs: Any) -> t
         tokenizer = transformers.AutoTokenizer.from_pretrained(name, **extra)
         config = transformers.AutoConfig.from_pretrained(name, **extra)
         if gguf_file is not None and hasattr(transformers, "GgufConfig"):
-            # from 5.24 on, transformers may leave weights packed, and calls such a model quantised in any case
+            # from 5.24 on, transformers calls the model quantised otherwise, and the Trainer refuses it
             extra["quantization_config"] = transformers.GgufConfig(dequantize=True)
         kind = "AutoModelForSeq2SeqLM" if config.is_encoder_decoder else "AutoModelForCausalLM"
         model = getattr(transformers, kind).from_pretrained(name, dtype=torch.float32, **extra, **kwargs)

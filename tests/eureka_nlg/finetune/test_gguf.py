@@ -1,4 +1,4 @@
-"""A model in a GGUF file, with quantised weights: loaded as plain float32, trained, and saved as safetensors."""
+"""A model in a GGUF file, whose weights are quantised, is trained in float32 and saved as safetensors."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def write_gguf(path: Path) -> dict[str, np.ndarray]:
 def test_it_is_trained_like_any_other(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     known = write_gguf(tmp_path / "model" / "tiny.Q4_1.gguf")
-    model, tokenizer = load_pretrained(str(tmp_path / "model"), "tiny.Q4_1.gguf")
+    model, _ = load_pretrained(str(tmp_path / "model"), "tiny.Q4_1.gguf")
     np.testing.assert_allclose(
         model.model.layers[0].mlp.up_proj.weight.detach().numpy(), known["blk.0.ffn_up"]
     )
@@ -79,7 +79,8 @@ def test_it_is_trained_like_any_other(tmp_path: Path) -> None:
     data = write_conversations(tmp_path / "data", [("hello", "hi")] * 4, ("train", "test"))
     config = tmp_path / "config.yaml"
     config.write_text(
-        f"model: {tmp_path / 'model'}\ngguf_file: tiny.Q4_1.gguf\ndata: {data}\noutput_dir: {tmp_path / 'run'}\n"
+        f"model: {tmp_path / 'model'}\ngguf_file: tiny.Q4_1.gguf\ndata: {data}\n"
+        f"output_dir: {tmp_path / 'run'}\n"
         "max_steps: 2\nlearning_rate: 1e-2\nreport_to: none\nuse_cpu: true\ndisable_tqdm: true\n"
         "decode_split: test\nmax_new_tokens: 3\n"
     )
