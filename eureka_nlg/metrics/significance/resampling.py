@@ -32,10 +32,10 @@ def bootstrap(rng: np.random.Generator, num_pairs: int, num_resamples: int, bloc
         Weights whose columns sum to N.
     """
     for size in _sizes(num_resamples, block):
-        drawn = rng.integers(num_pairs, size=(size, num_pairs))
-        cells = (drawn * size + np.arange(size)[:, None]).ravel()
-        counts = np.bincount(cells, minlength=num_pairs * size)
-        yield counts.reshape(num_pairs, size).astype(np.int32)
+        rows = np.empty((size, num_pairs), dtype=np.int32)
+        for row in rows:  # counted one by one they stay in the cache
+            row[:] = np.bincount(rng.integers(num_pairs, size=num_pairs), minlength=num_pairs)
+        yield np.ascontiguousarray(rows.T)
 
 
 def jackknife(rng: np.random.Generator, num_pairs: int, num_resamples: int, block: int) -> Iterator[Weights]:
