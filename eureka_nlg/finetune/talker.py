@@ -9,6 +9,7 @@ import torch
 
 from eureka_nlg.finetune.conversations import Messages, examples_of, ids_of
 from eureka_nlg.finetune.model import LoadedModel
+from eureka_nlg.finetune.shared_prompts import cache_of, chains
 
 __all__ = ["ScoredTokens", "TransformersTalker"]
 
@@ -38,6 +39,7 @@ class TransformersTalker:
 
     def __init__(self, loaded: LoadedModel) -> None:
         self.loaded = loaded
+        self._can_share = not loaded.is_encoder_decoder
 
     @torch.inference_mode()
     def replies(
@@ -57,11 +59,21 @@ class TransformersTalker:
         model, tokenizer = self.loaded.model, self.loaded.tokenizer
         room = int(options["max_new_tokens"])
         prompts = [self.prompt(messages, room) for messages in conversations]
-        number = int(options.get("num_return_sequences", 1))
-        searched = int(options.get("num_beams", 1)) > 1
+        number, beams = int(options.get("num_return_sequences", 1)), int(options.get("num_beams", 1))
+        searched = beams > 1
+        groups = [[each] for each in range(len(prompts))]
+        if self._can_share and beams == number == 1:
+            groups = chains(prompts, _TOKENS_AT_ONCE)
         found: dict[int, list[tuple[str, float]]] = {}
-        for chosen in _batches([len(prompt) for prompt in prompts], int(options.get("num_beams", 1))):
+        for batch in _batches([(len(group), len(prompts[group[-1]])) for group in groups], beams):
+            chosen = [each for group in batch for each in groups[group]]
             inputs = self._padded([prompts[each] for each in chosen])
+            if self._can_share and len(chosen) > len(batch):
+                chained = [[prompts[each] for each in groups[group]] for group in batch]
+                cache = cache_of(model, chained, tokenizer.pad_token_id)
+                self._can_share = cache is not None
+                if cache is not None:
+                    inputs[cache.name] = cache.values
             if seed is not None:
                 torch.manual_seed(seed)
             output = model.generate(**inputs, return_dict_in_generate=True, output_scores=searched, **options)
@@ -130,7 +142,7 @@ class TransformersTalker:
             (scores.argmax(-1) == labels).cpu(),
         )
 
-    def _padded(self, prompts: Sequence[list[int]]) -> dict[str, torch.Tensor]:
+    def _padded(self, prompts: Sequence[list[int]]) -> dict[str, Any]:
         """Pad prompts: on the left for a decoder, which continues them on the right, else on the right."""
         longest, padding = max(map(len, prompts)), self.loaded.tokenizer.pad_token_id
         ids = torch.full((len(prompts), longest), padding)
@@ -144,13 +156,22 @@ class TransformersTalker:
         return {"input_ids": ids.to(device), "attention_mask": attended.to(device)}
 
 
-def _batches(lengths: Sequence[int], beams: int) -> Iterator[list[int]]:
-    """Batches of indices of about equal lengths, the longest first."""
+def _batches(groups: Sequence[tuple[int, int]], beams: int) -> Iterator[list[int]]:
+    """Batches of groups of prompts of about equal lengths, the longest first.
+
+    Args:
+        groups: number of prompts and length of the longest, of each group.
+        beams: number of beams that each prompt becomes.
+    """
     batch: list[int] = []
-    for number in sorted(range(len(lengths)), key=lambda each: -lengths[each]):
-        if batch and (len(batch) + 1) * lengths[batch[0]] * beams > _TOKENS_AT_ONCE:
+    rows = longest = 0
+    for group in sorted(range(len(groups)), key=lambda each: -groups[each][1]):
+        number, length = groups[group]
+        if batch and (rows + number) * longest * beams > _TOKENS_AT_ONCE:
             yield batch
-            batch = []
-        batch.append(number)
+            batch, rows = [], 0
+        longest = longest if batch else length
+        batch.append(group)
+        rows += number
     if batch:
         yield batch
