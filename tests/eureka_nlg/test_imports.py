@@ -24,6 +24,7 @@ OPTIONAL = [
     "datasets",
     "fairseq",
     "fairseq_cli",
+    "gguf",
     "jinja2",
     "lightning",
     "matplotlib",
