@@ -11,7 +11,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TextIO
 
-__all__ = ["SHOWN", "Progress", "duration"]
+from eureka_nlg.durations import duration
+
+__all__ = ["SHOWN", "Progress"]
 
 SHOWN = "EUREKA_TRAIN_SHOWS_PROGRESS"
 """Environment variable by which ``eureka train`` asks for this in place of fairseq's log."""
@@ -169,20 +171,6 @@ class _ValidationBar(_Bar):
     def print(self, stats: Mapping[str, Any], tag: str | None = None, step: int | None = None) -> None:
         self._bar.print(stats, tag=tag, step=step)
         self._progress.validated(self._epoch, self._statistics(), stats)
-
-
-def duration(seconds: float) -> str:
-    """A time as people say it.
-
-    >>> [duration(seconds) for seconds in (3, 75, 7260)]
-    ['3 s', '1 min 15 s', '2 h 01 min']
-    """
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 def _chosen(statistics: Mapping[str, Any], names: tuple[str, ...]) -> list[tuple[str, float, str]]:

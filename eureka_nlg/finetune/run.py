@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from eureka_nlg.integrations.transformers.trainer_loss import num_outputs, shift
 from eureka_nlg.losses.bonus import Bonus
 from eureka_nlg.losses.objectives import SCALAR_LOSSES
 from eureka_nlg.losses.options import options_of
+from eureka_nlg.progress import Progress, doing
 
 __all__ = ["finetune"]
 
@@ -37,6 +39,8 @@ def finetune(options: FinetuneOptions, arguments: Any) -> dict[str, float]:
         UserError: the model or the data cannot be loaded, options do not fit them, or the disk is full.
     """
     transformers = require("transformers", extra="transformers")
+    if not sys.stderr.isatty():
+        _without_bars(arguments)
     train = load_split(options.data, "train")
     if options.decode_split:
         file_of_split(options.data, options.decode_split)  # before hours of training, not after
@@ -46,6 +50,8 @@ def finetune(options: FinetuneOptions, arguments: Any) -> dict[str, float]:
     if str(arguments.eval_strategy.value) != "no":
         valid = load_split(options.data, "valid")
     is_encoder_decoder = bool(model.config.is_encoder_decoder)
+    if arguments.process_index == 0:
+        doing(f"tokenising {len(train):,} conversations")
     with arguments.main_process_first(desc="tokenising"):
         train, valid = (
             None if data is None else tokenised(data, tokenizer, is_encoder_decoder, options.max_length)
@@ -81,6 +87,8 @@ def finetune(options: FinetuneOptions, arguments: Any) -> dict[str, float]:
         raise UserError(f"transformers' Trainer: {error}") from error
     if loss is not None:
         loss.attach(trainer)
+    if arguments.disable_tqdm and arguments.process_index == 0:
+        trainer.add_callback(_time_left(transformers))
     folder = Path(arguments.output_dir)
     is_first = arguments.process_index == 0
     try:
@@ -107,6 +115,26 @@ def finetune(options: FinetuneOptions, arguments: Any) -> dict[str, float]:
             last_whole_checkpoint(folder, remove_others=True)
         raise UserError(f"{full}; the same command goes on from the last checkpoint that is whole") from error
     return metrics
+
+
+def _without_bars(arguments: Any) -> None:
+    """Show no bars, which would fill a file or a pipe."""
+    arguments.disable_tqdm = True
+    require("datasets", extra="transformers").disable_progress_bars()
+    require("transformers.utils.logging", extra="transformers").disable_progress_bar()
+
+
+def _time_left(transformers: Any) -> Any:
+    """A ``TrainerCallback`` that prints a line per minute with the remaining time."""
+
+    class TimeLeft(transformers.TrainerCallback):
+        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            self.progress = Progress(state.global_step, state.max_steps, bar=False)
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            self.progress.step()
+
+    return TimeLeft()
 
 
 def _steps(trainer: Any, arguments: Any) -> int:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from eureka_nlg.dialogue.checkpoint import Checkpoint, read_checkpoint
+from eureka_nlg.durations import duration
 from eureka_nlg.runs.base import Provenance
-from eureka_nlg.runs.durations import duration
 
 __all__ = ["provenance"]
 

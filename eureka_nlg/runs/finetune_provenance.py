@@ -7,11 +7,11 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from eureka_nlg.durations import duration
 from eureka_nlg.errors import UserError, require
 from eureka_nlg.files import read_json
 from eureka_nlg.finetune.run_folder import FinetuneFolder
 from eureka_nlg.runs.base import Provenance
-from eureka_nlg.runs.durations import duration
 from eureka_nlg.shapes_of_json import NUMBER, SCORE, WHOLE, misfit
 from eureka_nlg.training_log import TrainingLog
 

@@ -23,6 +23,7 @@ from eureka_nlg.losses.bonus import eureka_options
 from eureka_nlg.metrics.classes.bands import FrequencyBands
 from eureka_nlg.metrics.classes.likelihood import GroupLikelihood
 from eureka_nlg.options import BadOption
+from eureka_nlg.progress import doing
 from eureka_nlg.shapes_of_json import SCORE, WHOLE, each
 from eureka_nlg.vision import run_folder
 from eureka_nlg.vision.classification.config import Config
@@ -48,7 +49,6 @@ from eureka_nlg.vision.run_folder import (
 )
 from eureka_nlg.vision.training import fit
 from eureka_nlg.vision.training.checkpoint import load_checkpoint
-from eureka_nlg.vision.training.progress import doing
 
 __all__ = ["train_run", "evaluate_run", "read_result", "agrees_until", "CHECKPOINT", "RESULT"]
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from eureka_nlg.errors import MissingExtraError
 from eureka_nlg.files import write_json
+from eureka_nlg.progress import doing
 from eureka_nlg.shapes_of_json import SCORE, TEXT, WHOLE, each
 from eureka_nlg.vision import run_folder
 from eureka_nlg.vision.detection.config import DetectionConfig
@@ -36,7 +37,6 @@ from eureka_nlg.vision.run_folder import (
 )
 from eureka_nlg.vision.training import fit
 from eureka_nlg.vision.training.checkpoint import load_checkpoint
-from eureka_nlg.vision.training.progress import doing
 
 __all__ = ["train_detection_run", "evaluate_detection_run", "DETECTIONS", "FIGURE"]
 

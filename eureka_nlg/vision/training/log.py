@@ -13,7 +13,7 @@ from typing import Any
 from eureka_nlg.errors import UserError, require
 from eureka_nlg.files import write_text
 from eureka_nlg.limits import parse_json
-from eureka_nlg.vision.training.progress import Progress
+from eureka_nlg.progress import Progress
 
 __all__ = ["TrainingLog", "read_log"]
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from eureka_nlg.errors import UserError
-from eureka_nlg.vision.training import progress
 from eureka_nlg.vision.training.log import TrainingLog, read_log
 
 event_pb2 = pytest.importorskip("tensorboardX.proto.event_pb2")
@@ -108,28 +107,3 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
         pytest.raises(UserError, match=r"log.jsonl: cannot be written: File exists"),
     ):
         log.epoch({"epoch": 1, "step": 10, "loss": 1.0})
-
-
-def test_without_a_terminal_a_line_tells_the_time_left(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    now = 0.0
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
-    bar = progress.Progress(step=100, total=1000)
-    for _ in range(30):  # one step in five seconds
-        now += 5
-        bar.step()
-    bar.epoch(7, {"loss": "0.5"})
-    bar.close()
-    assert capsys.readouterr().out.splitlines() == [
-        "step 112 of 1000, about 74 min left",
-        "step 124 of 1000, about 73 min left",
-        "epoch 7: loss 0.5",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"), [(4.4, "4 s"), (89, "89 s"), (95, "2 min"), (11_100, "3 h 05 min")]
-)
-def test_durations(seconds: float, said: str) -> None:
-    assert progress._duration(seconds) == said

@@ -1,4 +1,4 @@
-"""The progress of a run: a bar in a terminal; elsewhere a line per minute, with the remaining time."""
+"""The progress of a training: a bar in a terminal; elsewhere a line per minute, with the remaining time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Mapping
 
+from eureka_nlg.durations import duration
 from eureka_nlg.errors import require
 
 __all__ = ["Progress", "doing"]
@@ -25,13 +26,19 @@ class Progress:
     Args:
         step: number of steps done before.
         total: number of steps of the whole run.
+        bar: whether to show a bar in a terminal; without one there are lines in any case.
     """
 
-    def __init__(self, step: int, total: int) -> None:
+    def __init__(self, step: int, total: int, bar: bool = True) -> None:
         self._first, self._step, self._total = step, step, total
         self._started = self._told = time.monotonic()
         self._bar = require("tqdm", extra="vision").tqdm(
-            total=total, initial=step, unit="step", dynamic_ncols=True, disable=None, file=sys.stderr
+            total=total,
+            initial=step,
+            unit="step",
+            dynamic_ncols=True,
+            file=sys.stderr,
+            disable=None if bar else True,
         )
 
     def step(self) -> None:
@@ -42,7 +49,7 @@ class Progress:
         if self._bar.disable and now - self._told >= _PAUSE and self._step < self._total:
             self._told = now
             seconds = (now - self._started) / (self._step - self._first) * (self._total - self._step)
-            print(f"step {self._step} of {self._total}, about {_duration(seconds)} left", flush=True)
+            print(f"step {self._step} of {self._total}, about {duration(seconds)} left", flush=True)
 
     def doing(self, what: str) -> None:
         """Report other work, until the next step."""
@@ -60,11 +67,3 @@ class Progress:
     def close(self) -> None:
         """Close the bar."""
         self._bar.close()
-
-
-def _duration(seconds: float) -> str:
-    """A duration for people: ``45 s``, ``12 min``, ``3 h 05 min``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02} min"
