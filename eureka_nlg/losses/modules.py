@@ -206,11 +206,11 @@ class EurekaLoss(RunawayWatch, LogitsLoss):
 
     @classmethod
     def preset(cls, name: PresetName, class_counts: ClassCounts, **options: Any) -> Self:
-        """Build one of the variants that the authors use, from the training counts of the classes.
+        """Build one of the variants that have a name, from the training counts of the classes.
 
         Args:
-            name: ``"printed"``, ``"released"``, ``"encouraging"`` or ``"encouraging_low"``; see
-                :data:`~.bonus.PRESETS`.
+            name: ``"recommended"``, or a variant of the authors: ``"printed"``, ``"released"``,
+                ``"encouraging"`` or ``"encouraging_low"``; see :data:`~.bonus.PRESETS`.
             class_counts: training examples of each class, ``[C]`` non-negative integers.
             **options: as in :meth:`from_counts`; they override the preset.
 
