@@ -9,11 +9,11 @@ import torch
 
 from eureka_nlg.errors import require
 
-__all__ = ["Cache", "cache_of", "chains"]
+__all__ = ["Cache", "cache_of", "chains", "plain_cache"]
 
 
 class Cache(NamedTuple):
-    """Keys and values of all tokens of prompts but their last, and the name of this argument of a model."""
+    """Keys and values of all tokens of a batch but their last, and the name of this argument of a model."""
 
     name: str
     values: Any
@@ -50,8 +50,8 @@ def cache_of(model: Any, chained: Sequence[Sequence[Sequence[int]]], padding: in
         padding: token id that fills up the rows.
 
     Returns:
-        The cache of all prompts, padded on the left; None if the model keeps another kind of cache than all
-        keys and values of all layers.
+        The cache of all prompts, padded on the left; None if the model does not keep all keys and values, as
+        with a sliding window, or if there is nothing to keep.
     """
     transformers = require("transformers", extra="transformers")
     longest = [chain[-1] for chain in chained]
@@ -66,18 +66,25 @@ def cache_of(model: Any, chained: Sequence[Sequence[Sequence[int]]], padding: in
     output = model.base_model(
         input_ids=ids.to(model.device), attention_mask=attended.to(model.device), use_cache=True
     )
-    name = "cache" if getattr(output, "cache", None) is not None else "past_key_values"  # before 5.24
-    of_chains = getattr(output, name, None)
-    plain = transformers.cache_utils.DynamicLayer
-    if not isinstance(of_chains, transformers.DynamicCache) or any(
-        type(layer) is not plain for layer in of_chains.layers
-    ):
+    of_chains = plain_cache(output)
+    if of_chains is None:
         return None
     places = [(row, len(prompt) - 1) for row, chain in enumerate(chained) for prompt in chain]
     values = transformers.DynamicCache()
-    for number, layer in enumerate(of_chains.layers):
+    for number, layer in enumerate(of_chains.values.layers):
         values.update(_rows(layer.keys, places), _rows(layer.values, places), number)
-    return Cache(name, values)
+    return Cache(of_chains.name, values)
+
+
+def plain_cache(output: Any) -> Cache | None:
+    """The cache in an output of a model or of ``generate``; None unless it keeps all keys and values."""
+    transformers = require("transformers", extra="transformers")
+    name = "cache" if getattr(output, "cache", None) is not None else "past_key_values"  # before 5.24
+    values = getattr(output, name, None)
+    plain = transformers.cache_utils.DynamicLayer
+    if not isinstance(values, transformers.DynamicCache):
+        return None
+    return Cache(name, values) if all(type(layer) is plain for layer in values.layers) else None
 
 
 def _rows(of_chains: torch.Tensor, places: Sequence[tuple[int, int]]) -> torch.Tensor:

@@ -9,6 +9,7 @@ import torch
 
 from eureka_nlg.finetune.conversations import Messages, examples_of, ids_of
 from eureka_nlg.finetune.model import LoadedModel
+from eureka_nlg.finetune.open_rows import can_continue, generate_open_rows
 from eureka_nlg.finetune.shared_prompts import cache_of, chains
 
 __all__ = ["ScoredTokens", "TransformersTalker"]
@@ -39,7 +40,7 @@ class TransformersTalker:
 
     def __init__(self, loaded: LoadedModel) -> None:
         self.loaded = loaded
-        self._can_share = not loaded.is_encoder_decoder
+        self._keeps_all = not loaded.is_encoder_decoder  # until the model's cache says otherwise
 
     @torch.inference_mode()
     def replies(
@@ -60,33 +61,45 @@ class TransformersTalker:
         room = int(options["max_new_tokens"])
         prompts = [self.prompt(messages, room) for messages in conversations]
         number, beams = int(options.get("num_return_sequences", 1)), int(options.get("num_beams", 1))
-        searched = beams > 1
+        shares = number == beams == 1 and self._keeps_all
         groups = [[each] for each in range(len(prompts))]
-        if self._can_share and beams == number == 1:
+        if shares:
             groups = chains(prompts, _TOKENS_AT_ONCE)
         found: dict[int, list[tuple[str, float]]] = {}
         for batch in _batches([(len(group), len(prompts[group[-1]])) for group in groups], beams):
             chosen = [each for group in batch for each in groups[group]]
             inputs = self._padded([prompts[each] for each in chosen])
-            if self._can_share and len(chosen) > len(batch):
+            if shares and self._keeps_all and len(chosen) > len(batch):
                 chained = [[prompts[each] for each in groups[group]] for group in batch]
                 cache = cache_of(model, chained, tokenizer.pad_token_id)
-                self._can_share = cache is not None
+                self._keeps_all = cache is not None
                 if cache is not None:
                     inputs[cache.name] = cache.values
             if seed is not None:
                 torch.manual_seed(seed)
-            output = model.generate(**inputs, return_dict_in_generate=True, output_scores=searched, **options)
-            new = output.sequences
-            if not self.loaded.is_encoder_decoder:
-                new = new[:, inputs["input_ids"].shape[1] :]
+            new, values = self._generated(inputs, beams > 1, shares, options)
             texts = [" ".join(text.split()) for text in tokenizer.batch_decode(new, skip_special_tokens=True)]
-            scores = getattr(output, "sequences_scores", None)
-            values = [float("nan")] * len(texts) if scores is None else scores.tolist()
             for place, each in enumerate(chosen):
                 part = slice(place * number, (place + 1) * number)
                 found[each] = list(zip(texts[part], values[part]))
         return [found[each] for each in range(len(prompts))]
+
+    def _generated(
+        self, inputs: dict[str, Any], searched: bool, shares: bool, options: dict[str, Any]
+    ) -> tuple[Any, list[float]]:
+        """The new tokens of each reply to a batch, and their scores."""
+        model = self.loaded.model
+        if shares and self._keeps_all and len(inputs["input_ids"]) > 1 and can_continue(options):
+            found = generate_open_rows(model, dict(inputs), **options)
+            if found is not None:
+                return found, [float("nan")] * len(found)
+            self._keeps_all = False
+        output = model.generate(**inputs, return_dict_in_generate=True, output_scores=searched, **options)
+        new = output.sequences
+        if not self.loaded.is_encoder_decoder:
+            new = new[:, inputs["input_ids"].shape[1] :]
+        scores = getattr(output, "sequences_scores", None)
+        return new, [float("nan")] * len(new) if scores is None else scores.tolist()
 
     def prompt(self, messages: Messages, room: int = 0) -> list[int]:
         """Token ids that the model reads; the oldest messages are left out if there are too many.

@@ -65,9 +65,37 @@ def test_replies_are_those_of_each_prompt_alone(kind, most_tokens, monkeypatch):
     assert [reply for ((reply, _),) in together] == [reply for ((reply, _),) in alone]
     assert len({reply for ((reply, _),) in alone}) > 3
     padded = sum(max(len(talker.prompt(each, 6)) for each in conversations[k : k + 4]) * 4 for k in (0, 4, 8))
-    assert talker._can_share == (kind != "sliding")
+    assert talker._keeps_all == (kind != "sliding")
     if kind != "sliding":
         assert sum(tokens) < padded + len(conversations) * 6
+
+
+@pytest.mark.parametrize("kind", ["mistral", "sliding"])
+@pytest.mark.parametrize("options", [{}, {"repetition_penalty": 1.5, "min_new_tokens": 3}])
+def test_rows_that_have_ended_are_left_out(kind, options):
+    talker = make_talker(kind)
+    model = talker.loaded.model
+    conversations = [
+        [{"role": "user", "content": word} for word in SAID[start : start + 5]] for start in range(12)
+    ]
+    options = {"max_new_tokens": 40, "do_sample": False, "num_beams": 1, **options}
+    # an end that some replies come to soon, and others late or never
+    endless = [talker.replies([each], **options)[0][0][0].split() for each in conversations]
+    words = {word for reply in endless for word in reply}
+    length = {word: [reply.index(word) if word in reply else 40 for reply in endless] for word in words}
+    end = max(words, key=lambda word: len(set(length[word])))
+    assert max(length[end]) > 16
+    assert min(length[end]) < 16
+    model.generation_config.eos_token_id = [1, talker.loaded.tokenizer.convert_tokens_to_ids(end)]
+    alone = [talker.replies([each], **options)[0][0][0] for each in conversations]
+    rows = []
+    handle = model.get_input_embeddings().register_forward_hook(
+        lambda module, inputs, output: rows.append(len(inputs[0]))
+    )
+    together = [each[0][0] for each in talker.replies(conversations, **options)]
+    handle.remove()
+    assert together == alone
+    assert (rows[-1] < 12) == (kind != "sliding")
 
 
 def test_chains():
