@@ -19,6 +19,8 @@ from eureka_nlg.files import exclusive  # noqa: E402
 from eureka_nlg.finetune.conversations import PLAIN_TEMPLATE, examples_of  # noqa: E402
 from eureka_nlg.finetune.options import read_finetune_config  # noqa: E402
 
+OWN_MEANS = {"nll", "likelihood", "bonus", "reward"}  # of a step, beside what the Trainer logs
+
 
 @pytest.fixture(scope="module")
 def tokenizer():
@@ -44,7 +46,7 @@ def log(folder: Path) -> list[dict[str, float]]:
 
 
 @pytest.mark.parametrize(
-    "options", [[], ["lora_rank=2", "encouragement=one"], ["loss=cross_entropy", "fused=false"], ["loss=dft"]]
+    "options", [[], ["lora_rank=2", "encouragement=one"], ["loss=cross_entropy", "fused=false"]]
 )
 def test_it_trains_resumes_and_decodes(options, folders, capsys):
     run = ["finetune", str(folders / "config.yaml"), *options]
@@ -73,12 +75,10 @@ def test_it_trains_resumes_and_decodes(options, folders, capsys):
     logged = log(folder)
     steps = [entry["step"] for entry in logged if "loss" in entry]
     assert steps == [1, 2, 3, 4]  # the first two were not run again: the trainer's state says so
-    own = {"nll", "likelihood", "bonus", "reward"}
-    if "fused=false" in options:  # the Trainer's cross-entropy, which logs none of these
-        own = set()
-    elif "loss=dft" in options:
-        own = {"nll", "likelihood"}
-    assert own == {"nll", "likelihood", "bonus", "reward"} & logged[0].keys()
+    own = (
+        set() if "fused=false" in options else OWN_MEANS
+    )  # the Trainer's own cross-entropy logs none of these
+    assert own == OWN_MEANS & logged[0].keys()
     assert (folder / "target_counts.safetensors").exists() == (options == [])
     replies = (folder / "replies.test.txt").read_text().splitlines()
     references = (folder / "references.test.txt").read_text().splitlines()
@@ -165,7 +165,10 @@ def test_fused_cross_entropy_takes_the_steps_of_the_trainers_own(folders):
     for fused in ("true", "false"):
         config = [str(folders / "config.yaml"), "loss=cross_entropy", f"fused={fused}"]
         assert main(["finetune", *config, f"output_dir={folders / fused}"]) == 0
-        losses.append([entry["loss"] for entry in log(folders / fused) if "loss" in entry])
+        logged = [entry for entry in log(folders / fused) if "loss" in entry]
+        own = {"nll", "likelihood"} if fused == "true" else set()
+        assert own == OWN_MEANS & logged[0].keys()  # no reward
+        losses.append([entry["loss"] for entry in logged])
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
     assert losses[0][0] != losses[0][-1]
 
