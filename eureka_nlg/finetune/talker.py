@@ -14,7 +14,7 @@ from eureka_nlg.finetune.shared_prompts import cache_of, chains
 
 __all__ = ["ScoredTokens", "TransformersTalker"]
 
-_TOKENS_AT_ONCE = 2000  # in a batch that is decoded, including padding
+_TOKENS_AT_ONCE = 8192  # in a batch that is decoded, including padding
 
 
 class ScoredTokens(NamedTuple):

@@ -33,7 +33,7 @@ if [ "${1-}" = one ]; then
             "output_dir=$folder" "seed=$seed" use_cpu=true disable_tqdm=true >>"$folder/output.txt" 2>&1
         touch "$folder/trained"
     fi
-    [ -f "$folder/replies.test.txt" ] || "$bin/eureka" generate "$folder" --split test --beam 1
+    [ -f "$folder/replies.test.txt" ] || "$bin/eureka" generate "$folder" --split test --beam 1 --max-len-b 64
     exit
 fi
 
@@ -47,6 +47,6 @@ for seed in 1 2; do
 done | xargs -P "$jobs" -L 1 sh -c 'sh "$0" one "$2" "$3" "$1"' "$root/scripts/smollm2/run.sh" "$model"
 if [ ! -f "$runs/base/replies.test.txt" ]; then
     mkdir -p "$runs/base"
-    "$bin/eureka" generate "$model" --data "$part" --split test --beam 1 --out "$runs/base/replies.test.txt"
+    "$bin/eureka" generate "$model" --data "$part" --split test --beam 1 --max-len-b 64 --out "$runs/base/replies.test.txt"
 fi
 "$bin/python" "$root/scripts/smollm2/tables.py" "$runs" "$part"
