@@ -9,6 +9,7 @@ plain cross-entropy whatever loss a run was trained with.
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,8 @@ def of_seed(runs: Path, data: Path, seed: int) -> list[dict[str, Any]]:
                 "scores": {metric: compared.scores[metric][name].value for metric in METRICS},
                 "distinct_replies": len(set(found)),
                 "word_types": len({word for reply in found for word in reply.split()}),
+                "stock_replies": 100 * sum(count for _, count in Counter(found).most_common(10)) / len(found),
+                "repeating_replies": 100 * sum(map(repeats, found)) / len(found),
                 "valid_nll": next((one["eval_loss"] for one in reversed(logged) if "eval_loss" in one), None),
                 "curve": [
                     {key: one[key] for key in ("step", "nll", "likelihood") if key in one}
@@ -101,9 +104,17 @@ def of_seed(runs: Path, data: Path, seed: int) -> list[dict[str, Any]]:
     return results
 
 
+def repeats(reply: str) -> bool:
+    """Whether a reply has one of its 4-grams twice."""
+    words = reply.split()
+    ngrams = list(zip(words, words[1:], words[2:], words[3:]))
+    return len(set(ngrams)) < len(ngrams)
+
+
 def scores(results: list[dict[str, Any]]) -> str:
     """A row of scores for each run."""
-    columns = [*METRICS.values(), "distinct replies", "word types", "validation nll"]
+    columns = [*METRICS.values(), "distinct replies", "word types", "% the ten commonest", "% that repeat"]
+    columns.append("validation nll")
     lines = [
         "| loss | seed | " + " | ".join(columns) + " |",
         "|" + "---|" * (len(columns) + 2),
@@ -111,6 +122,7 @@ def scores(results: list[dict[str, Any]]) -> str:
     for one in results:
         cells = [f"{one['scores'][metric]:.2f}" for metric in METRICS]
         cells += [str(one["distinct_replies"]), str(one["word_types"])]
+        cells += [f"{one[key]:.1f}" for key in ("stock_replies", "repeating_replies")]
         cells.append("" if one["valid_nll"] is None else f"{one['valid_nll']:.3f}")
         lines.append(f"| {ROWS[one['name']]} | {one['seed']} | {' | '.join(cells)} |")
     return "\n".join(lines)

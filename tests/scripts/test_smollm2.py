@@ -78,4 +78,7 @@ def test_scores_beside_cross_entropy(
         assert by_name["dft"]["scores"][metric] == pytest.approx(value)
         gain = by_name["dft"]["scores"][metric] - by_name["ce"]["scores"][metric]
         assert by_name["dft"]["against_ce"][metric]["value"] == pytest.approx(gain)
+    assert by_name["dft"]["stock_replies"] == 100.0
+    assert tables.repeats("oh no i see oh no i see") is True
+    assert tables.repeats("oh no i see oh no i") is False
     assert "| DFT | 1 |" in capsys.readouterr().out
