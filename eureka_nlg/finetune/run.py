@@ -73,7 +73,10 @@ def finetune(options: FinetuneOptions, arguments: Any) -> dict[str, float]:
         write_record(options, arguments)
     loss = _loss(options, model, train, Path(arguments.output_dir))
     if loss is not None and options.fused:
-        add_fused_loss(model, loss)
+        try:
+            add_fused_loss(model, loss)
+        except UserError as error:
+            raise UserError(f"{error}; in a config that is fused=false") from error
     try:
         trainer = transformers.Trainer(
             model=model,

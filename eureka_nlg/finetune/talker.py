@@ -75,9 +75,7 @@ class TransformersTalker:
                 self._keeps_all = cache is not None
                 if cache is not None:
                     inputs[cache.name] = cache.values
-            if seed is not None:
-                torch.manual_seed(seed)
-            new, values = self._generated(inputs, beams > 1, shares, options)
+            new, values = self._generated(inputs, seed, beams > 1, shares, options)
             texts = [" ".join(text.split()) for text in tokenizer.batch_decode(new, skip_special_tokens=True)]
             for place, each in enumerate(chosen):
                 part = slice(place * number, (place + 1) * number)
@@ -85,15 +83,17 @@ class TransformersTalker:
         return [found[each] for each in range(len(prompts))]
 
     def _generated(
-        self, inputs: dict[str, Any], searched: bool, shares: bool, options: dict[str, Any]
+        self, inputs: dict[str, Any], seed: int | None, searched: bool, shares: bool, options: dict[str, Any]
     ) -> tuple[Any, list[float]]:
         """The new tokens of each reply to a batch, and their scores."""
         model = self.loaded.model
         if shares and self._keeps_all and len(inputs["input_ids"]) > 1 and can_continue(options):
+            _seed(seed)
             found = generate_open_rows(model, dict(inputs), **options)
             if found is not None:
                 return found, [float("nan")] * len(found)
             self._keeps_all = False
+        _seed(seed)
         output = model.generate(**inputs, return_dict_in_generate=True, output_scores=searched, **options)
         new = output.sequences
         if not self.loaded.is_encoder_decoder:
@@ -167,6 +167,11 @@ class TransformersTalker:
             attended[row, place] = 1
         device = self.loaded.model.device
         return {"input_ids": ids.to(device), "attention_mask": attended.to(device)}
+
+
+def _seed(seed: int | None) -> None:
+    if seed is not None:
+        torch.manual_seed(seed)
 
 
 def _batches(groups: Sequence[tuple[int, int]], beams: int) -> Iterator[list[int]]:

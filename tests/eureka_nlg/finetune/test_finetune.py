@@ -151,6 +151,17 @@ def test_what_does_not_fit_is_said(override, said, folders, capsys, monkeypatch)
     assert said in capsys.readouterr().err
 
 
+def test_a_model_that_cannot_have_the_fused_loss_is_told_the_option(folders, capsys, monkeypatch):
+    def refuse(model, loss):
+        raise UserError("the logits are capped")
+
+    monkeypatch.setattr("eureka_nlg.finetune.run.add_fused_loss", refuse)
+    run = ["finetune", str(folders / "config.yaml"), "loss=cross_entropy"]
+    assert main(run) == 2
+    assert "the logits are capped; in a config that is fused=false" in capsys.readouterr().err
+    assert main([*run, "fused=false", "max_steps=1"]) == 0
+
+
 def test_every_config_is_read():
     configs = sorted((Path(__file__).parents[3] / "configs" / "finetune").rglob("*.yaml"))
     assert configs
