@@ -13,6 +13,8 @@ import contextlib
 import gc
 import json
 import logging
+import multiprocessing.process
+import multiprocessing.util
 import os
 import runpy
 import signal
@@ -212,6 +214,9 @@ def call(command: Sequence[Any], env: Mapping[str, str], pass_fds: Sequence[int]
 
 def run(arguments: Sequence[str]) -> NoReturn:
     """Run what ``python *arguments`` would in this process, and exit with its status."""
+    # else the end of this process would terminate the workers of the one that it was forked from
+    multiprocessing.process._children = set()  # type: ignore[attr-defined]
+    multiprocessing.util._finalizer_registry.clear()  # type: ignore[attr-defined]
     first, *rest = arguments
     status = 0
     try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -55,6 +57,19 @@ def test_a_command_ends_as_a_user_sees_it(run: Any, tmp_path: Path) -> None:
     failed = run(["-m", "eureka_nlg.cli.main", "configs", "--copy", "/dev/null"], tmp_path)
     assert failed.status == 2
     assert failed.errors.startswith("eureka configs: error: ")
+
+
+def test_the_end_of_a_command_leaves_the_workers_of_its_parent_alone(run: Any, tmp_path: Path) -> None:
+    """As a loader of batches of an earlier test in this process has them."""
+    worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,), daemon=True)
+    worker.start()
+    try:
+        assert run(["-c", "pass"], tmp_path).status == 0
+        worker.join(0.5)
+        assert worker.is_alive()
+    finally:
+        worker.kill()
+        worker.join()
 
 
 def test_a_kill_and_what_it_leaves(commands: ModuleType, run: Any, tmp_path: Path) -> None:
