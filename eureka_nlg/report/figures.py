@@ -100,14 +100,16 @@ def training_curves(
     runs: Mapping[str, Mapping[str, Mapping[str, Sequence[tuple[float, float]]]]],
     measures: Mapping[str, str],
     *,
+    held_out: str = "validation",
     narrow: bool = False,
     title: str = "Training",
 ) -> Figure:
-    """One panel per measure over epochs: validation solid with full marks, training dotted with hollow ones.
+    """One panel per measure over epochs: held-out data solid with full marks, training dotted, hollow ones.
 
     Args:
         runs: run -> measure -> split (``"train"``, ``"valid"`` or another) -> (epoch, value) pairs.
         measures: the measures to draw -> label of the axis, with the unit.
+        held_out: what the legend calls the data that are not training data.
         narrow: one panel wide instead of two.
         title: above the panels.
     """
@@ -127,7 +129,7 @@ def training_curves(
                     fillstyle="none" if training else "full",
                     markeredgewidth=0.8,
                 )
-                lines.setdefault(f"{run}, {'training' if training else 'validation'}", line)
+                lines.setdefault(f"{run}, {'training' if training else held_out}", line)
         axes.set(xlabel="epoch", ylabel=label)
         axes.locator_params(axis="x", integer=True)
         values = [
@@ -284,15 +286,17 @@ def word_frequency(
     counts: Sequence[int],
     *,
     imbalance_ratio: float | None = None,
+    noun: str = "word",
     narrow: bool = False,
     title: str = "Word frequency of the training replies",
 ) -> Figure:
-    """Count of each word over its rank, both on log scales (paper, Figure 7).
+    """Count of each word or class over its rank, both on log scales (paper, Figure 7).
 
     Args:
         ranks: ranks from 1 on; some may be left out.
         counts: training count at each of these ranks.
         imbalance_ratio: count of the most frequent word over that of the rarest, written into the figure.
+        noun: what is counted.
         narrow: for a phone.
         title: above the panel.
     """
@@ -301,7 +305,7 @@ def word_frequency(
     ranks, counts = [ranks[index] for index in drawn], [counts[index] for index in drawn]
     axes.plot(ranks, counts, color=color_of(0), linewidth=1.8)
     axes.fill_between(ranks, counts, min(counts, default=1), color=color_of(0), alpha=0.12, linewidth=0)
-    set_log_axis(axes, "x", "rank of the word, log scale")
+    set_log_axis(axes, "x", f"rank of the {noun}, log scale")
     set_log_axis(axes, "y", "occurrences, log scale")
     if imbalance_ratio is not None:
         text = f"imbalance ratio {imbalance_ratio:,.0f}"

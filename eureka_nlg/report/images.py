@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from eureka_nlg.analysis import Document, merged_analysis, read_analysis
+from eureka_nlg.durations import duration
 from eureka_nlg.errors import UserError
 from eureka_nlg.report.model import ImageReport, Score, ScoreRow, ScoreTable, System
 from eureka_nlg.runs.names import run_names
@@ -130,7 +131,7 @@ def _system(name: str, path: Path, result: Mapping[str, Any], missing: dict[str,
     facts = {
         "checkpoint": str(path / CHECKPOINT),
         "epochs": str(result["epoch"]),
-        "training": f"{(result['training_seconds'] or 0) / 60:,.0f} minutes on {result['device']}",
+        "training": f"{duration(result['training_seconds'] or 0)} on {result['device']}",
         "software": ", ".join(f"{package} {version}" for package, version in versions.items()),
     }
     curves: dict[str, dict[str, dict[int, float]]] = {}
@@ -188,7 +189,8 @@ def _score(percent: float, num_images: int) -> Score:
     middle = share + z * z / (2 * num_images)
     half = z * math.sqrt(share * (1 - share) / num_images + (z / (2 * num_images)) ** 2)
     whole = 1 + z * z / num_images
-    return Score(percent, 100 * (middle - half) / whole, 100 * (middle + half) / whole)
+    # rounding would put the bound of 0 % a little below 0, which prints as -0.00
+    return Score(percent, max(100 * (middle - half) / whole, 0.0), min(100 * (middle + half) / whole, 100.0))
 
 
 def _analysis(paths: Mapping[str, Path], missing: dict[str, list[str]]) -> Document | None:

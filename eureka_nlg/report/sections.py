@@ -34,6 +34,7 @@ _MEASURES = {
     "accuracy.medium": "test accuracy, medium (%)",
     "accuracy.few": "test accuracy, few (%)",
     "accuracy.natural": "natural accuracy (%)",
+    "calibration_error": "calibration error (%)",
 }
 _REDUNDANT = {"nll_loss"}  # the logarithm of the perplexity
 
@@ -126,7 +127,10 @@ def _training(report: Report) -> list[Drawing]:
     measures |= {measure: measure for measure in logged if measure not in {*measures, *_REDUNDANT}}
     if not measures:
         return []
-    caption = "Solid lines with marks are validation data, dotted ones training data averaged over the epoch."
+    held_out = "test" if isinstance(report, ImageReport) else "validation"
+    caption = (
+        f"Solid lines with marks are {held_out} data, dotted ones training data, averaged over an epoch."
+    )
     begins = {
         name: min(epoch for splits in curves.values() for points in splits.values() for epoch, _ in points)
         for name, curves in runs.items()
@@ -135,7 +139,7 @@ def _training(report: Report) -> list[Drawing]:
     if len(set(begins.values())) > 1:
         late = ", ".join(f"{name} from epoch {epoch}" for name, epoch in begins.items() if epoch > 1)
         caption += f" The log begins late for {late}, as it does for a run that began with epochs of another."
-    draw = partial(figures.training_curves, runs, measures)
+    draw = partial(figures.training_curves, runs, measures, held_out=held_out)
     return [Drawing("training", "training_curves", "Training curves", caption, draw)]
 
 
@@ -209,6 +213,7 @@ def _frequency(analysis: Mapping[str, Any], noun: str, examples: str) -> list[Dr
             corpus["ranks"],
             corpus["counts"],
             imbalance_ratio=corpus.get("imbalance_ratio"),
+            noun=noun,
         )
         title = f"{noun.capitalize()} frequency in the training data"
         found.append(Drawing("frequency", "word_frequency", title, caption, draw, half=True))

@@ -23,6 +23,7 @@ from eureka_nlg.analysis import analysis_document, corpus_block, system_block
 from eureka_nlg.cli.main import main
 from eureka_nlg.errors import UserError
 from eureka_nlg.metrics.classes.bands import FrequencyBands
+from eureka_nlg.report import images
 from eureka_nlg.report.images import image_report
 from eureka_nlg.vision.classification.config import Config
 from eureka_nlg.vision.classification.evaluation import Predictions, evaluate, gold_likelihood
@@ -48,7 +49,7 @@ def save_run(folder: Path, right: tuple[int, ...], counts: torch.Tensor = COUNTS
         "config": dataclasses.asdict(config),
         "versions": {"eureka_nlg": "0", "torch": "0"},
         "processes": 1,
-        "device": "cpu, 1 threads",
+        "device": "cpu, 1 thread",
     }
     (folder / "config.yaml").write_text(to_yaml(config))
     (folder / "evaluation.json").write_text(json.dumps({**evaluate(predictions, counts), **record}))
@@ -84,6 +85,11 @@ def test_the_page(runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
     for title in ("Accuracy of each class", "Training curves", "How well each frequency group is predicted"):
         assert title in page
     assert "training loss (nats per image)" in page
+    assert "rank of the class, log scale" in page
+    assert "Solid lines with marks are test data" in page
+    for word in ("validation", "rank of the word", "-0.00", "1 threads"):
+        assert word not in page
+    assert "2 min on cpu, 1 thread" in page
     assert not re.search(r'(src|href)="(?!#|data:)', page), "nothing is loaded"
 
 
@@ -95,6 +101,12 @@ def test_intervals_are_wilsons(runs: list[str]) -> None:
     assert (score.low, score.high) == pytest.approx((100 * wanted.low, 100 * wanted.high), rel=1e-6)
     natural = next(row for row in report.scores.metrics if row.key == "natural").scores["ce"].value
     assert natural == pytest.approx((500 * 100 + 300 * 80 + 60 * 20 + 4 * 0) / 864)
+
+
+@pytest.mark.parametrize(("percent", "bound", "printed"), [(0.0, "low", "0.00"), (100.0, "high", "100.00")])
+def test_intervals_end_where_shares_do(percent: float, bound: str, printed: str) -> None:
+    """Computed as it stands, Wilson's bound of 0 of 2,000 is -1e-17, which prints as -0.00."""
+    assert f"{getattr(images._score(percent, 2000), bound):.2f}" == printed
 
 
 @pytest.mark.parametrize(
