@@ -131,7 +131,16 @@ def training_curves(
                 )
                 lines.setdefault(f"{run}, {'training' if training else held_out}", line)
         axes.set(xlabel="epoch", ylabel=label)
-        axes.locator_params(axis="x", integer=True)
+        epochs = {
+            epoch
+            for curves in runs.values()
+            for points in curves.get(measure, {}).values()
+            for epoch, _ in points
+        }
+        if len(epochs) == 1:  # around one point there is no room for whole numbers to be chosen from
+            axes.set_xticks(list(epochs))
+        else:
+            axes.locator_params(axis="x", integer=True)
         values = [
             value
             for curves in runs.values()

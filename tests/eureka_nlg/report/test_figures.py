@@ -57,6 +57,12 @@ def test_intervals_and_curves() -> None:
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["CE, training", "CE, validation"]
 
 
+def test_one_epoch_is_the_only_tick() -> None:
+    curves = {"CE": {"ppl": {"valid": [(1, 90.0)]}}, "EL": {"ppl": {"valid": [(1, 80.0)]}}}
+    (axes,) = figures.training_curves(curves, {"ppl": "perplexity"}).axes
+    assert list(axes.get_xticks()) == [1]
+
+
 def test_long_corpora_are_thinned_but_whole() -> None:
     counts = [100_000 // rank + 1 for rank in range(1, 20_001)]
     (axes,) = figures.word_frequency(range(1, 20_001), counts, imbalance_ratio=16_667).axes
