@@ -14,20 +14,23 @@ from eureka_nlg.dialogue.formats import Dialogue, Source
 from eureka_nlg.dialogue.manifest import provenance, read_corpus, tell_findings, write_manifest
 from eureka_nlg.dialogue.options import PrepareOptions, option_name
 from eureka_nlg.dialogue.progress import Progress
+from eureka_nlg.dialogue.tokenizers import is_tokenized, nltk_detokenizer
 from eureka_nlg.errors import UserError, require
 
 __all__ = ["MESSAGES", "check_options", "conversations", "prepare_messages"]
 
 # what `--format-out` calls the files -> their ending
 MESSAGES = {"messages": ".jsonl", "messages-parquet": ".parquet"}
-_HEEDED = frozenset({"persona", "both_sides", "skip_bad", "lowercase"})
+_HEEDED = frozenset({"persona", "both_sides", "skip_bad", "lowercase", "detokenize"})
+_RECORDED = ("persona", "both_sides", "detokenize", "skip_bad")
+_MOST_TOKENIZED = 0.2  # of the replies, before it is told
 _ROWS = 1000  # of a parquet file in memory at a time
 
 Message = dict[str, str]
 
 
 def check_options(options: PrepareOptions, format_out: str) -> None:
-    """Refuse options that have no effect on messages, which hold the whole text unchanged.
+    """Refuse options that have no effect on messages, which hold the whole text.
 
     Raises:
         UserError: an option about tokens or the length of contexts.
@@ -37,7 +40,7 @@ def check_options(options: PrepareOptions, format_out: str) -> None:
         if option.name not in _HEEDED and value != option.default:
             raise UserError(
                 f"{option_name(option.name)}: is for fairseq data; leave it out, as --format-out "
-                f"{format_out} keeps the text unchanged"
+                f"{format_out} keeps the whole text"
             )
 
 
@@ -57,10 +60,11 @@ def prepare_messages(
     Args:
         sources: split -> its parts, from ``find_sources``.
         folder: an empty folder; ``new_folder`` makes one that appears only when it is whole.
-        options: of these, ``persona``, ``both_sides`` and ``skip_bad`` are used.
+        options: of these, ``persona``, ``both_sides``, ``detokenize`` and ``skip_bad`` are used.
         format_out: key of ``MESSAGES``.
         progress: shows how far the work is.
-        tell: called with lines about entries that were skipped, or read in a way that is worth knowing.
+        tell: called with lines about entries that were skipped, or read in a way that is worth knowing, and
+            about text that should be joined.
 
     Returns:
         The content of ``manifest.json``.
@@ -71,11 +75,13 @@ def prepare_messages(
     check_options(options, format_out)
     progress = progress or Progress()
     corpus = read_corpus(sources, options.skip_bad)
+    joined = nltk_detokenizer() if options.detokenize else str
     splits = {}
     for split, dialogues in corpus.items():
-        counts: Counter[str] = Counter(dialogues=0, conversations=0, exchanges=0)
+        counts: Counter[str] = Counter(dialogues=0, conversations=0, exchanges=0, tokenized=0)
         both_sides = options.both_sides and split == "train"
-        rows = _counted(progress.over(dialogues, split, "dialogues"), options.persona, both_sides, counts)
+        read = progress.over(dialogues, split, "dialogues")
+        rows = _counted(read, options.persona, both_sides, joined, counts)
         write = _write_json_lines if format_out == "messages" else _write_parquet
         write(folder / f"{split}{MESSAGES[format_out]}", rows)
         if not counts["exchanges"]:
@@ -83,13 +89,19 @@ def prepare_messages(
             raise UserError(
                 f"{locations}: no exchange for the split {split}; a dialogue needs a turn and a reply"
             )
+        tokenized = counts.pop("tokenized")
+        if split == "train" and not options.detokenize and tokenized > _MOST_TOKENIZED * counts["exchanges"]:
+            tell(
+                f"{tokenized:,} of {counts['exchanges']:,} training replies have spaces before commas and "
+                "full stops, which a model trained on them will write, too: --detokenize joins such text"
+            )
         splits[split] = dict(counts)
         if options.skip_bad:
             splits[split]["skipped"] = dialogues.findings.num_bad
     manifest = {
         **provenance(sources),
         "format_out": format_out,
-        "options": {name: getattr(options, name) for name in ("persona", "both_sides", "skip_bad")},
+        "options": {name: getattr(options, name) for name in _RECORDED},
         "splits": splits,
     }
     write_manifest(manifest, folder)
@@ -129,13 +141,21 @@ def conversations(
 
 
 def _counted(
-    dialogues: Iterable[Dialogue], persona: bool, both_sides: bool, counts: Counter[str]
+    dialogues: Iterable[Dialogue],
+    persona: bool,
+    both_sides: bool,
+    joined: Callable[[str], str],
+    counts: Counter[str],
 ) -> Iterator[list[Message]]:
     for dialogue in dialogues:
         counts["dialogues"] += 1
         for messages in conversations(dialogue, persona, both_sides):
             counts["conversations"] += 1
-            counts["exchanges"] += sum(message["role"] == "assistant" for message in messages)
+            for message in messages:
+                if message["role"] == "assistant":
+                    counts["exchanges"] += 1
+                    counts["tokenized"] += is_tokenized(message["content"])
+                message["content"] = joined(message["content"])
             yield messages
 
 

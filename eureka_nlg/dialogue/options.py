@@ -14,6 +14,7 @@ from eureka_nlg.limits import MOST_PIECES
 __all__ = ["PrepareOptions", "option_name"]
 
 _DEFAULT_PIECES = 8000
+_LATER = {"skip_bad": False, "detokenize": False}  # options that came after the first version
 
 
 def _option(default: Any, help: str, **metadata: Any) -> Any:
@@ -55,6 +56,9 @@ class PrepareOptions:
         " counted wherever it is repeated",
         minimum=1,
     )
+    detokenize: bool = _option(
+        False, 'of --format-out messages: join text that is split into tokens, such as "do n\'t , Jim"'
+    )
     skip_bad: bool = _option(False, "skip lines and rows that cannot be read, and report how many there are")
 
     def __post_init__(self) -> None:
@@ -82,7 +86,12 @@ class PrepareOptions:
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> PrepareOptions:
-        """From a mapping that may hold other keys too, such as parsed arguments or a manifest."""
+        """From a mapping that may hold other keys too, such as parsed arguments or a manifest.
+
+        Raises:
+            KeyError: an option that is not there, unless manifests of earlier versions lack it.
+        """
+        values = {**_LATER, **values}
         return cls(**{option.name: values[option.name] for option in fields(cls)})
 
 

@@ -38,7 +38,7 @@ class Preparation:
         """
         manifest = read_json(data.first / MANIFEST)
         try:
-            options = PrepareOptions.from_values({"skip_bad": False, **manifest["options"]})
+            options = PrepareOptions.from_values(manifest["options"])
         except (KeyError, TypeError) as error:
             raise UserError(
                 f"{data.first / MANIFEST}: does not say how the text was prepared ({error}); prepare it again"

@@ -66,10 +66,13 @@ def prepare(
         The content of ``manifest.json``.
 
     Raises:
-        UserError: malformed input, by file and line; a split without any exchange; see ``write_vectors``.
+        UserError: malformed input, by file and line; a split without any exchange; an option for messages;
+            see ``write_vectors``.
     """
     if not 1 <= workers <= MOST_WORKERS:
         raise UserError(f"--workers {workers}: expected a number from 1 to {MOST_WORKERS:,}")
+    if options.detokenize:
+        raise UserError("--detokenize: is for --format-out messages; data for fairseq are split into tokens")
     if vectors is not None:
         check_vectors(vectors, vector_dim)
     progress = progress or Progress()

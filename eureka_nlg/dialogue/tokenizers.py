@@ -19,6 +19,8 @@ __all__ = [
     "WordTokenizer",
     "SentencePieceTokenizer",
     "character_tokenizer",
+    "is_tokenized",
+    "nltk_detokenizer",
     "nltk_tokenizer",
     "normalize",
     "train_sentencepiece",
@@ -26,6 +28,13 @@ __all__ = [
 
 TOKENIZERS = ("whitespace", "nltk", "char", "sentencepiece")
 UNKNOWN = "<unk>"
+# a comma or a full stop of its own, as only tokenised text has it
+_LOOSE_MARK = re.compile(r"\w [,.?!](?: |$)")
+_BEFORE_JOINING = (
+    (re.compile(r"(?<=\w) \u2019 (?=(?:s|t|m|d|ll|re|ve)\b)", re.IGNORECASE), "\u2019"),  # don ' t
+    (re.compile(r" +(\.\.\.|\u2026)(?= |$)"), r"\1"),
+    (re.compile(r'(?<!\S)" ([^"]*) "(?!\S)'), r'"\1"'),
+)
 _SPACE = "\u2581"  # how SentencePiece writes the blank before a word
 _MAX_TRAINING_SENTENCES = 1_000_000
 _LONGEST_SENTENCE = 4192  # bytes; the trainer drops what is longer
@@ -74,6 +83,30 @@ class WordTokenizer:
 def nltk_tokenizer() -> WordTokenizer:
     """NLTK's Penn Treebank style tokenizer, the one that needs no downloaded data."""
     return WordTokenizer(require("nltk.tokenize.destructive", extra="data").NLTKWordTokenizer().tokenize)
+
+
+def is_tokenized(text: str) -> bool:
+    """Whether punctuation stands by itself in a text.
+
+    >>> is_tokenized("Say , Jim"), is_tokenized("Say, Jim")
+    (True, False)
+    """
+    return _LOOSE_MARK.search(text) is not None
+
+
+def nltk_detokenizer() -> Callable[[str], str]:
+    """What undoes :func:`nltk_tokenizer` as far as that is possible, line by line; see NLTK's Treebank rules.
+
+    Typographic apostrophes, dots and pairs of straight quotes are joined, too, which NLTK leaves alone.
+    """
+    join = require("nltk.tokenize.treebank", extra="data").TreebankWordDetokenizer().detokenize
+
+    def of_line(line: str) -> str:
+        for pattern, joined in _BEFORE_JOINING:
+            line = pattern.sub(joined, line)
+        return str(join(line.split()))
+
+    return lambda text: "\n".join(map(of_line, text.split("\n")))
 
 
 def character_tokenizer() -> WordTokenizer:

@@ -13,6 +13,7 @@ from eureka_nlg.dialogue.corpus import Dialogues
 from eureka_nlg.dialogue.formats import Dialogue
 from eureka_nlg.dialogue.messages import conversations
 from eureka_nlg.dialogue.sources import find_sources
+from eureka_nlg.dialogue.tokenizers import is_tokenized, nltk_detokenizer, nltk_tokenizer
 
 
 def dialogue(*turns: str) -> Dialogue:
@@ -104,6 +105,75 @@ def test_options_without_a_meaning(
     command: list[Any] = ["prepare", "corpus", "--out", "out", "--format-out", "messages", *arguments]
     assert main(command) == 2
     assert message in capsys.readouterr().err
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "joined"),
+    [
+        ("Say , Jim , how about a few beers ?", "Say, Jim, how about a few beers?"),
+        (
+            "i 'm fine , do n't worry . i ca n't ; it 's ( really ) ok !",
+            "i'm fine, don't worry. i can't; it's (really) ok!",
+        ),
+        (
+            "Don \u2019 t you think we \u2019 ve met , Mr . Lee ?",
+            "Don\u2019t you think we\u2019ve met, Mr. Lee?",
+        ),
+        ("Well ... all right . I see \u2026", "Well... all right. I see\u2026"),
+        ('She said " hi there " and left .', 'She said "hi there" and left.'),
+        ("It costs $ 5 , or 3 % of it .", "It costs $5, or 3% of it."),
+        ("Two lines ,\nboth of them .", "Two lines,\nboth of them."),
+        ("Hello, I'm here. It's \"fine\" (really)!", "Hello, I'm here. It's \"fine\" (really)!"),
+        ("", ""),
+    ],
+)
+def test_tokens_are_joined_as_people_write(text: str, joined: str) -> None:
+    join = nltk_detokenizer()
+    assert join(text) == joined
+    assert join(join(text)) == join(text)
+
+
+def test_joined_text_has_the_same_words() -> None:
+    """On the bundled corpus: NLTK splits joined text into the tokens that it was joined from.
+
+    It leaves a full stop that ends no text at its word.
+    """
+    file = Path(__file__).resolve().parents[3] / "data/sample/test.txt"
+    texts = [text for line in file.read_text().splitlines() for text in line.split(" ", 1)[1].split("\t")]
+    assert len(texts) > 800
+    tokenize, join = nltk_tokenizer().tokenize, nltk_detokenizer()
+    joined = [join(text) for text in texts]
+    for before, after in zip(texts, joined):
+        assert "".join(after.split()) == "".join(before.split())
+        if " . " not in before:
+            assert tokenize(after) == tokenize(before)
+    assert sum(map(is_tokenized, texts)) > 0.9 * len(texts)
+    assert not any(map(is_tokenized, joined))
+
+
+def test_tokenised_replies_are_told_and_joined(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "Say , Jim ! __eou__ Do n't ask . __eou__ Why ? __eou__ No idea __eou__\n"
+    for split in ("train", "valid"):
+        (corpus / "corpus" / f"{split}.jsonl").unlink()
+        (corpus / "corpus" / f"{split}.txt").write_text(text)
+    command = ["prepare", "corpus", "--out", "out", "--format-out", "messages"]
+    assert main(command) == 0
+    assert "1 of 2 training replies have spaces before commas" in capsys.readouterr().err
+    assert "Say , Jim !" in Path("out/train.jsonl").read_text()
+    assert main([*command, "--detokenize", "--overwrite"]) == 0
+    assert "--detokenize joins" not in capsys.readouterr().err
+    (row,) = Path("out/train.jsonl").read_text().splitlines()
+    contents = [message["content"] for message in json.loads(row)["messages"]]
+    assert contents == ["Say, Jim!", "Don't ask.", "Why?", "No idea"]
+    manifest = json.loads(Path("out/manifest.json").read_text())
+    assert manifest["options"]["detokenize"] is True
+    assert manifest["splits"]["train"] == {"dialogues": 1, "conversations": 1, "exchanges": 2}
+
+
+def test_data_for_fairseq_stay_tokens(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prepare", "corpus", "--out", "out", "--detokenize"]) == 2
+    assert "--detokenize: is for --format-out messages" in capsys.readouterr().err
     assert not Path("out").exists()
 
 
