@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test matrix lint format site lock clean
+.PHONY: help install demo test coverage matrix lint format site lock clean
 
 help:  ## list the targets
 	@echo "usage: make TARGET [PYTHON=python3] [VENV=.venv]"; echo
@@ -18,6 +18,11 @@ demo: $(INSTALLED)  ## train cross-entropy and Eureka on the bundled corpus, pri
 
 test: $(INSTALLED)  ## run the tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+coverage: $(INSTALLED)  ## run the tests, then show which lines of the packages none has run; takes twice as long
+	@rm -rf build/coverage && mkdir -p build/coverage
+	@OMP_NUM_THREADS=1 $(BIN)/coverage run -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report
 
 matrix: $(INSTALLED)  ## run the integrations' tests over versions of Python, torch and transformers
 	@$(BIN)/python scripts/matrix.py $(ARGS)
