@@ -1,6 +1,7 @@
-"""Logit adjustment of trained runs of scripts/convai2/run.sh: decode, score, print tables for the page.
+"""Logit adjustment of trained runs: decode, score, print tables for the pages.
 
 python scripts/convai2/adjusted.py runs/convai2_small data-bin/convai2_small --json adjusted.json
+python scripts/convai2/adjusted.py runs/dailydialog data-bin/dailydialog --splits test --json adjusted.json
 python scripts/convai2/adjusted.py docs/results/convai2/adjusted.json
 
 The validation split is decoded with each tau, to choose one; the test split without and with the chosen one.
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ from eureka_nlg.report.panels import spread
 SYSTEMS = ("ce", "fl2", "el", "el_scale16_capped")
 BEAMS = {"1": "greedy", "5": "beam 5"}
 TAUS = (0.0, 0.05, 0.1, 0.2, 0.3)
-CHOSEN = 0.2
+CHOSEN = 0.2  # on the validation split of ConvAI2
+TAUS_OF_SPLIT = {"valid": TAUS, "test": (0.0, CHOSEN)}
 METRICS = ("macro_f", "micro_f", "diversity_4", "parlai_f1", "mean_length")
 BASELINE = "ce", 0.0
 
@@ -39,6 +41,7 @@ def main() -> None:
     )
     parser.add_argument("runs", type=Path, help="folder with CONFIG/seedN, or the JSON of one")
     parser.add_argument("data", type=Path, nargs="?", help="data folder of the runs")
+    parser.add_argument("--splits", nargs="+", choices=TAUS_OF_SPLIT, default=list(TAUS_OF_SPLIT))
     parser.add_argument("--json", type=Path, help="where to write the scores")
     args = parser.parse_args()
     if args.runs.is_file():
@@ -46,19 +49,21 @@ def main() -> None:
     elif args.data is None:
         raise UserError(f"{args.runs}: give the data folder of these runs, too")
     else:
-        document = measure(args.runs, args.data)
+        document = measure(args.runs, args.data, args.splits)
     if args.json:
         write_json(args.json, document, indent=1)
     for beam, label in BEAMS.items():
-        print(f"\n{label}, validation", averages(document["valid"], beam), sep="\n\n")
-        print(f"\n{label}, test", averages(document["test"], beam), tests(document["test"], beam), sep="\n\n")
+        for split, results in document.items():
+            print(f"\n{label}, {split}", averages(results, beam), sep="\n\n")
+            if split == "test":
+                print(f"\n{tests(results, beam)}")
 
 
-def measure(folder: Path, data: Path) -> Document:
+def measure(folder: Path, data: Path, splits: Sequence[str]) -> Document:
     """Scores of each finished run by split, beam and tau; on test also the differences from the baseline."""
-    document: Document = {"valid": [], "test": []}
+    document: Document = {split: [] for split in splits}
     seeds = sorted({path.parent.name for path in folder.glob("*/seed*/trained")})
-    for split, taus in (("valid", TAUS), ("test", (0.0, CHOSEN))):
+    for split in splits:
         references = (data / "references" / f"{split}.txt").read_text(encoding="utf-8").splitlines()
         for seed in seeds:
             runs = [(name, folder / name / seed) for name in SYSTEMS]
@@ -67,7 +72,7 @@ def measure(folder: Path, data: Path) -> Document:
                     (name, tau): found
                     for name, run in runs
                     if (run / "trained").is_file()
-                    for tau, found in decoded(run, data, split, beam, taus)
+                    for tau, found in decoded(run, data, split, beam, TAUS_OF_SPLIT[split])
                 }
                 for result in scored(replies, references, with_tests=split == "test"):
                     document[split].append({"seed": int(seed.removeprefix("seed")), "beam": beam, **result})

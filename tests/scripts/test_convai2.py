@@ -99,6 +99,16 @@ def test_the_recipe_is_a_shell_script_that_knows_every_config() -> None:
     assert "the folder with the corpus" in result.stderr
 
 
+def test_the_recipe_of_dailydialog_needs_a_corpus() -> None:
+    recipe = ROOT / "scripts" / "dailydialog" / "run.sh"
+    assert subprocess.run(["sh", "-n", recipe], check=False).returncode == 0
+    result = subprocess.run(["sh", recipe], capture_output=True, text=True, check=False)
+    assert result.returncode != 0
+    assert "the folder with the corpus" in result.stderr
+    losses = {path.stem for path in (ROOT / "configs/dialogue/dailydialog").glob("*.yaml")} - {"base"}
+    assert losses <= set(re.findall(r"\w+", recipe.read_text()))
+
+
 @pytest.fixture
 def page() -> list[str]:
     return (RESULTS / "convai2.md").read_text(encoding="utf-8").splitlines()
