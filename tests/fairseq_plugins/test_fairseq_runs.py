@@ -252,9 +252,9 @@ FACE: dict[str, Any] = {
 }
 
 
-def output_counts(checkpoint: Path) -> torch.Tensor:
+def output_counts(checkpoint: Path, of: str = "face_output") -> torch.Tensor:
     meters = torch.load(checkpoint, weights_only=False)["extra_state"]["metrics"]
-    ((_, name, _, state),) = meters["face_output"]
+    ((_, name, _, state),) = meters[of]
     assert name == "counts"
     return state["sum"]
 
@@ -284,8 +284,27 @@ def test_counts_of_the_output_survive_a_resume_and_agree_between_processes(
         torch.testing.assert_close(value, expected[name], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.one_fairseq
+def test_words_of_own_replies_are_counted_over_processes(
+    train: Any, data: Path, tmp_path: Path, python: Forked
+) -> None:
+    """Nothing is over-used before something is counted, so that both updates decode with equal models."""
+    own = {"task": "dialogue", "sequence_unlikelihood": "vocabulary", "sequence_unlikelihood_rate": 1.0}
+    options = {**SAME_UPDATES, **own, "lr": 1e-4, "max_update": 2}
+    whole = train(tmp_path / "one", **options, batch_size=32)
+    log = in_two_processes(python, data, tmp_path / "two", **options)
+    one, two = (
+        output_counts(tmp_path / name / "checkpoint_last.pt", "own_replies") for name in ("one", "two")
+    )
+    assert two.equal(one)
+    assert one.sum() > 64  # replies of two batches, with their ends
+    for logged in (whole, log):
+        assert [float(update["own_punished"]) > 0 for update in logged.updates] == [False, True]
+
+
 def in_two_processes(python: Forked, data: Path, folder: Path, **options: Any) -> Log:
     """Run fairseq-train in two processes and parse the log of the first."""
+    folder.mkdir(exist_ok=True)
     together = {
         "distributed_init_method": f"file://{folder}/store",
         "distributed_world_size": 2,
