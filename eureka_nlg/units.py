@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import string
+import unicodedata
 
-__all__ = ["is_unspaced", "split_characters", "unspaced_share"]
+__all__ = ["is_punctuation", "is_unspaced", "split_characters", "unspaced_share"]
 
 # Scripts without spaces between words, by their blocks in Unicode, with their punctuation. Korean has spaces,
 # so it is not included.
@@ -41,6 +43,18 @@ def split_characters(text: str) -> list[str]:
     ['我', '喜', '欢', 'iPhone', '15', '。']
     """
     return _UNIT.findall(text)
+
+
+def is_punctuation(token: str) -> bool:
+    """Whether a token is made of punctuation marks only, apart from SentencePiece's sign for a blank.
+
+    >>> [token for token in ("?", "``", "▁.", "n't", "<unk>", "。") if is_punctuation(token)]
+    ['?', '``', '▁.', '。']
+    """
+    marks = token.replace("\u2581", "")
+    return marks != "" and all(
+        mark in string.punctuation or unicodedata.category(mark).startswith("P") for mark in marks
+    )
 
 
 def is_unspaced(character: str) -> bool:

@@ -80,8 +80,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         metavar="TAU",
         help="subtract TAU times the log-frequency of each word in the training targets from its logit (the "
-        "post-hoc logit adjustment of Menon et al. 2021); the end of a reply stays as likely as it was. The "
-        "default --out then has TAU in its name, and a .decoding.json file beside the replies records it",
+        "post-hoc logit adjustment of Menon et al. 2021); punctuation and the end of a reply stay as likely "
+        "as they were. The default --out then has TAU in its name, and a .decoding.json file beside the "
+        "replies records it",
     )
     parser.add_argument(
         "--adjust-again",

@@ -27,16 +27,16 @@ TRAINED_WITH_IT = "logit_adjusted"
 
 
 class LogitAdjustment:
-    """Subtracts ``tau`` times the log-frequency of each word from its logit, but not for the end of a reply.
+    """Subtracts ``tau`` times the log-frequency of each word from its logit, but spares marks and ends.
 
-    Only the distribution over the words is adjusted; the probability that the reply ends stays as the model
-    has it. ``</s>`` ends every training target and so is among the most frequent tokens. If it were adjusted
-    like a word, it would come too late and replies would run on. The logit of a word that is never a training
-    target stays as it is, which leaves it behind every other word.
+    Only the distribution over the words is adjusted. The end of a reply and the punctuation marks, which are
+    among the most frequent tokens, keep the probabilities that the model gives them: adjusted like words, the
+    end would come too late, and the replies would lose their full stops and commas. The logit of a word that
+    is never a training target stays as it is, which leaves it behind every other word.
 
     Args:
         tau: finite and not negative; 0 changes nothing.
-        targets: counts of the training targets.
+        targets: counts of the training targets, and which of them are punctuation.
 
     Raises:
         UserError: a bad tau, or counts that are all zero.
@@ -50,9 +50,10 @@ class LogitAdjustment:
             raise UserError(str(error.spelled("--logit-adjustment"))) from None
         except ValueError as error:
             raise UserError(f"--logit-adjustment: {error}") from error
-        self._added = torch.where(torch.from_numpy(targets.counts > 0), -prior, 0.0).float()
-        self._added[targets.end] = 0.0
-        self._end = targets.end
+        self._kept = torch.tensor([targets.end, *targets.marks])
+        self._words = torch.ones(len(prior), dtype=torch.bool)
+        self._words[self._kept] = False
+        self._added = torch.where(self._words & torch.from_numpy(targets.counts > 0), -prior, 0.0).float()
 
     def __call__(self, log_likelihoods: Tensor, temperature: float = 1.0) -> Tensor:
         """Adjusted log-likelihoods.
@@ -70,8 +71,7 @@ class LogitAdjustment:
         self._check(log_likelihoods)
         before = log_likelihoods.float()
         after = before + self._added.to(before.device) / temperature
-        words = torch.ones(len(self._added), dtype=torch.bool, device=before.device)
-        words[self._end] = False
+        words = self._words.to(before.device)
         mass = before.masked_fill(~words, -math.inf).logsumexp(-1, keepdim=True)
         excess = after.masked_fill(~words, -math.inf).logsumexp(-1, keepdim=True) - mass
         # where no word has any probability, there is nothing to normalise
@@ -89,13 +89,14 @@ class LogitAdjustment:
             UserError: as above.
         """
         self._check(logits)
-        end = logits[:, self._end].clone()
-        logits[:, self._end] = -math.inf
+        at = self._kept.to(logits.device)
+        kept = logits[:, at]
+        logits[:, at] = -math.inf
         before = logits.logsumexp(-1)
         logits += self._added.to(logits.device, logits.dtype) / temperature
-        # the end keeps its share of the whole: its logit rises by as much as that of the words together
+        # what is kept has its share of the whole again: its logits rise by as much as those of all words
         risen = torch.where(before > -math.inf, logits.logsumexp(-1) - before, 0.0)
-        logits[:, self._end] = end + risen
+        logits[:, at] = kept + risen[:, None]
 
     def _check(self, rows: Tensor) -> None:
         if rows.shape[-1] != len(self._added):

@@ -20,6 +20,7 @@ from eureka_nlg.dialogue.quiet import quiet
 from eureka_nlg.errors import UserError, require
 from eureka_nlg.metrics.text.lines import Reply
 from eureka_nlg.text_files import TextFile
+from eureka_nlg.units import is_punctuation
 
 __all__ = ["RunData", "TargetCounts", "TrainingTargets", "training_shards"]
 
@@ -144,7 +145,8 @@ class RunData:
                         tokens = np.concatenate([targets[index].numpy() for index in part])
                         counts += np.bincount(tokens, minlength=len(counts))
         assert counts is not None
-        return TargetCounts(counts, words.eos())
+        marks = tuple(index for index, token in enumerate(words.symbols) if is_punctuation(token))
+        return TargetCounts(counts, words.eos(), marks)
 
     def training_targets(self) -> TrainingTargets:
         """All targets of the training data, streamed.
@@ -182,10 +184,12 @@ class TargetCounts(NamedTuple):
     Attributes:
         counts: [C] int64, in the order of the target dictionary.
         end: index of the token that ends each target.
+        marks: indices of the tokens that are punctuation.
     """
 
     counts: NDArray[np.int64]
     end: int
+    marks: tuple[int, ...] = ()
 
 
 def training_shards(task: Any, subset: str) -> Iterator[Any]:

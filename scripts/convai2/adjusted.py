@@ -4,7 +4,7 @@ python scripts/convai2/adjusted.py runs/convai2_small data-bin/convai2_small --j
 python scripts/convai2/adjusted.py runs/dailydialog data-bin/dailydialog --splits test --json adjusted.json
 python scripts/convai2/adjusted.py docs/results/convai2/adjusted.json
 
-The validation split is decoded with each tau, to choose one; the test split without and with the chosen one.
+The validation split is decoded greedily with each tau, to choose one; the test split without and with that.
 Replies are kept beside the runs, and what is there is not decoded again.
 """
 
@@ -25,11 +25,12 @@ from eureka_nlg.report.panels import spread
 
 SYSTEMS = ("ce", "fl2", "el", "el_scale16_capped")
 BEAMS = {"1": "greedy", "5": "beam 5"}
-TAUS = (0.0, 0.05, 0.1, 0.2, 0.3)
+TAUS = (0.0, 0.1, 0.2, 0.3, 0.4)
 CHOSEN = 0.2  # on the validation split of ConvAI2
 TAUS_OF_SPLIT = {"valid": TAUS, "test": (0.0, CHOSEN)}
+BEAMS_OF_SPLIT = {"valid": ("1",), "test": tuple(BEAMS)}
 METRICS = ("macro_f", "micro_f", "diversity_4", "parlai_f1", "mean_length")
-BASELINE = "ce", 0.0
+BASELINES = {"ce": "cross-entropy", "fl2": "focal loss"}  # as they are, without adjustment
 
 Document = dict[str, list[dict[str, Any]]]
 
@@ -52,22 +53,25 @@ def main() -> None:
         document = measure(args.runs, args.data, args.splits)
     if args.json:
         write_json(args.json, document, indent=1)
-    for beam, label in BEAMS.items():
-        for split, results in document.items():
+    for split, results in document.items():
+        for beam in BEAMS_OF_SPLIT[split]:
+            label = BEAMS[beam]
             print(f"\n{label}, {split}", averages(results, beam), sep="\n\n")
             if split == "test":
-                print(f"\n{tests(results, beam)}")
+                for baseline, what in BASELINES.items():
+                    if any(one.get(f"against_{baseline}") for one in results):
+                        print(f"\nAgainst {what}:\n\n{tests(results, beam, baseline)}")
 
 
 def measure(folder: Path, data: Path, splits: Sequence[str]) -> Document:
-    """Scores of each finished run by split, beam and tau; on test also the differences from the baseline."""
+    """Scores of each finished run by split, beam and tau; on test also the differences from the baselines."""
     document: Document = {split: [] for split in splits}
     seeds = sorted({path.parent.name for path in folder.glob("*/seed*/trained")})
     for split in splits:
         references = (data / "references" / f"{split}.txt").read_text(encoding="utf-8").splitlines()
         for seed in seeds:
             runs = [(name, folder / name / seed) for name in SYSTEMS]
-            for beam in BEAMS:
+            for beam in BEAMS_OF_SPLIT[split]:
                 replies = {
                     (name, tau): found
                     for name, run in runs
@@ -82,14 +86,16 @@ def measure(folder: Path, data: Path, splits: Sequence[str]) -> Document:
 def scored(
     replies: dict[tuple[str, float], list[str]], references: list[str], with_tests: bool
 ) -> Iterator[dict[str, Any]]:
-    """Scores of each system, and its differences from the baseline if that is among them."""
+    """Scores of each system, and its differences from the baselines that are among them."""
     from eureka_nlg.metrics import compare, score_replies
 
     labels = {key: f"{key[0]} {key[1]:g}" for key in replies}
-    differences: Any = {}
-    if with_tests and BASELINE in replies:
-        systems = {labels[key]: found for key, found in replies.items()}
-        differences = compare(systems, references, TESTED, baseline=labels[BASELINE]).differences
+    systems = {labels[key]: found for key, found in replies.items()}
+    differences: dict[str, Any] = {
+        baseline: compare(systems, references, TESTED, baseline=labels[baseline, 0.0]).differences
+        for baseline in BASELINES
+        if with_tests and (baseline, 0.0) in replies
+    }
     for (name, tau), found in replies.items():
         scores = score_replies(found, references, metrics=METRICS).scores
         words = [reply.split() for reply in found]
@@ -97,11 +103,14 @@ def scored(
         scores["word_types"] = len({word for reply in words for word in reply})
         scores["unknown_replies"] = 100.0 * statistics.fmean("<unk>" in reply for reply in words)
         against = {
-            metric: asdict(of_systems[labels[name, tau]])
-            for metric, of_systems in differences.items()
-            if labels[name, tau] in of_systems
+            f"against_{baseline}": {
+                metric: asdict(of_systems[labels[name, tau]])
+                for metric, of_systems in of_metrics.items()
+                if labels[name, tau] in of_systems
+            }
+            for baseline, of_metrics in differences.items()
         }
-        yield {"name": name, "tau": tau, "scores": scores, "against_ce": against}
+        yield {"name": name, "tau": tau, "scores": scores, **against}
 
 
 def decoded(
@@ -140,16 +149,16 @@ def averages(results: list[dict[str, Any]], beam: str) -> str:
     return "\n".join(lines)
 
 
-def tests(results: list[dict[str, Any]], beam: str) -> str:
-    """Differences from cross-entropy of the same seed as it is, with 95 % interval and p of randomisation."""
+def tests(results: list[dict[str, Any]], beam: str, baseline: str) -> str:
+    """Differences from a baseline of the same seed as it is, with 95 % interval and p of randomisation."""
     lines = [
         "| loss | τ | seed | " + " | ".join(COLUMNS[metric] for metric in TESTED) + " |",
         "|---|---|---|---|---|---|",
     ]
     for one in results:
-        if one["beam"] == beam and one["against_ce"]:
+        if one["beam"] == beam and (against := one.get(f"against_{baseline}")):
             keys = ("value", "low", "high", "p_randomisation")
-            cells = [difference(*(one["against_ce"][metric][key] for key in keys)) for metric in TESTED]
+            cells = [difference(*(against[metric][key] for key in keys)) for metric in TESTED]
             lines.append(
                 f"| {label_of(one['name'])} | {one['tau']:g} | {one['seed']} | {' | '.join(cells)} |"
             )

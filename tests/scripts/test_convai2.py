@@ -381,10 +381,12 @@ def test_adjusted_runs(
     )
     assert re.search(r"^\| EL \| 0.2 \| 1 \| .* p ", test, re.MULTILINE)
     assert "FL" not in printed
+    assert "Against cross-entropy:" in printed
+    assert "Against focal loss:" not in printed
     monkeypatch.setattr(sys, "argv", ["adjusted.py", str(collected)])
     adjusted.main()
     assert capsys.readouterr().out == printed
-    assert len(json.loads(collected.read_text())["valid"]) == 2 * 2 * len(adjusted.TAUS)
+    assert len(json.loads(collected.read_text())["valid"]) == 2 * len(adjusted.TAUS)
     monkeypatch.setattr(sys, "argv", ["adjusted.py", str(runs)])
     with pytest.raises(UserError, match="give the data folder"):
         adjusted.main()

@@ -19,29 +19,31 @@ END = 2
 COUNTS = np.array([0, 0, 30, 4, 50, 9, 3, 0, 1])
 
 
-def adjusted(logits: Tensor, tau: float, temperature: float = 1.0) -> Tensor:
-    """In float64: softmax of logits less tau log pi over the words, times what is not the end's."""
+def adjusted(logits: Tensor, tau: float, temperature: float = 1.0, kept: tuple[int, ...] = (END,)) -> Tensor:
+    """In float64: softmax of logits less tau log pi over the words, times what is not kept as it is."""
     likelihood = (logits.double() / temperature).softmax(-1)
     prior = torch.tensor(COUNTS / COUNTS.sum())
     rest = logits.double() - tau * torch.where(prior > 0, prior, 1.0).log()
-    rest[..., END] = -math.inf
-    result = (1 - likelihood[..., END : END + 1]) * (rest / temperature).softmax(-1)
-    result[..., END] = likelihood[..., END]
+    rest[..., kept] = -math.inf
+    result = (1 - likelihood[..., kept].sum(-1, keepdim=True)) * (rest / temperature).softmax(-1)
+    result[..., kept] = likelihood[..., kept]
     return result
 
 
 @pytest.mark.parametrize("tau", [0.0, 0.4, 1.0])
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
-def test_formula(tau: float, temperature: float) -> None:
+@pytest.mark.parametrize("marks", [(), (4,), (4, 6)])
+def test_formula(tau: float, temperature: float, marks: tuple[int, ...]) -> None:
     logits = 3 * torch.randn(2, 4, len(COUNTS))
-    call = LogitAdjustment(tau, TargetCounts(COUNTS, END))
+    call = LogitAdjustment(tau, TargetCounts(COUNTS, END, marks))
+    wanted = adjusted(logits, tau, temperature, (END, *marks))
+    torch.testing.assert_close(wanted.sum(-1), torch.ones(2, 4).double())
     found = call((logits / temperature).log_softmax(-1), temperature)
-    torch.testing.assert_close(found.double().exp(), adjusted(logits, tau, temperature), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(found.double().exp(), wanted, rtol=1e-5, atol=1e-6)
     assert call((logits / temperature).log_softmax(-1).half(), temperature).dtype == torch.float16
     rows = (logits / temperature).flatten(0, 1)
     call.adjust_logits(rows, temperature)
-    expected = adjusted(logits, tau, temperature).flatten(0, 1)
-    torch.testing.assert_close(rows.double().softmax(-1), expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(rows.double().softmax(-1), wanted.flatten(0, 1), rtol=1e-5, atol=1e-6)
 
 
 def test_a_reply_that_surely_ends_stays_one() -> None:
@@ -136,9 +138,9 @@ def test_counts_are_those_of_all_training_targets(tmp_path: Path) -> None:
     from fairseq.data import Dictionary
 
     words = Dictionary()
-    for word in ("a", "b", "c"):
+    for word in ("a", "b", "c", "?", "''"):
         words.add_symbol(word, n=7)  # no count of anything
-    parts = {"one/train": "a b\na\n", "one/train1": "b x\n", "two/train": "a a\n"}
+    parts = {"one/train": "a b\na\n", "one/train1": "b x\n", "two/train": "a a ?\n"}
     for name, text in parts.items():
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
@@ -152,9 +154,9 @@ def test_counts_are_those_of_all_training_targets(tmp_path: Path) -> None:
             vocab_size=len(words),
         )
     found = RunData.find(f"{tmp_path / 'one'}:{tmp_path / 'two'}").target_counts()
-    # <s> <pad> </s> <unk> a b c
-    assert found.counts.tolist() == [0, 0, 4, 1, 4, 2, 0]
-    assert found.end == END
+    # <s> <pad> </s> <unk> a b c ? ''
+    assert found.counts.tolist() == [0, 0, 4, 1, 4, 2, 0, 1, 0]
+    assert (found.end, found.marks) == (END, (7, 8))
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"empty: no train\.SOURCE-TARGET\.TARGET\.idx"):
         RunData.find(str(tmp_path / "empty")).target_counts()
