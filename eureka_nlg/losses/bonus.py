@@ -193,21 +193,24 @@ class Bonus(Options):
         return -self.gamma * likelihood ** (self.gamma - 1.0)
 
 
-PresetName = Literal["printed", "released", "encouraging", "encouraging_low", "recommended"]
+PresetName = Literal[
+    "printed", "released", "encouraging", "encouraging_low", "recommended_images", "recommended_text"
+]
 
 PRESETS: dict[str, dict[str, Any]] = {
     "printed": {},
     "released": {"encouragement_normalization": "mean_weight", "likelihood_clamp": 0.99999},
     "encouraging": {"encouragement_measure": "one", **CAPPED},
     "encouraging_low": {"encouragement_measure": "one", "likelihood_cap": 0.5},
-    "recommended": {"likelihood_cap": 0.9},
+    "recommended_images": {"likelihood_cap": 0.9},
+    "recommended_text": {"likelihood_cap": 0.9, "encouragement_scale": 16.0},
 }
 """The variants that the authors use, and ours, as the options in which each differs from the printed paper.
 
 ``"released"`` is the variant of their published code for images. ``"encouraging"`` is the encouraging loss of
 their follow-up paper (Zhao et al. 2022), linear above 0.75; ``"encouraging_low"`` is linear above 0.5, which
-they recommend "for all settings tested". ``"recommended"`` is this project's: the printed weights, with a
-bonus that is linear above 0.9, so that the loss does not run away.
+they recommend "for all settings tested". The recommended ones are this project's: the printed weights, for
+text sixteen times as large, with a bonus that is linear above 0.9, so that the loss does not run away.
 """
 
 

@@ -209,8 +209,9 @@ class EurekaLoss(RunawayWatch, LogitsLoss):
         """Build one of the variants that have a name, from the training counts of the classes.
 
         Args:
-            name: ``"recommended"``, or a variant of the authors: ``"printed"``, ``"released"``,
-                ``"encouraging"`` or ``"encouraging_low"``; see :data:`~.bonus.PRESETS`.
+            name: ``"recommended_images"``, ``"recommended_text"``, or a variant of the authors:
+                ``"printed"``, ``"released"``, ``"encouraging"`` or ``"encouraging_low"``; see
+                :data:`~.bonus.PRESETS`.
             class_counts: training examples of each class, ``[C]`` non-negative integers.
             **options: as in :meth:`from_counts`; they override the preset.
 

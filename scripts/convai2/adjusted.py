@@ -11,6 +11,7 @@ Replies are kept beside the runs, and what is there is not decoded again.
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -61,6 +62,7 @@ def main() -> None:
                 for baseline, what in BASELINES.items():
                     if any(one.get(f"against_{baseline}") for one in results):
                         print(f"\nAgainst {what}:\n\n{tests(results, beam, baseline)}")
+                        print(f"\nAgainst {what}, all seeds:\n\n{together(results, beam, baseline)}")
 
 
 def measure(folder: Path, data: Path, splits: Sequence[str]) -> Document:
@@ -162,6 +164,43 @@ def tests(results: list[dict[str, Any]], beam: str, baseline: str) -> str:
             lines.append(
                 f"| {label_of(one['name'])} | {one['tau']:g} | {one['seed']} | {' | '.join(cells)} |"
             )
+    return "\n".join(lines)
+
+
+def together(results: list[dict[str, Any]], beam: str, baseline: str) -> str:
+    """Relative differences of the means over the seeds that both have, and the combined p of their tests.
+
+    It is Stouffer's: tests of opposite signs speak against each other.
+    """
+    from scipy.stats import norm
+
+    lines = [
+        "| loss | τ | seeds | " + " | ".join(COLUMNS[metric] for metric in TESTED) + " |",
+        "|---|---|---|---|---|---|",
+    ]
+    found: dict[tuple[str, float], list[dict[str, Any]]] = {}
+    bases = {
+        one["seed"]: one["scores"]
+        for one in results
+        if (one["name"], one["tau"], one["beam"]) == (baseline, 0.0, beam)
+    }
+    for one in results:
+        if one["beam"] == beam and one.get(f"against_{baseline}"):
+            found.setdefault((one["name"], one["tau"]), []).append(one)
+    for (name, tau), ones in found.items():
+        cells = []
+        for metric in TESTED:
+            of_base = statistics.fmean(bases[one["seed"]][metric] for one in ones)
+            mean = statistics.fmean(one["scores"][metric] for one in ones)
+            relative = 100 * (mean / of_base - 1) if of_base else math.nan
+            tests_of_seeds = [one[f"against_{baseline}"][metric] for one in ones]
+            z = sum(
+                math.copysign(norm.isf(test["p_randomisation"] / 2), test["value"]) for test in tests_of_seeds
+            )
+            p = 2 * norm.sf(abs(z) / math.sqrt(len(ones)))
+            shown = f"{relative:+.1f} % p {p:.3f}" if p >= 0.001 else f"{relative:+.1f} % p <0.001"
+            cells.append(f"**{shown}**" if p < 0.05 else shown)
+        lines.append(f"| {label_of(name)} | {tau:g} | {len(ones)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

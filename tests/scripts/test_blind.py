@@ -97,13 +97,20 @@ def test_from_files_to_a_table(tmp_path: Path) -> None:
     )
 
 
-def test_the_results_page_has_the_counts(blind: ModuleType) -> None:
+@pytest.mark.parametrize("sheet", ["first", "second"])
+def test_the_results_page_has_the_counts(blind: ModuleType, sheet: str) -> None:
     results = SCRIPTS.parent / "docs" / "results"
-    folder = results / "convai2" / "blind"
+    folder = results / "convai2" / "blind" / sheet
     key = read_json(folder / "key.json")
     table = blind.counts(key, blind.read_marks((folder / "marks.txt").read_text(), key)).splitlines()
     page = (results / "convai2.md").read_text(encoding="utf-8").replace("**", "").splitlines()
-    labels = {"ce": "CE", "ce_adjusted": "CE, τ = 0.2", "el_scale16_capped": "EL x 16, cap 0.9"}
+    labels = {
+        "ce": "CE",
+        "ce_adjusted": "CE, τ = 0.2",
+        "el_scale16_capped": "EL x 16, cap 0.9",
+        "el_scale16_adjusted": "EL x 16, cap 0.9, τ = 0.2",
+        "fl2": "FL, gamma 2",
+    }
     for line in table[2:]:
         name, _, cells = line.removeprefix("| ").partition(" | ")
-        assert f"| {labels.get(name, 'FL, gamma 2')} | {cells}" in page
+        assert f"| {labels[name]} | {cells}" in page

@@ -382,6 +382,12 @@ def test_adjusted_runs(
     assert re.search(r"^\| EL \| 0.2 \| 1 \| .* p ", test, re.MULTILINE)
     assert "FL" not in printed
     assert "Against cross-entropy:" in printed
+    # of one seed the combined p is its own
+    p = re.search(r"^\| EL \| 0.2 \| 1 \| .* p (\S+) \|$", test, re.MULTILINE)
+    combined = re.search(r"^\| EL \| 0.2 \| 1 \| .* % p (\S+) \|$", test, re.MULTILINE)
+    assert p
+    assert combined
+    assert combined[1] == p[1]
     assert "Against focal loss:" not in printed
     monkeypatch.setattr(sys, "argv", ["adjusted.py", str(collected)])
     adjusted.main()
@@ -390,6 +396,21 @@ def test_adjusted_runs(
     monkeypatch.setattr(sys, "argv", ["adjusted.py", str(runs)])
     with pytest.raises(UserError, match="give the data folder"):
         adjusted.main()
+
+
+def test_tests_of_two_seeds(adjusted: Any) -> None:
+    """Stouffer's z by hand: 1.96 twice is 2.77 together, and 1.96 against -1.96 is none."""
+    for signs, wanted in (((1, 1), "+50.0 % p 0.006"), ((1, -1), "+50.0 % p 1.000")):
+        results = []
+        for seed, sign in enumerate(signs):
+            test = {"value": sign, "p_randomisation": 0.05}
+            base = {"beam": "1", "seed": seed, "scores": dict.fromkeys(adjusted.TESTED, 2.0)}
+            results.append({**base, "name": "ce", "tau": 0.0})
+            against = {"against_ce": dict.fromkeys(adjusted.TESTED, test)}
+            scores = dict.fromkeys(adjusted.TESTED, 3.0)
+            results.append({**base, "name": "el", "tau": 0.2, "scores": scores, **against})
+        (line,) = adjusted.together(results, "1", "ce").splitlines()[2:]
+        assert line.replace("**", "") == f"| EL | 0.2 | 2 | {' | '.join([wanted] * 3)} |"
 
 
 def test_the_results_page_has_the_adjusted_tables(

@@ -143,10 +143,13 @@ def test_presets_are_what_their_authors_compute() -> None:
         assert module.reduction == "sum"
         linear = math.log(1 - end) - (p - end) / (1 - end)
         torch.testing.assert_close(module.made(Bonus)(log_odds), torch.where(p > end, linear, (1 - p).log()))
-    recommended = EurekaLoss.preset("recommended", counts, beta=0.9)
-    assert recommended.encouragement.equal(EurekaLoss.from_counts(counts, beta=0.9).encouragement)
     linear = math.log(1 - 0.9) - (p - 0.9) / (1 - 0.9)
-    torch.testing.assert_close(recommended.made(Bonus)(log_odds), torch.where(p > 0.9, linear, (1 - p).log()))
+    printed = EurekaLoss.from_counts(counts, beta=0.9).encouragement
+    for name, scale in (("recommended_images", 1), ("recommended_text", 16)):
+        module = EurekaLoss.preset(name, counts, beta=0.9)
+        torch.testing.assert_close(module.encouragement, scale * printed)
+        bonus = module.made(Bonus)(log_odds)
+        torch.testing.assert_close(bonus, torch.where(p > 0.9, linear, (1 - p).log()))
     assert EurekaLoss.preset("printed", counts).encouragement.equal(
         EurekaLoss.from_counts(counts).encouragement
     )
