@@ -117,10 +117,14 @@ def test_sampling_gives_one_reply_a_line_and_follows_the_seed(
     assert len({text.count("\n") for text in texts}) == 1
 
 
+# The small model says nothing but full stops, whose likelihood is not adjusted: each may be said once.
+GREEDY = ("--beam", 1, "--min-len", 8, "--max-len-b", 10, "--no-repeat-ngram-size", 1)
+
+
 def test_adjusted_afterwards(eureka: Command, run: Path, tmp_path: Path) -> None:
     """Other replies; what is written says so, and not when it is overwritten without."""
-    eureka("generate", run, "--beam", 1, "--max-len-b", 10, "--out", tmp_path / "as_is.txt")
-    done = eureka("generate", run, "--beam", 1, "--max-len-b", 10, "--logit-adjustment", 1)
+    eureka("generate", run, *GREEDY, "--out", tmp_path / "as_is.txt")
+    done = eureka("generate", run, *GREEDY, "--logit-adjustment", 1)
     out = run / "replies.test.logit-adjustment-1.txt"
     assert f"replies of {run} in {out}" in done.stdout
     assert "logit adjustment 1, recorded in" in done.stdout
@@ -128,11 +132,35 @@ def test_adjusted_afterwards(eureka: Command, run: Path, tmp_path: Path) -> None
     texts = [path.read_text() for path in (tmp_path / "as_is.txt", out)]
     assert texts[0].count("\n") == texts[1].count("\n")
     assert texts[0] != texts[1]
-    eureka("generate", run, "--beam", 1, "--max-len-b", 10, "--out", out)
+    eureka("generate", run, *GREEDY, "--out", out)
     assert out.read_text() == texts[0]
     assert not out.with_suffix(".decoding.json").exists()
     for options in (("--logit-adjustment", 1, "--perplexity"), ("--adjust-again",)):
         eureka("generate", run, *options, status=2)
+
+
+def test_adjusted_models_talk_and_are_reported(
+    eureka: Command, run: Path, tmp_path: Path, python: Command
+) -> None:
+    """In a chat are the replies that `generate` writes, and the page says how its replies were decoded."""
+    said, adjusted = tmp_path / "said.txt", ("--logit-adjustment", 1.5)
+    said.write_text("hi , any hobbies ?\n")
+    wanted = {
+        adjustment: eureka("generate", run, *adjustment, *GREEDY, "--input", said).stdout.splitlines()[0]
+        for adjustment in ((), adjusted)
+    }
+    assert len(set(wanted.values())) == 2
+    program = (
+        "import io, sys; from eureka_nlg.cli.main import main; "
+        "sys.stdin = io.StringIO(open(sys.argv[1]).read()); sys.exit(main(sys.argv[2:]))"
+    )
+    done = python("-c", program, said, "chat", run, *adjusted, *GREEDY)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0].split("\t")[1] == wanted[adjusted]
+    page = tmp_path / "page.html"
+    eureka("report", run, *adjusted, "--no-analysis", "--out", page)
+    assert "greedy decoding, logit adjustment 1.5" in page.read_text()
+    assert list((run / "report").glob("replies.beam1.logit-adjustment-1.5.*"))
 
 
 def test_an_interrupted_run_goes_on(eureka: Command, run: Path, data: Path) -> None:

@@ -85,6 +85,7 @@ def load_models(
     data: str | None = None,
     cpu: bool = False,
     tell: Callable[[str], object] = lambda line: None,
+    logit_adjustment: float | None = None,
 ) -> list[ChatModel]:
     """Load runs of either kind. All are checked before the first one is loaded.
 
@@ -94,11 +95,15 @@ def load_models(
         data: data folder; None for the one that each run was trained on.
         cpu: run on the CPU even if there is a GPU.
         tell: called with a line before each model is loaded.
+        logit_adjustment: factor of the log-frequencies that all models are adjusted with; None for none.
 
     Raises:
-        UserError: a path that is not a run, or names that do not fit.
+        UserError: a path that is not a run, names that do not fit, or a model that cannot be adjusted.
     """
     runs = {name: load_run(path, data) for name, path in zip(run_names(paths, names), paths)}
+    if logit_adjustment is not None:
+        for run in runs.values():
+            run.adjust(logit_adjustment)
     models = []
     for name, run in runs.items():
         tell(f"loading {name} ({run.kind}, {run.weights[0]})")

@@ -18,7 +18,7 @@ import shlex
 import sys
 
 from eureka_nlg.cli.arguments import add_run_arguments
-from eureka_nlg.cli.decoding import add_decoding_arguments, decoding_of
+from eureka_nlg.cli.decoding import add_decoding_arguments, add_logit_adjustment, decoding_of
 from eureka_nlg.text_files import TextFile
 
 __all__ = ["add_arguments", "run"]
@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(parser, "folder of a training run, of a fine-tuning or of a model, or a checkpoint")
     parser.add_argument("--persona", metavar="FILE", help="sentences about who the models are, one per line")
     parser.add_argument("--cpu", action="store_true", help="run on the CPU even if there is a GPU")
+    add_logit_adjustment(parser)
     add_decoding_arguments(parser.add_argument_group("decoding"), **DEFAULTS)
 
 
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     def tell(line: str) -> None:
         print(f"eureka chat: {line}", file=sys.stderr)
 
-    models = load_models(args.runs, args.names, args.data, args.cpu, tell)
+    models = load_models(args.runs, args.names, args.data, args.cpu, tell, args.logit_adjustment)
     for model in models:
         if isinstance(model.rare, str):
             tell(f"note: rare words of {model.name} are not marked: {model.rare}")

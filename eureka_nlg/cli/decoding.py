@@ -8,7 +8,7 @@ from typing import Any
 
 from eureka_nlg.runs.decoding import Decoding
 
-__all__ = ["add_decoding_arguments", "decoding_of"]
+__all__ = ["add_decoding_arguments", "add_logit_adjustment", "decoding_of"]
 
 
 def add_decoding_arguments(group: Any, **defaults: Any) -> None:
@@ -29,6 +29,23 @@ def add_decoding_arguments(group: Any, **defaults: Any) -> None:
             group.add_argument(
                 name, dest=option.name, type=kind, metavar=kind.__name__.upper(), default=default, help=text
             )
+
+
+def add_logit_adjustment(group: Any, more: str = "") -> None:
+    """``--logit-adjustment``.
+
+    Args:
+        group: the parser, or a group of it, that gets the option.
+        more: what the help says about it besides.
+    """
+    group.add_argument(
+        "--logit-adjustment",
+        type=float,
+        metavar="TAU",
+        help="subtract TAU times the log-frequency of each word in the training targets from its logit (the "
+        "post-hoc logit adjustment of Menon et al. 2021); punctuation and the end of a reply stay as likely "
+        f"as they were{more}",
+    )
 
 
 def decoding_of(args: argparse.Namespace) -> Decoding:

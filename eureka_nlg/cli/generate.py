@@ -20,7 +20,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from eureka_nlg.cli.decoding import add_decoding_arguments, decoding_of
+from eureka_nlg.cli.decoding import add_decoding_arguments, add_logit_adjustment, decoding_of
 from eureka_nlg.dialogue.likelihoods import perplexity
 from eureka_nlg.dialogue.own_text import Preparation, turns_of
 from eureka_nlg.dialogue.run_data import TRAIN, RunData
@@ -28,7 +28,6 @@ from eureka_nlg.errors import UserError
 from eureka_nlg.files import alone, output_file, write_json, write_lines
 from eureka_nlg.runs.base import Conversation, Run
 from eureka_nlg.runs.decoding import Decoding
-from eureka_nlg.runs.fairseq_run import FairseqRun
 from eureka_nlg.runs.find import load_run
 from eureka_nlg.runs.text_form import in_form
 from eureka_nlg.text_files import TextFile
@@ -75,14 +74,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also print the perplexity of the references, and write it to a file beside the replies",
     )
-    parser.add_argument(
-        "--logit-adjustment",
-        type=float,
-        metavar="TAU",
-        help="subtract TAU times the log-frequency of each word in the training targets from its logit (the "
-        "post-hoc logit adjustment of Menon et al. 2021); punctuation and the end of a reply stay as likely "
-        "as they were. The default --out then has TAU in its name, and a .decoding.json file beside the "
-        "replies records it",
+    add_logit_adjustment(
+        parser,
+        ". The default --out then has TAU in its name, and a .decoding.json file beside the replies records "
+        "it",
     )
     parser.add_argument(
         "--adjust-again",
@@ -175,11 +170,6 @@ def _adjust(args: argparse.Namespace, model: Run) -> str:
         raise UserError(
             "--perplexity and --logit-adjustment: expected one of the two; the perplexity is that of the "
             "model without logit adjustment"
-        )
-    if not isinstance(model, FairseqRun):
-        raise UserError(
-            "--logit-adjustment: is for runs of `eureka train`, whose training targets are counted; "
-            f"{model.results} is a Hugging Face model"
         )
     model.adjust(args.logit_adjustment, args.adjust_again)
     return f".logit-adjustment-{args.logit_adjustment:g}"

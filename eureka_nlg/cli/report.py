@@ -24,6 +24,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from eureka_nlg.cli.arguments import add_run_arguments
+from eureka_nlg.cli.decoding import add_logit_adjustment
 from eureka_nlg.errors import UserError, require
 from eureka_nlg.files import alone, exclusive, output_file
 from eureka_nlg.report.dialogue import DialogueReport
@@ -33,7 +34,12 @@ from eureka_nlg.report.page import write_figures, write_page
 
 __all__ = ["add_arguments", "run"]
 
-_OF_DIALOGUE = ("data", "split", "beam", "analysis", "no_analysis")
+# options for dialogue models only, with their defaults
+_OF_DIALOGUE = {
+    **dict.fromkeys(("data", "split", "logit_adjustment", "analysis")),
+    "beam": 1,
+    "no_analysis": False,
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--beam", type=int, default=1, metavar="N", help="beam size (default: 1, greedy decoding)"
     )
+    add_logit_adjustment(parser, ". Likelihoods stay those of the models")
     parser.add_argument("--figures", metavar="DIR", help="also write the figures there, as SVG and PNG")
     analysis = parser.add_mutually_exclusive_group()
     analysis.add_argument(
@@ -114,14 +121,15 @@ def _of_dialogue(args: argparse.Namespace, title: Mapping[str, str]) -> Report:
         args.data,
         args.split,
         beam=args.beam,
+        logit_adjustment=args.logit_adjustment,
         analysis=args.analysis or not args.no_analysis,
         **title,
     ).collect()
 
 
 def _of_images(args: argparse.Namespace, title: Mapping[str, str]) -> Report:
-    for name in _OF_DIALOGUE:
-        if getattr(args, name) not in (None, False, 1):
+    for name, default in _OF_DIALOGUE.items():
+        if getattr(args, name) != default:
             raise UserError(
                 f"--{name.replace('_', '-')}: is for dialogue models; leave it out for runs of images"
             )

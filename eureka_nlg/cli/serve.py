@@ -15,7 +15,7 @@ import socket
 import sys
 
 from eureka_nlg.cli.arguments import add_run_arguments
-from eureka_nlg.cli.decoding import add_decoding_arguments, decoding_of
+from eureka_nlg.cli.decoding import add_decoding_arguments, add_logit_adjustment, decoding_of
 from eureka_nlg.errors import UserError, require
 from eureka_nlg.text_files import TextFile
 
@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--persona", metavar="FILE", help="sentences about who the models are, one per line, to begin with"
     )
     parser.add_argument("--cpu", action="store_true", help="run on the CPU even if there is a GPU")
+    add_logit_adjustment(parser)
     add_decoding_arguments(parser.add_argument_group("decoding, as the page has it at first"), **DEFAULTS)
 
 
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"eureka serve: {line}", file=sys.stderr)
 
     with _listening(HOSTS[0], args.port) as listening:
-        models = load_models(args.runs, args.names, args.data, args.cpu, tell)
+        models = load_models(args.runs, args.names, args.data, args.cpu, tell, args.logit_adjustment)
         app = make_app(models, persona, decoding)
         server = uvicorn.Server(
             uvicorn.Config(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,13 +19,17 @@ def ngram_block_mended() -> Iterator[None]:
 
     Without its CUDA extension, fairseq 0.12 compares with the last tokens of a buffer that is as long as the
     longest possible reply. These are padding until the very end, so nothing is banned. Here fairseq sees only
-    the tokens that are written so far.
+    the tokens that are written so far. For single tokens it compares nothing with everything, and bans
+    nothing either; here they are banned.
     """
     with quiet():
         block = require("fairseq.ngram_repeat_block", extra="fairseq").NGramRepeatBlock
     original = block._no_repeat_ngram
 
     def of_what_is_written(self: Any, tokens: Any, lprobs: Any, bsz: int, beam_size: int, step: int) -> Any:
+        if self.no_repeat_ngram_size == 1:
+            written = tokens[:, 1 : step + 1]  # the first is </s>, which still has to end the reply
+            return lprobs.scatter_(1, written.to(lprobs.device), -math.inf)
         return original(self, tokens[:, : step + 1], lprobs, bsz, beam_size, step)
 
     block._no_repeat_ngram = of_what_is_written

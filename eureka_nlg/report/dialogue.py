@@ -86,6 +86,8 @@ class DialogueReport:
         models: the models; the first is the baseline.
         split: the split to decode.
         beam: size of the beam; 1 decodes greedily.
+        logit_adjustment: factor of the log-frequencies that the replies of all models are decoded with; None
+            for none.
         title: of the page.
         analysis: the likelihoods by word frequency: True to compute them, False to leave them out, or the
             JSON file of ``eureka analyse`` for these models.
@@ -95,6 +97,7 @@ class DialogueReport:
     models: Sequence[ReportedRun]
     split: str = "test"
     beam: int = 1
+    logit_adjustment: float | None = None
     title: str = "Dialogue models compared"
     analysis: bool | str | os.PathLike[str] = True
     missing: dict[str, list[str]] = field(default_factory=dict)
@@ -115,10 +118,11 @@ class DialogueReport:
             names: names of the runs on the page; None for those of their folders.
             data: data folder; None for the one that each run was trained on.
             split: the split to decode; None for ``test``, or the only one besides the training data.
-            **options: ``beam``, ``title``, ``analysis``.
+            **options: ``beam``, ``logit_adjustment``, ``title``, ``analysis``.
 
         Raises:
-            UserError: names that do not fit, no checkpoint, or no such split.
+            UserError: names that do not fit, no checkpoint, no such split, or a model that cannot be
+                adjusted.
         """
         paths = [os.fspath(run) for run in runs]
         models = [
@@ -129,7 +133,11 @@ class DialogueReport:
             split = models[0].run.default_split()
         for model in models:
             model.run.check_split(split)
-        return cls(models, split, **options)
+        report = cls(models, split, **options)
+        if report.logit_adjustment is not None:
+            for model in models:
+                model.run.adjust(report.logit_adjustment)
+        return report
 
     def collect(self) -> Report:
         """Decode, score and analyse everything that is not kept from an earlier report.
@@ -137,7 +145,7 @@ class DialogueReport:
         Raises:
             UserError: runs on different data, or an analysis of other models.
         """
-        examples = self._in_one_form([_decode(model, self.split, self.beam) for model in self.models])
+        examples = self._in_one_form([self._decode(model) for model in self.models])
         for model, example in zip(self.models, examples):
             if example.references != examples[0].references:
                 raise UserError(
@@ -145,14 +153,15 @@ class DialogueReport:
                     f"{self.models[0].path}, expected runs on the same data"
                 )
         references = examples[0].references
-        assert references is not None  # _decode sees to it
+        assert references is not None  # decoding sees to it
         systems = [self._system(model, example.replies) for model, example in zip(self.models, examples)]
         training = self._training_statistics()
         analysis = self._analysis()
         return Report(
             title=self.title,
             split=self.split,
-            decoding="greedy" if self.beam == 1 else f"beam {self.beam}",
+            decoding=("greedy decoding" if self.beam == 1 else f"decoding with beam {self.beam}")
+            + ("" if self.logit_adjustment is None else f", logit adjustment {self.logit_adjustment:g}"),
             contexts=examples[0].contexts,
             references=references,
             systems=systems,
@@ -230,6 +239,26 @@ class DialogueReport:
         perplexity = None if analysis is None else perplexity_row(analysis, self.split)
         return table if perplexity is None else replace(table, metrics=[*table.metrics, perplexity])
 
+    def _decode(self, model: ReportedRun) -> Decoded:
+        name, splits, options = f"replies.beam{self.beam}", [self.split], {"beam": float(self.beam)}
+        if self.logit_adjustment is not None:
+            name += f".logit-adjustment-{self.logit_adjustment:g}"
+            splits = list(dict.fromkeys([self.split, "train"]))  # whose words are counted
+            options["logit_adjustment"] = self.logit_adjustment
+        path, key = model.kept(name, splits, options)
+
+        def compute() -> Document:
+            _LOGGER.info("%s: decoding the replies of the split %s ...", model.name, self.split)
+            return model.run.decode(self.split, Decoding(beam=self.beam))._asdict()
+
+        found = Decoded(**cached(path, key, compute))
+        if found.references is None:
+            raise UserError(
+                f"split {self.split}: {model.run.data} has no references for it; expected replies to compare "
+                "with"
+            )
+        return found
+
     def _analysis(self) -> Document | None:
         """The likelihoods of all models, from the given file or computed for each."""
         names = [model.name for model in self.models]
@@ -268,21 +297,6 @@ class DialogueReport:
             self._lack("configuration", f"The data folder has no manifest: {path} does not exist.")
             return None
         return read_json(path)
-
-
-def _decode(model: ReportedRun, split: str, beam: int) -> Decoded:
-    path, key = model.kept(f"replies.beam{beam}", [split], {"beam": beam})
-
-    def compute() -> Document:
-        _LOGGER.info("%s: decoding the replies of the split %s ...", model.name, split)
-        return model.run.decode(split, Decoding(beam=beam))._asdict()
-
-    found = Decoded(**cached(path, key, compute))
-    if found.references is None:
-        raise UserError(
-            f"split {split}: {model.run.data} has no references for it; expected replies to compare with"
-        )
-    return found
 
 
 def _analyse(model: ReportedRun, split: str) -> Document:

@@ -118,6 +118,17 @@ class Run(Protocol):
     @property
     def stem(self) -> str: ...
 
+    def adjust(self, tau: float, again: bool = False) -> None:
+        """Decode and talk with logit adjustment from now on; likelihoods stay those of the model.
+
+        Args:
+            tau: factor of the log-frequencies of the words in the training targets.
+            again: adjust even a model that was trained with logit adjustment.
+
+        Raises:
+            UserError: a bad tau, or a model whose training targets cannot be counted.
+        """
+
     def default_split(self) -> str:
         """``test``, or the only split besides the training data."""
 

@@ -42,7 +42,6 @@ class FairseqRun:
         self.inner = FairseqFolder.load(path, data)
 
     def adjust(self, tau: float, again: bool = False) -> None:
-        """Decode with logit adjustment from now on; see :meth:`.generation.Run.adjusted`."""
         self.inner = self.inner.adjusted(tau, again)
 
     @property

@@ -64,6 +64,12 @@ class TransformersRun:
     def stem(self) -> str:
         return self.weights[0].stem
 
+    def adjust(self, tau: float, again: bool = False) -> None:
+        raise UserError(
+            "--logit-adjustment: is for runs of `eureka train`, whose training targets are counted; "
+            f"{self.results} is a Hugging Face model"
+        )
+
     def default_split(self) -> str:
         others = [name for name in splits_of(self.data) if name != "train"]
         if "test" in others or len(others) != 1:

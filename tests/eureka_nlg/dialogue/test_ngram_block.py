@@ -20,6 +20,7 @@ from eureka_nlg.dialogue.ngram_block import ngram_block_mended
         ([2, 5, 6, 5], 2, {6}),
         ([2, 5, 6, 7, 6], 3, set()),
         ([2, 5], 3, set()),
+        ([2, 5, 6, 5], 1, {5, 6}),
     ],
 )
 def test_what_would_repeat_an_ngram_is_banned(written: list[int], size: int, banned: set[int]) -> None:

@@ -156,8 +156,9 @@ def test_other_data_and_options_of_dialogue_are_refused(
     other = save_run(tmp_path / "other", (9, 8, 5, 3), torch.tensor([500, 300, 61, 4]))
     assert main(["report", runs[0], other, *out]) == 2
     assert "training images by class differ from those of" in capsys.readouterr().err
-    assert main(["report", *runs, "--beam", "5", *out]) == 2
-    assert "--beam: is for dialogue models" in capsys.readouterr().err
+    for option, value in (("--beam", "5"), ("--logit-adjustment", "1"), ("--logit-adjustment", "0")):
+        assert main(["report", *runs, option, value, *out]) == 2
+        assert f"{option}: is for dialogue models" in capsys.readouterr().err
 
 
 def test_a_log_and_an_analysis_that_are_gone_are_told(runs: list[str]) -> None:

@@ -90,6 +90,16 @@ def test_both_kinds_side_by_side(runs: list[str], first: str) -> None:
     assert any("different vocabularies" in line for line in report.missing["likelihood"])
 
 
+def test_only_fairseqs_runs_are_adjusted(
+    runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = str(tmp_path / "page.html")
+    for command in (["generate"], ["chat"], ["serve", "--port", "0"], ["report", "--out", page]):
+        assert main([*command, runs[1], "--logit-adjustment", "0.2"]) == 2
+        assert "--logit-adjustment: is for runs of `eureka train`" in capsys.readouterr().err
+    assert not Path(page).exists()
+
+
 def test_the_words_of_a_folder(runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`generate --like` writes what `evaluate` can set beside the other's replies."""
     out = tmp_path / "replies.txt"
