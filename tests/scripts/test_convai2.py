@@ -413,13 +413,22 @@ def test_tests_of_two_seeds(adjusted: Any) -> None:
         assert line.replace("**", "") == f"| EL | 0.2 | 2 | {' | '.join([wanted] * 3)} |"
 
 
-def test_the_results_page_has_the_adjusted_tables(
-    adjusted: Any, page: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("corpus", "section"),
+    [("convai2", "## Logit adjustment after training"), ("dailydialog", "## Greedy")],
+)
+def test_the_results_pages_have_the_adjusted_tables(
+    adjusted: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    corpus: str,
+    section: str,
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["adjusted.py", str(RESULTS / "convai2" / "adjusted.json")])
+    monkeypatch.setattr(sys, "argv", ["adjusted.py", str(RESULTS / corpus / "adjusted.json")])
     adjusted.main()
     printed = set(capsys.readouterr().out.splitlines())
-    start = page.index("## Logit adjustment after training")
+    page = (RESULTS / f"{corpus}.md").read_text(encoding="utf-8").splitlines()
+    start = page.index(section)
     rows = {line for line in page[start:] if re.match(r"\| (CE|FL, gamma 2|EL|EL x 16, cap 0.9) \| 0", line)}
     assert len(rows) > 20
     assert rows <= printed
