@@ -39,6 +39,7 @@ def url(models: list[ChatModel]) -> Iterator[str]:
     """The page of two models that answer at once."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
+        listening.listen()  # who comes before the server is ready waits
         config = uvicorn.Config(make_app(models, ["i row"]), log_level="error", lifespan="off")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
