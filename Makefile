@@ -19,7 +19,7 @@ demo: $(INSTALLED)  ## train cross-entropy and Eureka on the bundled corpus, pri
 test: $(INSTALLED)  ## run the tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-coverage: $(INSTALLED)  ## run the tests, then show which lines of the packages none has run; takes twice as long
+coverage: $(INSTALLED)  ## run the tests, then show which lines of the packages none has run
 	@rm -rf build/coverage && mkdir -p build/coverage
 	@OMP_NUM_THREADS=1 $(BIN)/coverage run -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report

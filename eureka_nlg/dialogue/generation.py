@@ -88,7 +88,7 @@ class Run:
         if self.criterion == TRAINED_WITH_IT and not again:
             raise UserError(
                 f"{self.checkpoint}: was trained with logit adjustment, so its logits are already adjusted: "
-                "leave --logit-adjustment out, or give --adjust-again as well"
+                "leave --logit-adjustment out; `eureka generate --adjust-again` adjusts them all the same"
             )
         return replace(self, adjustment=LogitAdjustment(tau, self.folders.target_counts()))
 
