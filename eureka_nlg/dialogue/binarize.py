@@ -6,17 +6,21 @@ import functools
 import os
 import signal
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eureka_nlg.children import end_with_parent
 from eureka_nlg.dialogue.quiet import quiet
 from eureka_nlg.dialogue.texts import SIDES
 from eureka_nlg.errors import require
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["SideCounts", "build_dictionary", "binarize"]
 
@@ -62,16 +66,41 @@ def binarize(text: Path, dictionary: Any, prefix: Path, workers: int = 1) -> Sid
     """
     with quiet():
         binarizer = require("fairseq.binarizer", extra="fairseq")
+    line_binarizer = _LineBinarizer(dictionary.indices, dictionary.unk(), dictionary.eos())
     with quiet(), _silent_workers(), _workers_that_end(binarizer):
         summary = binarizer.FileBinarizer.multiprocess_dataset(
             str(text),
             "mmap",
-            binarizer.VocabularyDatasetBinarizer(dictionary, append_eos=True),
+            line_binarizer,
             str(prefix),
             vocab_size=len(dictionary),
             num_workers=workers,
         )
     return SideCounts(summary.num_seq, summary.num_tok - summary.num_seq, summary.num_replaced)
+
+
+@dataclass(frozen=True)
+class _LineBinarizer:
+    """What fairseq's ``VocabularyDatasetBinarizer`` does for a line, without a call for each word."""
+
+    ids: Mapping[str, int]
+    unknown: int
+    end: int
+
+    def binarize_line(self, line: str, summary: Any) -> Tensor:
+        """The ids of a line's words, counted in fairseq's summary."""
+        import torch
+
+        words = line.split()
+        ids = [self.ids.get(word, self.unknown) for word in words]
+        if summary.replaced is None:
+            summary.replaced = Counter()
+        if self.unknown in ids:
+            # "<unk>" in the text is fairseq's own symbol, which it does not count as replaced
+            summary.replaced.update(word for word in words if word not in self.ids)
+        summary.num_seq += 1
+        summary.num_tok += len(ids) + 1
+        return torch.tensor([*ids, self.end], dtype=torch.int32)
 
 
 @contextmanager

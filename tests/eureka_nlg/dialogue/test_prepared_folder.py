@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from eureka_nlg.dialogue.binarize import binarize, build_dictionary
 from eureka_nlg.dialogue.exchanges import RESERVED
 from eureka_nlg.dialogue.options import PrepareOptions
 from eureka_nlg.dialogue.prepare import prepare
@@ -88,6 +89,30 @@ def test_same_as_fairseq_preprocess(corpus: Path, tmp_path: Path) -> None:
         f"{n}/{s}.txt" for n in ("contexts", "references") for s in ("train", "valid", "test")
     }
     assert set(found) - set(expected) == others
+
+
+def test_lines_as_fairseq_binarises_them(tmp_path: Path) -> None:
+    from fairseq.binarizer import FileBinarizer, VocabularyDatasetBinarizer
+
+    words = ["one", "two", "\u00e9", "<unk>", "</s>", "<pad>", "never-seen", "nor this"]
+    separators = [" ", "  ", "\t", "\u00a0", "\x1c"]
+    pick = random.Random(5)
+    lines = [
+        "".join(word + pick.choice(separators) for word in pick.choices(words, k=pick.randint(0, 9)))
+        for _ in range(200)
+    ]
+    text = tmp_path / "text"
+    text.write_bytes("".join(line + "\n" for line in lines).encode())
+    dictionary = build_dictionary({"one": 3, "two": 2, "\u00e9": 1}, tmp_path)
+    counts = binarize(text, dictionary, tmp_path / "ours")
+    expected = FileBinarizer.multiprocess_dataset(
+        str(text), "mmap", VocabularyDatasetBinarizer(dictionary), str(tmp_path / "theirs"), len(dictionary)
+    )
+    for suffix in ("bin", "idx"):
+        assert (tmp_path / f"ours.{suffix}").read_bytes() == (tmp_path / f"theirs.{suffix}").read_bytes()
+    assert counts.sentences == expected.num_seq == 200
+    assert counts.tokens == expected.num_tok - expected.num_seq
+    assert counts.unknown == expected.num_replaced > 0
 
 
 @pytest.mark.parametrize("tokenizer", ["whitespace", "nltk", "sentencepiece"])
