@@ -360,14 +360,16 @@ def test_validate_and_generate(whole: tuple[Path, Log], data: Path, python: Any)
     ]
 
 
-OTHER_LOSSES: dict[str, dict[str, Any]] = {
-    "focal": {"focal_gamma": 1},
-    "halted_focal": {"halted_fraction": 0.5, "loss_start_epoch": 2},
-    "class_balanced": {"beta": 0.9, "focal_gamma": 1, "fused_linear": True},
-}
-
-
-@pytest.mark.parametrize(("criterion", "options"), OTHER_LOSSES.items(), ids=OTHER_LOSSES)
+@pytest.mark.parametrize(
+    ("criterion", "options"),
+    [
+        pytest.param("focal", {"focal_gamma": 1}, marks=pytest.mark.one_fairseq),
+        pytest.param(
+            "halted_focal", {"halted_fraction": 0.5, "loss_start_epoch": 2}, marks=pytest.mark.one_fairseq
+        ),
+        ("class_balanced", {"beta": 0.9, "focal_gamma": 1, "fused_linear": True}),
+    ],
+)
 def test_baselines_train(train: Any, tmp_path: Path, criterion: str, options: dict[str, Any]) -> None:
     options = {"beta": None, "encouragement_start_epoch": None, "max_epoch": 2, **options}
     log = train(tmp_path, criterion=criterion, **options)
@@ -400,23 +402,34 @@ TRANSFORMER = {
     "decoder_attention_heads": 1,
     "encoder_hidden_size": None,
 }
-BAD: dict[str, tuple[dict[str, Any], Any, Sequence[str]]] = {
-    "beta": ({"beta": 1}, None, ["--beta", "1.0"]),
-    "wrong length": ({}, lambda counts: counts.pop(), ["--class-counts", "counts.txt", "entries"]),
-    "negative count": (
-        {},
-        lambda counts: counts.insert(5, "-3"),
-        ["--class-counts", "counts.txt", "line 6", "-3"],
-    ),
-    "adaptive softmax": (
-        {**TRANSFORMER, "adaptive_softmax_cutoff": "10,20"},
-        None,
-        ["--adaptive-softmax-cutoff"],
-    ),
-}
 
 
-@pytest.mark.parametrize(("options", "change", "named"), BAD.values(), ids=BAD)
+@pytest.mark.parametrize(
+    ("options", "change", "named"),
+    [
+        pytest.param({"beta": 1}, None, ["--beta", "1.0"], id="beta"),
+        pytest.param(
+            {},
+            lambda counts: counts.pop(),
+            ["--class-counts", "counts.txt", "entries"],
+            id="wrong length",
+            marks=pytest.mark.one_fairseq,
+        ),
+        pytest.param(
+            {},
+            lambda counts: counts.insert(5, "-3"),
+            ["--class-counts", "counts.txt", "line 6", "-3"],
+            id="negative count",
+            marks=pytest.mark.one_fairseq,
+        ),
+        pytest.param(
+            {**TRANSFORMER, "adaptive_softmax_cutoff": "10,20"},
+            None,
+            ["--adaptive-softmax-cutoff"],
+            id="adaptive softmax",
+        ),
+    ],
+)
 def test_bad_input_is_one_line(
     data: Path, python: Any, tmp_path: Path, options: Any, change: Any, named: Sequence[str]
 ) -> None:

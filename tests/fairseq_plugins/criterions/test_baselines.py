@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import math
 from collections.abc import Callable
@@ -11,8 +12,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from fairseq import options
-from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+from fairseq.dataclass.utils import convert_namespace_to_omegaconf, gen_parser_from_dataclass
 from fairseq.logging import metrics
+from omegaconf import OmegaConf
 from torch import Tensor
 
 from eureka_nlg.errors import UserError
@@ -225,16 +227,23 @@ def test_bad_options(task: Any, name: str, options: dict[str, Any], named: str) 
 
 
 @pytest.mark.parametrize("name", sorted(CONFIGS))
-def test_fairseq_reads_the_options(name: str) -> None:
-    """Its parser and OmegaConf both read the types of the fields."""
+def test_fairseq_reads_the_types_of_the_fields(name: str) -> None:
+    config = CONFIGS[name][1]
+    parser = argparse.ArgumentParser()
+    gen_parser_from_dataclass(parser, config())
+    words = vars(parser.parse_args(["--label-smoothing", "0.1"]))
+    read = OmegaConf.merge(OmegaConf.structured(config), words)
+    default = OmegaConf.to_container(OmegaConf.structured(config))
+    assert OmegaConf.to_container(read) == {**default, "label_smoothing": 0.1}
+
+
+def test_fairseq_reads_the_options() -> None:
+    """All of its steps, from the words of a command to what a criterion is given."""
     parser = options.get_training_parser()
-    flags = {"eureka": ["--bonus", "power", "--likelihood-cap", "0.9", "--beta", "0.5"]}.get(name, [])
-    words = ["data", "--criterion", name, "--arch", "lstm", "--label-smoothing", "0.1", *flags]
-    cfg = convert_namespace_to_omegaconf(options.parse_args_and_arch(parser, words))
-    assert cfg.criterion.label_smoothing == 0.1
-    if name == "eureka":
-        read = (str(cfg.criterion.bonus), cfg.criterion.likelihood_cap, cfg.criterion.beta)
-        assert read == ("power", 0.9, 0.5)
-        assert cfg.criterion.bonus_threshold is None
-        with pytest.raises(SystemExit):
-            options.parse_args_and_arch(parser, [*words, "--bonus", "reward"])
+    words = ["data", "--criterion", "eureka", "--arch", "lstm", "--label-smoothing", "0.1"]
+    words += ["--bonus", "power", "--likelihood-cap", "0.9", "--beta", "0.5"]
+    cfg = convert_namespace_to_omegaconf(options.parse_args_and_arch(parser, words)).criterion
+    read = (cfg.label_smoothing, str(cfg.bonus), cfg.likelihood_cap, cfg.beta, cfg.bonus_threshold)
+    assert read == (0.1, "power", 0.9, 0.5, None)
+    with pytest.raises(SystemExit):
+        options.parse_args_and_arch(parser, [*words, "--bonus", "reward"])
