@@ -20,6 +20,9 @@ import pytest
 import torch
 from forked import Forked
 
+from eureka_nlg.metrics import score_replies
+from eureka_nlg.metrics.text.generated import read_generated
+
 pytest.importorskip("fairseq")
 pytestmark = pytest.mark.slow
 
@@ -340,6 +343,11 @@ def test_half_precision(data: Path, python: Any, tmp_path: Path, precision: str)
     assert all(("loss_scale" in update) == (precision == "fp16") for update in log.updates)
 
 
+def read_records(output: str) -> list[str]:
+    """Ids of the hypotheses that fairseq-generate printed."""
+    return sorted(re.findall(r"^H-(\d+)\t", output, re.MULTILINE))
+
+
 def test_validate_and_generate(whole: tuple[Path, Log], data: Path, python: Any) -> None:
     folder, log = whole
     checkpoint = folder / "checkpoint_last.pt"
@@ -355,9 +363,41 @@ def test_validate_and_generate(whole: tuple[Path, Log], data: Path, python: Any)
 
     generated = python("-m", "fairseq_cli.generate", *common, "--gen-subset", "test", "--beam", 2)
     assert generated.returncode == 0, generated.stderr
-    assert sorted(re.findall(r"^H-(\d+)\t", generated.stdout, re.MULTILINE)) == [
-        str(index) for index in range(8)
+    assert read_records(generated.stdout) == [str(index) for index in range(8)]
+
+
+@pytest.mark.one_fairseq
+def test_decoding_in_shards(whole: tuple[Path, Log], data: Path, python: Any, tmp_path: Path) -> None:
+    """What two processes decode, one after the other in a file, has the scores of the whole."""
+
+    def generated(*options: Any) -> str:
+        words = [data, "--user-dir", "fairseq_plugins", "--task", "translation", "--cpu"]
+        words += [
+            "--path",
+            whole[0] / "checkpoint_last.pt",
+            "--gen-subset",
+            "valid",
+            "--batch-size",
+            5,
+            *options,
+        ]
+        result = python("-m", "fairseq_cli.generate", *words)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    shards = [
+        generated("--distributed-world-size", 2, "--distributed-rank", rank, "--distributed-no-spawn")
+        for rank in (0, 1)
     ]
+    outputs = {"whole": generated(), "shards": "".join(shards)}
+    assert all(0 < len(read_records(shard)) < len(read_records(outputs["whole"])) for shard in shards)
+    scores = []
+    for name, output in outputs.items():
+        path = tmp_path / name
+        path.write_text(output)
+        read = read_generated(path)
+        scores.append(score_replies(read.hypotheses, read.references or ()))
+    assert scores[0] == scores[1]
 
 
 @pytest.mark.parametrize(
