@@ -51,8 +51,9 @@ class BonusOptions(OtherBonusOptions, total=False):
 CAPPED: BonusOptions = {"likelihood_cap": 0.75}
 """The bonus of the preset ``"encouraging"``, which bounds the loss from below."""
 
+_RECOMMENDED: BonusOptions = {"likelihood_cap": 0.9}
 # Options that bound the loss from below, with the values that messages suggest to start with.
-_BOUNDING: BonusOptions = {"likelihood_cap": 0.9, "likelihood_clamp": 0.99999}
+_BOUNDING: BonusOptions = {**_RECOMMENDED, "likelihood_clamp": 0.99999}
 
 
 def bounding_options(spelled: str = "{name}={value}") -> str:
@@ -202,8 +203,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "released": {"encouragement_normalization": "mean_weight", "likelihood_clamp": 0.99999},
     "encouraging": {"encouragement_measure": "one", **CAPPED},
     "encouraging_low": {"encouragement_measure": "one", "likelihood_cap": 0.5},
-    "recommended_images": {"likelihood_cap": 0.9},
-    "recommended_text": {"likelihood_cap": 0.9, "encouragement_scale": 16.0},
+    "recommended_images": {**_RECOMMENDED},
+    "recommended_text": {**_RECOMMENDED, "encouragement_scale": 16.0},
 }
 """The variants that the authors use, and ours, as the options in which each differs from the printed paper.
 
