@@ -3,9 +3,10 @@
 
     python scripts/reliability/scale.py                                  a corpus like ConvAI2, and ten times
     python scripts/reliability/scale.py --times 1 10 100 --workers 1 2   up to 13 million exchanges
+    python scripts/reliability/scale.py evaluate --replies 10000000
     python scripts/reliability/scale.py loss --classes 1000 1000000
 
-The corpus is made up: words drawn by rank, in dialogues of eight exchanges; ConvAI2 has 131,438. Every row is
+The texts are made up: words drawn by rank, in dialogues of eight exchanges; ConvAI2 has 131,438. Every row is
 a process of its own that is forked from one with everything imported; what it adds to the memory of that one
 is shown.
 """
@@ -13,11 +14,12 @@ is shown.
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import random
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,17 +36,27 @@ _PARTS = ("prepare", "evaluate", "counts", "loss")
 def make_corpus(folder: Path, exchanges: int) -> None:
     """ParlAI's text, in dialogues of eight exchanges, and a validation split of a hundredth."""
     folder.mkdir()
-    draw = random.Random(0)
-    words = [f"w{number}" for number in range(_WORDS)]
-    odds = [1 / (rank + 1) for rank in range(_WORDS)]
-    pool = [" ".join(draw.choices(words, odds, k=draw.randint(3, 17))) for _ in range(20_000)]
+    turns = made_up_turns(0)
     for split, size in (("train", exchanges), ("valid", max(_TURNS, exchanges // 100))):
         with open(folder / f"{split}.txt", "w", encoding="utf-8") as file:
             for number in range(size):
-                own, other = draw.choice(pool), draw.choice(pool)
-                file.write(
-                    f"{number % _TURNS + 1} {own} {draw.choice(words)}\t{other} {draw.choice(words)}\n"
-                )
+                file.write(f"{number % _TURNS + 1} {next(turns)}\t{next(turns)}\n")
+
+
+def make_replies(path: Path, number: int, seed: int) -> None:
+    """A reply a line."""
+    with open(path, "w", encoding="utf-8") as file:
+        file.writelines(f"{turn}\n" for turn in itertools.islice(made_up_turns(seed), number))
+
+
+def made_up_turns(seed: int) -> Iterator[str]:
+    """Turns of 4 to 18 words: one of 20,000 beginnings, and a word."""
+    draw = random.Random(seed)
+    words = [f"w{number}" for number in range(_WORDS)]
+    odds = [1 / (rank + 1) for rank in range(_WORDS)]
+    pool = [" ".join(draw.choices(words, odds, k=draw.randint(3, 17))) for _ in range(20_000)]
+    while True:
+        yield f"{draw.choice(pool)} {draw.choice(words)}"
 
 
 def measured(work: Callable[[], Any]) -> tuple[float, int]:
@@ -106,6 +118,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--times", nargs="+", type=float, default=[1, 10], help="of ConvAI2's exchanges")
     parser.add_argument("--workers", nargs="+", type=int, default=[1], help="of prepare")
     parser.add_argument(
+        "--replies", nargs="+", type=int, default=[CONVAI2, 10 * CONVAI2], help="scored by evaluate"
+    )
+    parser.add_argument(
         "--classes", nargs="+", type=int, default=[1_000, 100_000, 1_000_000], help="of the loss"
     )
     parser.add_argument("--json", type=Path, help="also write the numbers there")
@@ -127,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"| {what} | {size:,} | {seconds:.1f} | {size / seconds:,.0f} | {more:,.0f} |", flush=True)
 
     with forked_commands.temporary_folder() as folder:
-        for times in args.times if set(parts) & {"prepare", "evaluate", "counts"} else ():
+        for times in args.times if set(parts) & {"prepare", "counts"} else ():
             exchanges = int(times * CONVAI2)
             corpus, data = folder / f"corpus{times}", folder / f"data{times}"
             forked_commands.wait_for(forked_commands.fork(lambda: make_corpus(corpus, exchanges)))  # noqa: B023
@@ -138,12 +153,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     exchanges,
                     eureka("prepare", corpus, "--out", data, *options),
                 )
-            replies = data / "references" / "train.txt"
-            if "evaluate" in parts:
-                files = ("--hypotheses", replies, "--references", replies)
-                row("evaluate", exchanges, eureka("evaluate", *files))
             if "counts" in parts:
                 row("counts of eight folders", 8 * exchanges, count_of(os.pathsep.join([str(data)] * 8)))
+        for number in args.replies if "evaluate" in parts else ():
+            files = [folder / side for side in ("hypotheses", "references")]
+            for seed, path in enumerate(files):
+                forked_commands.wait_for(
+                    forked_commands.fork(lambda: make_replies(path, number, seed))  # noqa: B023
+                )
+            words = ("--hypotheses", files[0], "--references", files[1])
+            row("evaluate", number, eureka("evaluate", *words))
         for num_classes in args.classes if "loss" in parts else ():
             row("loss in the output layer", num_classes, loss_of(num_classes))
     if args.json is not None:
