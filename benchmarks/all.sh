@@ -1,5 +1,5 @@
 #!/bin/sh
-# The committed rows of the losses and of whole trainings, and their figure: about ten minutes on a quiet machine.
+# The committed rows of the losses and of whole trainings, and their figure: about twenty minutes on a quiet machine.
 #
 #   benchmarks/all.sh data-bin/convai2_small
 #
@@ -26,6 +26,10 @@ keeps="MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=4294967296"
     linear --dtypes float32 --rows 64 1024 --hidden 256 --classes 8000 --rounds 7
     linear --dtypes float32 --rows 64 --hidden 256 --classes 50000 128000 --rounds 2
     linear --dtypes float32 --rows 1024 --hidden 256 --classes 18848 --rounds 2
+    linear --dtypes float32 --rows 4096 --hidden 256 --classes 8000 50000 --rounds 2
+    linear --dtypes float32 --rows 16384 --hidden 256 --classes 8000 --rounds 2
+    linear --dtypes float32 --rows 64 --hidden 2048 --classes 8000 128000 --rounds 2
+    linear --dtypes float32 --rows 1024 --hidden 2048 --classes 8000 50000 --rounds 2
     linear --dtypes bfloat16 --rows 64 --hidden 256 --classes 8000 --rounds 2
 )
 loss --kernels "eureka fused" --rows 64 256 1024 --classes 18848 --rounds 4
@@ -34,6 +38,9 @@ if [ $# -gt 0 ]; then
     rm -f $results/whole_training.csv
     (
         export $keeps
-        $python -W ignore benchmarks/whole_training.py "$1" --rounds 16 --out $results/whole_training.csv
+        for hidden in 128 256; do
+            $python -W ignore benchmarks/whole_training.py "$1" --hidden $hidden --embedding $hidden --rounds 16 \
+                --out $results/whole_training.csv
+        done
     )
 fi

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -59,7 +60,10 @@ def load_pretrained(name: str, gguf_file: str | None = None, **kwargs: Any) -> t
     transformers = require("transformers", extra="transformers")
     extra: dict[str, Any] = {"trust_remote_code": False}
     if gguf_file is not None:
-        require("gguf", extra="transformers")
+        gguf: Any = require("gguf", extra="transformers")
+        if not hasattr(gguf, "__version__"):
+            # on Python 3.10 transformers finds no version of it elsewhere, and fails
+            gguf.__version__ = importlib.metadata.version("gguf")
         extra["gguf_file"] = gguf_file
     with _named_errors(name):
         tokenizer = transformers.AutoTokenizer.from_pretrained(name, **extra)

@@ -113,7 +113,10 @@ def read_finetune_config(
     for key, (value, where) in given.items():
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
-            raise UserError(f"{where}: unknown option {key}" + (f"; did you mean {near[0]}?" if near else ""))
+            nearest = f"; did you mean {near[0]}?" if near else ""
+            raise UserError(
+                f"{where}: unknown option {key} (with transformers {transformers.__version__}){nearest}"
+            )
         if value is None:
             continue
         if value is False and key.endswith("_strategy"):

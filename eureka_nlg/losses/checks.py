@@ -71,7 +71,8 @@ def check_encouragement(
     if encouragement is None:
         return None
     if not isinstance(encouragement, Tensor):
-        if isinstance(encouragement, bool) or not isinstance(encouragement, int | float):
+        # a tuple, since torch.compile of torch 2.6 cannot trace int | float
+        if isinstance(encouragement, bool) or not isinstance(encouragement, (int, float)):
             raise TypeError(
                 f"encouragement must be None, a number or a tensor [C], got {type(encouragement).__name__}"
             )

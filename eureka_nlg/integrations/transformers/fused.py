@@ -187,6 +187,8 @@ def _checked_head(model: Any) -> nn.Linear:
     own = head.__dict__.get("forward")
     if own is None:
         head.__dict__["forward"] = types.MethodType(_head_forward, head)
+    elif torch.compiler.is_compiling():
+        return head  # torch.compile of torch 2.6 does not see that a method is this function
     elif getattr(own, "__func__", None) is not _head_forward:
         raise UserError(f"{name}: the forward of the output layer was replaced (device_map, a quantiser?)")
     return head

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from eureka_nlg.finetune.model import load_pretrained  # noqa: E402
 
 HIDDEN, INNER, HEADS = 64, 96, 2
 LETTERS = [chr(code) for code in range(ord("!"), ord("~") + 1)]
-TOKENS = ["<|im_start|>", "<|im_end|>", "Ġ", "Ċ", *LETTERS, "hi"]
+TOKENS = ["<|im_start|>", "<|im_end|>", "Ġ", "Ċ", *LETTERS, "hi", "hi!"]
 
 
 def write_gguf(path: Path) -> dict[str, np.ndarray]:
@@ -38,7 +39,7 @@ def write_gguf(path: Path) -> dict[str, np.ndarray]:
     writer.add_tokenizer_pre("smollm")
     writer.add_token_list(TOKENS)
     writer.add_token_types([gguf.TokenType.CONTROL] * 2 + [gguf.TokenType.NORMAL] * (len(TOKENS) - 2))
-    writer.add_token_merges(["h i"])
+    writer.add_token_merges(["h i", "hi !"])  # two: transformers 5.12 reads a single one as letters
     writer.add_bos_token_id(0)
     writer.add_eos_token_id(1)
     random = np.random.default_rng(1)
@@ -63,6 +64,14 @@ def write_gguf(path: Path) -> dict[str, np.ndarray]:
     writer.write_tensors_to_file()
     writer.close()
     return known
+
+
+def test_transformers_finds_its_version(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where it finds no distribution, as transformers 5.0 on Python 3.10, it looks for this attribute."""
+    monkeypatch.delattr(gguf, "__version__", raising=False)
+    write_gguf(tmp_path / "tiny.Q4_1.gguf")
+    assert load_pretrained(str(tmp_path), "tiny.Q4_1.gguf")[0].config.hidden_size == HIDDEN
+    assert gguf.__version__ == version("gguf")
 
 
 def test_it_is_trained_like_any_other(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 pytest.importorskip("transformers")
 
@@ -17,7 +18,8 @@ def test_two_halves_are_the_whole(python, tmp_path):
     result = python(script, out, timeout=300)
     assert result.returncode == 0, result.stderr
     found = json.loads(out.read_text())
-    assert len(found["errors"]) == 6
+    # on the CPU, torch 2.6 has no FSDP2
+    assert len(found["errors"]) == (6 if hasattr(torch.cpu.Stream, "record_event") else 2)
     for way, error in found["errors"].items():
         assert error < 1e-6, way
     for way, nll in found["logs"].items():  # of both processes' tokens

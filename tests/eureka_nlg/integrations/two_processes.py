@@ -17,6 +17,8 @@ from torch.multiprocessing import start_processes
 
 from eureka_nlg.integrations.transformers import EurekaTrainerLoss, apply_eureka
 
+HAS_FSDP2 = hasattr(torch.cpu.Stream, "record_event")  # not on the CPU in torch 2.6
+
 
 def gradients(module: torch.nn.Module) -> dict[str, Any]:
     found = {}
@@ -49,7 +51,7 @@ def compare(rank: int, size: int, out: Path) -> None:
         whole = apply_eureka(copy.deepcopy(start), EurekaTrainerLoss(weights, shift=True), fused=fused)
         whole(input_ids=tokens, labels=labels, num_items_in_batch=num_items).loss.backward()
         expected = gradients(whole)
-        for way in ("ddp", "fsdp2", "fsdp2 with the output layer of its own"):
+        for way in ("ddp", "fsdp2", "fsdp2 with the output layer of its own")[: None if HAS_FSDP2 else 1]:
             model = copy.deepcopy(start)
             loss = EurekaTrainerLoss(weights, shift=True)
             apply_eureka(model, loss, fused=fused)
