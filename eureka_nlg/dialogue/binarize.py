@@ -14,6 +14,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from eureka_nlg.children import end_with_parent
 from eureka_nlg.dialogue.quiet import quiet
 from eureka_nlg.dialogue.texts import SIDES
@@ -100,7 +102,8 @@ class _LineBinarizer:
             summary.replaced.update(word for word in words if word not in self.ids)
         summary.num_seq += 1
         summary.num_tok += len(ids) + 1
-        return torch.tensor([*ids, self.end], dtype=torch.int32)
+        ids.append(self.end)
+        return torch.from_numpy(np.array(ids, dtype=np.int32))  # a quarter of the time of torch.tensor
 
 
 @contextmanager
