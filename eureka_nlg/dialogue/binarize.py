@@ -1,35 +1,38 @@
-"""Tokenised text to a fairseq data folder, by fairseq's own dictionary and binarisation code."""
+"""Tokenised text to a fairseq data folder, with fairseq's own dictionary."""
 
 from __future__ import annotations
 
-import functools
 import os
 import signal
+import struct
 import threading
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eureka_nlg.children import end_with_parent
 from eureka_nlg.dialogue.quiet import quiet
 from eureka_nlg.dialogue.texts import SIDES
-from eureka_nlg.errors import require
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from eureka_nlg.errors import UserError, require
 
 __all__ = ["SideCounts", "build_dictionary", "binarize"]
+
+_BLOCK = 1 << 22
+"""Bytes of text that are binarised at once: some tens of thousands of lines."""
 
 
 @dataclass(frozen=True)
 class SideCounts:
-    """What fairseq counted on one side of one split; the end-of-sentence tokens are left out."""
+    """What was counted on one side of one split; the end-of-sentence tokens are left out."""
 
     sentences: int
     tokens: int
@@ -58,63 +61,123 @@ def build_dictionary(counts: Mapping[str, int], folder: Path, min_count: int = 1
 
 
 def binarize(text: Path, dictionary: Any, prefix: Path, workers: int = 1) -> SideCounts:
-    """Binarise one side of one split as ``fairseq-preprocess`` does.
+    """Write the files that ``fairseq-preprocess`` would write of one side of one split, byte for byte.
+
+    Memory holds blocks of the text, and four bytes for each of its lines.
 
     Args:
         text: tokens separated by blanks, a sentence a line.
         dictionary: what ``build_dictionary`` returned.
         prefix: path of the files to write, without ``.bin`` and ``.idx``.
         workers: processes; the bytes written do not depend on it.
+
+    Raises:
+        UserError: a process ended before its work was done.
     """
     with quiet():
-        binarizer = require("fairseq.binarizer", extra="fairseq")
-    line_binarizer = _LineBinarizer(dictionary.indices, dictionary.unk(), dictionary.eos())
-    with quiet(), _silent_workers(), _workers_that_end(binarizer):
-        summary = binarizer.FileBinarizer.multiprocess_dataset(
-            str(text),
-            "mmap",
-            line_binarizer,
-            str(prefix),
-            vocab_size=len(dictionary),
-            num_workers=workers,
-        )
-    return SideCounts(summary.num_seq, summary.num_tok - summary.num_seq, summary.num_replaced)
+        indexed_dataset = require("fairseq.data.indexed_dataset", extra="fairseq")
+    dtype = indexed_dataset.best_fitting_int_dtype(len(dictionary))
+    encoder = _Encoder(text, dictionary.indices, dictionary.unk(), dictionary.eos(), dtype)
+    sizes: list[NDArray[np.int32]] = []
+    num_tokens = num_unknown = 0
+    starts = range(0, text.stat().st_size, _BLOCK)
+    with open(f"{prefix}.bin", "wb") as file, _map_of(min(workers, len(starts))) as over:
+        for block in over(encoder, starts):
+            file.write(block.ids)
+            sizes.append(block.sizes)
+            num_tokens += int(block.sizes.sum(dtype=np.int64))
+            num_unknown += block.num_unknown
+    num_sentences = sum(map(len, sizes))
+    with open(f"{prefix}.idx", "wb") as file:
+        file.write(indexed_dataset.MMapIndexedDataset.Index._HDR_MAGIC)
+        file.write(struct.pack("<QBQ", 1, indexed_dataset._dtype_header_code(dtype), num_sentences))
+        for part in sizes:
+            file.write(part.tobytes())
+        before = 0  # ids of the blocks before
+        for part in sizes:
+            first = before + np.cumsum(part, dtype=np.int64) - part
+            file.write((first * np.dtype(dtype).itemsize).tobytes())
+            before += int(part.sum(dtype=np.int64))
+    return SideCounts(num_sentences, num_tokens - num_sentences, num_unknown)
+
+
+class _Block(NamedTuple):
+    """The ids of some lines, the number of ids of each, and how many of the words are unknown."""
+
+    ids: bytes
+    sizes: NDArray[np.int32]
+    num_unknown: int
 
 
 @dataclass(frozen=True)
-class _LineBinarizer:
-    """What fairseq's ``VocabularyDatasetBinarizer`` does for a line, without a call for each word."""
+class _Encoder:
+    """Turns blocks of a text into ids: words of a dictionary, and the end of each line."""
 
+    text: Path
     ids: Mapping[str, int]
     unknown: int
     end: int
+    dtype: Any
 
-    def binarize_line(self, line: str, summary: Any) -> Tensor:
-        """The ids of a line's words, counted in fairseq's summary."""
-        import torch
+    def __call__(self, start: int) -> _Block:
+        """The lines that begin in a block of the file."""
+        with open(self.text, "rb") as file:
+            if start:  # the line that goes on here is of the block before
+                file.seek(start - 1)
+                file.readline()
+            block = file.read(max(0, start + _BLOCK - file.tell()))
+            if block and not block.endswith(b"\n"):
+                block += file.readline()
+        text = block.decode("utf-8")
+        found: list[int] = []
+        sizes = []
+        for line in text.split("\n")[:-1]:
+            words = line.split()
+            found.extend(map(self.ids.get, words, repeat(self.unknown)))
+            found.append(self.end)
+            sizes.append(len(words) + 1)
+        ids = np.array(found, dtype=self.dtype)
+        num_unknown = int(np.count_nonzero(ids == self.unknown))
+        if num_unknown:  # "<unk>" in the text is a word that fairseq knows
+            num_unknown -= sum(self.ids.get(word) == self.unknown for word in text.split())
+        return _Block(ids.tobytes(), np.array(sizes, dtype=np.int32), num_unknown)
 
-        words = line.split()
-        ids = [self.ids.get(word, self.unknown) for word in words]
-        if summary.replaced is None:
-            summary.replaced = Counter()
-        if self.unknown in ids:
-            # "<unk>" in the text is fairseq's own symbol, which it does not count as replaced
-            summary.replaced.update(word for word in words if word not in self.ids)
-        summary.num_seq += 1
-        summary.num_tok += len(ids) + 1
-        ids.append(self.end)
-        return torch.from_numpy(np.array(ids, dtype=np.int32))  # a quarter of the time of torch.tensor
+
+_encoder: _Encoder | None = None  # of this process, if it is a worker
+
+
+def _begin_work(parent: int, encoder: _Encoder) -> None:
+    global _encoder
+    end_with_parent(parent)  # else it would wait for work for ever if the parent is killed
+    _encoder = encoder
+
+
+def _encode(start: int) -> _Block:
+    assert _encoder is not None
+    return _encoder(start)
 
 
 @contextmanager
-def _workers_that_end(binarizer: Any) -> Iterator[None]:
-    """Let the workers end with this process: if it is killed, they would wait for work for ever."""
-    pool = binarizer.Pool
-    binarizer.Pool = functools.partial(pool, initializer=end_with_parent, initargs=(os.getpid(),))
-    try:
-        yield
-    finally:
-        binarizer.Pool = pool
+def _map_of(workers: int) -> Iterator[Callable[[_Encoder, range], Iterator[_Block]]]:
+    """A ``map`` over so many processes, or in this one."""
+    if workers <= 1:
+        yield lambda encoder, starts: map(encoder, starts)
+        return
+    pools: list[ProcessPoolExecutor] = []
+
+    def over(encoder: _Encoder, starts: range) -> Iterator[_Block]:
+        pools.append(ProcessPoolExecutor(workers, initializer=_begin_work, initargs=(os.getpid(), encoder)))
+        return pools[0].map(_encode, starts)
+
+    with _silent_workers():
+        try:
+            yield over
+        except BrokenProcessPool as error:
+            reason = "a process ended before its work was done; give fewer if memory was short"
+            raise UserError(f"--workers {workers}: {reason}") from error
+        finally:
+            for pool in pools:
+                pool.shutdown(cancel_futures=True)
 
 
 @contextmanager

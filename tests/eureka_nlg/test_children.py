@@ -61,15 +61,14 @@ def test_eureka_demo(fifo: Path, tmp_path: Path, number: signal.Signals) -> None
 
 
 def test_workers_of_eureka_prepare(fifo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fairseq = pytest.importorskip("fairseq.binarizer")
-    from eureka_nlg.dialogue.binarize import binarize, build_dictionary
+    pytest.importorskip("fairseq")
+    from eureka_nlg.dialogue import binarize
 
-    monkeypatch.setattr(
-        fairseq.VocabularyDatasetBinarizer, "binarize_line", lambda *_: left_behind.live(fifo)
-    )
+    monkeypatch.setattr(binarize, "_BLOCK", 100)
+    monkeypatch.setattr(binarize._Encoder, "__call__", lambda *_: left_behind.live(fifo))
     (tmp_path / "text").write_text("a b\n" * 100)
-    dictionary = build_dictionary({"a": 100, "b": 100}, tmp_path)
-    work = partial(binarize, tmp_path / "text", dictionary, tmp_path / "out", workers=3)
+    dictionary = binarize.build_dictionary({"a": 100, "b": 100}, tmp_path)
+    work = partial(binarize.binarize, tmp_path / "text", dictionary, tmp_path / "out", workers=3)
     assert left_behind.ends_its_children(work, fifo, signal.SIGKILL)
 
 

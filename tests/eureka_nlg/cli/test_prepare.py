@@ -246,12 +246,14 @@ def test_disk_full(
 
 def test_interrupt_with_workers(folder: Path, python: Forked) -> None:
     program = """
-import fairseq.binarizer, pathlib, sys, time
+import pathlib, sys, time
 from eureka_nlg.cli.main import main
-def wait(self, line, summary):
+from eureka_nlg.dialogue import binarize
+def wait(self, start):
     pathlib.Path("started").touch()
     time.sleep(60)
-fairseq.binarizer.VocabularyDatasetBinarizer.binarize_line = wait
+binarize._BLOCK = 10
+binarize._Encoder.__call__ = wait
 sys.exit(main(["prepare", "corpus", "--out", "out", "--workers", "3"]))
 """
     process = python.start("-c", program, cwd=folder)

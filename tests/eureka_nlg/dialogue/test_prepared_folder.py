@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import random
+import signal
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from eureka_nlg.dialogue import binarize as binarize_module
 from eureka_nlg.dialogue.binarize import binarize, build_dictionary
 from eureka_nlg.dialogue.exchanges import RESERVED
 from eureka_nlg.dialogue.options import PrepareOptions
@@ -91,7 +94,12 @@ def test_same_as_fairseq_preprocess(corpus: Path, tmp_path: Path) -> None:
     assert set(found) - set(expected) == others
 
 
-def test_lines_as_fairseq_binarises_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("block", "workers"), [(None, 2), (1, 1), (37, 1), (256, 3)])
+def test_lines_as_fairseq_binarises_them(
+    block: int | None, workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if block is not None:
+        monkeypatch.setattr(binarize_module, "_BLOCK", block)
     from fairseq.binarizer import FileBinarizer, VocabularyDatasetBinarizer
 
     words = ["one", "two", "\u00e9", "<unk>", "</s>", "<pad>", "never-seen", "nor this"]
@@ -104,7 +112,7 @@ def test_lines_as_fairseq_binarises_them(tmp_path: Path) -> None:
     text = tmp_path / "text"
     text.write_bytes("".join(line + "\n" for line in lines).encode())
     dictionary = build_dictionary({"one": 3, "two": 2, "\u00e9": 1}, tmp_path)
-    counts = binarize(text, dictionary, tmp_path / "ours")
+    counts = binarize(text, dictionary, tmp_path / "ours", workers)
     expected = FileBinarizer.multiprocess_dataset(
         str(text), "mmap", VocabularyDatasetBinarizer(dictionary), str(tmp_path / "theirs"), len(dictionary)
     )
@@ -113,6 +121,15 @@ def test_lines_as_fairseq_binarises_them(tmp_path: Path) -> None:
     assert counts.sentences == expected.num_seq == 200
     assert counts.tokens == expected.num_tok - expected.num_seq
     assert counts.unknown == expected.num_replaced > 0
+
+
+def test_a_worker_that_is_killed_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(binarize_module, "_BLOCK", 10)
+    monkeypatch.setattr(binarize_module._Encoder, "__call__", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    (tmp_path / "text").write_text("a b\n" * 10)
+    dictionary = build_dictionary({"a": 1}, tmp_path)
+    with pytest.raises(UserError, match="--workers 2: a process ended before its work was done"):
+        binarize(tmp_path / "text", dictionary, tmp_path / "out", workers=2)
 
 
 @pytest.mark.parametrize("tokenizer", ["whitespace", "nltk", "sentencepiece"])
