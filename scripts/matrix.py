@@ -26,6 +26,7 @@ ROWS = (
 )
 TESTS = (
     *("losses/test_functional.py", "losses/test_modules.py", "losses/test_projection.py"),
+    *("losses/test_all_losses.py", "losses/test_sigmoid.py", "test_frequency.py"),
     *("integrations", "finetune", "runs/test_transformers_run.py"),
 )
 TOOLS = ("pytest", "hypothesis", "pyyaml", "setuptools", "nltk", "tabulate", "sacrebleu", "scipy")

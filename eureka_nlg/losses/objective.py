@@ -39,7 +39,8 @@ class Objective(NamedTuple):
         compiled = self.compiled
         if compiled is not None:
             compiled = compiled._replace(form=compiled.form.times(factor))
-        return self._replace(term=lambda log_odds, target: factor * term(log_odds, target), compiled=compiled)
+        # not _replace, which torch.compile of torch 2.6 cannot trace
+        return Objective(lambda log_odds, target: factor * term(log_odds, target), self.reward, compiled)
 
 
 class ScalarLoss(Options):

@@ -73,7 +73,10 @@ class Rows(NamedTuple):
         count = total.new_full((), len(self.target)) if self.kept is None else self.kept.sum()
         # If all weights are zero the mean is NaN, as in cross_entropy; callers handle the case of no rows.
         factor = torch.where(count == 0, 1.0, count / total)
-        return self._replace(weight=self.weight * factor, class_weight=self.class_weight * factor)
+        # not _replace, which torch.compile of torch 2.6 cannot trace
+        return Rows(
+            self.target, self.kept, self.weight * factor, self.class_weight * factor, self.label_smoothing
+        )
 
     def loss(self, objective: Objective, log_odds: Tensor, uniform: Tensor | None) -> Tensor:
         """Loss of each row, ``[N]``; 0 in ignored rows.
