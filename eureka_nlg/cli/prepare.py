@@ -89,7 +89,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--cache-dir", type=Path, metavar="DIR", help="folder for downloads (default: the user's cache)"
     )
     parser.add_argument(
-        "--workers", type=int, default=1, metavar="N", help="processes that binarise (default: %(default)s)"
+        "--workers",
+        type=int,
+        default=1,
+        metavar="N",
+        help="processes that tokenise and binarise (default: %(default)s)",
     )
     data = parser.add_argument_group("what the prepared data hold")
     types = typing.get_type_hints(PrepareOptions)

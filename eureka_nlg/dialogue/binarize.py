@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import struct
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
-from types import FrameType
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eureka_nlg.children import end_with_parent
 from eureka_nlg.dialogue.quiet import quiet
 from eureka_nlg.dialogue.texts import SIDES
-from eureka_nlg.errors import UserError, require
+from eureka_nlg.dialogue.workers import mapped
+from eureka_nlg.errors import require
 
 __all__ = ["SideCounts", "build_dictionary", "binarize"]
 
@@ -81,8 +74,8 @@ def binarize(text: Path, dictionary: Any, prefix: Path, workers: int = 1) -> Sid
     sizes: list[NDArray[np.int32]] = []
     num_tokens = num_unknown = 0
     starts = range(0, text.stat().st_size, _BLOCK)
-    with open(f"{prefix}.bin", "wb") as file, _map_of(min(workers, len(starts))) as over:
-        for block in over(encoder, starts):
+    with open(f"{prefix}.bin", "wb") as file, mapped(encoder, starts, workers) as blocks:
+        for block in blocks:
             file.write(block.ids)
             sizes.append(block.sizes)
             num_tokens += int(block.sizes.sum(dtype=np.int64))
@@ -141,60 +134,3 @@ class _Encoder:
         if num_unknown:  # "<unk>" in the text is a word that fairseq knows
             num_unknown -= sum(self.ids.get(word) == self.unknown for word in text.split())
         return _Block(ids.tobytes(), np.array(sizes, dtype=np.int32), num_unknown)
-
-
-_encoder: _Encoder | None = None  # of this process, if it is a worker
-
-
-def _begin_work(parent: int, encoder: _Encoder) -> None:
-    global _encoder
-    end_with_parent(parent)  # else it would wait for work for ever if the parent is killed
-    _encoder = encoder
-
-
-def _encode(start: int) -> _Block:
-    assert _encoder is not None
-    return _encoder(start)
-
-
-@contextmanager
-def _map_of(workers: int) -> Iterator[Callable[[_Encoder, range], Iterator[_Block]]]:
-    """A ``map`` over so many processes, or in this one."""
-    if workers <= 1:
-        yield lambda encoder, starts: map(encoder, starts)
-        return
-    pools: list[ProcessPoolExecutor] = []
-
-    def over(encoder: _Encoder, starts: range) -> Iterator[_Block]:
-        pools.append(ProcessPoolExecutor(workers, initializer=_begin_work, initargs=(os.getpid(), encoder)))
-        return pools[0].map(_encode, starts)
-
-    with _silent_workers():
-        try:
-            yield over
-        except BrokenProcessPool as error:
-            reason = "a process ended before its work was done; give fewer if memory was short"
-            raise UserError(f"--workers {workers}: {reason}") from error
-        finally:
-            for pool in pools:
-                pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _silent_workers() -> Iterator[None]:
-    """Let an interrupt end forked workers without a traceback each; this process sees it as always."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set handlers
-        return
-    parent, before = os.getpid(), signal.getsignal(signal.SIGINT)
-
-    def interrupted(signum: int, frame: FrameType | None) -> None:
-        if os.getpid() != parent:
-            os._exit(130)
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, interrupted)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

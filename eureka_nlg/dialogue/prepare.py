@@ -58,7 +58,7 @@ def prepare(
         vectors: file or torchtext name of word vectors to write as ``vectors.txt``.
         vector_dim: dimensions of these vectors; None for those of the source.
         cache_dir: where torchtext keeps its downloads.
-        workers: number of processes for the binarisation.
+        workers: number of processes that tokenise and binarise.
         progress: shows how far the work is.
         tell: called with lines about entries that were skipped, or read in a way that is worth knowing.
 
@@ -89,9 +89,8 @@ def prepare(
     texts = {split: SplitText(split, folder, tokenizer, work) for split in corpus}
     for split, text in texts.items():
         both_sides = options.both_sides and split == "train"
-        text.write(
-            progress.over(corpus[split], split, "dialogues"), options.context, options.lowercase, both_sides
-        )
+        dialogues = progress.over(corpus[split], split, "dialogues")
+        text.write(dialogues, options.context, options.lowercase, both_sides, workers)
         if not text.exchanges:
             locations = ", ".join(part.location for part in sources[split])
             raise UserError(

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from eureka_nlg.dialogue.exchanges import ContextOptions, exchanges
 from eureka_nlg.dialogue.formats import Dialogue
 from eureka_nlg.dialogue.tokenizers import Tokenizer, WordTokenizer, normalize
+from eureka_nlg.dialogue.workers import mapped
 
 __all__ = ["CONTEXT", "REPLY", "SIDES", "SplitText"]
 
 CONTEXT, REPLY = SIDES = ("context", "reply")  # fairseq's source and target language
 # Folder of each side's readable text; replies are what decoded ones are compared with.
 _READABLE = {CONTEXT: "contexts", REPLY: "references"}
+_TOGETHER = 128  # dialogues
 
 
 @dataclass
@@ -51,13 +55,25 @@ class SplitText:
         return [self.work / f"{self.split}.{side}", readable]
 
     def write(
-        self, dialogues: Iterable[Dialogue], options: ContextOptions, lowercase: bool, both_sides: bool
+        self,
+        dialogues: Iterable[Dialogue],
+        options: ContextOptions,
+        lowercase: bool,
+        both_sides: bool,
+        workers: int = 1,
     ) -> None:
-        """Write every exchange of the dialogues, and count exchanges and tokens."""
+        """Write every exchange of the dialogues, and count exchanges and tokens.
 
-        def tokenize(text: str) -> list[str]:
-            return self.tokenizer.tokenize(normalize(text, lowercase))
+        Args:
+            dialogues: of the split.
+            options, both_sides: as for :func:`.exchanges`.
+            lowercase: whether to convert text to lower case.
+            workers: processes that tokenise; what is written does not depend on it.
 
+        Raises:
+            UserError: a process ended before its work was done.
+        """
+        lines = _LinesOf(self.tokenizer, options, lowercase, both_sides)
         with ExitStack() as stack:
             files = {}
             for side in SIDES:
@@ -67,14 +83,59 @@ class SplitText:
                 files[side] = [
                     stack.enter_context(open(path, "w", encoding="utf-8", newline="\n")) for path in paths
                 ]
-            for dialogue in dialogues:
-                self.dialogues += 1
-                for exchange in exchanges(dialogue, tokenize, options, both_sides):
-                    self.exchanges += 1
-                    for side, tokens in ((CONTEXT, exchange.context), (REPLY, exchange.reply)):
-                        encoded, *readable = files[side]
-                        encoded.write(" ".join(tokens) + "\n")
-                        for file in readable:
-                            file.write(self.tokenizer.detokenize(tokens) + "\n")
-                        self.longest[side] = max(self.longest[side], len(tokens))
-                        self.tokens.update(tokens)
+            for found in stack.enter_context(mapped(lines, _batches(dialogues), workers)):
+                self.dialogues += found.dialogues
+                self.exchanges += found.exchanges
+                for side in SIDES:
+                    for file, text in zip(files[side], found.texts[side]):
+                        file.write(text)
+                    self.longest[side] = max(self.longest[side], found.longest[side])
+                self.tokens.update(found.tokens)
+
+
+def _batches(dialogues: Iterable[Dialogue]) -> Iterator[list[Dialogue]]:
+    """Dialogues that are tokenised together, so that handing them over costs little."""
+    iterator = iter(dialogues)
+    while batch := list(islice(iterator, _TOGETHER)):
+        yield batch
+
+
+class _Lines(NamedTuple):
+    """What becomes of some dialogues: for each side the lines of its files, and counts as in SplitText."""
+
+    dialogues: int
+    exchanges: int
+    texts: dict[str, list[str]]
+    longest: dict[str, int]
+    tokens: Counter[str]
+
+
+@dataclass(frozen=True)
+class _LinesOf:
+    """Turns dialogues into lines."""
+
+    tokenizer: Tokenizer
+    options: ContextOptions
+    lowercase: bool
+    both_sides: bool
+
+    def _tokens(self, text: str) -> list[str]:
+        return self.tokenizer.tokenize(normalize(text, self.lowercase))
+
+    def __call__(self, dialogues: Sequence[Dialogue]) -> _Lines:
+        found: dict[str, list[list[str]]] = {side: [] for side in SIDES}
+        tokens = Counter[str]()
+        for dialogue in dialogues:
+            for exchange in exchanges(dialogue, self._tokens, self.options, self.both_sides):
+                for side, words in ((CONTEXT, exchange.context), (REPLY, exchange.reply)):
+                    found[side].append(words)
+                    tokens.update(words)
+        is_readable = isinstance(self.tokenizer, WordTokenizer)
+        ways = (" ".join,) if is_readable else (" ".join, self.tokenizer.detokenize)
+        return _Lines(
+            len(dialogues),
+            len(found[REPLY]),
+            {side: ["".join(f"{join(line)}\n" for line in found[side]) for join in ways] for side in SIDES},
+            {side: max(map(len, found[side]), default=0) for side in SIDES},
+            tokens,
+        )
