@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import atexit
-import contextlib
-import functools
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from eureka_nlg.datasets_cache import cache_dir
 from eureka_nlg.errors import UserError, require
 from eureka_nlg.limits import parse_json
 from eureka_nlg.text_files import TextFile
@@ -110,26 +106,13 @@ def load_split(folder: str, split: str) -> Any:
     datasets = require("datasets", extra="transformers")
     path = file_of_split(folder, split)
     data = datasets.load_dataset(
-        _KINDS[path.suffix], data_files=str(path), split="train", cache_dir=_cache_folder()
+        _KINDS[path.suffix], data_files=str(path), split="train", cache_dir=cache_dir()
     )
     if "messages" not in data.column_names:
         raise UserError(
             f"{path}: has no column messages; make the file by `eureka prepare --format-out messages`"
         )
     return data.select_columns(["messages"])
-
-
-@functools.cache
-def _cache_folder() -> str | None:
-    """Where ``datasets`` keeps its copies: None for its own folder, or a temporary one if that cannot be."""
-    own = Path(require("datasets", extra="transformers").config.HF_DATASETS_CACHE)
-    with contextlib.suppress(OSError):
-        own.mkdir(parents=True, exist_ok=True)
-        if os.access(own, os.W_OK):
-            return None
-    folder = tempfile.mkdtemp(prefix="eureka-nlg-")  # as for a user without a home
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
 
 
 def tokenised(data: Any, tokenizer: Any, is_encoder_decoder: bool, max_length: int) -> Any:

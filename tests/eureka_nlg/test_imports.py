@@ -57,7 +57,7 @@ CORE = {"torch", "numpy", "typing_extensions"}  # the last comes with torch
 # The ground floor: what imports nothing of the package but one another; all may import it.
 GROUND = {"errors", "files", "text_files", "compressed", "units", "bundled", "option_files", "options"}
 GROUND |= {None, "__version__", "c_library", "children", "labelled_counts", "limits", "shapes_of_json"}
-GROUND |= {"durations", "progress"}
+GROUND |= {"durations", "progress", "datasets_cache"}
 # Above it: cli -> report -> runs -> (dialogue | vision | finetune) -> analysis -> metrics, losses
 # -> frequency.
 MAY_IMPORT = {

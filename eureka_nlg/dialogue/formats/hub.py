@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
+from eureka_nlg.datasets_cache import cache_dir
 from eureka_nlg.dialogue.formats.base import Dialogue, Findings, Source
 from eureka_nlg.dialogue.formats.rows import Row, dialogues_of_rows
 from eureka_nlg.errors import UserError, require
@@ -52,7 +53,7 @@ def _load(name: str) -> Any:
     level = client.level
     client.setLevel(logging.ERROR)  # it warns of each try, and the error says the same once
     try:
-        return library.load_dataset(name, streaming=True)
+        return library.load_dataset(name, streaming=True, cache_dir=cache_dir())
     except Exception as error:
         raise _unreadable(name, error) from error
     finally:

@@ -89,7 +89,7 @@ def test_memory_does_not_grow(tmp_path: Path, name: str, content: Callable[[int]
 
 
 def hub(rows: list[dict[str, Any]]) -> Any:
-    def load_dataset(name: str, streaming: bool) -> Any:
+    def load_dataset(name: str, streaming: bool, cache_dir: str | None) -> Any:
         assert (name, streaming) == ("someone/chats", True)
         data = datasets.Dataset.from_list(rows).to_iterable_dataset()
         return datasets.IterableDatasetDict(train=data, validation=data)
@@ -124,7 +124,7 @@ def test_columns_of_the_hub_that_are_unknown(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_hub_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
-    def load_dataset(name: str, streaming: bool) -> Any:
+    def load_dataset(name: str, streaming: bool, cache_dir: str | None) -> Any:
         raise ConnectionError("cannot reach the hub\nsecond line")
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)

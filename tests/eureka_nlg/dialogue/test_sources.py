@@ -124,7 +124,7 @@ def test_compressed_files_keep_their_names(tmp_path: Path) -> None:
 def test_data_set_of_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     datasets = pytest.importorskip("datasets")
     monkeypatch.setattr(
-        datasets, "load_dataset", lambda name, streaming: {"train": [], "test": [], "dev": []}
+        datasets, "load_dataset", lambda name, streaming, cache_dir: {"train": [], "test": [], "dev": []}
     )
     assert find_sources(["someone/chats"]) == {
         "train": [Source("someone/chats", "hub", "train")],

@@ -14,9 +14,9 @@ from full_disk import largest_file  # noqa: E402
 from tiny_model import make_tokenizer, save_model, write_conversations  # noqa: E402
 
 from eureka_nlg.cli.main import main  # noqa: E402
+from eureka_nlg.datasets_cache import cache_dir  # noqa: E402
 from eureka_nlg.errors import UserError  # noqa: E402
 from eureka_nlg.files import exclusive  # noqa: E402
-from eureka_nlg.finetune import conversations  # noqa: E402
 from eureka_nlg.finetune.conversations import PLAIN_TEMPLATE, examples_of  # noqa: E402
 from eureka_nlg.finetune.options import read_finetune_config  # noqa: E402
 
@@ -215,7 +215,7 @@ def test_where_datasets_cannot_keep_a_copy(folders, monkeypatch, tmp_path):
     """As for a user without a home: `datasets` has its folder there."""
     import datasets
 
-    conversations._cache_folder.cache_clear()
+    cache_dir.cache_clear()
     (tmp_path / "file").touch()
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "file" / "datasets")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
@@ -223,4 +223,4 @@ def test_where_datasets_cannot_keep_a_copy(folders, monkeypatch, tmp_path):
         assert main(["finetune", str(folders / "config.yaml"), "max_steps=1"]) == 0
         assert list(tmp_path.glob("eureka-nlg-*/**/*.arrow"))
     finally:
-        conversations._cache_folder.cache_clear()
+        cache_dir.cache_clear()

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from eureka_nlg.datasets_cache import cache_dir
 from eureka_nlg.errors import UserError, require
 from eureka_nlg.vision.data.pictures import PictureError, read_picture
 from eureka_nlg.vision.data.problems import described_problems, label_problems
@@ -98,7 +99,7 @@ def _open_datasets(source: str, path: Path) -> Any:
         if not path.exists():
             if source.startswith(("/", ".", "~")) or source.count("/") > 1:
                 raise UserError(f"{source}: no such folder; give data.source=FOLDER or a name on the hub")
-            return datasets.load_dataset(source)
+            return datasets.load_dataset(source, cache_dir=cache_dir())
         if (path / "dataset_dict.json").is_file():
             return datasets.load_from_disk(str(path))
         for kind in ("parquet", "arrow"):
@@ -107,7 +108,8 @@ def _open_datasets(source: str, path: Path) -> Any:
                 for split in ("train", "test")
             }
             if any(files.values()):
-                return datasets.load_dataset(kind, data_files={k: v for k, v in files.items() if v})
+                files = {split: found for split, found in files.items() if found}
+                return datasets.load_dataset(kind, data_files=files, cache_dir=cache_dir())
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         if isinstance(error, UserError):
             raise
