@@ -92,6 +92,13 @@ def test_pip_is_asked_for_extras_that_exist(words: list[str]) -> None:
     assert {extra for several in asked for extra in several.split(",")} <= extras
 
 
+def test_pip_is_asked_for_no_package_that_the_index_lacks() -> None:
+    """As long as docs/install.md says that the package is not on PyPI, it is installed from a clone."""
+    assert "not on PyPI yet" in (ROOT / "docs/install.md").read_text(encoding="utf-8")
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES]:
+        assert not re.findall(r"pip install '?eureka-nlg", page.read_text(encoding="utf-8")), page.name
+
+
 @pytest.mark.parametrize("words", of_program("torchrun"))
 def test_torchrun_starts_a_command_of_ours(words: list[str]) -> None:
     module = words[words.index("-m") + 1]

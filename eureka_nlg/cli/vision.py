@@ -141,18 +141,28 @@ def _train(args: argparse.Namespace) -> int:
     from eureka_nlg.vision.classification.config import Config
     from eureka_nlg.vision.classification.runs import train_run
 
-    return _trained(args, Config, train_run, show_classification, "eureka analyse {folder} --figures figures")
+    return _trained(
+        args,
+        Config,
+        train_run,
+        show_classification,
+        lambda folder: f"eureka analyse {shlex.quote(folder)} --figures figures",
+    )
 
 
 def _detect(args: argparse.Namespace) -> int:
     from eureka_nlg.report.detections import draw_detections
     from eureka_nlg.vision.detection.config import DetectionConfig
-    from eureka_nlg.vision.detection.runs import train_detection_run
+    from eureka_nlg.vision.detection.runs import FIGURE, train_detection_run
+
+    def following(folder: str) -> str:
+        figure = Path(folder) / FIGURE
+        look = f"look at {figure}; then " if figure.is_file() else ""
+        family = args.config.parent.name if args.config.parent.parent.name == "vision" else "coco"
+        return f"{look}train another loss to compare it with, one of eureka configs vision/{family}"
 
     train = partial(train_detection_run, draw=draw_detections)
-    return _trained(
-        args, DetectionConfig, train, show_detection, "eureka vision evaluate {folder} --json scores.json"
-    )
+    return _trained(args, DetectionConfig, train, show_detection, following)
 
 
 def _trained(
@@ -160,7 +170,7 @@ def _trained(
     config_class: type[Any],
     train: Callable[[Any], dict[str, Any]],
     show: Callable[[dict[str, Any], Path], None],
-    following: str,
+    following: Callable[[str], str],
 ) -> int:
     from eureka_nlg.vision.config_file import read_config
     from eureka_nlg.vision.training import Interrupted
@@ -173,7 +183,7 @@ def _trained(
         return 128 + interruption.signal_number
     if _is_first_process():
         show(result, Path(config.save_dir))
-        print(f"next: {following.format(folder=shlex.quote(config.save_dir))}")
+        print(f"next: {following(config.save_dir)}")
     return 0
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from eureka_nlg.errors import require
+from eureka_nlg.metrics.classes.bands import FrequencyBands
 
 __all__ = ["show_classification", "show_detection"]
 
@@ -36,6 +37,7 @@ def show_classification(result: dict[str, Any], folder: Path) -> None:
             disable_numparse=True,
         )
     )
+    print(f"{FrequencyBands.by_count([1]).rule}; natural: classes weighted by their training count")
     _show_waiting(result)
 
 
