@@ -33,7 +33,7 @@ def show_classification(result: dict[str, Any], folder: Path) -> None:
     print(
         tabulate(
             rows,
-            headers=["images", "accuracy", "calibration error", "likelihood of the true class"],
+            headers=["images", "accuracy", "calibration error", "likelihood of the right class"],
             disable_numparse=True,
         )
     )
