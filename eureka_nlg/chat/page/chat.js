@@ -65,7 +65,9 @@
   };
   const describe = () => {
     const values = decoding();
-    id("decoding-said").textContent = values.sampling ? "sampling" : values.beam > 1 ? `beam ${values.beam}` : "greedy";
+    const adjusted = state.models[0]?.logit_adjustment ?? null;
+    id("decoding-said").textContent = (values.sampling ? "sampling" : values.beam > 1 ? `beam ${values.beam}` : "greedy")
+      + (adjusted === null ? "" : `, logit adjustment ${adjusted}`);
     for (const name of ["temperature", "top_p", "top_k"]) id(`option-${name}`).disabled = !values.sampling;
     id("option-beam").disabled = values.sampling;
     const count = sentences().length;
@@ -100,6 +102,7 @@
       node.style.setProperty("--p", (100 * likelihood).toFixed(0));
       row.append(node);
     }
+    if (state.models[index].logit_adjustment !== null) row.append(element("small", { class: "note" }, "before the logit adjustment"));
     card.append(row);
   };
   const keep = (index, at) => {
