@@ -53,13 +53,14 @@ def run(args: argparse.Namespace) -> int:
     for model in models:
         if isinstance(model.rare, str):
             tell(f"note: rare words of {model.name} are not marked: {model.rare}")
-    status = Terminal(Session(models, decoding, persona), sys.stdin, sys.stdout).run()
+    session = Session(models, decoding, persona)
+    status = Terminal(session, sys.stdin, sys.stdout).run()
     if sys.stdin.isatty() and sys.stdout.isatty():
-        tell(f"next: eureka serve {shlex.join(_given(args))}, the same on a web page")
+        tell(f"next: eureka serve {shlex.join(_given(args, session.decoding))}, the same on a web page")
     return status
 
 
-def _given(args: argparse.Namespace) -> list[str]:
+def _given(args: argparse.Namespace, decoding: Decoding) -> list[str]:
     """The words that give another command the same models, persona and decoding."""
     from eureka_nlg.chat.session import DEFAULTS
 
@@ -71,7 +72,7 @@ def _given(args: argparse.Namespace) -> list[str]:
         "--logit-adjustment": args.logit_adjustment,
     }
     for option in fields(Decoding):
-        value = getattr(args, option.name)
+        value = getattr(decoding, option.name)
         if value is True:
             words.append(option.metadata.get("fairseq", f"--{option.name}"))
         elif value != DEFAULTS.get(option.name, option.default):

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from eureka_nlg.cli.intermixed import IntermixedParser
-from eureka_nlg.cli.vision_scores import show_classification, show_detection
+from eureka_nlg.cli.vision_scores import groups, show_classification, show_detection
 from eureka_nlg.errors import UserError, require
 
 __all__ = ["add_arguments", "run"]
@@ -247,7 +247,7 @@ def _sweep(args: argparse.Namespace) -> int:
     summed = summary(runs)
     if args.json:
         write_json(args.json, summed)
-    print(summary_table(summed))
+    print(f"accuracy in percent, mean ± standard deviation over seeds\n{summary_table(summed)}\n{groups()}")
     if args.json:
         print(f"wrote {args.json}")
     if failed:

@@ -6,9 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from eureka_nlg.errors import require
-from eureka_nlg.metrics.classes.bands import FrequencyBands
 
-__all__ = ["show_classification", "show_detection"]
+__all__ = ["groups", "show_classification", "show_detection"]
+
+
+def groups() -> str:
+    """What the rows or columns of accuracies are, besides all images."""
+    from eureka_nlg.metrics.classes.bands import FrequencyBands
+
+    return f"{FrequencyBands.by_count([1]).rule}; natural: classes weighted by their training count"
 
 
 def show_classification(result: dict[str, Any], folder: Path) -> None:
@@ -37,7 +43,7 @@ def show_classification(result: dict[str, Any], folder: Path) -> None:
             disable_numparse=True,
         )
     )
-    print(f"{FrequencyBands.by_count([1]).rule}; natural: classes weighted by their training count")
+    print(groups())
     _show_waiting(result)
 
 

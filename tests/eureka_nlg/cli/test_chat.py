@@ -7,6 +7,7 @@ import argparse
 import pytest
 
 from eureka_nlg.cli import chat, serve
+from eureka_nlg.cli.decoding import decoding_of
 
 
 @pytest.mark.parametrize(
@@ -34,5 +35,5 @@ def test_the_page_has_the_same_models_and_decoding(words: list[str]) -> None:
     for command, parser in zip((chat, serve), parsers):
         command.add_arguments(parser)
     given = parsers[0].parse_args(words)
-    served = parsers[1].parse_args(chat._given(given))
+    served = parsers[1].parse_args(chat._given(given, decoding_of(given)))
     assert vars(served) == vars(given) | {"port": 8765}
