@@ -124,7 +124,10 @@ class ImageData:
 _GIVEN = {
     "lists": ("file", "give data.train=LIST data.evaluation=LIST data.source=IMAGES"),
     "inaturalist": ("file", "give data.train=JSON data.evaluation=JSON data.source=IMAGES"),
-    "image_folder": ("folder", "give data.source=FOLDER data.train=FOLDER data.evaluation=FOLDER"),
+    "image_folder": (
+        "folder",
+        "give data.source=FOLDER, and the names of folders in it: data.train=train data.evaluation=val",
+    ),
 }
 """For each format: what holds the images of a split, and which options name it."""
 

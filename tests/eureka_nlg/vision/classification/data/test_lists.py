@@ -133,7 +133,11 @@ def test_a_list_that_is_none(tmp_path: Path) -> None:
     [
         ("lists", "file", "data.train=LIST data.evaluation=LIST data.source=IMAGES"),
         ("inaturalist", "file", "data.train=JSON data.evaluation=JSON data.source=IMAGES"),
-        ("image_folder", "folder", "data.source=FOLDER data.train=FOLDER data.evaluation=FOLDER"),
+        (
+            "image_folder",
+            "folder",
+            "data.source=FOLDER, and the names of folders in it: data.train=train data.evaluation=val",
+        ),
     ],
 )
 def test_data_that_are_not_there(format: Any, thing: str, options: str, tmp_path: Path) -> None:
