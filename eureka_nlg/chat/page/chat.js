@@ -68,8 +68,13 @@
     const adjusted = state.models[0]?.logit_adjustment ?? null;
     id("decoding-said").textContent = (values.sampling ? "sampling" : values.beam > 1 ? `beam ${values.beam}` : "greedy")
       + (adjusted === null ? "" : `, logit adjustment ${adjusted}`);
-    for (const name of ["temperature", "top_p", "top_k"]) id(`option-${name}`).disabled = !values.sampling;
-    id("option-beam").disabled = values.sampling;
+    const only = (name, possible, when) => {
+      const input = id(`option-${name}`);
+      input.disabled = !possible;
+      input.parentNode.title = possible ? "" : when;
+    };
+    for (const name of ["temperature", "top_p", "top_k"]) only(name, values.sampling, "when words are sampled");
+    only("beam", !values.sampling, "when words are not sampled");
     const count = sentences().length;
     id("persona-count").textContent = count ? `${count} sentence${count === 1 ? "" : "s"}` : "none";
   };

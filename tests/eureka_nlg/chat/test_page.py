@@ -136,11 +136,15 @@ def test_what_fails_is_said_and_the_message_stays(open_page: Open) -> None:
 def test_options_reach_the_models(open_page: Open) -> None:
     driver = open_page()
     driver.find_element(By.XPATH, "//summary[contains(., 'Decoding')]").click()
+    top_p, beam = (driver.find_element(By.ID, f"option-{name}") for name in ("top_p", "beam"))
+    opacity = "return getComputedStyle(arguments[0].parentNode).opacity"
+    assert [driver.execute_script(opacity, each) for each in (top_p, beam)] == ["0.5", "1"]
     driver.find_element(By.ID, "option-nbest").send_keys(Keys.BACKSPACE, "3")
     say(driver, "hello")
     assert len(driver.find_elements(By.CSS_SELECTOR, ".reply:first-child li")) == 3
     driver.find_element(By.ID, "option-sampling").click()
     assert driver.find_element(By.ID, "decoding-said").text == "sampling"
+    assert [driver.execute_script(opacity, each) for each in (top_p, beam)] == ["1", "0.5"]
 
 
 @pytest.mark.parametrize("adjustment", [None, 0.2])
