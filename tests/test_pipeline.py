@@ -159,7 +159,8 @@ def test_adjusted_models_talk_and_are_reported(
     assert done.stdout.splitlines()[0].split("\t")[1] == wanted[adjusted]
     page = tmp_path / "page.html"
     eureka("report", run, *adjusted, "--no-analysis", "--out", page)
-    assert "greedy decoding, logit adjustment 1.5" in page.read_text()
+    told = "greedy decoding, logit adjustment 1.5 (perplexity and likelihoods are those without it)"
+    assert told in page.read_text()
     assert list((run / "report").glob("replies.beam1.logit-adjustment-1.5.*"))
 
 
