@@ -158,11 +158,19 @@ def _detect(args: argparse.Namespace) -> int:
     def following(folder: str) -> str:
         figure = Path(folder) / FIGURE
         look = f"look at {figure}; then " if figure.is_file() else ""
-        family = args.config.parent.name if args.config.parent.parent.name == "vision" else "coco"
-        return f"{look}train another loss to compare it with, one of eureka configs vision/{family}"
+        return f"{look}train another loss to compare it with, one of {_detectors(args.config)}"
 
     train = partial(train_detection_run, draw=draw_detections)
     return _trained(args, DetectionConfig, train, show_detection, following)
+
+
+def _detectors(path: Path) -> str:
+    """The command that lists the configs of detection: those beside a config, or those of a run's name."""
+    family = path.resolve().parent.name
+    return f"eureka configs vision/{family if family in _DETECTORS else _DETECTORS[0]}"
+
+
+_DETECTORS = ("coco", "coco_shapes")
 
 
 def _trained(
@@ -203,7 +211,7 @@ def _evaluate(args: argparse.Namespace) -> int:
                 "--logit-adjustment is for classification"
             )
         show = show_detection
-        following = "eureka configs vision/coco, for other losses to compare it with"
+        following = f"{_detectors(args.folder)}, for other losses to compare it with"
         result = evaluate_detection_run(args.folder, args.overrides, args.checkpoint)
     else:
         from eureka_nlg.vision.classification.runs import evaluate_run
