@@ -11,7 +11,7 @@ from torch import Tensor
 from eureka_nlg.errors import require
 from eureka_nlg.files import write_whole
 from eureka_nlg.report.panels import color_of
-from eureka_nlg.report.theme import INK, MUTED, themed
+from eureka_nlg.report.theme import MUTED, themed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -150,6 +150,7 @@ def _places(
 
 
 def _readable_on(color: str) -> str:
-    """White or ink, whichever stands out from the colour."""
+    """White or black, whichever stands out more from the colour; luminance is nearly that of WCAG."""
     red, green, blue = (int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
-    return "#ffffff" if 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2 < 0.3 else INK
+    luminance = 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2
+    return "#ffffff" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 else "#000000"
