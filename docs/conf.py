@@ -44,6 +44,7 @@ html_theme = "furo"
 html_static_path = ["_site/static"]
 html_css_files = ["palette.css", "site.css"]
 html_show_sphinx = False
+html_show_copyright = False  # LICENSE says it
 html_copy_source = False
 
 

@@ -157,9 +157,12 @@ def test_adjusted_models_talk_and_are_reported(
     done = python("-c", program, said, "chat", run, *adjusted, *GREEDY)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0].split("\t")[1] == wanted[adjusted]
+    done = eureka("generate", run, *adjusted, *GREEDY, "--input", said, "--out", tmp_path / "out.txt")
+    assert done.stdout.endswith(f"\nnext: eureka chat {run} --logit-adjustment 1.5\n")
     page = tmp_path / "page.html"
     eureka("report", run, *adjusted, "--no-analysis", "--out", page)
-    assert "greedy decoding, logit adjustment 1.5" in page.read_text()
+    told = "greedy decoding, logit adjustment 1.5 (perplexity and likelihoods are those without it)"
+    assert told in page.read_text()
     assert list((run / "report").glob("replies.beam1.logit-adjustment-1.5.*"))
 
 

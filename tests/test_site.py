@@ -92,6 +92,13 @@ def test_pip_is_asked_for_extras_that_exist(words: list[str]) -> None:
     assert {extra for several in asked for extra in several.split(",")} <= extras
 
 
+def test_pip_is_asked_for_no_package_that_the_index_lacks() -> None:
+    """As long as docs/install.md says that the package is not on PyPI, it is installed from a clone."""
+    assert "not on PyPI yet" in (ROOT / "docs/install.md").read_text(encoding="utf-8")
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES]:
+        assert not re.findall(r"pip install '?eureka-nlg", page.read_text(encoding="utf-8")), page.name
+
+
 @pytest.mark.parametrize("words", of_program("torchrun"))
 def test_torchrun_starts_a_command_of_ours(words: list[str]) -> None:
     module = words[words.index("-m") + 1]
@@ -116,6 +123,29 @@ def test_which_loss_has_no_number_of_its_own() -> None:
         return any(f"{float(other):.{digits}f}" == value for other in re.findall(r"\d+\.\d+", measured))
 
     assert not {number for number in numbers if not is_measured(number)}
+
+
+def test_lines_break_at_joints_and_not_before_percent_signs() -> None:
+    nodes = pytest.importorskip("docutils.nodes")
+    set_breaks = runpy.run_path(str(ROOT / "docs/_site/breaks.py"))["set_breaks"]
+
+    def broken(*children: Any) -> Any:
+        document = pytest.importorskip("docutils.utils").new_document("page")
+        document += children
+        set_breaks(None, document)
+        return document
+
+    text = nodes.paragraph("", "", nodes.Text("5 % of 3 rows, 4 at 0.5 %"), nodes.literal("", "7 % 2"))
+    assert broken(text).astext() == "5\u00a0% of 3 rows, 4 at 0.5\u00a0%7 % 2"
+    code = "CrossEntropyLoss(weight=class_balanced_weight(counts, 0.9999)) --logit-adjustment a.b"
+    cell = broken(nodes.table("", nodes.literal("", code)))
+    assert cell.astext() == (
+        "CrossEntropyLoss(<wbr>weight=<wbr>class_<wbr>balanced_<wbr>weight(<wbr>counts, "
+        '<span class="whole">0.9999))</span> <span class="whole">--logit-adjustment</span> '
+        '<span class="whole">a.b</span>'
+    )
+    long = broken(nodes.table("", nodes.literal("", "configs/vision/coco.yaml, 0.12345678901234")))
+    assert long.astext() == "configs/<wbr>vision/<wbr>coco.<wbr>yaml, 0.12345678901234"
 
 
 def test_every_command_is_described() -> None:

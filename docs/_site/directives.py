@@ -13,6 +13,7 @@ import runpy
 from pathlib import Path
 from typing import Any
 
+from breaks import set_breaks
 from docutils import nodes
 from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
@@ -115,8 +116,14 @@ class Curves(SphinxDirective):
         objectives = {**drawn["RIVALS"], **drawn["PAPER"]}
         curves = {name: drawn["as_function"](objectives[name]) for name in self.content}
         text = f"Loss and likelihood gradient over the likelihood of the target: {', '.join(curves)}"
-        svg = inline_svg(loss_curves(curves, title=""), f"curves-{self.env.docname.replace('/', '-')}", text)
-        return [nodes.raw("", f'<div class="drawing">{svg}</div>', format="html")]
+        page = self.env.docname.replace("/", "-")
+        drawings = [
+            f'<div class="drawing {width}">'
+            + inline_svg(loss_curves(curves, title="", narrow=width == "narrow"), f"{width}-{page}", text)
+            + "</div>"
+            for width in ("wide", "narrow")  # the style sheet shows the one that fits
+        ]
+        return [nodes.raw("", "".join(drawings), format="html")]
 
 
 class CommandHelp(SphinxDirective):
@@ -146,4 +153,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
         ("command-help", CommandHelp),
     ):
         app.add_directive(name, directive)
+    app.connect("doctree-resolved", set_breaks)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

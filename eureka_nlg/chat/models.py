@@ -29,11 +29,13 @@ class ChatModel:
         name: its name in the conversation.
         run: the run on disk.
         talker: the model in memory.
+        logit_adjustment: factor of the log-frequencies that its replies are adjusted with; None for none.
     """
 
     name: str
     run: Run
     talker: Talker
+    logit_adjustment: float | None = None
 
     def replies(self, conversation: Conversation, decoding: Decoding) -> list[Reply]:
         """Its replies, the best first."""
@@ -106,6 +108,7 @@ def load_models(
             run.adjust(logit_adjustment)
     models = []
     for name, run in runs.items():
-        tell(f"loading {name} ({run.kind}, {run.weights[0]})")
-        models.append(ChatModel(name, run, run.talker(cpu)))
+        adjusted = "" if logit_adjustment is None else f", logit adjustment {logit_adjustment:g}"
+        tell(f"loading {name} ({run.kind}, {run.weights[0]}{adjusted})")
+        models.append(ChatModel(name, run, run.talker(cpu), logit_adjustment))
     return models

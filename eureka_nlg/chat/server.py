@@ -177,6 +177,7 @@ def _description(model: ChatModel) -> dict[str, Any]:
         "name": model.name,
         "kind": model.run.kind,
         "weights": model.run.weights[0].name,
+        "logit_adjustment": model.logit_adjustment,
         "rare": None if isinstance(rare, str) else rare.rule,
         "note": rare if isinstance(rare, str) else None,
     }

@@ -117,6 +117,10 @@ class Session:
             UserError: no such option, or a bad value.
         """
         options = {option.name: option for option in fields(Decoding)}
+        if name == "logit_adjustment":
+            raise UserError(
+                "logit_adjustment: is set when a chat begins: eureka chat RUN --logit-adjustment 0.2"
+            )
         if name not in options:
             raise UserError(f"no option {name!r}; expected one of {', '.join(options)}")
         changes = {name: _parsed(name, value, str(options[name].type))}

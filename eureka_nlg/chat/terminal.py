@@ -7,11 +7,12 @@ import math
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from typing import TextIO
 
 from eureka_nlg.chat.layout import Style, columns, printable
+from eureka_nlg.chat.models import ChatModel
 from eureka_nlg.chat.session import Session
 from eureka_nlg.errors import UserError
 from eureka_nlg.files import output_file, write_lines
@@ -66,6 +67,8 @@ class Terminal:
                 self._style.name(model.name, number) for number, model in enumerate(self.session.models)
             )
             self._print(f"{names}: write a message, or /help")
+            if adjusted := _adjusted(self.session.models):
+                self._print(self._style.faint(f"decoded with logit adjustment {adjusted}"))
         for line in self._lines():
             if line == "/quit":
                 break
@@ -159,6 +162,10 @@ class Terminal:
                 shown = getattr(self.session.decoding, option.name)
                 shown = "off" if shown is None or shown is False else "on" if shown is True else shown
                 self._print(f"  {option.name:<22}{shown!s:<8}{self._style.faint(option.metadata['help'])}")
+        if not name:
+            adjusted = _adjusted(self.session.models) or "off"
+            told = "makes rare words likelier; set by --logit-adjustment when a chat begins"
+            self._print(f"  {'logit_adjustment':<22}{adjusted:<8}{self._style.faint(told)}")
 
     def _why(self, _: str) -> None:
         models = {model.name: model for model in self.session.models}
@@ -174,7 +181,8 @@ class Terminal:
                 parts.append(self._style(mark, 1) if likelihood < _UNLIKELY else mark)
             mean = sum(value for _, value in tokens) / max(len(tokens), 1)
             self._print(f"{self._style.name(name, number)}  {' · '.join(parts)}")
-            self._print(self._style.faint(f"  perplexity of the reply {math.exp(-mean):.2f}"))
+            before = "" if models[name].logit_adjustment is None else ", before the logit adjustment"
+            self._print(self._style.faint(f"  perplexity of the reply {math.exp(-mean):.2f}{before}"))
 
     def _keep(self, name: str) -> None:
         self.session.keep(name)
@@ -232,3 +240,9 @@ class Terminal:
             readline.set_completer_delims("")
             readline.set_completer(complete)
             readline.parse_and_bind("tab: complete")
+
+
+def _adjusted(models: Sequence[ChatModel]) -> str:
+    """The factor that all models are adjusted with, as text; empty without one."""
+    factor = models[0].logit_adjustment
+    return "" if factor is None else f"{factor:g}"

@@ -16,9 +16,11 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from dataclasses import fields
 
 from eureka_nlg.cli.arguments import add_run_arguments
 from eureka_nlg.cli.decoding import add_decoding_arguments, add_logit_adjustment, decoding_of
+from eureka_nlg.runs.decoding import Decoding
 from eureka_nlg.text_files import TextFile
 
 __all__ = ["add_arguments", "run"]
@@ -51,7 +53,31 @@ def run(args: argparse.Namespace) -> int:
     for model in models:
         if isinstance(model.rare, str):
             tell(f"note: rare words of {model.name} are not marked: {model.rare}")
-    status = Terminal(Session(models, decoding, persona), sys.stdin, sys.stdout).run()
+    session = Session(models, decoding, persona)
+    status = Terminal(session, sys.stdin, sys.stdout).run()
     if sys.stdin.isatty() and sys.stdout.isatty():
-        tell(f"next: eureka serve {shlex.join(args.runs)}, the same on a web page")
+        tell(f"next: eureka serve {shlex.join(_given(args, session.decoding))}, the same on a web page")
     return status
+
+
+def _given(args: argparse.Namespace, decoding: Decoding) -> list[str]:
+    """The words that give another command the same models, persona and decoding."""
+    from eureka_nlg.chat.session import DEFAULTS
+
+    words = [*args.runs, *(["--cpu"] if args.cpu else [])]
+    values = {
+        "--names": args.names,
+        "--data": args.data,
+        "--persona": args.persona,
+        "--logit-adjustment": args.logit_adjustment,
+    }
+    for option in fields(Decoding):
+        value = getattr(decoding, option.name)
+        if value is True:
+            words.append(option.metadata.get("fairseq", f"--{option.name}"))
+        elif value != DEFAULTS.get(option.name, option.default):
+            values[option.metadata.get("fairseq", f"--{option.name}")] = value
+    for option_name, value in values.items():
+        if value is not None:
+            words += [option_name, *(value if isinstance(value, list) else [str(value)])]
+    return words

@@ -28,7 +28,7 @@ from eureka_nlg.cli.arguments import add_training_arguments
 from eureka_nlg.cli.reply_sources import ReplySource, digest, named_paths, open_source
 from eureka_nlg.dialogue.training_statistics import TrainingStatistics, read_training_statistics
 from eureka_nlg.errors import UserError
-from eureka_nlg.files import output_file, write_json
+from eureka_nlg.files import output_file, read_json, write_json
 from eureka_nlg.metrics import (
     Comparison,
     ReplyScores,
@@ -179,9 +179,12 @@ def _following(args: argparse.Namespace) -> str:
     """What to do next: compute intervals, where there are none, and report on the runs that replied."""
     named = named_paths(args.hypotheses or args.generated)
     folders = [str(Path(path).parent) for path in named.values()]
-    if all(any((Path(folder) / name).is_file() for name in _OF_RUNS) for folder in folders):
+    adjustments = {_adjustment(Path(path)) for path in named.values()}
+    of_runs = all(any((Path(folder) / name).is_file() for name in _OF_RUNS) for folder in folders)
+    if of_runs and len(adjustments) == 1:
         names = f" --names {shlex.join(named)}" if len(named) > 1 else ""
-        report = f"eureka report {shlex.join(folders)}{names} --out report.html"
+        adjusted = "".join(f" --logit-adjustment {tau:g}" for tau in adjustments if tau is not None)
+        report = f"eureka report {shlex.join(folders)}{names}{adjusted} --out report.html"
     else:
         report = (
             "eureka report RUN... --out report.html, which shows replies of trained models and their scores"
@@ -189,6 +192,15 @@ def _following(args: argparse.Namespace) -> str:
     if args.significance:
         return report
     return f"the same command with --significance, for intervals and tests; {report}"
+
+
+def _adjustment(replies: Path) -> float | None:
+    """The logit adjustment that `eureka generate` recorded beside replies; None if there is none."""
+    try:
+        value = read_json(replies.with_suffix(".decoding.json"))["logit_adjustment"]
+        return float(value)
+    except (UserError, ValueError, TypeError, LookupError):  # no name of a file, no record or none of ours
+        return None
 
 
 def _print(

@@ -141,7 +141,7 @@ def _decode_split(
         write_lines(out.with_suffix(".perplexity"), [f"{value:.4f}"])
         print(f"perplexity of the references: {value:.2f}")
     if out.is_file():  # no pipe
-        _tell_next(args.run_folder, out, beside or _references_of(model, split))
+        _tell_next(args, out, beside or _references_of(model, split))
 
 
 def _references_of(model: Run, split: str) -> Path | None:
@@ -150,14 +150,20 @@ def _references_of(model: Run, split: str) -> Path | None:
     return path if split != TRAIN and path.is_file() else None
 
 
-def _tell_next(run_folder: str, out: Path, references: Path | None) -> None:
+def _tell_next(args: argparse.Namespace, out: Path, references: Path | None) -> None:
     if references is None:
-        print(f"next: eureka report {shlex.quote(run_folder)} --out report.html")
+        print(f"next: eureka report {_same(args)} --out report.html")
     else:
         print(
             f"next: eureka evaluate --hypotheses {shlex.quote(str(out))} "
             f"--references {shlex.quote(str(references))}"
         )
+
+
+def _same(args: argparse.Namespace) -> str:
+    """The run and its adjustment for a command that decodes, too."""
+    tau = args.logit_adjustment
+    return shlex.quote(args.run_folder) + ("" if tau is None else f" --logit-adjustment {tau:g}")
 
 
 def _adjust(args: argparse.Namespace, model: Run) -> str:
@@ -218,5 +224,5 @@ def _reply(args: argparse.Namespace, model: Run, decoding: Decoding, passed_on: 
     if args.out:
         _tell_adjustment(args, model, out)
         print(f"{len(found):,} replies of {model.results} in {out}")
-        print(f"next: eureka chat {shlex.quote(args.run_folder)}")
+        print(f"next: eureka chat {_same(args)}")
     return 0

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from eureka_nlg.cli.intermixed import IntermixedParser
-from eureka_nlg.cli.vision_scores import show_classification, show_detection
+from eureka_nlg.cli.vision_scores import groups, show_classification, show_detection
 from eureka_nlg.errors import UserError, require
 
 __all__ = ["add_arguments", "run"]
@@ -141,18 +141,36 @@ def _train(args: argparse.Namespace) -> int:
     from eureka_nlg.vision.classification.config import Config
     from eureka_nlg.vision.classification.runs import train_run
 
-    return _trained(args, Config, train_run, show_classification, "eureka analyse {folder} --figures figures")
+    return _trained(
+        args,
+        Config,
+        train_run,
+        show_classification,
+        lambda folder: f"eureka analyse {shlex.quote(folder)} --figures figures",
+    )
 
 
 def _detect(args: argparse.Namespace) -> int:
     from eureka_nlg.report.detections import draw_detections
     from eureka_nlg.vision.detection.config import DetectionConfig
-    from eureka_nlg.vision.detection.runs import train_detection_run
+    from eureka_nlg.vision.detection.runs import FIGURE, train_detection_run
+
+    def following(folder: str) -> str:
+        figure = Path(folder) / FIGURE
+        look = f"look at {figure}; then " if figure.is_file() else ""
+        return f"{look}train another loss to compare it with, one of {_detectors(args.config)}"
 
     train = partial(train_detection_run, draw=draw_detections)
-    return _trained(
-        args, DetectionConfig, train, show_detection, "eureka vision evaluate {folder} --json scores.json"
-    )
+    return _trained(args, DetectionConfig, train, show_detection, following)
+
+
+def _detectors(path: Path) -> str:
+    """The command that lists the configs of detection: those beside a config, or those of a run's name."""
+    family = path.resolve().parent.name
+    return f"eureka configs vision/{family if family in _DETECTORS else _DETECTORS[0]}"
+
+
+_DETECTORS = ("coco", "coco_shapes")
 
 
 def _trained(
@@ -160,7 +178,7 @@ def _trained(
     config_class: type[Any],
     train: Callable[[Any], dict[str, Any]],
     show: Callable[[dict[str, Any], Path], None],
-    following: str,
+    following: Callable[[str], str],
 ) -> int:
     from eureka_nlg.vision.config_file import read_config
     from eureka_nlg.vision.training import Interrupted
@@ -173,7 +191,7 @@ def _trained(
         return 128 + interruption.signal_number
     if _is_first_process():
         show(result, Path(config.save_dir))
-        print(f"next: {following.format(folder=shlex.quote(config.save_dir))}")
+        print(f"next: {following(config.save_dir)}")
     return 0
 
 
@@ -193,7 +211,7 @@ def _evaluate(args: argparse.Namespace) -> int:
                 "--logit-adjustment is for classification"
             )
         show = show_detection
-        following = "eureka configs vision/coco, for other losses to compare it with"
+        following = f"{_detectors(args.folder)}, for other losses to compare it with"
         result = evaluate_detection_run(args.folder, args.overrides, args.checkpoint)
     else:
         from eureka_nlg.vision.classification.runs import evaluate_run
@@ -237,7 +255,7 @@ def _sweep(args: argparse.Namespace) -> int:
     summed = summary(runs)
     if args.json:
         write_json(args.json, summed)
-    print(summary_table(summed))
+    print(f"accuracy in percent, mean ± standard deviation over seeds\n{summary_table(summed)}\n{groups()}")
     if args.json:
         print(f"wrote {args.json}")
     if failed:

@@ -7,7 +7,14 @@ from typing import Any
 
 from eureka_nlg.errors import require
 
-__all__ = ["show_classification", "show_detection"]
+__all__ = ["groups", "show_classification", "show_detection"]
+
+
+def groups() -> str:
+    """What the rows or columns of accuracies are, besides all images."""
+    from eureka_nlg.metrics.classes.bands import FrequencyBands
+
+    return f"{FrequencyBands.by_count([1]).rule}; natural: classes weighted by their training count"
 
 
 def show_classification(result: dict[str, Any], folder: Path) -> None:
@@ -32,10 +39,11 @@ def show_classification(result: dict[str, Any], folder: Path) -> None:
     print(
         tabulate(
             rows,
-            headers=["images", "accuracy", "calibration error", "likelihood of the true class"],
+            headers=["images", "accuracy", "calibration error", "likelihood of the right class"],
             disable_numparse=True,
         )
     )
+    print(groups())
     _show_waiting(result)
 
 

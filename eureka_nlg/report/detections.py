@@ -11,7 +11,7 @@ from torch import Tensor
 from eureka_nlg.errors import require
 from eureka_nlg.files import write_whole
 from eureka_nlg.report.panels import color_of
-from eureka_nlg.report.theme import INK, MUTED, themed
+from eureka_nlg.report.theme import MUTED, themed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["detection_figure", "draw_detections"]
 
 _WIDTH, _TITLE = 9.0, 0.25  # inches: four panels, a line of text
+_PANEL = _WIDTH / 4
+_TEXT = 5.5  # points
 _OUTLINE = "#ffffff"
 
 
@@ -45,11 +47,10 @@ def detection_figure(
         title: above the panels.
     """
     columns = max(1, min(2, len(images)))  # of pairs
-    panel = _WIDTH / 4
     shapes = [image.shape[1] / image.shape[2] for image in images]
-    heights = [panel * max(shapes[i : i + columns]) + _TITLE for i in range(0, len(images), columns)]
+    heights = [_PANEL * max(shapes[i : i + columns]) + _TITLE for i in range(0, len(images), columns)]
     figure: Figure = require("matplotlib.figure", extra="report").Figure(
-        figsize=(2 * columns * panel, sum(heights) + 2 * _TITLE), layout="constrained", facecolor="white"
+        figsize=(2 * columns * _PANEL, sum(heights) + 2 * _TITLE), layout="constrained", facecolor="white"
     )
     figure.suptitle(f"{title}, with a score of {least_score:g} or more", x=0.01, ha="left")
     grid = figure.add_gridspec(len(heights) or 1, 2 * columns, height_ratios=heights or None)
@@ -109,23 +110,47 @@ def _draw_panel(axes: Axes, image: Tensor, title: str, target: Mapping[str, Any]
                 path_effects=[effects.Stroke(linewidth=2.6, foreground=_OUTLINE), effects.Normal()],
             )
         )
+    places = _places(boxes, texts, width, height)
     for index in order:
-        left, top = (max(corner, 0.0) for corner in boxes[index][:2])  # no text is drawn at a point outside
-        above = top > 0.08 * height  # else there is no room above the box
         color = color_of(labels[index])
-        axes.annotate(
+        axes.text(
+            *places[index],
             texts[index],
-            (left, top),
-            (0.5, 1.0 if above else -1.5),
-            textcoords="offset points",
-            va="bottom" if above else "top",
-            fontsize=5.5,
+            va="top",
+            fontsize=_TEXT,
             color=_readable_on(color),
             bbox={"boxstyle": "square,pad=0.12", "facecolor": color, "edgecolor": "none"},
         )
 
 
+def _places(
+    boxes: Sequence[Sequence[float]], texts: Sequence[str], width: int, height: int
+) -> list[tuple[float, float]]:
+    """Left top corners of the texts, in pixels of the image: at their boxes, and free where there is room."""
+    point = width / (72 * _PANEL)
+    taken: list[tuple[float, float, float, float]] = []
+    places = []
+    for (left, top, _, bottom), text in zip(boxes, texts):
+        wide, high = (0.66 * len(text) + 0.4) * _TEXT * point, 1.75 * _TEXT * point
+        x = min(max(left, 0.0), max(width - wide, 0.0))
+        levels = (top - high, bottom, top, bottom - high, *(top + step * high for step in range(1, 8)))
+        free = [
+            y
+            for y in levels
+            if 0 <= y <= height - high
+            and not any(
+                x < right and x + wide > left_of and y < below and y + high > above
+                for left_of, above, right, below in taken
+            )
+        ]
+        y = free[0] if free else max(top, 0.0)
+        taken.append((x, y, x + wide, y + high))
+        places.append((x + 0.15 * _TEXT * point, y + 0.3 * _TEXT * point))
+    return places
+
+
 def _readable_on(color: str) -> str:
-    """White or ink, whichever stands out from the colour."""
+    """White or black, whichever stands out more from the colour; luminance is nearly that of WCAG."""
     red, green, blue = (int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
-    return "#ffffff" if 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2 < 0.3 else INK
+    luminance = 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2
+    return "#ffffff" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 else "#000000"

@@ -160,8 +160,7 @@ class DialogueReport:
         return Report(
             title=self.title,
             split=self.split,
-            decoding=("greedy decoding" if self.beam == 1 else f"decoding with beam {self.beam}")
-            + ("" if self.logit_adjustment is None else f", logit adjustment {self.logit_adjustment:g}"),
+            decoding=self._decoding(),
             contexts=examples[0].contexts,
             references=references,
             systems=systems,
@@ -210,6 +209,13 @@ class DialogueReport:
         if not log.versions:
             facts["software"] = "not in the log"
         return System(model.name, replies, facts, origin.options, log)
+
+    def _decoding(self) -> str:
+        said = "greedy decoding" if self.beam == 1 else f"decoding with beam {self.beam}"
+        if self.logit_adjustment is None:
+            return said
+        without = "perplexity and likelihoods are those without it"
+        return f"{said}, logit adjustment {self.logit_adjustment:g} ({without})"
 
     def _training_statistics(self) -> TrainingStatistics:
         run = self.models[0].run

@@ -157,13 +157,15 @@ def training_curves(
 def likelihood_histograms(
     systems: Mapping[str, Mapping[str, Sequence[int]]],
     *,
+    noun: str = "class",
     narrow: bool = False,
-    title: str = "Likelihood of the gold class by frequency group",
+    title: str = "Likelihood of what is right, by frequency group",
 ) -> Figure:
-    """Histograms of the likelihood of the gold class, a panel per frequency group (paper, Figures 4, 5).
+    """Histograms of the likelihood of the right class, a panel per frequency group (paper, Figures 4, 5).
 
     Args:
         systems: system -> group -> counts in bins of equal width over [0, 1].
+        noun: what is predicted, ``class`` or ``word``.
         narrow: one panel wide instead of two.
         title: above the panels.
     """
@@ -182,7 +184,7 @@ def likelihood_histograms(
                     linestyle=dash_of(index),
                     linewidth=1.5,
                 )
-        axes.set(title=group, xlim=(0, 1), xlabel="likelihood of the gold class")
+        axes.set(title=group, xlim=(0, 1), xlabel=f"likelihood of the right {noun}")
         # the first bin holds most of a rare group; the high-likelihood area is what matters here
         set_log_axis(axes, "y", "examples (%), log scale")
     add_legend(figure, lines, narrow)
@@ -195,7 +197,7 @@ def likelihood_by_group(
     *,
     log_scaled: Collection[str] = (),
     narrow: bool = False,
-    title: str = "By frequency of the gold class",
+    title: str = "By frequency of the right class",
 ) -> Figure:
     """Bars by frequency group, one panel per measure, one bar per system.
 

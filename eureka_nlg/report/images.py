@@ -162,7 +162,7 @@ def _scores(results: Mapping[str, Mapping[str, Any]]) -> list[ScoreRow]:
     rows = []
     for key, title, better in (
         ("accuracy", "Accuracy (%)", True),
-        ("likelihood", "Mean likelihood of the true class (%)", True),
+        ("likelihood", "Mean likelihood of the right class (%)", True),
         ("calibration_error", "Expected calibration error (%)", False),
     ):
         for group, meaning in _GROUPS.items():

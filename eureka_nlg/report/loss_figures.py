@@ -74,8 +74,8 @@ def loss_curves(
         style = {"color": color_of(index), "linestyle": dash_of(index), "zorder": 3 - 0.1 * index}
         (lines[label],) = left.plot(likelihood.tolist(), loss.detach().tolist(), **style)
         right.plot(likelihood.tolist(), gradient.tolist(), **style)
-    left.set(xlim=(0, 1), ylabel="loss (nats)", xlabel="likelihood of the gold class")
-    right.set(xlim=(0, 1), ylabel="d loss / d likelihood (nats)", xlabel="likelihood of the gold class")
+    left.set(xlim=(0, 1), ylabel="loss (nats)", xlabel="likelihood of the right class")
+    right.set(xlim=(0, 1), ylabel="d loss / d likelihood (nats)", xlabel="likelihood of the right class")
     # near 0 every slope goes to minus infinity: the axis is cut so that the middle stays visible
     right.set_ylim(-14, 0.5 + 1.1 * highest)
     add_legend(figure, lines, narrow, columns=4)

@@ -63,8 +63,9 @@ class ScoreRow:
 
     @property
     def digits(self) -> int:
-        """Decimals to show: two, or three where all scores are below one."""
-        return 2 if any(abs(score.value) >= 1 for score in self.scores.values()) else 3
+        """Decimals to show: two, or three where the largest score is below one, but not 0."""
+        largest = max((abs(score.value) for score in self.scores.values()), default=0.0)
+        return 3 if 0 < largest < 1 else 2
 
     @property
     def best(self) -> str | None:

@@ -153,10 +153,10 @@ def _likelihood(analysis: Mapping[str, Any], split: str, noun: str, examples: st
             Drawing(
                 "likelihood",
                 "likelihood_histograms",
-                f"Likelihood of the gold {noun} by frequency group",
-                f"Share of the {split} {examples} by the likelihood of their gold {noun}, in twenty steps "
+                f"Likelihood of the right {noun} by frequency group",
+                f"Share of the {split} {examples} by the likelihood of their right {noun}, in twenty steps "
                 "from 0 to 1, on a log scale. On the right are those that a model is sure of.",
-                partial(figures.likelihood_histograms, histograms),
+                partial(figures.likelihood_histograms, histograms, noun=noun),
             )
         )
     measures = {
@@ -216,7 +216,7 @@ def _frequency(analysis: Mapping[str, Any], noun: str, examples: str) -> list[Dr
             noun=noun,
         )
         title = f"{noun.capitalize()} frequency in the training data"
-        found.append(Drawing("frequency", "word_frequency", title, caption, draw, half=True))
+        found.append(Drawing("frequency", f"{noun}_frequency", title, caption, draw, half=True))
     encouragement = analysis.get("encouragement") or {}
     if encouragement:
         curves = {label: (curve["counts"], curve["weights"]) for label, curve in encouragement.items()}

@@ -65,9 +65,16 @@
   };
   const describe = () => {
     const values = decoding();
-    id("decoding-said").textContent = values.sampling ? "sampling" : values.beam > 1 ? `beam ${values.beam}` : "greedy";
-    for (const name of ["temperature", "top_p", "top_k"]) id(`option-${name}`).disabled = !values.sampling;
-    id("option-beam").disabled = values.sampling;
+    const adjusted = state.models[0]?.logit_adjustment ?? null;
+    id("decoding-said").textContent = (values.sampling ? "sampling" : values.beam > 1 ? `beam ${values.beam}` : "greedy")
+      + (adjusted === null ? "" : `, logit adjustment ${adjusted}`);
+    const only = (name, possible, when) => {
+      const input = id(`option-${name}`);
+      input.disabled = !possible;
+      input.parentNode.title = possible ? "" : when;
+    };
+    for (const name of ["temperature", "top_p", "top_k"]) only(name, values.sampling, "when words are sampled");
+    only("beam", !values.sampling, "when words are not sampled");
     const count = sentences().length;
     id("persona-count").textContent = count ? `${count} sentence${count === 1 ? "" : "s"}` : "none";
   };
@@ -100,6 +107,7 @@
       node.style.setProperty("--p", (100 * likelihood).toFixed(0));
       row.append(node);
     }
+    if (state.models[index].logit_adjustment !== null) row.append(element("small", { class: "note" }, "before the logit adjustment"));
     card.append(row);
   };
   const keep = (index, at) => {

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import overload
 
 from torch import Tensor
 
-__all__ = ["FirstOf", "described_problems", "label_problems"]
+from eureka_nlg.errors import UserError
+
+__all__ = ["FirstOf", "check_there", "described_problems", "label_problems"]
 
 _NAMED = 5
 """Number of examples that a report names for each kind of problem."""
@@ -58,6 +62,29 @@ def label_problems(labels: Tensor, training: Tensor | None = None) -> dict[str, 
         "negative classes": [str(label) for label in present if label < 0],
     }
     return {kind: found for kind, found in problems.items() if len(found)}
+
+
+def check_there(paths: Iterable[Path], thing: str, remedy: str) -> None:
+    """Raise UserError if files or folders that a config names do not exist: all of them, and what to do.
+
+    Args:
+        paths: the files or folders.
+        thing: what they are, ``file`` or ``folder``.
+        remedy: end of the message.
+    """
+    missing = [str(path) for path in paths if not _exists(path)]
+    if missing:
+        raise UserError(f"{', '.join(missing)}: no such {thing}; {remedy}")
+
+
+def _exists(path: Path) -> bool:
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        pass  # its reader says why it cannot be read
+    return True
 
 
 def described_problems(problems: Mapping[str, Sequence[str]]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from eureka_nlg.errors import UserError
+from eureka_nlg.vision.data.problems import check_there
 from eureka_nlg.vision.detection.batches import DetectionBatches, DetectionPart
 from eureka_nlg.vision.detection.check import check_instances
 from eureka_nlg.vision.detection.config import DetectionDataConfig
@@ -77,6 +78,7 @@ def load_detection_data(config: DetectionDataConfig, tell: bool = True) -> Detec
         UserError: the data have problems; one message describes all of them.
     """
     clip = config.invalid_boxes == "clip"
+    _check_there(config)
     read: list[Instances] = []
     broken: list[str] = []
     for path, evaluation in ((config.train_annotations, False), (config.evaluation_annotations, True)):
@@ -110,6 +112,19 @@ def load_detection_data(config: DetectionDataConfig, tell: bool = True) -> Detec
         class_counts=train.labels.bincount(minlength=len(categories)),
         signature=digest.hexdigest(),
         flip=config.flip,
+    )
+
+
+def _check_there(config: DetectionDataConfig) -> None:
+    options = {
+        config.train_annotations: "data.train_annotations=JSON data.train_images=FOLDER",
+        config.evaluation_annotations: "data.evaluation_annotations=JSON data.evaluation_images=FOLDER",
+    }
+    check_there(
+        map(Path, options),
+        "file",
+        f"give {' '.join(options.values())}, or try configs/vision/coco_shapes first, whose images "
+        "`python scripts/draw_coco_shapes.py --out data/shapes` draws",
     )
 
 

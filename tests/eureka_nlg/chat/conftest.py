@@ -51,7 +51,9 @@ class FakeTalker:
 
 
 def make_models(
-    names: Sequence[str] = ("ce", "el"), trained_on: Sequence[str] = TRAINED_ON
+    names: Sequence[str] = ("ce", "el"),
+    trained_on: Sequence[str] = TRAINED_ON,
+    logit_adjustment: float | None = None,
 ) -> list[ChatModel]:
     """Models of these names."""
 
@@ -63,7 +65,7 @@ def make_models(
     run: Any = SimpleNamespace(
         kind="fairseq", weights=(Path("checkpoint_best.pt"),), training_targets=targets
     )
-    return [ChatModel(name, run, FakeTalker(name)) for name in names]
+    return [ChatModel(name, run, FakeTalker(name), logit_adjustment) for name in names]
 
 
 @pytest.fixture

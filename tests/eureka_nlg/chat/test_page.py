@@ -35,8 +35,16 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 @pytest.fixture
-def url(models: list[ChatModel]) -> Iterator[str]:
+def adjustment() -> float | None:
+    """Of the models' logits."""
+    return None
+
+
+@pytest.fixture
+def url(models: list[ChatModel], adjustment: float | None) -> Iterator[str]:
     """The page of two models that answer at once."""
+    for model in models:
+        model.logit_adjustment = adjustment
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()  # who comes before the server is ready waits
@@ -128,11 +136,27 @@ def test_what_fails_is_said_and_the_message_stays(open_page: Open) -> None:
 def test_options_reach_the_models(open_page: Open) -> None:
     driver = open_page()
     driver.find_element(By.XPATH, "//summary[contains(., 'Decoding')]").click()
+    top_p, beam = (driver.find_element(By.ID, f"option-{name}") for name in ("top_p", "beam"))
+    opacity = "return getComputedStyle(arguments[0].parentNode).opacity"
+    assert [driver.execute_script(opacity, each) for each in (top_p, beam)] == ["0.5", "1"]
     driver.find_element(By.ID, "option-nbest").send_keys(Keys.BACKSPACE, "3")
     say(driver, "hello")
     assert len(driver.find_elements(By.CSS_SELECTOR, ".reply:first-child li")) == 3
     driver.find_element(By.ID, "option-sampling").click()
     assert driver.find_element(By.ID, "decoding-said").text == "sampling"
+    assert [driver.execute_script(opacity, each) for each in (top_p, beam)] == ["1", "0.5"]
+
+
+@pytest.mark.parametrize("adjustment", [None, 0.2])
+def test_that_replies_are_adjusted_is_said(open_page: Open, adjustment: float | None) -> None:
+    driver = open_page(width=390)
+    said = {None: "greedy", 0.2: "greedy, logit adjustment 0.2"}
+    assert driver.find_element(By.ID, "decoding-said").text == said[adjustment]
+    say(driver, "hello")
+    driver.find_elements(By.XPATH, "//button[text()='How likely?']")[0].click()
+    until(lambda: texts(driver, ".tokens span"))
+    assert texts(driver, ".tokens .note") == ([] if adjustment is None else ["before the logit adjustment"])
+    assert wider_than(driver, 390, ".skip") == []
 
 
 def test_a_sign_while_a_model_writes(open_page: Open, models: list[ChatModel], monkeypatch) -> None:

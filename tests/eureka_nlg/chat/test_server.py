@@ -28,6 +28,7 @@ def test_every_model_answers(client: TestClient, models: list[ChatModel]) -> Non
     about = client.get("/api/models").json()
     assert [model["name"] for model in about["models"]] == ["ce", "el"]
     assert about["models"][0]["rare"].startswith("they occur at most 2 times")
+    assert [model["logit_adjustment"] for model in about["models"]] == [None, None]
     assert about["persona"] == ["i row"]
     asked = {"model": 1, "turns": ["hi", "i am x", "why?"], "persona": ["i row", " "]}
     answer = client.post("/api/replies", json={**asked, "decoding": {"nbest": 2, "beam": 2}}).json()

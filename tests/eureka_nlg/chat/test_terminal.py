@@ -11,6 +11,7 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,17 @@ def test_commands(models: list[ChatModel], tmp_path: Path) -> None:
     ):
         with pytest.raises(UserError, match=said):
             piped(models, text)
+
+
+def test_that_replies_are_adjusted_is_said(make_models: Callable[..., list[ChatModel]]) -> None:
+    lines = piped(make_models(logit_adjustment=0.2), "/set\nhi\n/why\n")
+    assert next(line.split()[:2] for line in lines if "adjustment" in line) == ["logit_adjustment", "0.2"]
+    assert "  perplexity of the reply 5.00, before the logit adjustment" in lines
+    plain = piped(make_models(), "/set\nhi\n/why\n")
+    assert ["logit_adjustment", "off"] in [line.split()[:2] for line in plain]
+    assert "  perplexity of the reply 5.00" in plain
+    with pytest.raises(UserError, match="logit_adjustment: is set when a chat begins"):
+        piped(make_models(), "/set logit_adjustment 0.2\n")
 
 
 class Screen:

@@ -57,7 +57,7 @@ def test_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert list(document["systems"]) == ["CE", "EL"]
     assert document["encouragement"] == weights
     drawn = {path.stem for path in figures.glob("*.png")}
-    assert {"likelihood_histograms", "likelihood_by_group", "train_test_gap", "word_frequency"} <= drawn
+    assert {"likelihood_histograms", "likelihood_by_group", "train_test_gap", "class_frequency"} <= drawn
 
 
 @pytest.mark.parametrize("command", ["analyse", "report"])

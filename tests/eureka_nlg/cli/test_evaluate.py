@@ -189,6 +189,15 @@ def test_what_comes_next(files: Files, capsys: pytest.CaptureFixture[str]) -> No
     )
     assert last_line(*named, "--significance", "--resamples", "20") == f"next: {report}"
     assert last_line("ce/replies.test.txt").endswith("; eureka report ce --out report.html")
+    # the report decodes as these replies were decoded, if that is one way
+    record = Path("ce/replies.test.decoding.json")
+    record.write_text('{"logit_adjustment": 0.2}')
+    adjusted = "; eureka report ce --logit-adjustment 0.2 --out report.html"
+    assert last_line("ce/replies.test.txt").endswith(adjusted)
+    assert "eureka report RUN... " in last_line(*named)
+    record.write_text("[")
+    assert last_line("ce/replies.test.txt").endswith("; eureka report ce --out report.html")
+    record.unlink()
     assert last_line("replies.txt").endswith(
         "eureka report RUN... --out report.html, which shows replies of trained models and their scores"
     )

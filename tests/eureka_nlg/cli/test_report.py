@@ -182,7 +182,7 @@ def test_likelihoods_are_computed_once_for_a_checkpoint(
         assert eureka_report(*command) == 0
     assert eureka_report(*command) == 0
     assert added == [("model", "ce"), ("model", "eureka")]
-    numbers = (tmp_path / "report.html").read_text().partition("Likelihood of the gold word, given")[2]
+    numbers = (tmp_path / "report.html").read_text().partition("Likelihood of the right word, given")[2]
     cells = re.sub(r"<[^>]+>", " ", numbers.partition("</tbody>")[0]).split()
     for name, accuracy in (("CE", "11.00"), ("EL", "12.00")):
         assert cells[cells.index(name) : cells.index(name) + 5] == [name, "test", "head", "4", accuracy]

@@ -19,7 +19,8 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 def test_histograms_are_shares() -> None:
     systems = {"CE": {"head": [30, 10, 0, 0], "tail": [5, 0, 0, 0]}, "EL": {"head": [10, 10, 10, 10]}}
-    head, tail = figures.likelihood_histograms(systems).axes
+    head, tail = figures.likelihood_histograms(systems, noun="word").axes
+    assert head.get_xlabel() == "likelihood of the right word"
     assert [axes.get_title("left") for axes in (head, tail)] == ["head", "tail"]
     steps = [patch.get_data() for patch in head.patches]
     assert steps[0].values == pytest.approx([75, 25, 0, 0])

@@ -8,6 +8,12 @@ from eureka_nlg.report.model import Report, Score, ScoreRow, ScoreTable, System
 from eureka_nlg.report.outcome import outcome
 
 
+def test_as_many_decimals_as_a_score_needs() -> None:
+    for values, digits in (((0.2, 12.5), 2), ((0.2, 0.31), 3), ((0.0, 0.0), 2), ((0.0, 0.4), 3)):
+        scores = {str(number): Score(value) for number, value in enumerate(values)}
+        assert ScoreRow("score", "", scores).digits == digits
+
+
 def row(key: str, ce: float, el: float, significant: bool, better: bool | None = True) -> ScoreRow:
     scores = {
         "ce": Score(ce),

@@ -28,6 +28,7 @@ from eureka_nlg.vision.classification.data.lists import (
 from eureka_nlg.vision.classification.data.long_tail import choose_images, class_sizes
 from eureka_nlg.vision.classification.data.tensor_batches import Batch, TensorBatches, normalized
 from eureka_nlg.vision.data.order import Draw, epoch_order
+from eureka_nlg.vision.data.problems import check_there
 
 __all__ = ["Batch", "Batches", "BatchOptions", "ImageData", "load_data"]
 
@@ -120,6 +121,17 @@ class ImageData:
                 yield normalized(images[0][part].to(device), "cifar")
 
 
+_GIVEN = {
+    "lists": ("file", "give data.train=LIST data.evaluation=LIST data.source=IMAGES"),
+    "inaturalist": ("file", "give data.train=JSON data.evaluation=JSON data.source=IMAGES"),
+    "image_folder": (
+        "folder",
+        "give data.source=FOLDER, and the names of folders in it: data.train=train data.evaluation=val",
+    ),
+}
+"""For each format: what holds the images of a split, and which options name it."""
+
+
 def load_data(
     config: DataConfig, tell: bool = True, counted: Callable[[int], None] = lambda images: None
 ) -> ImageData:
@@ -144,6 +156,9 @@ def load_data(
         counted(len(chosen))
         return ImageData(config, (train.pixels(chosen), train.labels[chosen]), (test.pixels(), test.labels))
     root = Path(config.source)
+    below = root if config.format == "image_folder" else Path()
+    thing, remedy = _GIVEN[config.format]
+    check_there((below / config.train, below / config.evaluation), thing, remedy)
     if config.format == "image_folder":
         training, classes = read_image_folder(root / config.train)
         evaluation, _ = read_image_folder(root / config.evaluation, classes)

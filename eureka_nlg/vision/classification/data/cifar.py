@@ -60,17 +60,18 @@ def read_cifar(source: str) -> tuple[MemoryImages, MemoryImages]:
     """Open the training and the test split.
 
     Args:
-        source: torchvision's folder (with ``cifar-10-batches-py`` or ``cifar-100-python``), a folder written
-            by ``save_to_disk`` of datasets, a folder with ``train*.parquet`` and ``test*.parquet`` (or
-            ``.arrow``), or a name on the Hugging Face hub.
+        source: torchvision's folder (``cifar-10-batches-py`` or ``cifar-100-python``, or the one that holds
+            it), a folder written by ``save_to_disk`` of datasets, a folder with ``train*.parquet`` and
+            ``test*.parquet`` (or ``.arrow``), or a name on the Hugging Face hub.
 
     Raises:
         UserError: the source is none of these, or lacks the columns of images and labels.
     """
     path = Path(source)
     for folder, name in _TORCHVISION_FOLDERS.items():
-        if (path / folder).is_dir():
-            return _torchvision_split(path, name, True), _torchvision_split(path, name, False)
+        root = path.parent if path.name == folder else path
+        if (root / folder).is_dir():
+            return _torchvision_split(root, name, True), _torchvision_split(root, name, False)
     splits = _open_datasets(source, path)
     for split in ("train", "test"):
         if split not in splits:
@@ -82,10 +83,15 @@ def read_cifar(source: str) -> tuple[MemoryImages, MemoryImages]:
 
 def _torchvision_split(path: Path, name: str, train: bool) -> MemoryImages:
     torchvision_datasets = require("torchvision.datasets", extra="vision")
+    data_set = getattr(torchvision_datasets, name)
     try:
-        data = getattr(torchvision_datasets, name)(str(path), train=train)
+        data = data_set(str(path), train=train)
     except RuntimeError as error:
-        raise UserError(f"{path}: {name} is not complete: {error}") from error
+        folder = path / data_set.base_folder
+        raise UserError(
+            f"{folder}: {name} is not complete: files are missing, or are not the published ones; unpack "
+            f"{data_set.filename} in {path} again"
+        ) from error
     images = data.data
     return MemoryImages(
         torch.tensor(data.targets), lambda index: images[index], f"{path} {'train' if train else 'test'}"

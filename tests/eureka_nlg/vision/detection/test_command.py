@@ -64,7 +64,10 @@ def test_drawn_shapes_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert again.startswith(str(tmp_path / "run"))
     table, wrote, _ = again.partition(f"wrote {tmp_path / 'again.json'}\nnext: eureka configs vision/coco, ")
     assert wrote
-    following = f"next: eureka vision evaluate {tmp_path / 'run'} --json scores.json\n"
+    following = (
+        f"next: look at {tmp_path / 'run' / 'detections.png'}; then train another loss to compare it with, "
+        "one of eureka configs vision/coco_shapes\n"
+    )
     assert shown.endswith(table + following)  # but for the progress
     assert json.loads((tmp_path / "again.json").read_text())["overall"] == result["overall"]
 

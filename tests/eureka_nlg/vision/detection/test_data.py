@@ -313,10 +313,21 @@ def test_no_instances_at_all(good: DetectionDataConfig, tmp_path: Path) -> None:
     assert told.endswith(f"{other}: has no list of annotations and of categories; {expected}")
     other.write_bytes(b"\xff\xfe\x00\x01")
     assert "not valid" in report(replace(good, train_annotations=str(other)))
-    assert "No such file" in report(replace(good, train_annotations=str(tmp_path / "none.json")))
     assert f"{tmp_path}: cannot be read: Is a directory" in report(
         replace(good, train_annotations=str(tmp_path))
     )
+
+
+def test_a_newcomer_without_data_learns_what_to_do(good: DetectionDataConfig, tmp_path: Path) -> None:
+    none = tmp_path / "none.json"
+    assert report(replace(good, train_annotations=str(none))) == (
+        f"{none}: no such file; give data.train_annotations=JSON data.train_images=FOLDER "
+        "data.evaluation_annotations=JSON data.evaluation_images=FOLDER, or try "
+        "configs/vision/coco_shapes first, whose images "
+        "`python scripts/draw_coco_shapes.py --out data/shapes` draws"
+    )
+    told = report(replace(good, train_annotations=str(none), evaluation_annotations=str(none / "below")))
+    assert told.startswith(f"{none}, {none / 'below'}: no such file; give data.train_annotations=JSON ")
 
 
 def test_an_image_that_changes_later(good: DetectionDataConfig) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -125,6 +126,27 @@ def test_a_list_that_is_none(tmp_path: Path) -> None:
         read_list(tmp_path / "none.txt", tmp_path)
     with pytest.raises(UserError, match="holds no image"):
         read_list(listed(tmp_path / "empty.txt", ""), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("format", "thing", "options"),
+    [
+        ("lists", "file", "data.train=LIST data.evaluation=LIST data.source=IMAGES"),
+        ("inaturalist", "file", "data.train=JSON data.evaluation=JSON data.source=IMAGES"),
+        (
+            "image_folder",
+            "folder",
+            "data.source=FOLDER, and the names of folders in it: data.train=train data.evaluation=val",
+        ),
+    ],
+)
+def test_data_that_are_not_there(format: Any, thing: str, options: str, tmp_path: Path) -> None:
+    """The message names all of them at once, and the options that say where they are."""
+    train, evaluation = tmp_path / "train", tmp_path / "val"
+    config = DataConfig(format=format, source=str(tmp_path), train=str(train), evaluation=str(evaluation))
+    with pytest.raises(UserError) as caught:
+        load_data(config)
+    assert str(caught.value) == f"{train}, {evaluation}: no such {thing}; give {options}"
 
 
 def annotations(path: Path, **content: object) -> Path:
