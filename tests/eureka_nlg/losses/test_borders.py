@@ -1,0 +1,107 @@
+"""Where two branches of a formula meet, and next to the numbers that a branch is for."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from eureka_nlg.losses import eureka_loss, focal_loss
+from eureka_nlg.losses.bonus import Bonus, log_odds_of
+from eureka_nlg.losses.checks import Options
+from eureka_nlg.losses.logits import loss_of_logits
+from eureka_nlg.losses.objectives import CrossEntropy, Focal, HaltedFocal, TokenLossDynamicReweighting
+
+
+def slope_of(function: Any, at: float) -> float:
+    point = torch.tensor(at, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(function(point), point)
+    return float(slope)
+
+
+def test_there_is_no_bonus_up_to_the_threshold_itself() -> None:
+    bonus = Bonus(threshold=0.5)
+    assert slope_of(bonus, log_odds_of(0.5)) == 0
+    # d log(1 - p) / du = -p
+    assert slope_of(bonus, 1e-9) == pytest.approx(-0.5)
+    capped = Bonus(threshold=0.5, likelihood_cap=0.75)
+    assert slope_of(capped.of_log_likelihood, math.log(0.5)) == 0
+    # d log(1 - p) / d log p = -p / (1 - p)
+    assert slope_of(capped.of_log_likelihood, math.log(0.5) + 1e-9) == pytest.approx(-1)
+
+
+def test_a_bonus_of_the_log_likelihood_is_exact_at_its_cap() -> None:
+    for cap in (0.25, 0.5, 0.75):
+        at_cap = torch.tensor(math.log(cap), dtype=torch.float64)
+        assert Bonus(likelihood_cap=cap).of_log_likelihood(at_cap).item() == pytest.approx(math.log(1 - cap))
+
+
+def test_halted_focal_loss_is_focal_loss_up_to_the_threshold_itself() -> None:
+    assert slope_of(HaltedFocal(2.0, 0.5), 0.0) == slope_of(Focal(2.0), 0.0)
+    # the slope of cross-entropy in u is p - 1
+    assert slope_of(HaltedFocal(2.0, 0.5), 1e-9) == pytest.approx(-0.5)
+
+
+@pytest.mark.parametrize("log_odds", [-1e4, -10_000.5, -2e4, -1e30])
+def test_losses_of_an_impossible_target(log_odds: float) -> None:
+    """(1 - p) ** gamma is 1 and cos(pi p) + 1 is 2 there, to the last digit."""
+    given = torch.tensor(log_odds, dtype=torch.float64)
+    assert Focal(2.0)(given).item() == -log_odds
+    assert TokenLossDynamicReweighting()(given).item() == -2 * log_odds
+
+
+def test_a_factor_of_one_is_no_special_one(impl: str, dtype: torch.dtype) -> None:
+    logits, target = torch.tensor([[2.0, 0.0, -1.0], [0.5, 1.0, 0.0]], dtype=dtype), torch.tensor([0, 2])
+    p = logits.softmax(1).gather(1, target[:, None])[:, 0]
+    expected = (-p.log() + (1 - p).log()).mean()
+    for encouragement in (1.0, 1, torch.ones(3), None):
+        loss = eureka_loss(logits, target, encouragement, impl=impl)  # type: ignore[arg-type]
+        torch.testing.assert_close(loss, expected)
+    for factor in (1.0, 2.0, 3.0):
+        focal = (-((1 - p) ** 2) * p.log()).mean()
+        torch.testing.assert_close(focal_loss(logits, target, alpha=factor, impl=impl), factor * focal)
+
+
+def test_one_row_with_a_weight(impl: str, dtype: torch.dtype) -> None:
+    """Its weight cancels in the mean of the term, and does not touch the reward."""
+    logits, target = torch.tensor([[2.0, 0.0, -1.0]] * 2, dtype=dtype), torch.tensor([0, -100])
+    weight = torch.tensor([3.0, 1.0, 1.0], dtype=dtype)
+    p = logits[0].softmax(0)[0]
+    for rows in (slice(0, 1), slice(0, 2)):
+        loss = eureka_loss(logits[rows], target[rows], 0.5, weight=weight, impl=impl)
+        torch.testing.assert_close(loss, -p.log() + 0.5 * (1 - p).log())
+
+
+def test_one_class_and_a_row_that_is_ignored(impl: str, dtype: torch.dtype) -> None:
+    """It is certain, so that there is neither cost nor reward; in the other row no class but 0 would do."""
+    logits = torch.zeros(2, 1, dtype=dtype)
+    assert eureka_loss(logits, torch.tensor([0, -100]), impl=impl).item() == 0
+
+
+@pytest.mark.parametrize("gap", [1.0, 50.0, 1000.0])
+def test_all_of_the_target_is_spread(impl: str, dtype: torch.dtype, gap: float) -> None:
+    """Then the target's own term has no part, however unlikely it is."""
+    logits, target = torch.tensor([[0.0, gap]], dtype=dtype), torch.tensor([0])
+    expected = F.cross_entropy(logits, target, label_smoothing=1.0)
+    loss = eureka_loss(logits, target, 0.0, label_smoothing=1.0, impl=impl)
+    torch.testing.assert_close(loss, expected)
+    assert loss.item() == pytest.approx(gap / 2 + math.log1p(math.exp(-gap)))
+
+
+@dataclass(frozen=True)
+class Twice(CrossEntropy):
+    """Inherits the numbers for the compiled pass, which are those of another formula."""
+
+    def __call__(self, log_odds: Tensor) -> Tensor:
+        return 2 * super().__call__(log_odds)
+
+
+def test_a_formula_of_ones_own_wins_over_inherited_numbers(impl: str, dtype: torch.dtype) -> None:
+    logits, target = torch.randn(3, 4, dtype=dtype), torch.tensor([0, 2, 3])
+    loss = loss_of_logits(logits, target, Twice().objective(), Options(impl=impl))  # type: ignore[arg-type]
+    torch.testing.assert_close(loss, 2 * F.cross_entropy(logits, target))
