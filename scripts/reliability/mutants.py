@@ -88,6 +88,10 @@ _OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
     ast.BitAnd: ast.BitOr,
     ast.BitOr: ast.BitAnd,
 }
+_BY_DIMENSION = (
+    *("amax", "argmax", "all", "any", "cat", "gather", "index_select", "log_softmax", "logsumexp", "scatter"),
+    *("scatter_add", "softmax", "squeeze", "sum", "unsqueeze"),
+)
 _TYPES = ("Tensor", "float", "int", "str", "Sequence[int]")
 _FUNCTIONS = {
     "log1p": "log",
@@ -148,6 +152,12 @@ def _is_type(node: ast.expr) -> bool:
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
         return _is_type(node.left) or _is_type(node.right)
     return (isinstance(node, ast.Constant) and node.value is None) or ast.unparse(node) in _TYPES
+
+
+def _is_dimension(parent: ast.AST, node: ast.AST) -> bool:
+    """Whether a -1 stands for the last dimension: in tensors of rows, which have two, 1 is the same."""
+    name = parent.func.attr if isinstance(parent, ast.Call) and isinstance(parent.func, ast.Attribute) else ""
+    return name.rstrip("_") in _BY_DIMENSION and ast.unparse(node) == "-1"
 
 
 def _changes(node: ast.AST) -> Iterator[ast.AST]:
@@ -224,6 +234,8 @@ def mutants_of(path: str) -> list[Mutant]:
     seen: Counter[str] = Counter()
     for place, parent, field, index, node in list(_expressions(tree)):
         for changed in _changes(node):
+            if _is_dimension(parent, node):
+                continue
             change = f"{ast.unparse(node)} -> {ast.unparse(changed)}"
             target = getattr(parent, field)
             if index is None:

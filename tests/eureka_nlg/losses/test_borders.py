@@ -93,6 +93,13 @@ def test_all_of_the_target_is_spread(impl: str, dtype: torch.dtype, gap: float) 
     assert loss.item() == pytest.approx(gap / 2 + math.log1p(math.exp(-gap)))
 
 
+def test_all_of_an_impossible_target_is_spread(impl: str, dtype: torch.dtype) -> None:
+    """The cost of the target among all classes is infinite, and no NaN."""
+    logits, target = torch.tensor([[-math.inf, 0.0], [0.0, 0.0]], dtype=dtype), torch.tensor([0, 1])
+    loss = eureka_loss(logits, target, 0.0, label_smoothing=1.0, reduction="none", impl=impl)
+    assert loss.tolist() == [math.inf, pytest.approx(math.log(2))]
+
+
 @dataclass(frozen=True)
 class Twice(CrossEntropy):
     """Inherits the numbers for the compiled pass, which are those of another formula."""

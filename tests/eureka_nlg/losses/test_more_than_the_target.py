@@ -42,6 +42,30 @@ def test_gem_of_a_row_that_is_sure(impl: str, dtype: torch.dtype, gap: float) ->
     assert gradient == pytest.approx([-2 * q, q, q], rel=1e-5)
 
 
+@pytest.mark.parametrize("contrast", ["linear", "log_sigmoid"])
+def test_gem_by_hand_where_a_class_is_masked(impl: str, dtype: torch.dtype, contrast: Any) -> None:
+    """A class without mass has no part; the other row must not lose its value to the NaN of 0 * inf."""
+    logits = torch.tensor([[1.0, 0.0, -math.inf], [0.0, 3.0, 1.0]], dtype=dtype, requires_grad=True)
+    loss = gem_loss(
+        *(logits, torch.tensor([0, 2])), temperature=0.5, contrast=contrast, reduction="none", impl=impl
+    )
+    (gradient,) = torch.autograd.grad(loss.sum(), logits)
+    for row, target in ((0, 0), (1, 2)):
+        given = [float(logit) for logit in logits[row]]
+        mass = [math.exp(logit / 0.5) for logit in given]
+        pull = [one / sum(mass) for one in mass]
+        gap = [logit - given[target] for logit in given]
+        if contrast == "log_sigmoid":
+            pull = [
+                one / (1 + math.exp(-difference / 100)) if one else 0.0 for one, difference in zip(pull, gap)
+            ]
+        value = sum(one * difference for one, difference in zip(pull, gap) if one)
+        assert loss[row].item() == pytest.approx(value, rel=1e-5)
+        pull[target] = 0.0
+        pull[target] = -sum(pull)
+        assert gradient[row].tolist() == pytest.approx(pull, rel=1e-5)
+
+
 def test_gem_is_the_gradient_of_cross_entropy_at_a_temperature(impl: str, dtype: torch.dtype) -> None:
     logits = torch.randn(6, 9, dtype=dtype, requires_grad=True)
     target = torch.arange(6)
