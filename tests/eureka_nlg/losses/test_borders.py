@@ -11,9 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eureka_nlg.losses import eureka_loss, focal_loss
+from eureka_nlg.losses import eureka_loss, focal_loss, gem, gem_loss
 from eureka_nlg.losses.bonus import Bonus, log_odds_of
 from eureka_nlg.losses.checks import Options
+from eureka_nlg.losses.kernels import portable
 from eureka_nlg.losses.logits import loss_of_logits
 from eureka_nlg.losses.objectives import CrossEntropy, Focal, HaltedFocal, TokenLossDynamicReweighting
 
@@ -98,6 +99,29 @@ def test_all_of_an_impossible_target_is_spread(impl: str, dtype: torch.dtype) ->
     logits, target = torch.tensor([[-math.inf, 0.0], [0.0, 0.0]], dtype=dtype), torch.tensor([0, 1])
     loss = eureka_loss(logits, target, 0.0, label_smoothing=1.0, reduction="none", impl=impl)
     assert loss.tolist() == [math.inf, pytest.approx(math.log(2))]
+
+
+@pytest.mark.parametrize("num_classes", [1, 2, 3])
+def test_logits_whose_rows_are_columns(impl: str, dtype: torch.dtype, num_classes: int) -> None:
+    columns = torch.randn(num_classes, 5, dtype=dtype)
+    target = torch.arange(5) % num_classes
+    losses = [eureka_loss(one, target, impl=impl) for one in (columns.t(), columns.t().contiguous())]  # type: ignore[arg-type]
+    torch.testing.assert_close(*losses, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_rows_that_are_larger_than_a_chunk(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Are taken one by one."""
+    logits, target = torch.randn(4, 6).to(dtype).requires_grad_(), torch.tensor([0, 1, -100, 5])
+    for function in (eureka_loss, gem_loss):
+        whole = function(logits, target)
+        expected = whole, torch.autograd.grad(whole, logits)[0]
+        with monkeypatch.context() as patched:
+            for module in (portable, gem):
+                patched.setattr(module, "_CHUNK_BYTES_ON_CPU", 1)
+            loss = function(logits, target)
+            found = loss, torch.autograd.grad(loss, logits)[0]
+        torch.testing.assert_close(found, expected)
 
 
 @dataclass(frozen=True)

@@ -137,6 +137,51 @@ def test_the_module_is_the_function() -> None:
     assert "alpha=0.3" in repr(module)
 
 
+def test_rows_of_one_class_that_are_ignored(impl: str, dtype: torch.dtype) -> None:
+    logits = torch.full((2, 1), math.nan, dtype=dtype, requires_grad=True)
+    target, candidates = torch.full((2,), -100), torch.full((2, 3), -1)
+    for loss in (
+        unlikelihood_loss(logits, target, candidates, reduction="none", impl=impl),
+        gem_loss(logits, target, reduction="none", impl=impl),
+    ):
+        assert loss.tolist() == [0, 0]
+        assert not torch.autograd.grad(loss.sum(), logits)[0].any()
+
+
+def test_a_sum_of_no_rows(impl: str, dtype: torch.dtype) -> None:
+    logits, target = torch.zeros(0, 3, dtype=dtype), torch.zeros(0, dtype=torch.long)
+    candidates = torch.zeros(0, 2, dtype=torch.long)
+    assert unlikelihood_loss(logits, target, candidates, reduction="sum", impl=impl).item() == 0
+    with pytest.raises(ValueError, match=r"candidates must have shape \[0, K\].*got \[2, 1\]"):
+        unlikelihood_loss(logits, target, torch.zeros(2, 1, dtype=torch.long), impl=impl)
+
+
+ROWS = torch.tensor([[3.0, 1.0, 0.0], [0.0, 2.0, 1.0], [1.0, 0.0, 4.0], [math.nan] * 3]).double()
+TARGET = torch.tensor([1, 1, 0, -100])
+
+
+def test_second_derivatives_of_unlikelihood_are_those_of_the_reference() -> None:
+    """Of rows whose likeliest class is each of the three; one row is ignored and broken."""
+    candidates, slopes = torch.tensor([[0, 2], [0, 1], [2, -1], [0, 1]]), torch.arange(1.0, 13).reshape(4, 3)
+    found = []
+    for impl in ("fused", "reference"):
+        logits = ROWS.clone().requires_grad_()
+        loss = unlikelihood_loss(logits, TARGET, candidates, alpha=0.7, impl=impl)  # type: ignore[arg-type]
+        (first,) = torch.autograd.grad(loss, logits, create_graph=True)
+        found.append((first.detach(), torch.autograd.grad((first * slopes).sum(), logits)[0]))
+    torch.testing.assert_close(*found, equal_nan=False)
+
+
+@pytest.mark.parametrize("contrast", ["linear", "log_sigmoid"])
+def test_gem_has_its_gradient_also_where_a_second_one_is_asked_for(impl: str, contrast: Any) -> None:
+    logits = ROWS.clone().requires_grad_()
+    loss = gem_loss(logits, TARGET, contrast=contrast, impl=impl)  # type: ignore[arg-type]
+    first, again = (
+        torch.autograd.grad(loss, logits, create_graph=way, retain_graph=True)[0] for way in (False, True)
+    )
+    torch.testing.assert_close(again, first, equal_nan=False)
+
+
 BAD: dict[str, tuple[Any, type[Exception], str]] = {
     "no tensor": ([[1]], TypeError, "candidates must be a tensor, got list"),
     "mask": (torch.ones(2, 3, dtype=torch.bool), TypeError, "candidates must hold integer class indices"),

@@ -260,6 +260,14 @@ def test_scaled_losses(in_chunks: bool) -> None:
             torch.testing.assert_close(one, other)
 
 
+def test_a_factor_after_infinite_ones() -> None:
+    arguments, target = layer(8, torch.float32), labels(8)
+    for factor in (torch.inf, torch.inf, 2.0):
+        losses = [factor * loss(arguments, target) for loss in (together, apart)]
+        gradients = [torch.autograd.grad(loss, arguments) for loss in losses]
+    torch.testing.assert_close(*gradients)
+
+
 def test_evaluation_computes_no_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parameters want gradients under no_grad too, and would get them computed for nothing."""
     needed = []
