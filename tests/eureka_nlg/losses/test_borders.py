@@ -80,8 +80,11 @@ def test_one_row_with_a_weight(impl: str, dtype: torch.dtype) -> None:
 
 def test_one_class_and_a_row_that_is_ignored(impl: str, dtype: torch.dtype) -> None:
     """It is certain, so that there is neither cost nor reward; in the other row no class but 0 would do."""
-    logits = torch.zeros(2, 1, dtype=dtype)
-    assert eureka_loss(logits, torch.tensor([0, -100]), impl=impl).item() == 0
+    logits = torch.zeros(2, 1, dtype=dtype, requires_grad=True)
+    loss = eureka_loss(logits, torch.tensor([0, -100]), impl=impl)
+    assert loss.item() == 0
+    for again in (False, True):
+        assert not torch.autograd.grad(loss, logits, retain_graph=True, create_graph=again)[0].any()
 
 
 @pytest.mark.parametrize("gap", [1.0, 50.0, 1000.0])

@@ -125,6 +125,7 @@ def logits_of(kind: str, dtype: torch.dtype) -> Tensor:
 def targets_of(kind: str) -> Tensor:
     target = torch.randint(3 if kind in ("masked", "lone") else C, (N,))
     target[0], target[1], target[3] = 4 if kind in ("plain", "confident") else 2, 2, -100
+    target[5], target[6] = 0, 1
     return target
 
 
@@ -133,9 +134,19 @@ OPTIONS: dict[str, Any] = {
     "mean of weighted": {"weight": torch.linspace(0.5, 2, C)},
     "smoothed": {"label_smoothing": 0.1, "weight": torch.linspace(0, 1, C)},
     "smoothed, without weights": {"label_smoothing": 0.2, "reduction": "none"},
+    "smoothed, with a part without weight": {
+        "label_smoothing": 0.3,
+        "weight": torch.tensor([0.25, 0.25, 0.25, 0.125, 0.125, *[0.0] * 8]),
+    },
+    "all of it smoothed": {"label_smoothing": 1.0},
     "capped": {"likelihood_cap": 0.5, "reduction": "sum", "weight": torch.linspace(1, 0, C)},
 }
-ENDS = {"one, many, none": [0, 1, 6, 6, C], "halves": [0, 5, C], "one rank": [0, C]}
+ENDS = {
+    "one, many, none": [0, 1, 6, 6, C],
+    "halves": [0, 5, C],
+    "the confident class is a first one": [0, 4, C],
+    "one rank": [0, C],
+}
 
 
 @pytest.mark.parametrize("ends", ENDS.values(), ids=ENDS)
@@ -152,6 +163,7 @@ def test_split_classes(
     if kind in ("masked", "lone") and "label_smoothing" in options:
         pytest.skip("the loss is infinite")
     logits, target, encouragement = logits_of(kind, dtype), targets_of(kind), 2 * torch.rand(C)
+    encouragement[::2] = 0.0  # where all is smoothed, these classes have no slope of their own
     whole = logits.double().requires_grad_()
     wide = {name: one.double() if isinstance(one, Tensor) else one for name, one in options.items()}
     expected = eureka_loss(whole, target, encouragement.double(), impl="reference", **wide)
@@ -235,3 +247,29 @@ def test_an_infinite_logit_of_the_target_is_an_overflow(group_of: Callable[[int]
     for loss in losses:
         assert loss[0].isnan()
         assert loss[1].item() == pytest.approx(math.log(4) + math.log(3 / 4))
+
+
+def test_a_cost_of_classes_that_are_masked_is_infinite(group_of: Callable[[int], Group]) -> None:
+    """And no NaN, where all classes of a rank are masked."""
+    logits = torch.tensor([[1.0, 0.0, -math.inf, -math.inf]])
+    losses = group_of(2).run(
+        lambda rank: vocabulary_parallel_eureka_loss(
+            logits[:, 2 * rank : 2 * rank + 2], torch.tensor([0]), label_smoothing=0.1
+        )
+    )
+    assert [loss.item() for loss in losses] == [math.inf, math.inf]
+
+
+@pytest.mark.parametrize("slope", [1.0, -1.0])
+def test_the_gradient_of_a_target_that_is_all_but_impossible(
+    slope: float, group_of: Callable[[int], Group]
+) -> None:
+    """Of cross-entropy, p - 1 at the target and q at the others."""
+
+    def one(rank: int) -> Tensor:
+        local = torch.tensor([[0.0, 200.0], [300.0, 0.0]])[rank : rank + 1].requires_grad_()
+        loss = vocabulary_parallel_eureka_loss(local, torch.tensor([0]), 0.0)
+        return torch.autograd.grad(loss, local, torch.tensor(slope))[0]
+
+    first, second = group_of(2).run(one)
+    assert (first.tolist(), second.tolist()) == ([[-slope, 0.0]], [[slope, 0.0]])
