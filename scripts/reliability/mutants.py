@@ -427,11 +427,11 @@ class Measured:
         return {name for name in self.seconds if _file_of(name) in files}
 
     def files(self, mutant: Mutant) -> list[str]:
-        """The files of these tests, the quickest first."""
+        """The files of these tests, the quickest first, but for the one with a table of all options."""
         seconds: Counter[str] = Counter()
         for name in self.names(mutant):
             seconds[_file_of(name)] += self.seconds[name]  # type: ignore[assignment]
-        return sorted(seconds, key=lambda file: seconds[file])
+        return sorted(seconds, key=lambda file: (not file.endswith("/test_options.py"), seconds[file]))
 
     def chosen(self, mutant: Mutant, items: Sequence[Any], limit: float) -> list[Any]:
         """The tests for a mutant in the order to run them, and at most so many seconds of them.
