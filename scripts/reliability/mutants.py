@@ -119,7 +119,9 @@ class Mutant:
         change: the expression before and after.
         number: of the same changes in the same place, which this one is.
         lines: in the file.
-        tree: the file with the change.
+        tree: the file without the change.
+        parent, field, index: where in the tree the change is.
+        changed: what stands there then.
     """
 
     path: str
@@ -128,6 +130,10 @@ class Mutant:
     number: int
     lines: range
     tree: ast.Module
+    parent: ast.AST
+    field: str
+    index: int | None
+    changed: ast.AST
 
     @property
     def name(self) -> str:
@@ -144,7 +150,15 @@ class Mutant:
 
     def code(self) -> CodeType:
         """The module with the change."""
-        return compile(ast.fix_missing_locations(self.tree), self.file, "exec")
+        holder: Any = vars(self.parent)
+        key: Any = self.field
+        if self.index is not None:
+            holder, key = holder[key], self.index
+        before, holder[key] = holder[key], self.changed
+        try:
+            return compile(ast.fix_missing_locations(self.tree), self.file, "exec")
+        finally:
+            holder[key] = before
 
 
 def _is_type(node: ast.expr) -> bool:
@@ -237,19 +251,10 @@ def mutants_of(path: str) -> list[Mutant]:
             if _is_dimension(parent, node):
                 continue
             change = f"{ast.unparse(node)} -> {ast.unparse(changed)}"
-            target = getattr(parent, field)
-            if index is None:
-                setattr(parent, field, changed)
-            else:
-                target[index] = changed
-            mutated = copy.deepcopy(tree)
-            if index is None:
-                setattr(parent, field, node)
-            else:
-                target[index] = node
             key = f"{place}: {change}"
             lines = range(node.lineno, node.end_lineno + 1)  # type: ignore[attr-defined]
-            found.append(Mutant(path, place, change, seen[key], lines, mutated))
+            number = seen[key]
+            found.append(Mutant(path, place, change, number, lines, tree, parent, field, index, changed))
             seen[key] += 1
     return found
 
