@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from eureka_nlg.frequency import (
     ClassWeightOptions,
+    LogitAdjustmentOptions,
+    MarginOptions,
     check_class_counts,
     class_balanced_weight,
     effective_number,
@@ -146,8 +148,9 @@ def test_defaults_are_those_of_the_documents() -> None:
     # 1/m of 1 and 4 examples, whose mean is 5/8
     weights = ClassWeightOptions(class_weight="inverse_frequency").of([1, 4])
     assert weights.tolist() == inverse_frequency_weight([1, 4]).tolist() == pytest.approx([8 / 5, 2 / 5])
-    assert ldam_margins([1]).tolist() == [0.5]
+    assert ldam_margins([1]).tolist() == [MarginOptions().max_margin] == [0.5]
     assert log_prior([3, 1]).tolist() == pytest.approx([math.log(3 / 4), math.log(1 / 4)])
+    assert LogitAdjustmentOptions().tau == 1
 
 
 def test_class_weights_by_name() -> None:
