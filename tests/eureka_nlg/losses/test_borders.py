@@ -104,6 +104,28 @@ def test_all_of_an_impossible_target_is_spread(impl: str, dtype: torch.dtype) ->
     assert loss.tolist() == [math.inf, pytest.approx(math.log(2))]
 
 
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_many_incoming_gradients_at_once(
+    impl: str, dtype: torch.dtype, label_smoothing: float, weighted: bool
+) -> None:
+    """Of an impossible target, a certain one and one in between, whose slopes may be -1, 0 and 1."""
+    rows = torch.tensor([[0.0, 200.0], [200.0, 0.0], [0.5, 0.0], [1.0, 2.0]], dtype=dtype)
+    target, slopes = torch.tensor([0, 0, 1, -100]), torch.tensor([[1.0] * 4, [-1.0] * 4, [0, 0.5, 2, 1]])
+    options: Any = {"label_smoothing": label_smoothing, "reduction": "none"}
+    if weighted:
+        options["weight"] = torch.tensor([1.0, 3.0], dtype=dtype)
+    logits = rows.clone().requires_grad_()
+    loss = eureka_loss(logits, target, 0.0, impl=impl, **options)  # type: ignore[arg-type]
+    (together,) = torch.autograd.grad(loss, logits, slopes.to(dtype), is_grads_batched=True)
+    exact = rows.double().requires_grad_()
+    if weighted:
+        options["weight"] = options["weight"].double()
+    expected = F.cross_entropy(exact, target, **options)
+    apart = [torch.autograd.grad(expected, exact, one, retain_graph=True)[0] for one in slopes.double()]
+    torch.testing.assert_close(together, torch.stack(apart).to(dtype))
+
+
 @pytest.mark.parametrize("num_classes", [1, 2, 3])
 def test_logits_whose_rows_are_columns(impl: str, dtype: torch.dtype, num_classes: int) -> None:
     columns = torch.randn(num_classes, 5, dtype=dtype)

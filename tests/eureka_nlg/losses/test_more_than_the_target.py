@@ -66,6 +66,16 @@ def test_gem_by_hand_where_a_class_is_masked(impl: str, dtype: torch.dtype, cont
         assert gradient[row].tolist() == pytest.approx(pull, rel=1e-5)
 
 
+def test_half_precision_is_rounded_once(impl: str, half: torch.dtype) -> None:
+    """Also where the gradient is that of two parts."""
+    rows, target = torch.randn(40, 30).to(half), torch.randint(30, (40,))
+    gradients = []
+    for logits in (rows.clone(), rows.float()):
+        loss = gem_loss(logits.requires_grad_(), target, label_smoothing=0.5, reduction="none", impl=impl)
+        gradients.append(torch.autograd.grad(loss.float().sum(), logits)[0].to(half))
+    assert (gradients[0] == gradients[1]).float().mean() > 0.98
+
+
 def test_gem_is_the_gradient_of_cross_entropy_at_a_temperature(impl: str, dtype: torch.dtype) -> None:
     logits = torch.randn(6, 9, dtype=dtype, requires_grad=True)
     target = torch.arange(6)
