@@ -106,15 +106,17 @@ def test_all_of_an_impossible_target_is_spread(impl: str, dtype: torch.dtype) ->
 
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("num_classes", [2, 3])
 def test_many_incoming_gradients_at_once(
-    impl: str, dtype: torch.dtype, label_smoothing: float, weighted: bool
+    impl: str, dtype: torch.dtype, num_classes: int, label_smoothing: float, weighted: bool
 ) -> None:
     """Of an impossible target, a certain one and one in between, whose slopes may be -1, 0 and 1."""
     rows = torch.tensor([[0.0, 200.0], [200.0, 0.0], [0.5, 0.0], [1.0, 2.0]], dtype=dtype)
+    rows = F.pad(rows, (0, num_classes - 2))
     target, slopes = torch.tensor([0, 0, 1, -100]), torch.tensor([[1.0] * 4, [-1.0] * 4, [0, 0.5, 2, 1]])
     options: Any = {"label_smoothing": label_smoothing, "reduction": "none"}
     if weighted:
-        options["weight"] = torch.tensor([1.0, 3.0], dtype=dtype)
+        options["weight"] = torch.tensor([1.0, 3.0, 2.0], dtype=dtype)[:num_classes]
     logits = rows.clone().requires_grad_()
     loss = eureka_loss(logits, target, 0.0, impl=impl, **options)  # type: ignore[arg-type]
     (together,) = torch.autograd.grad(loss, logits, slopes.to(dtype), is_grads_batched=True)

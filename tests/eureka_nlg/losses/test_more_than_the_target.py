@@ -147,6 +147,14 @@ def test_the_module_is_the_function() -> None:
     assert "alpha=0.3" in repr(module)
 
 
+def test_all_of_an_impossible_target_is_spread(impl: str, dtype: torch.dtype) -> None:
+    """The cost of the target among all classes is infinite, and no NaN."""
+    logits, target = torch.tensor([[-math.inf, 0.0], [0.0, 0.0]], dtype=dtype), torch.tensor([0, 1])
+    options: Any = {"label_smoothing": 1.0, "reduction": "none", "impl": impl}
+    loss = unlikelihood_loss(logits, target, torch.tensor([[-1], [0]]), **options)
+    assert loss.tolist() == [math.inf, pytest.approx(2 * math.log(2))]
+
+
 def test_rows_of_one_class_that_are_ignored(impl: str, dtype: torch.dtype) -> None:
     logits = torch.full((2, 1), math.nan, dtype=dtype, requires_grad=True)
     target, candidates = torch.full((2,), -100), torch.full((2, 3), -1)

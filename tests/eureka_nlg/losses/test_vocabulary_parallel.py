@@ -261,15 +261,17 @@ def test_a_cost_of_classes_that_are_masked_is_infinite(group_of: Callable[[int],
 
 
 @pytest.mark.parametrize("slope", [1.0, -1.0])
+@pytest.mark.parametrize("label_smoothing", [0.0, 1.0])
 def test_the_gradient_of_a_target_that_is_all_but_impossible(
-    slope: float, group_of: Callable[[int], Group]
+    slope: float, label_smoothing: float, group_of: Callable[[int], Group]
 ) -> None:
-    """Of cross-entropy, p - 1 at the target and q at the others."""
+    """Of cross-entropy, p - 1 at the target and q at the others; or p - 1/4 everywhere."""
 
     def one(rank: int) -> Tensor:
         local = torch.tensor([[0.0, 200.0], [300.0, 0.0]])[rank : rank + 1].requires_grad_()
-        loss = vocabulary_parallel_eureka_loss(local, torch.tensor([0]), 0.0)
-        return torch.autograd.grad(loss, local, torch.tensor(slope))[0]
+        loss = vocabulary_parallel_eureka_loss(local, torch.tensor([0]), 0.0, label_smoothing=label_smoothing)
+        return torch.autograd.grad(loss, local, torch.tensor(slope))[0][0]
 
-    first, second = group_of(2).run(one)
-    assert (first.tolist(), second.tolist()) == ([[-slope, 0.0]], [[slope, 0.0]])
+    found = torch.cat(group_of(2).run(one)).tolist()
+    wanted = [1.0, 0.0, 0.0, 0.0] if label_smoothing == 0 else [0.25] * 4
+    assert found == [slope * (p - share) for p, share in zip([0.0, 0.0, 1.0, 0.0], wanted)]
