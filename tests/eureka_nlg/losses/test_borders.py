@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eureka_nlg.losses import eureka_loss, focal_loss, gem, gem_loss
+from eureka_nlg.losses import (
+    EurekaLoss,
+    FocalLoss,
+    LDAMLoss,
+    LinearEurekaLoss,
+    eureka_loss,
+    focal_loss,
+    gem,
+    gem_loss,
+)
 from eureka_nlg.losses.bonus import Bonus, log_odds_of
 from eureka_nlg.losses.checks import Options
 from eureka_nlg.losses.kernels import portable
@@ -149,6 +159,48 @@ def test_rows_that_are_larger_than_a_chunk(dtype: torch.dtype, monkeypatch: pyte
             loss = function(logits, target)
             found = loss, torch.autograd.grad(loss, logits)[0]
         torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("ignored", [0, 1, 2])
+def test_the_ignored_class_is_the_first_or_the_last(impl: str, dtype: torch.dtype, ignored: int) -> None:
+    logits, target = torch.randn(3, 3, dtype=dtype), torch.tensor([0, 1, 2])
+    loss = focal_loss(logits, target, gamma=0.0, ignore_index=ignored, impl=impl)
+    torch.testing.assert_close(loss, F.cross_entropy(logits, target, ignore_index=ignored))
+
+
+def test_modules_take_the_logits_of_one_example(dtype: torch.dtype) -> None:
+    logits, target = torch.tensor([1.0, 2.0, 3.0], dtype=dtype), torch.tensor(1)
+    for module in (
+        FocalLoss(gamma=0.0),
+        EurekaLoss(torch.zeros(3)),
+        LDAMLoss([1, 1, 1], max_margin=0.0, scale=1.0),
+    ):
+        torch.testing.assert_close(module(logits, target), F.cross_entropy(logits, target))
+
+
+def test_the_linear_module_has_all_options_but_one() -> None:
+    assert set(EurekaLoss().options) - set(LinearEurekaLoss().options) == {"impl"}
+
+
+@pytest.mark.parametrize(("mean", "warns"), [(-100.0, 0), (-100.5, 1)])
+def test_what_counts_as_running_away(mean: float, warns: int) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        EurekaLoss().watch(torch.tensor(mean))
+    assert len(caught) == warns
+
+
+def test_the_wrong_target_is_named(impl: str, dtype: torch.dtype) -> None:
+    with pytest.raises(IndexError, match="target 4 is out of bounds for 3 classes"):
+        eureka_loss(torch.zeros(3, 3, dtype=dtype), torch.tensor([1, 4, 2]), impl=impl)
+    with pytest.raises(IndexError, match="target -9 is out of bounds for 3 classes"):
+        eureka_loss(torch.zeros(2, 3, dtype=dtype), torch.tensor([-9, 7]), impl=impl)
+
+
+def test_the_wrong_weight_is_named() -> None:
+    for weights in ([0.0, 2.0, -1.0], [0.5, 0.5, math.nan]):
+        with pytest.raises(ValueError, match=f"got {weights[2]} for class 2"):
+            eureka_loss(torch.zeros(1, 3), torch.tensor([0]), torch.tensor(weights))
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from eureka_nlg.frequency import rarest_classes
 from eureka_nlg.losses import chunked_projection, eureka_loss, linear_eureka_loss, projection
+from eureka_nlg.losses.bonus import Bonus
 from eureka_nlg.losses.checks import Options
 from eureka_nlg.losses.logits import loss_and_log_odds
-from eureka_nlg.losses.objectives import HaltedFocal
+from eureka_nlg.losses.objectives import HaltedFocal, eureka_objective
+from eureka_nlg.losses.projection import loss_and_log_odds_of_projection
+from eureka_nlg.losses.projection_operator import traced_loss_and_log_odds
+from eureka_nlg.losses.rows import Rows
 
 H, C = 3, 7
 Layer = tuple[Tensor, Tensor, "Tensor | None"]  # hidden, weight, bias
@@ -26,6 +30,15 @@ OPTIONS: list[dict[str, Any]] = [
     {"encouragement": 0.0, "label_smoothing": 0.1},
     {"encouragement": torch.linspace(0, 3, C), "weight": torch.linspace(0.5, 2, C), "likelihood_cap": 0.3},
     {"bonus": "power", "gamma": 2.0, "label_smoothing": 0.2, "weight": torch.linspace(0.5, 2, C)},
+]
+
+
+OPERATOR_OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"encouragement": 0.0, "weight": torch.linspace(0.5, 2, C, dtype=torch.float64)},
+    {"weight": torch.linspace(0.5, 2, C, dtype=torch.float64)},
+    {"label_smoothing": 0.3},
+    {"label_smoothing": 0.3, "weight": torch.linspace(0.5, 2, C, dtype=torch.float64)},
 ]
 
 
@@ -266,6 +279,55 @@ def test_a_factor_after_infinite_ones() -> None:
         losses = [factor * loss(arguments, target) for loss in (together, apart)]
         gradients = [torch.autograd.grad(loss, arguments) for loss in losses]
     torch.testing.assert_close(*gradients)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("first_weight", [1.0, 3.0])
+def test_cross_entropy_with_weights(dtype: torch.dtype, first_weight: float) -> None:
+    """Without a reward, the weights of the rows are not scaled to mean one; their sum may be one."""
+    hidden, weight, bias = layer(2, dtype)
+    class_weight = torch.full((C,), 5.0, dtype=dtype)
+    class_weight[1] = first_weight
+    for target in (torch.tensor([1, -100]), torch.tensor([1, 2])):
+        loss = linear_eureka_loss(hidden, weight, target, 0.0, linear_bias=bias, weight=class_weight)
+        expected = F.cross_entropy(F.linear(hidden, weight, bias), target, weight=class_weight)
+        torch.testing.assert_close(loss, expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_log_odds_and_a_gradient_that_its_receiver_changes(dtype: torch.dtype) -> None:
+    (hidden, weight, bias), target = layer(6, dtype), labels(6)
+    objective = eureka_objective(None, Bonus())
+    loss, log_odds = loss_and_log_odds_of_projection(hidden, weight, bias, target, objective, Options())
+    expected, others = loss_and_log_odds(F.linear(hidden, weight, bias), target, objective, Options())
+    torch.testing.assert_close((loss, log_odds), (expected, others), equal_nan=True)
+    (wanted,) = torch.autograd.grad(expected, hidden)
+    for _ in range(3):
+        (gradient,) = torch.autograd.grad(loss, hidden, retain_graph=True)
+        torch.testing.assert_close(gradient, wanted)
+        gradient.zero_()
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+@pytest.mark.parametrize("options", OPERATOR_OPTIONS, ids=name)
+def test_operators_without_tracing(options: Any, reduction: str) -> None:
+    """They compute what the layer and the loss do, whichever part of the layer is trained."""
+    (hidden, weight, bias), target = layer(7, torch.float64), labels(7)
+    given = Options(options.get("weight"), -100, reduction, options.get("label_smoothing", 0.0))
+    objective = eureka_objective(options.get("encouragement"), Bonus())
+    rows = Rows.of(target, C, given, torch.float64)
+    for trained in ((hidden, weight, bias), (hidden,), (weight, bias), (bias,)):
+        parts = [
+            one if any(one is other for other in trained) else one.detach() for one in (hidden, weight, bias)
+        ]
+        loss, log_odds = traced_loss_and_log_odds(
+            chunked_projection.Layer(*parts), target, rows, objective, given
+        )
+        expected, others = loss_and_log_odds(F.linear(*parts), target, objective, given)
+        torch.testing.assert_close((loss, log_odds), (expected, others), equal_nan=True)
+        slope = torch.arange(1.0, loss.numel() + 1, dtype=torch.float64).view_as(loss)
+        found, wanted = (torch.autograd.grad(one, trained, slope) for one in (loss, expected))
+        torch.testing.assert_close(found, wanted)
 
 
 def test_evaluation_computes_no_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
