@@ -18,7 +18,7 @@ from eureka_nlg.losses import chunked_projection, eureka_loss, linear_eureka_los
 from eureka_nlg.losses.bonus import Bonus
 from eureka_nlg.losses.checks import Options
 from eureka_nlg.losses.logits import loss_and_log_odds
-from eureka_nlg.losses.objectives import HaltedFocal, eureka_objective
+from eureka_nlg.losses.objectives import HaltedFocal, Objective, eureka_objective
 from eureka_nlg.losses.projection import loss_and_log_odds_of_projection
 from eureka_nlg.losses.projection_operator import traced_loss_and_log_odds
 from eureka_nlg.losses.rows import Rows
@@ -306,6 +306,20 @@ def test_log_odds_and_a_gradient_that_its_receiver_changes(dtype: torch.dtype) -
         (gradient,) = torch.autograd.grad(loss, hidden, retain_graph=True)
         torch.testing.assert_close(gradient, wanted)
         gradient.zero_()
+
+
+def test_the_loss_itself_is_computed_without_autocast() -> None:
+    seen = []
+
+    def term(log_odds: Tensor, target: Tensor) -> Tensor:
+        seen.append(torch.is_autocast_enabled("cpu"))
+        return -log_odds
+
+    arguments, target = layer(4, torch.float32), labels(4)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss_and_log_odds_of_projection(*arguments, target, Objective(term), Options())
+    assert seen
+    assert not any(seen)
 
 
 @pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
