@@ -308,6 +308,16 @@ def test_log_odds_and_a_gradient_that_its_receiver_changes(dtype: torch.dtype) -
         gradient.zero_()
 
 
+def test_gradients_add_up_over_several_backward_passes() -> None:
+    """The first one becomes the memory that the others are added to."""
+    arguments, target = layer(5, torch.float64), torch.arange(5) % C
+    expected = torch.autograd.grad(apart(arguments, target), arguments)
+    loss = together(arguments, target)
+    for times in (1, 2, 3, 4):
+        loss.backward(retain_graph=True)
+        torch.testing.assert_close([one.grad for one in arguments], [times * one for one in expected])
+
+
 def test_the_loss_itself_is_computed_without_autocast() -> None:
     seen = []
 
