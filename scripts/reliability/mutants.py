@@ -57,6 +57,8 @@ TESTS = {
     "losses": ("tests/eureka_nlg/losses", "--ignore=tests/eureka_nlg/losses/test_triton_kernels.py"),
     "metrics": ("tests/eureka_nlg/metrics", "tests/eureka_nlg/cli/test_evaluate.py"),
 }
+# has a table of the defaults and bounds of all options, and executes no line for most of them
+_OPTIONS = "tests/eureka_nlg/losses/test_options.py"
 LEFT_OUT = ("__init__.py", "triton_kernels.py")
 FILES = [
     str(path.relative_to(ROOT / "eureka_nlg"))
@@ -428,7 +430,7 @@ class Measured:
         lines = self.tests.get(mutant.path, {})
         if not self.runs_at_import(mutant):
             return {name for line in mutant.lines for name in lines.get(line, ())}
-        files = {_file_of(name) for names in lines.values() for name in names if name}
+        files = {_file_of(name) for names in lines.values() for name in names if name} | {_OPTIONS}
         return {name for name in self.seconds if _file_of(name) in files}
 
     def files(self, mutant: Mutant) -> list[str]:
@@ -436,7 +438,7 @@ class Measured:
         seconds: Counter[str] = Counter()
         for name in self.names(mutant):
             seconds[_file_of(name)] += self.seconds[name]  # type: ignore[assignment]
-        return sorted(seconds, key=lambda file: (not file.endswith("/test_options.py"), seconds[file]))
+        return sorted(seconds, key=lambda file: (file != _OPTIONS, seconds[file]))
 
     def chosen(self, mutant: Mutant, items: Sequence[Any], limit: float) -> list[Any]:
         """The tests for a mutant in the order to run them, and at most so many seconds of them.
