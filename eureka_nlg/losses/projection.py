@@ -117,7 +117,7 @@ class _ProjectionLoss(torch.autograd.Function):
             (False, False, False) if ctx.is_late else needed,
         )
         ctx.rows, ctx.objective, ctx.scale, ctx.is_handed_over = rows, objective, scale, False
-        ctx.save_for_backward(*(layer if ctx.is_late else gradients))
+        ctx.save_for_backward(*layer, *(() if ctx.is_late else gradients))
         ctx.mark_non_differentiable(log_odds)
         ctx.set_materialize_grads(False)
         if by_row:
@@ -130,18 +130,17 @@ class _ProjectionLoss(torch.autograd.Function):
             raise RuntimeError(
                 "the fused loss has no second derivative: use eureka_loss with impl='reference'"
             )
-        if ctx.is_late:
-            layer = Layer(*ctx.saved_tensors)
+        layer, gradients = Layer(*ctx.saved_tensors[:3]), ctx.saved_tensors[3:]
+        if ctx.is_late or ctx.is_handed_over:  # who received the gradients may have changed them
             needed = tuple(ctx.needs_input_grad[:3])
             _, _, gradients = _losses(layer, ctx.rows, ctx.objective, grad_loss * ctx.scale, needed)
-        elif incoming.is_as_expected(grad_loss, ctx.incoming) and not ctx.is_handed_over:
+        elif incoming.is_as_expected(grad_loss, ctx.incoming):
             ctx.is_handed_over = True  # as in fused.py: only once, as a new tensor on the same memory
-            gradients = tuple(None if gradient is None else gradient.data for gradient in ctx.saved_tensors)
+            gradients = tuple(None if gradient is None else gradient.data for gradient in gradients)
         else:
             factor = grad_loss / ctx.incoming
             gradients = tuple(
-                None if gradient is None else (gradient * factor).to(gradient.dtype)
-                for gradient in ctx.saved_tensors
+                None if gradient is None else (gradient * factor).to(gradient.dtype) for gradient in gradients
             )
         return *gradients, None, None, None, None
 

@@ -229,7 +229,7 @@ def rewarded_sigmoids(
     log_odds, present, kept = _log_odds(input, target, reduction, ignore_index)
     weight = 1.0 if encouragement is None else encouragement
     rewarded = CrossEntropy()(log_odds) + weight * bonus(log_odds)
-    loss = torch.where(present, rewarded, absent(log_odds))
+    loss = torch.where(present, rewarded, absent(log_odds)).reshape(input.shape)  # one weight for a scalar
     return _reduced(_balanced(loss, present, alpha), kept, reduction, input)
 
 

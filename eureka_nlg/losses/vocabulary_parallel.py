@@ -180,8 +180,9 @@ class _LogOdds(torch.autograd.Function):
         here = None if of_all is None or place.local_weight == 0.0 else of_all * place.local_weight
         slope = -of_others if here is None else here * torch.sigmoid(-log_odds) - of_others
         found = RowStatistics(log_odds, None, top, mass)
+        weight = None if here is None else place.weight  # nothing is divided by a sum of zero
         passes_for(logits).write_gradient(
-            logits, place.column_or_none, place.weight, found, slope, here, out=gradient
+            logits, place.column_or_none, weight, found, slope, here, out=gradient
         )
         # The class at `column` is the target, or the first class if the target is in another process.
         column = place.column.unsqueeze(1)

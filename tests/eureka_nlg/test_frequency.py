@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from eureka_nlg.frequency import (
     ClassWeightOptions,
+    LogitAdjustmentOptions,
+    MarginOptions,
     check_class_counts,
     class_balanced_weight,
     effective_number,
@@ -84,9 +86,9 @@ def test_encouragement_by_hand() -> None:
 
 
 def test_other_encouragements_by_hand() -> None:
-    # 1/E = 1, 2/3, 4/7, of which the largest is one already
-    weights = encouragement([1, 2, 3, 0], beta=0.5, normalization="max_weight")
-    assert weights.tolist() == pytest.approx([1, 2 / 3, 4 / 7, 0])
+    # 1/E = 2/3, 4/7, of which the first becomes one
+    weights = encouragement([2, 3, 0], beta=0.5, normalization="max_weight")
+    assert weights.tolist() == pytest.approx([1, 6 / 7, 0])
     # roots of the counts: 1, 2, 3; their mean is 2
     weights = encouragement([1, 4, 9, 0], measure="count", exponent=0.5)
     assert weights.tolist() == pytest.approx([2, 1, 2 / 3, 0])
@@ -126,6 +128,29 @@ def test_face_by_hand() -> None:
     weights = face_weight([8, 4, 1, 0], mean_over="examples")
     assert weights.tolist() == pytest.approx([0, 13 * 4 / 23, 13 * 7 / 23, 0])
     assert face_weight([5, 0, 5]).tolist() == [1, 0, 1]  # where the formula is 0 / 0
+
+
+def test_face_of_the_output_by_hand() -> None:
+    # 1 - n / 1 = 0, 1, 1 where class 0 has been chosen once; the last class never occurs
+    weights = face_weight([8, 4, 1, 0], output_counts=[1, 0, 0, 0])
+    assert weights.tolist() == pytest.approx([0, 3 / 2, 3 / 2, 0])
+    # 1 - n / 4 = 1/2, 0, 3/4; their mean is 5/12
+    weights = face_weight([8, 4, 1], output_counts=torch.tensor([2, 4, 1]))
+    assert weights.tolist() == pytest.approx([6 / 5, 0, 9 / 5])
+    # before the first choice, the largest count is 0 too
+    assert face_weight([8, 4, 1, 0], output_counts=[0, 0, 0, 0]).tolist() == [1, 1, 1, 0]
+    assert face_weight([1, 1, 0]).tolist() == [1, 1, 0]
+    with pytest.raises(ValueError, match=r"output_counts must have 2 entries.*got \[3\]"):
+        face_weight([8, 4], output_counts=[1, 2, 3])
+
+
+def test_defaults_are_those_of_the_documents() -> None:
+    # 1/m of 1 and 4 examples, whose mean is 5/8
+    weights = ClassWeightOptions(class_weight="inverse_frequency").of([1, 4])
+    assert weights.tolist() == inverse_frequency_weight([1, 4]).tolist() == pytest.approx([8 / 5, 2 / 5])
+    assert ldam_margins([1]).tolist() == [MarginOptions().max_margin] == [0.5]
+    assert log_prior([3, 1]).tolist() == pytest.approx([math.log(3 / 4), math.log(1 / 4)])
+    assert LogitAdjustmentOptions().tau == 1
 
 
 def test_class_weights_by_name() -> None:
@@ -218,6 +243,8 @@ def test_rarest_classes_by_hand() -> None:
         False,
     ]  # tie: first index
     assert rarest_classes(counts, 1.0).tolist() == [True, True, False, True, True, True]
+    # of many equal ones, too, for which an unstable order would differ
+    assert rarest_classes([7] * 100, 0.3).tolist() == [True] * 30 + [False] * 70
 
 
 def test_margins_by_hand() -> None:
@@ -254,6 +281,13 @@ def test_margins_properties(counts: list[int]) -> None:
 def test_any_kind_of_counts(counts: object) -> None:
     torch.testing.assert_close(encouragement(counts, 0.9), encouragement([3, 1, 0], 0.9))
     assert check_class_counts(counts).tolist() == [3, 1, 0]
+
+
+def test_the_largest_count_is_the_last_that_float64_tells_from_the_next() -> None:
+    assert check_class_counts([2**53]).tolist() == [2**53]
+    assert check_class_counts([10**15]).tolist() == [10**15]
+    with pytest.raises(ValueError, match="class 1"):
+        check_class_counts([1, 2**53 + 2])
 
 
 LABELS = [3, 0, 3, 0, 3, 1]

@@ -6,11 +6,14 @@ import multiprocessing
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+
+from eureka_nlg.frequency import log_prior
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts" / "reliability"
 # a command that leaves one file whole, and for a while another in halves
@@ -85,3 +88,31 @@ def test_a_kill_and_what_it_leaves(commands: ModuleType, run: Any, tmp_path: Pat
     wrong = [line.partition(":")[0] for line in commands.differences(killed, whole)]
     assert wrong == ["half.json", "started"]
     assert commands.differences(whole, whole) == []
+
+
+@pytest.fixture
+def mutants(load_script: Callable[[Path], ModuleType]) -> ModuleType:
+    return load_script(SCRIPTS / "mutants.py")
+
+
+def test_every_mutant_has_a_name_of_its_own(mutants: ModuleType) -> None:
+    names = [(path, one.name) for path in mutants.FILES for one in mutants.mutants_of(path)]
+    assert len(names) == len(set(names)) > 3000
+    listed = [(path, name) for path, of_file in mutants.read_equivalent().items() for name in of_file]
+    assert set(listed) <= set(names)
+    assert {path.partition("/")[0] for path in mutants.FILES} == {"frequency", "losses", "metrics"}
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="the script needs qualified names of code")
+def test_a_mutant_changes_the_functions_that_are_there(mutants: ModuleType) -> None:
+    change = "log_prior: counts.clamp(min=1.0) / counts.sum() -> counts.clamp(min=1.0) * counts.sum()"
+    (mutant,) = (one for one in mutants.mutants_of("frequency/margins.py") if one.name == change)
+
+    def work() -> int:
+        mutants._change_in_place(mutant, mutants._living("frequency"))
+        assert log_prior([3, 1]).exp().tolist() == pytest.approx([12, 4])  # of 3 * 4 and 1 * 4
+        return 7
+
+    assert mutants._forked(work) == 7
+    assert log_prior([3, 1]).exp().tolist() == pytest.approx([3 / 4, 1 / 4])
+    assert mutants._forked(lambda: time.sleep(600) or 0, seconds=0.1) is None

@@ -52,6 +52,13 @@ def test_formula(form: str, reduction: Any) -> None:
     torch.testing.assert_close(of_actual, of_expected)
 
 
+def test_all_digits_of_float64() -> None:
+    given = torch.tensor([-0.5, -1.5], dtype=torch.float64)
+    loss = eureka_loss_from_log_probs(given, torch.tensor([0, 1]), 0.5)
+    expected = sum(cost + 0.5 * math.log1p(-math.exp(-cost)) for cost in (0.5, 1.5)) / 2
+    assert loss.item() == pytest.approx(expected, rel=1e-14)
+
+
 def test_shapes_and_defaults() -> None:
     """Tokens of sentences, weight one, the cap of the preset "encouraging"."""
     logits, target = random_logits((2, 3, C)), random_target((6, C)).reshape(2, 3)

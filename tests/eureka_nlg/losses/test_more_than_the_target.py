@@ -42,6 +42,40 @@ def test_gem_of_a_row_that_is_sure(impl: str, dtype: torch.dtype, gap: float) ->
     assert gradient == pytest.approx([-2 * q, q, q], rel=1e-5)
 
 
+@pytest.mark.parametrize("contrast", ["linear", "log_sigmoid"])
+def test_gem_by_hand_where_a_class_is_masked(impl: str, dtype: torch.dtype, contrast: Any) -> None:
+    """A class without mass has no part; the other row must not lose its value to the NaN of 0 * inf."""
+    logits = torch.tensor([[1.0, 0.0, -math.inf], [0.0, 3.0, 1.0]], dtype=dtype, requires_grad=True)
+    loss = gem_loss(
+        *(logits, torch.tensor([0, 2])), temperature=0.5, contrast=contrast, reduction="none", impl=impl
+    )
+    (gradient,) = torch.autograd.grad(loss.sum(), logits)
+    for row, target in ((0, 0), (1, 2)):
+        given = [float(logit) for logit in logits[row]]
+        mass = [math.exp(logit / 0.5) for logit in given]
+        pull = [one / sum(mass) for one in mass]
+        gap = [logit - given[target] for logit in given]
+        if contrast == "log_sigmoid":
+            pull = [
+                one / (1 + math.exp(-difference / 100)) if one else 0.0 for one, difference in zip(pull, gap)
+            ]
+        value = sum(one * difference for one, difference in zip(pull, gap) if one)
+        assert loss[row].item() == pytest.approx(value, rel=1e-5)
+        pull[target] = 0.0
+        pull[target] = -sum(pull)
+        assert gradient[row].tolist() == pytest.approx(pull, rel=1e-5)
+
+
+def test_half_precision_is_rounded_once(impl: str, half: torch.dtype) -> None:
+    """Also where the gradient is that of two parts."""
+    rows, target = torch.randn(40, 30).to(half), torch.randint(30, (40,))
+    gradients = []
+    for logits in (rows.clone(), rows.float()):
+        loss = gem_loss(logits.requires_grad_(), target, label_smoothing=0.5, reduction="none", impl=impl)
+        gradients.append(torch.autograd.grad(loss.float().sum(), logits)[0].to(half))
+    assert (gradients[0] == gradients[1]).float().mean() > 0.98
+
+
 def test_gem_is_the_gradient_of_cross_entropy_at_a_temperature(impl: str, dtype: torch.dtype) -> None:
     logits = torch.randn(6, 9, dtype=dtype, requires_grad=True)
     target = torch.arange(6)
@@ -111,6 +145,61 @@ def test_the_module_is_the_function() -> None:
     )
     torch.testing.assert_close(module(logits, target, candidates), expected)
     assert "alpha=0.3" in repr(module)
+
+
+def test_all_of_an_impossible_target_is_spread(impl: str, dtype: torch.dtype) -> None:
+    """The cost of the target among all classes is infinite, and no NaN."""
+    logits, target = torch.tensor([[-math.inf, 0.0], [0.0, 0.0]], dtype=dtype), torch.tensor([0, 1])
+    options: Any = {"label_smoothing": 1.0, "reduction": "none", "impl": impl}
+    loss = unlikelihood_loss(logits, target, torch.tensor([[-1], [0]]), **options)
+    assert loss.tolist() == [math.inf, pytest.approx(2 * math.log(2))]
+
+
+def test_rows_of_one_class_that_are_ignored(impl: str, dtype: torch.dtype) -> None:
+    logits = torch.full((2, 1), math.nan, dtype=dtype, requires_grad=True)
+    target, candidates = torch.full((2,), -100), torch.full((2, 3), -1)
+    for loss in (
+        unlikelihood_loss(logits, target, candidates, reduction="none", impl=impl),
+        gem_loss(logits, target, reduction="none", impl=impl),
+    ):
+        assert loss.tolist() == [0, 0]
+        assert not torch.autograd.grad(loss.sum(), logits)[0].any()
+
+
+def test_a_sum_of_no_rows(impl: str, dtype: torch.dtype) -> None:
+    logits, target = torch.zeros(0, 3, dtype=dtype), torch.zeros(0, dtype=torch.long)
+    candidates = torch.zeros(0, 2, dtype=torch.long)
+    assert unlikelihood_loss(logits, target, candidates, reduction="sum", impl=impl).item() == 0
+    with pytest.raises(ValueError, match=r"candidates must have shape \[0, K\].*got \[2, 1\]"):
+        unlikelihood_loss(logits, target, torch.zeros(2, 1, dtype=torch.long), impl=impl)
+
+
+ROWS = torch.tensor([[3.0, 1.0, 0.0], [0.0, 2.0, 1.0], [1.0, 0.0, 4.0], [math.nan] * 3]).double()
+TARGET = torch.tensor([1, 1, 0, -100])
+
+
+def test_second_derivatives_of_unlikelihood_are_those_of_the_reference() -> None:
+    """Of rows whose likeliest class is each of the three; one row is ignored and broken."""
+    candidates, slopes = torch.tensor([[0, 2], [0, 1], [2, -1], [0, 1]]), torch.arange(1.0, 13).reshape(4, 3)
+    found = []
+    for impl in ("fused", "reference"):
+        logits = ROWS.clone().requires_grad_()
+        loss = unlikelihood_loss(logits, TARGET, candidates, alpha=0.7, impl=impl)  # type: ignore[arg-type]
+        (first,) = torch.autograd.grad(loss, logits, create_graph=True)
+        found.append((first.detach(), torch.autograd.grad((first * slopes).sum(), logits)[0]))
+    torch.testing.assert_close(*found, equal_nan=False)
+
+
+@pytest.mark.parametrize("contrast", ["linear", "log_sigmoid"])
+def test_gem_has_its_gradient_also_where_a_second_one_is_asked_for(impl: str, contrast: Any) -> None:
+    """Its gradient g is held fixed, so that the second derivative of its square is that of (g z) ** 2."""
+    logits = ROWS.clone().requires_grad_()
+    loss = gem_loss(logits, TARGET, contrast=contrast, impl=impl)  # type: ignore[arg-type]
+    (first,) = torch.autograd.grad(loss, logits, retain_graph=True)
+    (square,) = torch.autograd.grad(loss**2, logits, create_graph=True)
+    torch.testing.assert_close(square.detach(), 2 * loss.detach() * first, equal_nan=False)
+    (second,) = torch.autograd.grad(square[0, 1], logits)
+    torch.testing.assert_close(second, 2 * first[0, 1] * first, equal_nan=False)
 
 
 BAD: dict[str, tuple[Any, type[Exception], str]] = {

@@ -15,7 +15,15 @@ import torch
 
 from eureka_nlg import losses
 from eureka_nlg.errors import UserError
-from eureka_nlg.frequency import IMAGE_BETA, ClassBalancedOptions, EncouragementOptions
+from eureka_nlg.frequency import (
+    IMAGE_BETA,
+    ClassBalancedOptions,
+    ClassWeightOptions,
+    EncouragementOptions,
+    LogitAdjustmentOptions,
+    MarginOptions,
+    RarestOptions,
+)
 from eureka_nlg.losses.bonus import (
     CAPPED,
     Bonus,
@@ -24,10 +32,22 @@ from eureka_nlg.losses.bonus import (
     bounding_options,
     eureka_options,
 )
+from eureka_nlg.losses.checks import Options as Shared
+from eureka_nlg.losses.gem import GEM
 from eureka_nlg.losses.modules import EurekaLoss, LogitsLoss, SigmoidLoss
-from eureka_nlg.losses.objectives import SCALAR_LOSSES, AntiFocal, Focal, MixedCrossEntropy, PowerOfLikelihood
+from eureka_nlg.losses.objectives import (
+    SCALAR_LOSSES,
+    AntiFocal,
+    Factor,
+    Focal,
+    HaltedFocal,
+    Margins,
+    MixedCrossEntropy,
+    PowerOfLikelihood,
+)
 from eureka_nlg.losses.options import LabelSmoothing, options_of, same_as, with_options_of
 from eureka_nlg.losses.sigmoid import Balance
+from eureka_nlg.losses.unlikelihood import Unlikelihood
 from eureka_nlg.options import BadOption, Options, option_fields
 
 DECLARED: tuple[type[Options], ...] = (
@@ -65,6 +85,58 @@ def test_an_error_can_be_spelled_another_way_and_sent_to_another_process() -> No
 def test_words_are_a_closed_set() -> None:
     with pytest.raises(BadOption, match="bonus must be 'likelihood' or 'power', got 'reward'"):
         Bonus(bonus="reward")  # type: ignore[arg-type]
+
+
+NUMBERS: list[tuple[type[Options], str, float | None, str]] = [
+    (ClassBalancedOptions, "beta", 0.999, "[0, 1)"),
+    (RarestOptions, "fraction", 1, "[0, 1]"),
+    (MarginOptions, "max_margin", 0.5, "[0, inf)"),
+    (LogitAdjustmentOptions, "tau", 1, "[0, inf)"),
+    (ClassWeightOptions, "exponent", 1, "[0, inf)"),
+    (EncouragementOptions, "exponent", 1, "[0, 1]"),
+    (EncouragementOptions, "scale", 1, "[0, inf)"),
+    (LabelSmoothing, "label_smoothing", 0, "[0, 1]"),
+    (Bonus, "gamma", 1, "(0, inf)"),
+    (Bonus, "threshold", None, "[0, 1)"),
+    (Bonus, "likelihood_cap", None, "(0, 1)"),
+    (Bonus, "likelihood_clamp", None, "(0, 1)"),
+    (Focal, "gamma", 2, "[0, inf)"),
+    (HaltedFocal, "threshold", 0.5, "(0, 1)"),
+    (PowerOfLikelihood, "exponent", 1, "(0, inf)"),
+    (AntiFocal, "gamma", 1, "[0, inf)"),
+    (MixedCrossEntropy, "eta", 0.5, "[0, 1]"),
+    (Factor, "alpha", 1, "[0, inf)"),
+    (Margins, "scale", 30, "(0, inf)"),
+    (GEM, "temperature", 0.7, "(0, inf)"),
+    (Unlikelihood, "alpha", 1, "[0, inf)"),
+]
+
+
+@pytest.mark.parametrize(("cls", "name", "default", "interval"), NUMBERS)
+def test_the_default_and_the_bounds_of_a_number(
+    cls: type[Options], name: str, default: float | None, interval: str
+) -> None:
+    """As the papers and the documents give them."""
+    assert getattr(cls(), name) == default
+    low, high = (float(end) for end in interval[1:-1].split(","))
+    inside = [min(low + 1e-9, high), max(low, min(high, 1e9) - 1e-9), 0.5]
+    outside = [low - 1e-9, high + 1e-9, math.nan, math.inf]
+    (inside if interval[0] == "[" else outside).append(low)
+    (inside if interval[-1] == "]" else outside).append(high)
+    for value in inside:
+        assert getattr(cls(**{name: value}), name) == value
+    for value in outside:
+        with pytest.raises(BadOption, match=f"{name} must be"):
+            cls(**{name: value})
+
+
+def test_every_number_of_the_losses_is_in_the_table() -> None:
+    listed = {(cls, name) for cls, name, *_ in NUMBERS}
+    for cls in (*DECLARED, Factor, Margins, GEM, Unlikelihood):
+        for declared in option_fields(cls).values():
+            is_number = not declared.metadata["rule"].choices
+            owner = next(one for one in reversed(cls.__mro__) if declared.name in vars(one).get("_rules", {}))
+            assert not is_number or (owner, declared.name) in listed or cls is Balance, (cls, declared.name)
 
 
 @pytest.mark.parametrize("cls", DECLARED, ids=lambda cls: cls.__name__)
@@ -163,6 +235,54 @@ def test_an_option_that_is_given_wins_over_the_preset() -> None:
     assert encouragement == EncouragementOptions(0.5, normalization="mean_weight")
     assert bonus == Bonus(likelihood_clamp=0.9)
     assert eureka_options({}) == (EncouragementOptions(), Bonus())
+
+
+SHARED = {"weight": None, "ignore_index": -100, "reduction": "mean", "label_smoothing": 0.0, "impl": "auto"}
+BY_SIGMOIDS = {"alpha": 0.25, "reduction": "none", "ignore_index": None}
+OWN: dict[str, dict[str, Any]] = {
+    "eureka_loss EurekaLoss": {"gamma": 1.0, **SHARED},
+    "linear_eureka_loss LinearEurekaLoss vocabulary_parallel_eureka_loss": {
+        "gamma": 1.0,
+        **{name: value for name, value in SHARED.items() if name != "impl"},
+    },
+    "eureka_loss_from_log_probs": {"gamma": 1.0, "weight": None, "ignore_index": -100, "reduction": "mean"},
+    "focal_loss FocalLoss": {"gamma": 2.0, "alpha": 1.0, **SHARED},
+    "halted_focal_loss HaltedFocalLoss": {"gamma": 2.0, "threshold": 0.5, "alpha": 1.0, **SHARED},
+    "ldam_loss LDAMLoss": {"max_margin": 0.5, "scale": 30.0, **SHARED},
+    "gem_loss GEMLoss": {"temperature": 0.7, "contrast": "linear", **SHARED},
+    "unlikelihood_loss UnlikelihoodLoss": {"alpha": 1.0, **SHARED},
+    "dft_loss DFTLoss tldr_loss TLDRLoss": SHARED,
+    "power_loss PowerLoss": {"exponent": 1.0, **SHARED},
+    "anti_focal_loss AntiFocalLoss": {"gamma": 1.0, **SHARED},
+    "mixce_loss MixCELoss": {"eta": 0.5, **SHARED},
+    "logit_adjusted_loss LogitAdjustedLoss": {"tau": 1.0, **SHARED},
+    "sigmoid_focal_loss SigmoidFocalLoss": {"gamma": 2.0, **BY_SIGMOIDS},
+    "sigmoid_halted_focal_loss SigmoidHaltedFocalLoss": {"gamma": 2.0, "threshold": 0.5, **BY_SIGMOIDS},
+    "sigmoid_eureka_loss SigmoidEurekaLoss": {"gamma": 2.0, "bonus_gamma": 1.0, **BY_SIGMOIDS},
+    "previous_tokens": {"ignore_index": -100},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "defaults"), [(name, defaults) for names, defaults in OWN.items() for name in names.split()]
+)
+def test_the_defaults_of_a_function_or_module_are_those_of_the_documents(
+    name: str, defaults: dict[str, Any]
+) -> None:
+    shown = inspect.signature(getattr(losses, name)).parameters
+    assert {option: shown[option].default for option in defaults} == defaults
+
+
+def test_modules_share_the_defaults_of_the_functions() -> None:
+    assert Shared()._asdict() == SHARED
+    module = losses.FocalLoss()
+    assert {name: getattr(module, name) for name in SHARED} == SHARED
+
+
+def test_the_defaults_of_the_weights_from_counts() -> None:
+    shown = inspect.signature(EurekaLoss.from_counts).parameters
+    assert (shown["beta"].default, shown["exponent"].default, shown["scale"].default) == (0.999, 1.0, 1.0)
+    assert EurekaLoss.from_counts([1, 3], measure="count").encouragement.tolist() == pytest.approx([2, 2 / 3])
 
 
 def test_an_unknown_argument_is_named() -> None:

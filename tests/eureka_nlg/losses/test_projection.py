@@ -15,9 +15,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from eureka_nlg.frequency import rarest_classes
 from eureka_nlg.losses import chunked_projection, eureka_loss, linear_eureka_loss, projection
+from eureka_nlg.losses.bonus import Bonus
 from eureka_nlg.losses.checks import Options
 from eureka_nlg.losses.logits import loss_and_log_odds
-from eureka_nlg.losses.objectives import HaltedFocal
+from eureka_nlg.losses.objectives import HaltedFocal, Objective, eureka_objective
+from eureka_nlg.losses.projection import loss_and_log_odds_of_projection
+from eureka_nlg.losses.projection_operator import traced_loss_and_log_odds
+from eureka_nlg.losses.rows import Rows
 
 H, C = 3, 7
 Layer = tuple[Tensor, Tensor, "Tensor | None"]  # hidden, weight, bias
@@ -26,6 +30,15 @@ OPTIONS: list[dict[str, Any]] = [
     {"encouragement": 0.0, "label_smoothing": 0.1},
     {"encouragement": torch.linspace(0, 3, C), "weight": torch.linspace(0.5, 2, C), "likelihood_cap": 0.3},
     {"bonus": "power", "gamma": 2.0, "label_smoothing": 0.2, "weight": torch.linspace(0.5, 2, C)},
+]
+
+
+OPERATOR_OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"encouragement": 0.0, "weight": torch.linspace(0.5, 2, C, dtype=torch.float64)},
+    {"weight": torch.linspace(0.5, 2, C, dtype=torch.float64)},
+    {"label_smoothing": 0.3},
+    {"label_smoothing": 0.3, "weight": torch.linspace(0.5, 2, C, dtype=torch.float64)},
 ]
 
 
@@ -258,6 +271,87 @@ def test_scaled_losses(in_chunks: bool) -> None:
         losses = [factor * loss(arguments, target, label_smoothing=0.1) for loss in (together, apart)]
         for one, other in zip(*(torch.autograd.grad(loss, arguments) for loss in losses)):
             torch.testing.assert_close(one, other)
+
+
+def test_a_factor_after_infinite_ones() -> None:
+    arguments, target = layer(8, torch.float32), labels(8)
+    for factor in (torch.inf, torch.inf, 2.0):
+        losses = [factor * loss(arguments, target) for loss in (together, apart)]
+        gradients = [torch.autograd.grad(loss, arguments) for loss in losses]
+    torch.testing.assert_close(*gradients)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("first_weight", [1.0, 3.0])
+def test_cross_entropy_with_weights(dtype: torch.dtype, first_weight: float) -> None:
+    """Without a reward, the weights of the rows are not scaled to mean one; their sum may be one."""
+    hidden, weight, bias = layer(2, dtype)
+    class_weight = torch.full((C,), 5.0, dtype=dtype)
+    class_weight[1] = first_weight
+    for target in (torch.tensor([1, -100]), torch.tensor([1, 2])):
+        loss = linear_eureka_loss(hidden, weight, target, 0.0, linear_bias=bias, weight=class_weight)
+        expected = F.cross_entropy(F.linear(hidden, weight, bias), target, weight=class_weight)
+        torch.testing.assert_close(loss, expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_log_odds_and_a_gradient_that_its_receiver_changes(dtype: torch.dtype) -> None:
+    (hidden, weight, bias), target = layer(6, dtype), torch.arange(6) % C  # none is ignored, or it is a copy
+    objective = eureka_objective(None, Bonus())
+    loss, log_odds = loss_and_log_odds_of_projection(hidden, weight, bias, target, objective, Options())
+    expected, others = loss_and_log_odds(F.linear(hidden, weight, bias), target, objective, Options())
+    torch.testing.assert_close((loss, log_odds), (expected, others), equal_nan=True)
+    (wanted,) = torch.autograd.grad(expected, hidden)
+    for _ in range(3):
+        (gradient,) = torch.autograd.grad(loss, hidden, retain_graph=True)
+        torch.testing.assert_close(gradient, wanted)
+        gradient.zero_()
+
+
+def test_gradients_add_up_over_several_backward_passes() -> None:
+    """The first one becomes the memory that the others are added to."""
+    arguments, target = layer(5, torch.float64), torch.arange(5) % C
+    expected = torch.autograd.grad(apart(arguments, target), arguments)
+    loss = together(arguments, target)
+    for times in (1, 2, 3, 4):
+        loss.backward(retain_graph=True)
+        torch.testing.assert_close([one.grad for one in arguments], [times * one for one in expected])
+
+
+def test_the_loss_itself_is_computed_without_autocast() -> None:
+    seen = []
+
+    def term(log_odds: Tensor, target: Tensor) -> Tensor:
+        seen.append(torch.is_autocast_enabled("cpu"))
+        return -log_odds
+
+    arguments, target = layer(4, torch.float32), labels(4)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss_and_log_odds_of_projection(*arguments, target, Objective(term), Options())
+    assert seen
+    assert not any(seen)
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+@pytest.mark.parametrize("options", OPERATOR_OPTIONS, ids=name)
+def test_operators_without_tracing(options: Any, reduction: str) -> None:
+    """They compute what the layer and the loss do, whichever part of the layer is trained."""
+    (hidden, weight, bias), target = layer(7, torch.float64), labels(7)
+    given = Options(options.get("weight"), -100, reduction, options.get("label_smoothing", 0.0))
+    objective = eureka_objective(options.get("encouragement"), Bonus())
+    rows = Rows.of(target, C, given, torch.float64)
+    for trained in ((hidden, weight, bias), (hidden,), (weight, bias), (bias,)):
+        parts = [
+            one if any(one is other for other in trained) else one.detach() for one in (hidden, weight, bias)
+        ]
+        loss, log_odds = traced_loss_and_log_odds(
+            chunked_projection.Layer(*parts), target, rows, objective, given
+        )
+        expected, others = loss_and_log_odds(F.linear(*parts), target, objective, given)
+        torch.testing.assert_close((loss, log_odds), (expected, others), equal_nan=True)
+        slope = torch.arange(1.0, loss.numel() + 1, dtype=torch.float64).view_as(loss)
+        found, wanted = (torch.autograd.grad(one, trained, slope) for one in (loss, expected))
+        torch.testing.assert_close(found, wanted)
 
 
 def test_evaluation_computes_no_gradient(monkeypatch: pytest.MonkeyPatch) -> None:

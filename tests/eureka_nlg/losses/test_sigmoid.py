@@ -343,3 +343,21 @@ def test_modules_ignore_too(kind: Any) -> None:
     before = kind()
     del before.__dict__["ignore_index"]  # as a module that was pickled before it had one
     assert before(input[kept], target[kept]).shape == (3,)
+
+
+def test_one_logit_and_one_row() -> None:
+    """A scalar takes one weight, and a row without further dimensions one for each class."""
+    p = torch.tensor(0.5).sigmoid()
+    for encouragement in (2.0, torch.tensor(2.0), torch.tensor([2.0])):
+        for call in (
+            lambda *given, weight=encouragement: sigmoid_eureka_loss(*given, weight, alpha=1.0),
+            SigmoidEurekaLoss(encouragement, alpha=1.0),
+        ):
+            loss = call(torch.tensor(0.5), torch.tensor(1))
+            assert loss.shape == ()
+            torch.testing.assert_close(loss, -p.log() + 2 * (1 - p).log())
+    weights = torch.tensor([1.0, 2.0, 3.0])
+    row = sigmoid_eureka_loss(torch.full((3,), 0.5), torch.ones(3), weights, alpha=1.0)
+    torch.testing.assert_close(row, -p.log() + weights * (1 - p).log())
+    with pytest.raises(ValueError, match=r"encouragement must have shape \[1\]"):
+        sigmoid_eureka_loss(torch.tensor(0.5), torch.tensor(1), weights)

@@ -89,3 +89,15 @@ def test_without_its_data_says_so_and_does_not_fail_the_rest() -> None:
 def test_signature_names_the_library_and_its_version() -> None:
     signature = score_replies(["a"], ["a"], metrics=["meteor"]).signature["meteor"]
     assert signature.endswith(f"nltk {nltk.__version__}")
+    assert signature.startswith("mean, white space tokens in lower case")
+    by_character = score_replies(["a"], ["a"], metrics=["meteor"], unit="character").signature["meteor"]
+    assert by_character.startswith("mean, characters in lower case")
+
+
+@pytest.mark.usefixtures("wordnet")
+def test_the_best_of_several_references() -> None:
+    replies, wrong, right = ["a b c d"], ["x y z"], ["a b c e"]
+    expected = score_replies(replies, right, metrics=["meteor"]).scores["meteor"]
+    for first, second in ((right, wrong), (wrong, right)):
+        found = score_replies(replies, first, metrics=["meteor"], more_references=[second])
+        assert found.scores["meteor"] == expected > 50

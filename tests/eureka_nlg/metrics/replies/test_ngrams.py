@@ -22,7 +22,10 @@ from eureka_nlg.metrics import (
     ngram_diversity,
     ngram_entropy,
     ngram_novelty,
+    score_replies,
 )
+from eureka_nlg.metrics.replies.ngrams import Novelty
+from eureka_nlg.metrics.replies.setting import Metric, Setting
 from eureka_nlg.metrics.text import lines, ngram_table
 
 REPLIES = st.lists(st.lists(st.sampled_from("abc"), max_size=7), max_size=12)
@@ -227,3 +230,16 @@ def test_scores_do_not_depend_on_how_counts_are_counted() -> None:
     rarely = ["a b c d e f", "a b c g"]
     assert ngram_diversity(rarely, 1) == pytest.approx(100 * 7 / 10)
     assert ngram_entropy(rarely, 1) == pytest.approx(-(0.6 * math.log(0.2) + 0.4 * math.log(0.1)))
+
+
+def test_references_of_one_ngram_only() -> None:
+    """It is all that could be drawn, and all that is expected, however often."""
+    for reply, expected in (("a a", 100), ("a b", 200), ("", 0)):
+        scores = score_replies([reply], ["c"], metrics=["ead_1"]).scores
+        assert scores["ead_1"] == expected
+
+
+def test_training_ngrams_of_another_length() -> None:
+    counts = count_ngrams(["a b c"], 2)
+    with pytest.raises(UserError, match="novelty needs the 3-grams of the training targets"):
+        Novelty([Metric("novelty", n=3)], Setting(training_ngrams=counts))

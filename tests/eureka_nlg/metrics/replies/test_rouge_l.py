@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from metric_cases import check_metric
 from rouge_score.rouge_scorer import RougeScorer
 
-from eureka_nlg.metrics import rouge_l
+from eureka_nlg.metrics import rouge_l, score_replies
+from eureka_nlg.metrics.replies.rouge_l import units
 
 SCORER = RougeScorer(["rougeL"])
 TEXT = st.lists(
@@ -56,3 +57,13 @@ def test_long_texts_take_no_minutes() -> None:
     start = time.process_time()
     assert 0 < rouge_l(replies, replies[::-1]) < 100
     assert time.process_time() - start < 3
+
+
+def test_units_and_their_signature() -> None:
+    assert units("it's 5 我们 ?!") == ["it's", "5", "我", "们"]
+    for unit, said in (
+        ("word", "letters a-z and digits in lower case"),
+        ("character", "characters, or words"),
+    ):
+        signature = score_replies(["a"], ["a"], metrics=["rouge_l"], unit=unit).signature["rouge_l"]
+        assert said in signature
