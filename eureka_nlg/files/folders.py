@@ -22,6 +22,7 @@ from eureka_nlg.files.partial import (
     new_partial,
     prefix,
     remove_leftovers,
+    sync,
     umask,
 )
 from eureka_nlg.files.special import followed, is_special
@@ -64,6 +65,7 @@ def new_folder(path: Path, overwrite: bool = False, mark: str | None = None) -> 
             _synced(building)
             building.chmod(0o777 & ~umask())  # a temporary folder is readable by its owner only
             _replace(path, building)
+            sync(path.parent)
     except BaseException as error:
         for child in multiprocessing.active_children():  # otherwise they would continue writing
             child.terminate()
@@ -171,6 +173,7 @@ def files_of(folder: str | os.PathLike[str]) -> Iterator[Path]:
                 target = path / file.relative_to(building)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(file, target)
+                sync(target.parent)
     except OSError as error:
         if str(error.filename or building).startswith(str(building)):
             raise cannot(path, error) from error
@@ -180,15 +183,11 @@ def files_of(folder: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def _synced(folder: Path) -> list[Path]:
-    """Write all files in a folder to the disk (fsync), and return them."""
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
-    for file in files:
-        descriptor = os.open(file, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    return files
+    """Wait until all files in a folder are on the disk, and return them."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() or path.is_dir())
+    for path in [*paths, folder]:
+        sync(path)
+    return [path for path in paths if path.is_file()]
 
 
 def _replace(path: Path, new: Path) -> None:

@@ -25,7 +25,7 @@ from eureka_nlg.errors import UserError
 
 __all__ = [
     *("PARTIAL", "busy", "cannot", "exchange", "full_disk", "held", "lock", "named_errors", "new_partial"),
-    *("prefix", "remove_leftovers", "umask"),
+    *("prefix", "remove_leftovers", "sync", "umask"),
 ]
 
 PARTIAL = ".partial"
@@ -146,6 +146,24 @@ def exchange(first: Path, second: Path) -> bool:
         return False
     paths = os.fsencode(first), os.fsencode(second)
     return int(rename(_AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_EXCHANGE)) == 0
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk.
+
+    Without the second, a rename may be lost in a power failure after the command has ended well.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except PermissionError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that cannot
+            raise
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from eureka_nlg.files.partial import cannot, named_errors, new_partial, remove_leftovers, umask
+from eureka_nlg.files.partial import cannot, named_errors, new_partial, remove_leftovers, sync, umask
 from eureka_nlg.files.special import followed, is_special, open_special
 
 __all__ = ["write_json", "write_lines", "write_text", "write_whole"]
@@ -52,6 +52,7 @@ def write_whole(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
                     file.fileno(), _permissions(target)
                 )  # the temporary file is readable by its owner only
             os.replace(partial, target)
+            sync(target.parent)
     except BaseException as error:
         partial.unlink(missing_ok=True)
         cause = guarded.error if guarded is not None and guarded.error is not None else error

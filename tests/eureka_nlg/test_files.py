@@ -391,25 +391,34 @@ def test_the_files_of_a_folder_come_together_and_whole(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "model", "sub"]
 
 
-@pytest.mark.parametrize("make", [files_of, new_folder])
+@pytest.mark.parametrize("make", [files_of, new_folder, write_whole])
 def test_files_are_on_the_disk_before_they_take_their_places(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Any
 ) -> None:
-    """Else a disk that goes away leaves their names, and empty files."""
+    """Else a disk that goes away leaves their names, and empty files, or takes back what is in its place."""
     done: list[str] = []
     fsync, replace, rename = os.fsync, os.replace, os.rename
 
     def note(what: str) -> None:
         done.append(what)
 
-    monkeypatch.setattr(os, "fsync", lambda file: (note("sync"), fsync(file)))
+    def synced(descriptor: int) -> None:
+        note(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", synced)
     monkeypatch.setattr(os, "replace", lambda *names: (note("place"), replace(*names)))
     monkeypatch.setattr(os, "rename", lambda *names: (note("place"), rename(*names)))
-    with make(tmp_path / "run") as folder:
-        (folder / "sub").mkdir()
-        for name in ("a", "sub/b"):
-            (folder / name).write_text("x")
-    assert done[:3] == ["sync", "sync", "place"]
+    with make(tmp_path / "outer" / "run") as made:
+        if make is write_whole:
+            made.write(b"x")
+        else:
+            (made / "sub").mkdir()
+            for name in ("a", "sub/b"):
+                (made / name).write_text("x")
+    before, after = done[: done.index("place")], done[done.index("place") :]
+    assert len(before) == 1 if make is write_whole else {"a", "sub", "b"} < set(before)
+    assert after[-1] == ("sub" if make is files_of else "outer")
 
 
 def test_what_the_system_said_of_a_full_disk_is_found() -> None:
