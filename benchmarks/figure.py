@@ -24,7 +24,7 @@ LINES = {
     "eureka fused": ("eureka fused", "keeps memory"),
     "plain formula": ("plain formula", "keeps memory"),
     "eureka fused, portable": ("eureka fused, portable", "keeps memory"),
-    "eureka fused, both with the default allocator": ("eureka fused", "default"),
+    "eureka fused, default allocator": ("eureka fused", "default"),
 }
 
 
@@ -80,7 +80,7 @@ def draw(rows: list[dict[str, str]], classes: list[int]) -> Figure:
         panel.set_ylim(low, high)
         panel.tick_params(labelleft=panel is axes[0])
     axes[0].set_ylabel("relative time, log scale")
-    add_legend(figure, lines, False)
+    add_legend(figure, lines, narrow=False, columns=3)
     return figure
 
 
