@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +12,8 @@ from metric_cases import VOCABULARY, check_metric
 
 from eureka_nlg.errors import UserError
 from eureka_nlg.metrics import WordBands, f_scores, f_scores_by_band
+from eureka_nlg.metrics.replies.f_score import MacroF
+from eureka_nlg.metrics.replies.setting import Metric, Setting
 
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "d", "é", "<unk>"]), max_size=8)
 PAIRS = st.lists(st.tuples(WORDS, WORDS), max_size=12)
@@ -148,6 +151,14 @@ def test_bands_agree_with_the_definition(pairs: list[Any]) -> None:
 def test_edges(hypotheses: Any, references: Any, expected: tuple[float, float, int]) -> None:
     scores = f_scores(hypotheses, references)
     assert (scores.micro, scores.macro, scores.num_types) == expected
+
+
+@pytest.mark.parametrize("types", ["reference", "union"])
+def test_types_are_counted_exactly_beyond_what_float32_holds(types: Any) -> None:
+    num_words = 2**24 + 1
+    totals = MacroF([Metric("macro_f")], Setting(types=types))
+    ones = np.broadcast_to(np.int64(1), (3 * num_words, 1))
+    assert totals.num_types(ones).tolist() == [[num_words]]
 
 
 def test_empty_vocabulary_scores_zero() -> None:

@@ -187,6 +187,48 @@ def test_systems_share_the_resamples_whatever_else_is_compared() -> None:
     assert alone.differences["bleu"]["second"].p_randomisation is None
 
 
+def test_defaults_are_the_documented_ones() -> None:
+    systems, references = made_up(11, num_pairs=15)
+    options = {"num_resamples": 1000, "seed": 1, "confidence": 95, "randomisation": True}
+    for metrics in (["micro_f"], ["macro_f"]):
+        found = compare(systems, references, metrics).to_dict()
+        assert found == compare(systems, references, metrics, lowercase=False, **options).to_dict()
+        assert {name: found["signature"][name] for name in ("num_resamples", "seed", "confidence")} == {
+            name: options[name] for name in ("num_resamples", "seed", "confidence")
+        }
+        scored = ScoredSystems(systems, references, metrics, Setting())
+        assert compare_scored(scored).to_dict() == found
+    assert found["differences"]["macro_f"]["second"]["p_randomisation"] is not None
+
+
+def test_an_interval_stays_in_the_range_of_the_metric() -> None:
+    """Around a value near the border, the jackknife's would go beyond it."""
+    replies, references = ["a b"] * 2 + ["x"] * 18, [f"a b {number}" for number in range(20)]
+    for systems, kind, border in (
+        ({"first": ["x"] * 19 + ["a"]}, "jackknife", 0.0),
+        ({"first": [f"a b {number}" for number in range(19)] + ["x"]}, "jackknife", 100.0),
+        ({"first": references}, "bootstrap", 100.0),
+        ({"first": ["x"] * 20}, "bootstrap", 0.0),
+    ):
+        score = compare(systems, references, ["macro_f"], resampling=kind).scores["macro_f"]["first"]
+        assert border in (score.low, score.high)
+        assert 0 <= score.low <= score.value <= score.high <= 100
+    difference = compare({"first": replies, "second": references}, references, ["macro_f"])
+    assert (
+        difference.differences["macro_f"]["second"].high > difference.differences["macro_f"]["second"].value
+    )
+
+
+@pytest.mark.parametrize(
+    "options", [{"num_resamples": 1}, {"confidence": 0.5}, {"confidence": 99.9}, {"resampling": "jackknife"}]
+)
+def test_the_least_that_is_accepted(options: dict[str, Any]) -> None:
+    found = compare({"a": ["x", "y"], "b": ["y", "y"]}, ["x", "y"], ["micro_f"], **options)
+    assert found.num_pairs == 2
+    for name, value in options.items():
+        assert found.signature.get(name, value) == value
+
+
 def test_one_system_has_intervals() -> None:
     systems, references = made_up(6)
     comparison = compare({"first": systems["first"]}, references, METRICS, num_resamples=40)
@@ -272,6 +314,9 @@ def test_to_dict_is_json_and_says_what_defines_it() -> None:
         ({"metrics": ["novelty_4"], "training_ngrams": NgramCounts(2)}, "2-grams"),
         ({"num_resamples": 0}, "num_resamples is 0"),
         ({"confidence": 100}, "confidence is 100"),
+        ({"confidence": 100.5}, "confidence is 100.5"),
+        ({"confidence": 0}, "confidence is 0"),
+        ({"num_resamples": -1}, "num_resamples is -1"),
         ({"resampling": "jack"}, "resampling is 'jack'"),
         ({"types": "some"}, "types is 'some'"),
         ({"types": "vocabulary"}, "needs a vocabulary"),

@@ -16,7 +16,8 @@ from metric_cases import COUNTS, TARGETS, VOCABULARY, made_up
 from eureka_nlg.metrics import WordBands, count_ngrams, score_replies
 from eureka_nlg.metrics.replies.catalogue import all_metrics, totals_of
 from eureka_nlg.metrics.replies.scores import ScoredSystems
-from eureka_nlg.metrics.replies.setting import Setting
+from eureka_nlg.metrics.replies.setting import Metric, Setting
+from eureka_nlg.metrics.replies.totals import Entries, Totals
 from eureka_nlg.metrics.significance.matrices import Matrices
 from eureka_nlg.metrics.text.pairs import Pairs
 
@@ -86,3 +87,41 @@ def test_any_text_and_any_weights(data: list[Any], draw: list[int]) -> None:
             ).scores
             for metric, value in matrices.score(matrices.totals(system, weights)).items():
                 assert value[0] == pytest.approx(expected[metric], rel=1e-12, abs=1e-12), metric
+
+
+@pytest.mark.parametrize("types", ["reference", "union", "vocabulary"])
+def test_resamples_side_by_side_have_the_scores_of_each_alone(types: Any) -> None:
+    systems, references = made_up(seed=6)
+    setting = Setting(types=types, vocabulary=VOCABULARY if types == "vocabulary" else None)
+    pairs = Pairs(systems, [references], setting.tokenise)
+    weights = np.random.default_rng(1).integers(0, 4, (len(references), 3)).astype(np.int32)
+    for totals in totals_of(METRICS, setting)[0]:
+        matrices = Matrices(totals, pairs)
+        for system in range(2):
+            sums = matrices.totals(system, weights)
+            for number in (1, 2, 3):
+                together = matrices.score(sums[:, :number])
+                for metric, values in together.items():
+                    alone = [matrices.score(sums[:, [column]])[metric].item() for column in range(number)]
+                    assert values.tolist() == pytest.approx(alone, rel=1e-12, abs=1e-12), metric
+
+
+def test_large_amounts_do_not_overflow() -> None:
+    class Large(Totals):
+        num_rows = 2
+
+        def entries(self, pairs: Pairs, system: int) -> Entries:
+            amounts = np.array([3, 1 << 30, 5, 1 << 30, 7, 11], dtype=np.int64)
+            return Entries(np.array([0, 0, 1, 0, 1, 0]), np.array([0, 1, 2, 3, 4, 5]), amounts)
+
+        def score(self, totals: Any) -> Any:
+            return {"large": totals[0].astype(np.float64)}
+
+    setting = Setting()
+    pairs = Pairs([["a"] * 6, ["b"] * 6], [["a"] * 6], setting.tokenise)
+    matrices = Matrices(Large([Metric("large")], setting), pairs)
+    weights = np.full((6, 1), 2, dtype=np.int32)
+    for system in range(2):
+        totals = matrices.totals(system, weights)
+        assert totals.tolist() == [[2 * (3 + (1 << 31) + 11)], [2 * (5 + 7)]]
+        assert matrices.score(totals)["large"].item() == 2.0 * (3 + (1 << 31) + 11)

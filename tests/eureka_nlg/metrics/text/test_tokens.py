@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections import Counter
 
-from eureka_nlg.metrics.text.tokens import Tokeniser, matches, ngram_ids, ngrams, overlaps
+import numpy as np
+import pytest
+
+from eureka_nlg.metrics.text.tokens import (
+    PerWord,
+    Tokeniser,
+    Tokens,
+    Words,
+    matches,
+    ngram_ids,
+    ngrams,
+    overlaps,
+)
 
 
 def test_tokens() -> None:
@@ -15,6 +27,34 @@ def test_tokens() -> None:
     assert tokens.owners().tolist() == [0, 0, 0, 2, 2]
     assert list(tokenise.words) == ["a", "b", "c"]
     assert tokenise([]).ids.dtype == np.int32
+
+
+def test_words_of_any_iterable() -> None:
+    words = Words()
+    assert words.encode(iter(["a", "b", "a"])).tolist() == [0, 1, 0]
+    assert words.encode(["b", "c"]).tolist() == [1, 2]
+
+
+def test_a_number_for_each_word_is_computed_once() -> None:
+    words, asked = Words(), []
+
+    def length(word: str) -> int:
+        asked.append(word)
+        return len(word)
+
+    numbers = PerWord(words, length)
+    assert numbers().tolist() == []
+    words.encode(["abc", "d"])
+    assert numbers().tolist() == [3, 1]
+    words.encode(["d", "ef"])
+    assert numbers().tolist() == numbers().tolist() == [3, 1, 2]
+    assert asked == ["abc", "d", "ef"]
+
+
+def test_the_ids_of_each_reply() -> None:
+    tokenise = Tokeniser()
+    assert [ids.tolist() for ids in tokenise(["a b", "", "c", "a"]).each()] == [[0, 1], [], [2], [0]]
+    assert tokenise([]).each() == []
 
 
 def test_lower_case() -> None:
@@ -70,3 +110,84 @@ def test_overlaps_keep_pairs_apart() -> None:
     ]
     found = sorted(zip(owners_of_two.tolist(), *counts_of_two.tolist()))
     assert found == [(0, 0, 1), (0, 1, 0), (0, 1, 1), (1, 0, 1), (1, 1, 0)]
+
+
+def random_sides(seed: int, number: int) -> tuple[list[list[list[int]]], list[Tokens]]:
+    """Replies of several sides, as lists of ids and as tokens; the first side has the largest id."""
+    random = np.random.default_rng(seed)
+    sides = [
+        [random.integers(0, 3, random.integers(0, 7)).tolist() for _ in range(40)] for _ in range(number)
+    ]
+    sides[seed % number][7].append(4)
+    return sides, [
+        Tokens(
+            np.array([word for reply in side for word in reply], dtype=np.int32),
+            np.array([len(reply) for reply in side], dtype=np.int64),
+        )
+        for side in sides
+    ]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_matches_equal_counters(seed: int) -> None:
+    (left, right), tokens = random_sides(seed, 2)
+    expected = [
+        (pair, word, shared)
+        for pair, (one, other) in enumerate(zip(left, right))
+        for word, shared in sorted((Counter(one) & Counter(other)).items())
+    ]
+    found = matches(*tokens)
+    assert list(zip(*(part.tolist() for part in found))) == expected
+    sums = [(Counter(one) & Counter(other)).total() for one, other in zip(left, right)]
+    assert found.by_pair(40).tolist() == sums
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("apart", [False, True])
+def test_ids_of_ngrams_equal_tuples(seed: int, apart: bool) -> None:
+    sides, tokens = random_sides(seed, 3)
+    orders = 0
+    for order, grams in enumerate(ngram_ids(tokens, 4, apart=apart), start=1):
+        names: dict[int, tuple[int, ...]] = {}
+        for side, found in zip(sides, grams):
+            expected = [
+                (pair if apart else 0, *reply[start : start + order])
+                for pair, reply in enumerate(side)
+                for start in range(len(reply) - order + 1)
+            ]
+            assert found.lengths.tolist() == [max(len(reply) - order + 1, 0) for reply in side]
+            assert len(found.ids) == len(expected)
+            for id, gram in zip(found.ids.tolist(), expected):
+                assert names.setdefault(id, gram) == gram
+        assert len(set(names.values())) == len(names)
+        orders = order
+    assert orders == 4
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_overlaps_equal_counters(seed: int) -> None:
+    sides, tokens = random_sides(seed, 3)
+    for order, (owners, counts) in enumerate(overlaps(tokens, 3), start=1):
+        expected = []
+        for pair, replies in enumerate(zip(*sides)):
+            each = [
+                Counter(
+                    tuple(reply[start : start + order]) for start in range(max(len(reply) - order + 1, 0))
+                )
+                for reply in replies
+            ]
+            expected += [(pair, *(one[gram] for one in each)) for gram in set().union(*each)]
+        assert sorted(zip(owners.tolist(), *counts.tolist())) == sorted(expected)
+
+
+def test_no_words_have_no_ngrams() -> None:
+    tokenise = Tokeniser()
+    found = list(overlaps([tokenise(["", ""]), tokenise(["a", ""])], 2))
+    assert [owners.tolist() for owners, _ in found] == [[0], []]
+    assert [counts.shape for _, counts in found] == [(2, 1), (2, 0)]
+
+
+def test_a_reply_that_is_one_ngram() -> None:
+    tokens = Tokeniser()(["a b c"])
+    assert ngrams(tokens, 3).tolist() == [[0, 1, 2]]
+    assert ngrams(tokens, 4).shape == (0, 4)
