@@ -12,7 +12,7 @@ pytest.importorskip("matplotlib")
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS, RESULTS = ROOT / "scripts" / "cifar10_lt", ROOT / "docs" / "results"
-COLLECTED = RESULTS / "cifar10_lt" / "runs.json"
+SHORT, COLLECTED = (RESULTS / name / "runs.json" for name in ("cifar10_lt_short", "cifar10_lt"))
 
 
 @pytest.mark.parametrize(

@@ -36,12 +36,14 @@ class SweepRun:
         name: name of its config.
         config: the config with seed, folder and ``init_from`` filled in.
         arguments: the arguments of ``eureka vision train`` for this run.
+        home: the ``save_dir`` that its file has, which other files name in their ``init_from``.
         source: the run that it branches off, or whose features it uses.
     """
 
     name: str
     config: Config
     arguments: list[str]
+    home: Path
     source: SweepRun | None = None
 
     @property
@@ -109,12 +111,14 @@ def plan(configs: Sequence[Path], seeds: Sequence[int], overrides: Sequence[str]
     runs = []
     # save_dir=FOLDER given with several configs is the parent folder of all runs
     shared = len(configs) > 1 and any(override.startswith("save_dir=") for override in overrides)
+    elsewhere = [override for override in overrides if not (shared and override.startswith("save_dir="))]
     for path in configs:
         base = read_config(Config, path, overrides)
         folder = f"{base.save_dir}/{path.stem}" if shared else base.save_dir
+        home = Path(read_config(Config, path, elsewhere).save_dir)
         for seed in seeds:
             own = [*overrides, f"seed={seed}", f"save_dir={folder}/seed{seed}"]
-            runs.append(SweepRun(path.stem, read_config(Config, path, own), [str(path), *own]))
+            runs.append(SweepRun(path.stem, read_config(Config, path, own), [str(path), *own], home))
     folders = [run.folder for run in runs]
     twice = {str(folder) for folder in folders if folders.count(folder) > 1}
     if twice:
@@ -133,7 +137,7 @@ def plan(configs: Sequence[Path], seeds: Sequence[int], overrides: Sequence[str]
 def _second_stage(run: SweepRun, runs: Sequence[SweepRun]) -> None:
     first_stage = Path(str(run.config.init_from))
     for other in runs:
-        if first_stage == other.folder.parent / CHECKPOINT and run.config.seed == other.config.seed:
+        if first_stage == other.home / CHECKPOINT and run.config.seed == other.config.seed:
             run.starts_from(other, other.folder / CHECKPOINT)
 
 

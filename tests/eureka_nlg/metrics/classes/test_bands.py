@@ -130,6 +130,8 @@ def test_unknown_rules(text: str) -> None:
         (partial(FrequencyBands.by_token_mass, names=("a", "b")), "expected 3 different ones"),
         (partial(FrequencyBands.by_token_mass, names=("a", "a", "b")), "expected 3 different ones"),
         (partial(FrequencyBands.by_token_mass, names=("a", "b", "unseen")), "none of them 'unseen'"),
+        (partial(FrequencyBands.by_token_mass, names=("a", "b", "c", "c")), "expected 3 different ones"),
+        (partial(FrequencyBands.by_token_mass, shares=(1.0, 0.0), names=("a", "b")), "positive"),
         (partial(FrequencyBands.by_count, bounds=(100,)), "two or more counts"),
         (partial(FrequencyBands.by_count, bounds=(100, 0)), "two or more counts from 1 on"),
         (partial(FrequencyBands.by_count, bounds=(20, 100)), "a class would be in two bands"),

@@ -53,6 +53,13 @@ def test_boundaries_can_be_set() -> None:
     assert scores.few == 0  # class 5
 
 
+def test_no_class_needs_to_be_medium() -> None:
+    scores = group_accuracy(PREDICTIONS, TARGETS, COUNTS, many=19, few=20)
+    assert scores.many == pytest.approx(100 * 6 / 8)  # classes 0 to 3
+    assert math.isnan(scores.medium)
+    assert scores.few == 25  # classes 4, 5
+
+
 def test_random_against_sums_written_out() -> None:
     generator = np.random.default_rng(0)
     counts = generator.integers(0, 300, size=30)

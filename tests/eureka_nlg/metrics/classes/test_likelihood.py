@@ -89,6 +89,11 @@ def test_the_ends_of_the_histogram() -> None:
     assert found.share_above_half == pytest.approx(200 / 3)
 
 
+def test_rounding_may_lift_a_logarithm_by_a_ten_thousandth() -> None:
+    found = group_likelihood([0], np.array([1e-4]), [True], BANDS)["all"]
+    assert (found.mean_likelihood, found.perplexity) == (1, 1)
+
+
 def test_one_half_itself_is_not_above_it() -> None:
     assert group_likelihood([0], np.log([0.5]), [True], BANDS)["all"].share_above_half == 0.0
 

@@ -125,6 +125,10 @@ def test_training_data_written_in_another_way() -> None:
     (sentence,) = warnings(TOKENISED, TOKENISED, bands=bands)
     assert "of the references' words do not occur in the training data" in sentence
     assert warnings(["i i i"], ["i i i"], bands=bands) == []
+    for references in (["i i x x"], ["i i i x x"]):  # half of the words, and fewer
+        assert warnings(["i"], references, bands=bands) == []
+    (sentence,) = warnings(["i"], ["i i x x x"], bands=bands)
+    assert sentence.startswith("60 % of the references' words")
 
 
 def test_warnings_are_in_the_documents() -> None:

@@ -25,7 +25,7 @@ from eureka_nlg.metrics import (
     score_replies,
 )
 from eureka_nlg.metrics.replies.ngrams import Novelty
-from eureka_nlg.metrics.replies.setting import Metric, Setting
+from eureka_nlg.metrics.replies.setting import Metric, NgramCounts, Setting
 from eureka_nlg.metrics.text import lines, ngram_table
 
 REPLIES = st.lists(st.lists(st.sampled_from("abc"), max_size=7), max_size=12)
@@ -76,7 +76,12 @@ def test_what_all_metrics_do(n: int) -> None:
 
 
 def test_default_is_four() -> None:
-    assert ngram_diversity(["a b c d e", "a b c d"]) == pytest.approx(100 * 2 / 3)
+    replies, targets = ["a b c d e", "a b c d", "a b c d"], ["b c d e f g"]
+    assert ngram_diversity(replies) == pytest.approx(100 * 2 / 4)
+    assert ngram_entropy(replies) == ngram_entropy(replies, 4) != ngram_entropy(replies, 5)
+    assert ngram_novelty(replies, targets) == ngram_novelty(replies, targets, 4) == 75
+    assert count_ngrams(replies).n == NgramCounts().n == 4
+    assert set(score_replies(replies, replies).scores) >= {"diversity_4", "ead_4", "entropy_4"}
 
 
 @settings(deadline=None)

@@ -95,3 +95,56 @@ def test_one_system() -> None:
     table = significance_table(alone)
     assert "better" not in table
     assert table.splitlines()[0].split() == ["metric", "CE"]
+
+
+def only(metric: str, difference: Difference, **signature: object) -> Comparison:
+    """A comparison of one metric."""
+    comparison = made_up((0.5, 0.5), SIGNATURE | signature)
+    scores = {metric: comparison.scores["macro_f"]}
+    return replace(comparison, scores=scores, differences={metric: {"Eureka": difference}})
+
+
+@pytest.mark.parametrize(
+    ("confidence", "p_value", "mark"), [(50, 0.5, ""), (50, 0.499, "▲"), (95, 0.0505, ""), (95, 0.0495, "▲")]
+)
+def test_a_p_value_is_significant_below_the_level(confidence: float, p_value: float, mark: str) -> None:
+    found = Difference(1.0, 0.5, 1.5, p_resampling=0.9, p_randomisation=p_value)
+    row = significance_table(only("macro_f", found, confidence=confidence)).splitlines()[2]
+    assert row.rstrip().endswith(f"{p_value:.3f} {mark}".rstrip())
+
+
+def test_a_metric_without_a_name_has_its_key_and_no_better_direction() -> None:
+    found = Difference(1.0, 0.5, 1.5, p_resampling=0.9, p_randomisation=0.001)
+    row = significance_table(only("my_metric", found)).splitlines()[2]
+    assert row.split()[0] == "my_metric"
+    assert row.endswith("0.001 *")
+
+
+def test_no_difference_is_neither_better_nor_worse() -> None:
+    found = Difference(0.0, 0.0, 0.0, p_resampling=0.9, p_randomisation=0.001)
+    assert (
+        significance_table(only("macro_f", found)).splitlines()[2].endswith("+0.00 [+0.00, +0.00]  0.001 *")
+    )
+
+
+def test_a_single_comparison_needs_no_correction() -> None:
+    found = Difference(1.0, 0.5, 1.5, p_resampling=0.9, p_randomisation=0.001)
+    assert "not corrected" not in significance_table(only("macro_f", found))
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (2.0, "1.00 [1.00, 3.00]"),
+        (0.09, "1.000 [1.000, 1.090]"),
+        (0.002, "1.0000 [1.0000, 1.0020]"),
+        (0.0003, "1.00000 [1.00000, 1.00030]"),
+        (0.0000004, "1.00000 [1.00000, 1.00000]"),
+        (0.0, "1.00 [1.00, 1.00]"),
+    ],
+)
+def test_digits_show_two_of_the_narrowest_interval(width: float, shown: str) -> None:
+    scores = {"macro_f": {"CE": Estimate(1.0, 1.0, 1.0 + width), "Eureka": Estimate(1.0, 1.0, 1.0)}}
+    found = Difference(1.0, 1.0, 1.0, p_resampling=0.9, p_randomisation=0.9)
+    table = significance_table(replace(only("macro_f", found), scores=scores))
+    assert shown in table.splitlines()[2]

@@ -76,6 +76,17 @@ def test_second_stages_follow_their_first(
     assert all(run.finished for run in runs)
 
 
+def test_second_stages_follow_their_first_into_another_folder(
+    configs: dict[str, Path], overrides: list[str], tmp_path: Path
+) -> None:
+    stage = tmp_path / "crt.yaml"
+    stage.write_text(f"method: crt\ninit_from: {tmp_path / 'runs' / 'ce' / 'checkpoint.pt'}\n")
+    elsewhere = [*without_folder(overrides), f"save_dir={tmp_path / 'all'}"]
+    crt, ce = plan([stage, configs["ce"]], [3], elsewhere)
+    assert crt.source is ce
+    assert crt.config.init_from == str(tmp_path / "all" / "ce" / "seed3" / "checkpoint.pt")
+
+
 def test_two_configs_of_one_folder(configs: dict[str, Path]) -> None:
     with pytest.raises(UserError, match="two runs of the sweep have the folder"):
         plan([configs["ce"], configs["ce"]], [1])
