@@ -416,6 +416,7 @@ class Measured:
         """Run all tests of a folder, but those that were measured already, if ``keep`` has a file of them."""
         with tempfile.TemporaryDirectory() as temporary:
             path = Path(keep or temporary) / folder
+            path.parent.mkdir(parents=True, exist_ok=True)
             if _forked(lambda: _measure(folder, path)):
                 raise SystemExit(f"{' '.join(TESTS[folder])} do not pass without a mutant")
             return cls(*pickle.loads(path.read_bytes()))

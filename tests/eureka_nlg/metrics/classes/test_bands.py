@@ -135,6 +135,9 @@ def test_unknown_rules(text: str) -> None:
         (partial(FrequencyBands.by_count, bounds=(100,)), "two or more counts"),
         (partial(FrequencyBands.by_count, bounds=(100, 0)), "two or more counts from 1 on"),
         (partial(FrequencyBands.by_count, bounds=(20, 100)), "a class would be in two bands"),
+        (partial(FrequencyBands.by_count, bounds=(20, 22)), "a class would be in two bands"),
+        (partial(FrequencyBands.by_count, bounds=(100, 10, 50)), "a class would be in two bands"),
+        (partial(FrequencyBands.by_count, bounds=(100, 10, 0)), "two or more counts from 1 on"),
     ],
 )
 def test_bad_rules(make: Any, message: str) -> None:

@@ -87,6 +87,7 @@ def test_groups_without_test_examples_are_nan() -> None:
     assert math.isnan(scores.medium)
     assert math.isnan(scores.few)
     assert all(math.isnan(value) for value in group_accuracy([], [], [500, 5]))
+    assert group_accuracy([0], [0], [1]).natural == 100  # a single training image
     assert math.isnan(group_accuracy([1], [1], [500, 0]).natural)  # only a class unseen in training is tested
 
 

@@ -106,6 +106,13 @@ def test_a_group_without_examples() -> None:
         assert math.isnan(getattr(found["few"], name))
 
 
+@pytest.mark.parametrize("target", range(len(COUNTS)))
+def test_unseen_is_a_group_where_it_has_an_example(target: int) -> None:
+    found = group_likelihood([target], [-1.0], [True], BANDS)
+    assert ("unseen" in found) == (GROUPS[target] == "unseen")
+    assert found[GROUPS[target]].count == found["all"].count == 1
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
@@ -9,7 +10,7 @@ import sacrebleu
 from metric_cases import check_metric
 
 from eureka_nlg.errors import UserError
-from eureka_nlg.metrics import corpus_bleu
+from eureka_nlg.metrics import corpus_bleu, score_replies
 
 GENERATOR = random.Random(0)
 WORDS = ["i", "like", "tea", "Tea", "and", "you", "?", "."]
@@ -42,6 +43,34 @@ def test_few_matches_are_smoothed_as_by_sacrebleu() -> None:
 )
 def test_nothing_in_common_is_zero(hypotheses: list[str], references: list[str]) -> None:
     assert corpus_bleu(hypotheses, references)[0] == 0
+
+
+def test_the_signature_of_nothing_has_one_reference() -> None:
+    assert corpus_bleu([], [])[1].startswith("nrefs:1|")
+
+
+def test_an_empty_line_is_no_further_reference() -> None:
+    """The reply without words is compared with "a", not with nothing, which would be closer."""
+    replies, first, second = ["", "a b c d e"], ["a", "a b c d e"], ["", "a b c d e"]
+    alone = corpus_bleu(replies, first)[0]
+    assert alone == pytest.approx(100 * math.exp(1 - 6 / 5))
+    for sets in ((first, second), (second, first)):
+        found = score_replies(replies, sets[0], metrics=["bleu"], more_references=sets[1:])
+        assert found.scores["bleu"] == alone
+
+
+@pytest.mark.parametrize(
+    ("lengths", "closest"), [((4, 9), 4), ((3, 6), 6), ((9, 7), 7), ((4, 6), 4), ((6, 4), 4)]
+)
+def test_the_closest_reference_counts_and_of_a_tie_the_shorter(
+    lengths: tuple[int, int], closest: int
+) -> None:
+    words = list("abcdefghi")
+    sets = [[" ".join(words[:length])] for length in lengths]
+    found = score_replies(["a b c d x"], sets[0], metrics=["bleu"], more_references=sets[1:]).scores["bleu"]
+    expected = sacrebleu.corpus_bleu(["a b c d x"], sets, tokenize="none", force=True)
+    assert expected.ref_len == closest
+    assert found == pytest.approx(expected.score)
 
 
 def test_identical_is_hundred() -> None:

@@ -112,6 +112,7 @@ def test_all() -> None:
     [
         (["macro"], {}, "no metric 'macro' .did you mean macro_f.., expected some of: macro_f, micro_f"),
         (["self-bleu"], {}, "no metric 'self-bleu' .replies that repeat one another are what copies"),
+        (["bleurt"], {}, "no metric 'bleurt' .did you mean bleu.., expected some of"),
         (["macro_f_torso"], KNOWN, "no metric 'macro_f_torso' .*expected some of: .*macro_f_head"),
         (["macro_f_head"], {}, "'macro_f_head' needs training counts"),
         (["bands"], {}, "'bands' needs training counts"),

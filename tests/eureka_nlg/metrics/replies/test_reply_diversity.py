@@ -35,6 +35,10 @@ def test_hand_worked(replies: list[str], n: int, expected: float) -> None:
     assert reply_diversity(replies, n) == pytest.approx(expected)
 
 
+def test_default_is_one() -> None:
+    assert reply_diversity(["a b a", "c c c"]) == pytest.approx(100 * (2 / 3 + 1 / 3) / 2)
+
+
 @pytest.mark.parametrize("n", [1, 2, 5])
 def test_what_all_metrics_do(n: int) -> None:
     check_metric(f"reply_diversity_{n}", lambda replies, _: by_nltk([text.split() for text in replies], n))

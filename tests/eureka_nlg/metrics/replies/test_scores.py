@@ -136,6 +136,12 @@ def test_the_signature_names_n_where_it_chose_the_metrics() -> None:
     assert "n" not in score_replies(HYPOTHESES, REFERENCES, metrics=["diversity_2"]).signature
 
 
+def test_the_signature_has_the_number_of_references_where_there_are_several() -> None:
+    assert "references" not in score_replies([], []).signature
+    assert "references" not in score_replies(["a"], ["a"]).signature
+    assert score_replies(["a"], ["a"], more_references=[["b"]]).signature["references"] == 2
+
+
 def test_json_structure() -> None:
     document = json.loads(json.dumps(score_replies(["a b"], ["a c"]).to_dict(), allow_nan=False))
     assert list(document) == ["scores", "num_pairs", "num_types", "signature"]

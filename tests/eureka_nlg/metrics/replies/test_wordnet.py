@@ -14,7 +14,7 @@ from eureka_nlg.metrics.replies.wordnet import WordNet, find_wordnet
 LICENCE = "  1 a licence stands here, indented\n"
 SYNSETS = {
     "noun": [("cat", "tom", "true_cat"), ("ox",)],
-    "verb": [("sit", "rest"), ("go",)],
+    "verb": [("sit", "rest"), ("go",), tuple(f"act{number}" for number in range(17))],
     "adj": [("big", "large(p)")],
     "adv": [],
 }
@@ -47,6 +47,7 @@ def folder(tmp_path: Path) -> Path:
         ("sat", [{"sit", "rest"}]),
         ("rests", [{"sit", "rest"}]),
         ("larger", [{"big", "large"}]),
+        ("act16", [{f"act{number}" for number in range(17)}]),  # their number is hexadecimal
         ("dog", []),
     ],
 )

@@ -23,7 +23,9 @@ from eureka_nlg.metrics.replies.scores import ScoredSystems, score_replies
 from eureka_nlg.metrics.replies.setting import NgramCounts, Setting
 from eureka_nlg.metrics.significance import compare, holm, trials
 from eureka_nlg.metrics.significance.comparison import compare_scored
+from eureka_nlg.metrics.significance.inference import Inference
 from eureka_nlg.metrics.significance.resampling import bootstrap, jackknife, spread, swaps
+from eureka_nlg.metrics.significance.results import Estimate
 
 METRICS = ["macro_f", "micro_f", "parlai_f1", "diversity_2", "entropy_1", "mean_length", "copies", "bleu"]
 
@@ -199,6 +201,25 @@ def test_defaults_are_the_documented_ones() -> None:
         scored = ScoredSystems(systems, references, metrics, Setting())
         assert compare_scored(scored).to_dict() == found
     assert found["differences"]["macro_f"]["second"]["p_randomisation"] is not None
+
+
+def test_the_signature_says_which_tests_were_made() -> None:
+    systems, references = made_up(12, num_pairs=10)
+    for randomisation in (False, True):
+        found = compare(systems, references, ["micro_f"], num_resamples=3, randomisation=randomisation)
+        said = found.signature["p_randomisation"]
+        assert (said is not None and said.startswith("two-sided, replies swapped")) == randomisation
+
+
+@pytest.mark.parametrize("confidence", [95, 80])
+def test_an_interval_by_hand(confidence: float) -> None:
+    sample = np.random.default_rng(5).normal(3, 2, 501)
+    tails = [(100 - confidence) / 2, 50 + confidence / 2]
+    found = Inference("bootstrap", 40, confidence).estimate(2.5, sample)
+    assert found == Estimate(2.5, *np.percentile(sample, tails))
+    found = Inference("jackknife", 40, confidence).estimate(2.5, sample)
+    expected = 2.5 + 3 * (np.percentile(sample, tails) - sample.mean())  # sqrt(36 / 4)
+    assert (found.value, found.low, found.high) == pytest.approx((2.5, *expected))
 
 
 def test_an_interval_stays_in_the_range_of_the_metric() -> None:

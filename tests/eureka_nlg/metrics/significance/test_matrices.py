@@ -107,21 +107,24 @@ def test_resamples_side_by_side_have_the_scores_of_each_alone(types: Any) -> Non
 
 
 def test_large_amounts_do_not_overflow() -> None:
+    """Each amount fits 32 bits, and the totals do not."""
+    num_pairs, large = 64, 1 << 26
+
     class Large(Totals):
         num_rows = 2
 
         def entries(self, pairs: Pairs, system: int) -> Entries:
-            amounts = np.array([3, 1 << 30, 5, 1 << 30, 7, 11], dtype=np.int64)
-            return Entries(np.array([0, 0, 1, 0, 1, 0]), np.array([0, 1, 2, 3, 4, 5]), amounts)
+            indices = np.arange(num_pairs)
+            return Entries(indices % 2, indices, np.where(indices % 2, 1, large))
 
         def score(self, totals: Any) -> Any:
             return {"large": totals[0].astype(np.float64)}
 
     setting = Setting()
-    pairs = Pairs([["a"] * 6, ["b"] * 6], [["a"] * 6], setting.tokenise)
+    pairs = Pairs([["a"] * num_pairs, ["b"] * num_pairs], [["a"] * num_pairs], setting.tokenise)
     matrices = Matrices(Large([Metric("large")], setting), pairs)
-    weights = np.full((6, 1), 2, dtype=np.int32)
+    weights = np.full((num_pairs, 1), 2, dtype=np.int32)
     for system in range(2):
         totals = matrices.totals(system, weights)
-        assert totals.tolist() == [[2 * (3 + (1 << 31) + 11)], [2 * (5 + 7)]]
-        assert matrices.score(totals)["large"].item() == 2.0 * (3 + (1 << 31) + 11)
+        assert totals.tolist() == [[2 * 32 * large], [2 * 32]]
+        assert matrices.score(totals)["large"].item() == 2.0 * 32 * large

@@ -57,9 +57,10 @@ def test_model_tokens_where_nothing_is_detokenised(tmp_path: Path) -> None:
 
 
 def test_ids_are_ordered_as_numbers_and_text_may_hold_tabs_and_odd_line_breaks(tmp_path: Path) -> None:
-    text = "H-10\t-1\tten\u2028\x0b10\tx\nH-9\t-1\tnine\n"
+    text = "H-10\t-1\tten\u2028\x0b10\tx\nH-9\t-1\tnine\nS-9\ta\tb\tc\nS-10\t\nT-9\t\td\nT-10\te\t\n"
     generated = read_generated(write(tmp_path, text))
     assert (generated.ids, generated.hypotheses) == ([9, 10], ["nine", "ten\u2028\x0b10\tx"])
+    assert (generated.sources, generated.references) == (["a\tb\tc", ""], ["\td", "e\t"])
 
 
 @pytest.mark.parametrize(
