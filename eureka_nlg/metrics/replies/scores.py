@@ -106,14 +106,14 @@ class Scorer:
         for system, stream in enumerate(self._word_streams):
             stream.update(pairs, system)
 
-    def values(self, system: int = 0) -> dict[str, float]:
+    def values(self, system: int) -> dict[str, float]:
         """Key of each metric -> its value for a system."""
         found: dict[str, float] = {}
         for stream in self._streams[system]:
             found |= stream.scores()
         return {key: found[key] for key in self.keys if key not in self.unavailable}
 
-    def warnings(self, system: int = 0) -> list[str]:
+    def warnings(self, system: int) -> list[str]:
         """Reasons why the scores of a system are meaningless; with bands, words have to be counted first."""
         warnings = self._advice.of(system)
         if self.setting.bands is not None:
