@@ -6,6 +6,7 @@ import itertools
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from eureka_nlg.frequency import log_prior, rarest_classes
 from eureka_nlg.losses import (
+    EurekaLoss,
     eureka_loss,
     focal_loss,
     halted_focal_loss,
@@ -90,6 +92,18 @@ def test_any_integer_target(impl: str, dtype: torch.dtype, target_dtype: torch.d
     input, target = random_logits((6, C), dtype), random_target((6, C))
     expected = plain_eureka_loss(input, target)
     assert_same(eureka_loss(input, target.to(target_dtype), impl=impl), expected, input)
+
+
+def test_an_ignore_index_of_numpy(impl: str, dtype: torch.dtype) -> None:
+    logits, target = random_logits((6, C), dtype), torch.tensor([0, 3, 1, 3, 2, 4])
+    found = eureka_loss(logits, target, 1.0, ignore_index=np.int64(3), impl=impl)  # type: ignore[arg-type]
+    assert found == eureka_loss(logits, target, 1.0, ignore_index=3, impl=impl)
+    assert found != eureka_loss(logits, target, 1.0, impl=impl)
+
+
+def test_an_encouragement_for_no_class() -> None:
+    """As of a model that is made on the meta device, or whose classes are known later."""
+    assert EurekaLoss(torch.empty(0)).encouragement.numel() == 0
 
 
 @pytest.mark.parametrize("name", ["eureka", "ldam", "linear"])

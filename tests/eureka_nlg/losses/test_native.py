@@ -256,6 +256,20 @@ def test_layouts_of_the_logits(dtype: torch.dtype) -> None:
 
 @needs_native
 @each_dtype
+@pytest.mark.parametrize(
+    ("rows", "classes"), [(1, 30), (2, 30), (5, 1), (5, 2), (1, 1), (1, 2), (2, 1), (2, 2)]
+)
+def test_every_second_class_of_small_batches(dtype: torch.dtype, rows: int, classes: int) -> None:
+    logits = torch.randn(rows, 2 * classes).to(dtype)[:, ::2]
+    target = torch.arange(rows) % classes
+    found, gradient = assert_agree(logits, target)
+    expected, expected_gradient = assert_agree(logits.contiguous(), target)
+    assert gradient.equal(expected_gradient)
+    assert found.log_odds.equal(expected.log_odds)
+
+
+@needs_native
+@each_dtype
 def test_gradient_in_the_place_of_the_logits(dtype: torch.dtype) -> None:
     for num_classes in (1, 5, BLOCK + 5):
         logits, target = batch(num_classes, dtype)

@@ -77,6 +77,11 @@ def test_what_all_metrics_do(types: Any) -> None:
         check_metric(f"recall_{band}", **given)
 
 
+def test_a_metric_of_ones_own_is_a_percentage() -> None:
+    metric = Metric("mine")
+    assert (metric.most, metric.n, metric.band) == (100, None, None)
+
+
 def test_default_types_are_those_of_the_references() -> None:
     assert f_scores(HYPOTHESES, REFERENCES) == f_scores(HYPOTHESES, REFERENCES, types="reference")
 
