@@ -361,3 +361,13 @@ def test_one_logit_and_one_row() -> None:
     torch.testing.assert_close(row, -p.log() + weights * (1 - p).log())
     with pytest.raises(ValueError, match=r"encouragement must have shape \[1\]"):
         sigmoid_eureka_loss(torch.tensor(0.5), torch.tensor(1), weights)
+
+
+def test_a_module_with_one_logit_per_class() -> None:
+    """Without a dimension of rows, and without any dimension."""
+    encouragement = torch.tensor([0.5, 1.0, 2.0])
+    input, target = torch.randn(3), torch.tensor([1.0, 0.0, 1.0])
+    found = SigmoidEurekaLoss(encouragement)(input, target)
+    assert found.equal(SigmoidEurekaLoss(encouragement)(input[None], target[None])[0])
+    alone = SigmoidEurekaLoss(torch.tensor([0.5]))(input[0], target[0])
+    assert alone.equal(SigmoidEurekaLoss(0.5)(input, target)[0])

@@ -177,3 +177,57 @@ def test_wrong_targets_are_refused_when_transformed(target: Tensor) -> None:
             torch.func.grad(call)(logits, target)
         with pytest.raises((IndexError, RuntimeError), match=OUTSIDE):
             torch.func.vmap(call)(logits.unsqueeze(1), target.unsqueeze(1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("with_uniform", [False, True])
+@pytest.mark.parametrize("with_weight", [False, True])
+def test_operators_are_what_torch_expects(dtype: torch.dtype, with_uniform: bool, with_weight: bool) -> None:
+    """Their fake results have the shapes and dtypes of the real ones, and arguments are not changed."""
+    operators, check = torch.ops.eureka_nlg, torch.library.opcheck
+    tests = ("test_schema", "test_faketensor", "test_autograd_registration")
+    hidden, target = batch()
+    hidden, layer_weight = hidden.to(dtype), torch.randn(C, H).to(dtype)
+    exact = torch.float64 if dtype == torch.float64 else torch.float32
+    weight = torch.rand(C, dtype=exact) if with_weight else None
+    logits = torch.randn(N, C).to(dtype).requires_grad_()
+    check(operators.log_odds.default, (logits, target, -100, weight, with_uniform), test_utils=tests)
+    found = [part.detach() for part in operators.log_odds(logits, target, -100, weight, with_uniform)]
+    slopes = torch.rand(N, dtype=exact), torch.rand(N, dtype=exact) if with_uniform else None
+    arguments = (logits.detach(), target, -100, weight, found[0], *found[2:], *slopes)
+    check(operators.log_odds_backward.default, arguments, test_utils=tests[:2])
+    for bias in (None, torch.randn(C).to(dtype)):
+        layer = hidden.detach().requires_grad_(), layer_weight, bias
+        arguments = (*layer, target, -100, weight, with_uniform)
+        check(operators.linear_log_odds.default, arguments, test_utils=tests)
+        for needed in ([True, True, True], [False, True, False], [True, False, True], [False] * 3):
+            arguments = (hidden, layer_weight, bias, target, -100, weight, *slopes, needed)
+            check(operators.linear_log_odds_backward.default, arguments, test_utils=tests[:2])
+
+
+def test_ignored_rows_of_a_single_class() -> None:
+    target = torch.tensor([0, -100, 0])
+    hidden, layer_weight = torch.randn(3, H, requires_grad=True), torch.randn(1, H)
+    for found in (
+        torch.ops.eureka_nlg.linear_log_odds(hidden, layer_weight, None, target, -100, None, False),
+        torch.ops.eureka_nlg.log_odds(hidden @ layer_weight.t(), target, -100, None, False),
+    ):
+        assert found[0][[0, 2]].tolist() == [torch.inf] * 2
+        assert found[0][1].isnan()
+
+
+@pytest.mark.parametrize("dtypes", [(torch.float32, torch.bfloat16), (torch.bfloat16, torch.float32)])
+def test_an_operator_multiplies_in_its_own_precision_under_autocast(
+    dtypes: tuple[torch.dtype, torch.dtype],
+) -> None:
+    """Whoever traces it has chosen the dtypes already."""
+    operators = torch.ops.eureka_nlg
+    hidden, layer_weight = torch.randn(40, 64).to(dtypes[0]), torch.randn(C, 64).to(dtypes[1])
+    target, slopes = torch.randint(C, (40,)), torch.rand(40)
+    layer = (hidden, layer_weight, None, target, -100, None)
+    outside = operators.linear_log_odds(*layer, False)
+    gradients = operators.linear_log_odds_backward(*layer, slopes, None, [True, True, False])
+    with torch.autocast("cpu", torch.bfloat16):
+        assert operators.linear_log_odds(*layer, False)[0].equal(outside[0])
+        inside = operators.linear_log_odds_backward(*layer, slopes, None, [True, True, False])
+    assert all(one.equal(other) for one, other in zip(inside, gradients))
