@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -46,13 +46,9 @@ class Objective(NamedTuple):
 class ScalarLoss(Options):
     """A loss whose value for a row depends only on the target's log-odds and on options.
 
-    Attributes:
-        gradient_is_of_the_value: False if a factor of the loss is held fixed (detached), so that the gradient
-            is not the derivative of the value. The value of such a loss does not measure progress, and its
-            second derivative has no meaning.
+    If a factor of the loss is held fixed (detached), its gradient is not the derivative of the value: the
+    value does not measure progress, and the second derivative has no meaning.
     """
-
-    gradient_is_of_the_value: ClassVar[bool] = True
 
     def __call__(self, log_odds: Tensor) -> Tensor:
         """Loss of each element of ``log_odds``, in the same shape."""

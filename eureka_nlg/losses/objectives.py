@@ -138,8 +138,6 @@ class DynamicFineTuning(ScalarLoss):
     Rectification" (DFT).
     """
 
-    gradient_is_of_the_value = False
-
     def __call__(self, log_odds: Tensor) -> Tensor:
         """See :class:`ScalarLoss`."""
         return _weighted_cross_entropy(torch.sigmoid(log_odds), log_odds)
@@ -173,8 +171,6 @@ class AntiFocal(ScalarLoss):
         at_least=0,
         name="anti_focal_gamma",
     )
-
-    gradient_is_of_the_value = False
 
     def __call__(self, log_odds: Tensor) -> Tensor:
         """See :class:`ScalarLoss`."""
@@ -210,8 +206,6 @@ class MixedCrossEntropy(ScalarLoss):
         at_most=1,
         name="mixce_eta",
     )
-
-    gradient_is_of_the_value = False
 
     def __call__(self, log_odds: Tensor) -> Tensor:
         """See :class:`ScalarLoss`."""
