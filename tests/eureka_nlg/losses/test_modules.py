@@ -485,9 +485,9 @@ def test_nobody_looks_for_it_where_values_cannot_be_seen(how: str) -> None:
 def test_a_device_is_asked_rarely(monkeypatch: pytest.MonkeyPatch) -> None:
     """As asking waits for it: at each thousandth call."""
     asked = []
-    monkeypatch.setattr(runaway, "_value", lambda loss: asked.append(1) or 0.0)
+    monkeypatch.setattr(runaway, "_value", lambda loss: asked.append(loss.item()) or 0.0)
     monkeypatch.setattr(runaway, "_is_cheap_to_read", lambda loss: False)
     module = EurekaLoss(2.0)
-    for _ in range(2001):
-        module.watch(torch.zeros(()))
-    assert len(asked) == 2
+    for call in range(1, 2002):
+        module.watch(torch.tensor(call))
+    assert asked == [1000, 2000]

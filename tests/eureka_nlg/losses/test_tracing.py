@@ -231,3 +231,12 @@ def test_an_operator_multiplies_in_its_own_precision_under_autocast(
         assert operators.linear_log_odds(*layer, False)[0].equal(outside[0])
         inside = operators.linear_log_odds_backward(*layer, slopes, None, [True, True, False])
     assert all(one.equal(other) for one, other in zip(inside, gradients))
+    exact = hidden.double().requires_grad_(), layer_weight.double().requires_grad_()
+    logits = exact[0] @ exact[1].t()
+    of_target = logits.gather(1, target[:, None])[:, 0]
+    others = logits.masked_fill(F.one_hot(target, C).bool(), -torch.inf).logsumexp(1)
+    expected = torch.autograd.grad(((of_target - others) * slopes).sum(), exact)
+    if dtypes[0] == torch.float32:  # products in float32, then rounded once
+        for one, other, dtype in zip(gradients, expected, dtypes):
+            rounding = 0.51 * torch.finfo(dtype).eps if dtype == torch.bfloat16 else 1e-4
+            torch.testing.assert_close(one.double(), other, rtol=rounding, atol=1e-5)
