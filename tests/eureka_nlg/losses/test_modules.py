@@ -482,6 +482,13 @@ def test_nobody_looks_for_it_where_values_cannot_be_seen(how: str) -> None:
     assert (loss < -100).all()
 
 
+def test_halted_classes_are_checked_when_the_module_is_made() -> None:
+    assert HaltedFocalLoss().halted is None
+    assert HaltedFocalLoss(halted=torch.tensor([True, False])).halted is not None
+    with pytest.raises(TypeError, match="halted must be a bool tensor"):
+        HaltedFocalLoss(halted=torch.ones(2))
+
+
 def test_a_device_is_asked_rarely(monkeypatch: pytest.MonkeyPatch) -> None:
     """As asking waits for it: at each thousandth call."""
     asked = []

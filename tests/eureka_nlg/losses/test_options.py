@@ -178,6 +178,23 @@ def test_a_config_has_the_options_under_names_of_their_own() -> None:
         options_of({"start": 2.0}, Bonus, threshold="start")
 
 
+@pytest.mark.parametrize("defaults", [None, {}, {"beta": 0.5}, {"bonus_gamma": 2.0, "beta": 0.5}])
+def test_defaults_that_differ_from_the_declared_ones(defaults: dict[str, Any] | None) -> None:
+    @dataclass
+    @with_options_of(Focal, Bonus, EncouragementOptions, defaults=defaults)
+    class Made:
+        bonus: str = "power"
+        more: int = 3
+
+    made: Any = Made()
+    expected = {"beta": EncouragementOptions().beta, "bonus_gamma": Bonus().gamma} | (defaults or {})
+    assert {name: getattr(made, name) for name in expected} == expected
+    assert (made.bonus, made.more, made.focal_gamma) == ("power", 3, Focal().gamma)
+    hints = inspect.get_annotations(Made)
+    assert list(hints)[:3] == ["bonus", "more", "focal_gamma"]
+    assert hints["beta"] is float
+
+
 def test_one_default_of_beta_and_one_exception() -> None:
     from eureka_nlg import frequency
 

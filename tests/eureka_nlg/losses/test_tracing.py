@@ -17,6 +17,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from eureka_nlg.losses import EurekaLoss, FocalLoss, eureka_loss, focal_loss, linear_eureka_loss
+from eureka_nlg.losses.kernels.operator import is_traced
 
 N, C, H = 6, 5, 3
 COUNTS = [90, 40, 9, 3, 1]
@@ -115,6 +116,16 @@ def test_fake_tensors_have_shapes() -> None:
             (gradient,) = torch.autograd.grad(value.sum(), logits)
             assert gradient.shape == logits.shape
             assert gradient.dtype == logits.dtype
+
+
+def test_one_tensor_without_values_is_enough() -> None:
+    real = torch.zeros(1)
+    with FakeTensorMode():
+        fake = torch.zeros(1)
+    assert is_traced(fake)
+    assert is_traced(real, None, fake)
+    assert not is_traced(real, None)
+    assert not is_traced()
 
 
 def test_torch_jit_trace_sees_later_batches() -> None:
