@@ -119,7 +119,7 @@ def loss_of_sigmoids(
     loss: ScalarLoss,
     absent: ScalarLoss | None = None,
     *,
-    alpha: float = 0.25,
+    alpha: float,
     reduction: Reduction = "none",
     ignore_index: int | None = None,
 ) -> Tensor:

@@ -343,7 +343,8 @@ class _Session:
         self.work = work
 
     def pytest_runtestloop(self, session: Any) -> None:
-        os._exit(self.work(session.items))
+        # a test file that cannot be imported has failed: pytest itself would say so only here
+        os._exit(1 if session.testsfailed else self.work(session.items))
 
 
 def _in_session(places: Sequence[str], work: Callable[[list[Any]], int]) -> int:
