@@ -1,6 +1,7 @@
 """Collect the runs of long-tailed CIFAR-10 or -100 into one JSON, and print the table of their results page.
 
 python scripts/cifar10_lt/tables.py runs/cifar10_lt --json docs/results/cifar10_lt/runs.json
+python scripts/cifar10_lt/tables.py runs/cifar10_lt --epoch 170 --json docs/results/cifar10_lt/epoch170.json
 python scripts/cifar10_lt/tables.py docs/results/cifar10_lt/runs.json
 """
 
@@ -10,6 +11,8 @@ import argparse
 import json
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from eureka_nlg.files import read_json, write_json
 from eureka_nlg.report.panels import spread
@@ -66,6 +69,8 @@ PAPER: dict[tuple[int, float], dict[str, float]] = {
         "el_cb_deferred": 77.95,
         "el_deferred_clamped": 76.1,
         "el_cb_deferred_clamped": 77.95,
+        "el_deferred_released": 76.1,
+        "el_cb_deferred_released": 77.95,
     },
     (100, 100): {
         "rs_deferred": 41.61,
@@ -84,18 +89,45 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("runs", type=Path, help="folder with METHOD/seedN, or the JSON of one")
+    parser.add_argument("--epoch", type=int, help="the scores after this epoch, of unfinished runs too")
     parser.add_argument("--json", type=Path, help="where to write what was collected")
     args = parser.parse_args()
-    runs: Runs = read_json(args.runs) if args.runs.is_file() else collect(args.runs)
+    runs: Runs = read_json(args.runs) if args.runs.is_file() else collect(args.runs, args.epoch)
     if args.json:
         write_json(args.json, runs)
     print(table(runs))
 
 
-def collect(folder: Path) -> Runs:
-    """Method -> its finished seeds, of those that have any."""
-    found = {name: read_runs(folder / name) for name in NAMES}
+def collect(folder: Path, epoch: int | None = None) -> Runs:
+    """Method -> its finished seeds, or those that have reached the epoch, of the methods that have any."""
+    found = {
+        name: read_runs(folder / name) if epoch is None else read_epoch(folder / name, epoch)
+        for name in NAMES
+    }
     return {name: seeds for name, seeds in found.items() if seeds}
+
+
+def read_epoch(folder: Path, epoch: int) -> list[dict[str, Any]]:
+    """Accuracies and calibration of an epoch from the log of each seed, in the form of ``read_runs``."""
+    found = []
+    for path in sorted(folder.glob("seed*/log.jsonl")):
+        log = read_log(path)
+        entry = next((one for one in log if one["epoch"] == epoch and "accuracy.all" in one), None)
+        if entry is None:
+            continue
+        config = yaml.safe_load(path.with_name("config.yaml").read_text(encoding="utf-8"))
+        _forget_places(config)
+        accuracy = {key: entry[f"accuracy.{key}"] for key in ("all", "many", "medium", "few", "natural")}
+        found.append(
+            {
+                "epoch": epoch,
+                "accuracy": accuracy,
+                "calibration_error": {"all": entry["calibration_error"]},
+                "config": config,
+                "log": [{key: one[key] for key in ("epoch", "loss")} for one in log if one["epoch"] <= epoch],
+            }
+        )
+    return found
 
 
 def read_runs(folder: Path) -> list[dict[str, Any]]:
@@ -103,19 +135,28 @@ def read_runs(folder: Path) -> list[dict[str, Any]]:
     found = []
     for path in sorted(folder.glob("seed*/evaluation.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
-        source = result["config"]["data"]["source"]
-        result["config"]["data"]["source"] = Path(source).name  # where the images lie is nobody's business
+        _forget_places(result["config"])
         log = read_log(path.parent / "log.jsonl") if (path.parent / "log.jsonl").is_file() else []
         found.append({**result, "log": [{key: entry[key] for key in ("epoch", "loss")} for entry in log]})
     return found
 
 
+def _forget_places(config: dict[str, Any]) -> None:
+    """Keep the names of folders only: where they lie is nobody's business."""
+    config["data"]["source"] = Path(config["data"]["source"]).name
+    config["save_dir"] = "/".join(Path(config["save_dir"]).parts[-2:])
+    if config.get("init_from"):
+        config["init_from"] = "/".join(Path(config["init_from"]).parts[-3:])
+
+
 def table(runs: Runs) -> str:
     """The runs as Markdown, in percent."""
     first = next(iter(runs.values()))[0]
-    groups = [group for group in ("all", "many", "medium", "few") if first["test_images"][group]]
-    published = PAPER.get((len(first["class_counts"]), first["config"]["data"]["imbalance_degree"]), {})
-    columns = ["method", "seeds", *groups, "natural", "ECE", "likelihood", "paper, all"]
+    groups = [group for group in ("all", "many", "medium", "few") if first["accuracy"][group] is not None]
+    data = first["config"]["data"]
+    published = PAPER.get((100 if "cifar100" in data["source"] else 10, data["imbalance_degree"]), {})
+    likelihood = ["likelihood"] if "likelihood" in first else []
+    columns = ["method", "seeds", *groups, "natural", "ECE", *likelihood, "paper, all"]
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for name, found in runs.items():
         cells = [NAMES[name], str(len(found))]
@@ -123,7 +164,7 @@ def table(runs: Runs) -> str:
             spread([run["accuracy"][group] for run in found], digits=2) for group in (*groups, "natural")
         ]
         cells.append(spread([run["calibration_error"]["all"] for run in found], digits=2))
-        cells.append(spread([run["likelihood"]["all"] for run in found], digits=2))
+        cells += [spread([run[key]["all"] for run in found], digits=2) for key in likelihood]
         cells.append(f"{published[name]:g}" if name in published else "")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
