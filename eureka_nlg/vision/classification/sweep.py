@@ -36,15 +36,15 @@ class SweepRun:
         name: name of its config.
         config: the config with seed, folder and ``init_from`` filled in.
         arguments: the arguments of ``eureka vision train`` for this run.
-        home: the ``save_dir`` that its file has, which other files name in their ``init_from``.
         source: the run that it branches off, or whose features it uses.
+        home: the ``save_dir`` that its file has, which other files name in their ``init_from``.
     """
 
     name: str
     config: Config
     arguments: list[str]
-    home: Path
     source: SweepRun | None = None
+    home: Path | None = None
 
     @property
     def folder(self) -> Path:
@@ -118,7 +118,7 @@ def plan(configs: Sequence[Path], seeds: Sequence[int], overrides: Sequence[str]
         home = Path(read_config(Config, path, elsewhere).save_dir)
         for seed in seeds:
             own = [*overrides, f"seed={seed}", f"save_dir={folder}/seed{seed}"]
-            runs.append(SweepRun(path.stem, read_config(Config, path, own), [str(path), *own], home))
+            runs.append(SweepRun(path.stem, read_config(Config, path, own), [str(path), *own], home=home))
     folders = [run.folder for run in runs]
     twice = {str(folder) for folder in folders if folders.count(folder) > 1}
     if twice:
@@ -137,7 +137,8 @@ def plan(configs: Sequence[Path], seeds: Sequence[int], overrides: Sequence[str]
 def _second_stage(run: SweepRun, runs: Sequence[SweepRun]) -> None:
     first_stage = Path(str(run.config.init_from))
     for other in runs:
-        if first_stage == other.home / CHECKPOINT and run.config.seed == other.config.seed:
+        is_first = other.home is not None and first_stage == other.home / CHECKPOINT
+        if is_first and run.config.seed == other.config.seed:
             run.starts_from(other, other.folder / CHECKPOINT)
 
 
