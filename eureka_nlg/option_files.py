@@ -158,8 +158,8 @@ def _constructed(yaml: Any, node: Any) -> Any:
         return yaml.SafeLoader("").construct_document(node)
     except yaml.YAMLError as error:
         raise ValueError(getattr(error, "problem", None) or str(error)) from error
-    # errors of PyYAML for values that do not fit their tags, such as `!!bool x` and `!!timestamp x`
-    except (KeyError, AttributeError, TypeError, OverflowError) as error:
+    # errors of PyYAML for values that do not fit their tags: `!!bool x`, `!!timestamp x`, `!!int ''`
+    except (LookupError, AttributeError, TypeError, OverflowError) as error:
         raise ValueError(f"{str(node.value)[:40]!r} is no {node.tag.rpartition(':')[2]}") from error
 
 

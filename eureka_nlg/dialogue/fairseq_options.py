@@ -35,6 +35,10 @@ def parse_options(
             parser = options.get_training_parser() if command == "train" else options.get_generation_parser()
             parser.error = _raise_user_error
             args, unknown = options.parse_args_and_arch(parser, input_args=list(arguments), parse_known=True)
+    except RuntimeError:  # fairseq's, without a message, where there is no architecture
+        if {"--arch", "-a"} & {argument.partition("=")[0] for argument in arguments}:
+            raise
+        raise UserError("no architecture is given, expected arch, for example arch=lstm_convai2") from None
     finally:
         sys.argv = saved_argv
     for option in unknown:

@@ -102,7 +102,7 @@ _WORDS = (
         "{missing}",
     ),
     *(
-        "/nowhere/x",
+        "/proc/nowhere/x",
         "/dev/null",
         ".",
         "..",

@@ -110,6 +110,12 @@ def usable(tmp_path: Path) -> dict[str, object]:
     }
 
 
+def test_a_config_without_an_architecture_is_said(usable: dict[str, object]) -> None:
+    del usable["arch"]
+    with pytest.raises(UserError, match="no architecture is given, expected arch, for example arch=lstm"):
+        check_arguments(fairseq_arguments(usable))
+
+
 def test_good_arguments_pass(usable: dict[str, object]) -> None:
     args = check_arguments(fairseq_arguments({**usable, "beta": 0.9}))
     assert (args.beta, args.encoder_hidden_size, args.criterion) == (0.9, 1024, "eureka")

@@ -86,6 +86,8 @@ def test_a_config_survives_the_way_through_yaml(tmp_path: Path) -> None:
         ("a: " + "x" * (1 << 20), "more than 1,048,576 bytes"),
         ("seed: !!bool x\n", "line 1: seed: not a value: 'x' is no bool"),
         ("seed: !!timestamp x\n", "line 1: seed: not a value: 'x' is no timestamp"),
+        ("seed: !!int ''\n", "line 1: seed: not a value: '' is no int"),
+        ("seed: !!float\n", "line 1: seed: not a value: '' is no float"),
         (
             f"seed: 1\nmodel:\n  name: [0x{'f' * 400}]\n",
             "line 3: a number of 402 digits, expected at most 300",
