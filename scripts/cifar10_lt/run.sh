@@ -1,7 +1,7 @@
 #!/bin/sh
 # The methods of Tables 2, 8 and 10 on CIFAR-10-LT, imbalance degree 100; docs/results/cifar10_lt.md has the results.
 #
-#   sh scripts/cifar10_lt/run.sh SOURCE [SCALE [SEEDS]]   CIFAR-10 (hub name or folder), share of the 200 epochs (1), seeds (1)
+#   sh scripts/cifar10_lt/run.sh SOURCE [SCALE [SEEDS]]   CIFAR-10 (hub name or folder), share of the 200 epochs (1), seeds (1; or 1,2,3) of the forms
 #
 # Two trainings at a time, the forms of the Eureka loss first. When the command is given again, finished runs are not
 # repeated, and interrupted ones go on. Deferred rows branch off the cross-entropy run of their seed. On two cores an epoch
@@ -38,12 +38,13 @@ for form in released cap075 cap05 capped; do
 done
 # shellcheck disable=SC2086
 sweep forms "$seeds" $forms el_deferred el_cb_deferred
+sweep deferred 1 ce rs_deferred el_deferred_clamped el_cb_deferred_clamped crt lws
 mkdir -p "$runs/ce_adjusted/seed1"
 [ -f "$runs/ce_adjusted/seed1/evaluation.json" ] || "$eureka" vision evaluate "$runs/ce/seed1" --logit-adjustment 1 \
     --json "$runs/ce_adjusted/seed1/evaluation.json"
-sweep deferred 1 ce rs_deferred el_deferred_clamped el_cb_deferred_clamped crt lws
 sweep from_start 1 power_bonus el_capped el el_clamped el_mean_weight fl hfl hfl_half simplified_el_clamped ldam_cb_deferred
 # Without a clamp its loss is soon no number any more, and the command says so.
+# (Beside a second config, which is trained already, it has a folder of its own below RUNS.)
 sweep diverging 1 ce simplified_el || true
 
 shown="ce power_bonus el_capped el_deferred_capped cb_deferred el_cb_deferred_capped"

@@ -154,7 +154,8 @@ def table(runs: Runs) -> str:
     first = next(iter(runs.values()))[0]
     groups = [group for group in ("all", "many", "medium", "few") if first["accuracy"][group] is not None]
     data = first["config"]["data"]
-    published = PAPER.get((100 if "cifar100" in data["source"] else 10, data["imbalance_degree"]), {})
+    num_classes = len(first.get("class_counts", ())) or (100 if "cifar100" in data["source"] else 10)
+    published = PAPER.get((num_classes, data["imbalance_degree"]), {})
     likelihood = ["likelihood"] if "likelihood" in first else []
     columns = ["method", "seeds", *groups, "natural", "ECE", *likelihood, "paper, all"]
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
