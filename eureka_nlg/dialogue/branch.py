@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from eureka_nlg.dialogue.checkpoint import read_checkpoint
+from eureka_nlg.dialogue.checkpoint import Checkpoint, read_checkpoint
 from eureka_nlg.errors import UserError, require
 from eureka_nlg.files import write_whole
 
@@ -45,6 +45,10 @@ _START_EPOCHS = ("encouragement_start_epoch", "loss_start_epoch")
 
 def branch_off(source: str | os.PathLike[str], args: argparse.Namespace) -> bool:
     """Make the checkpoint of one run the beginning of another: ``SAVE_DIR/checkpoint_last.pt``.
+
+    The best checkpoint of the shared epochs becomes ``checkpoint_best.pt``, as it would be had the new run
+    trained them. Where it is not beside the source, or was the best by another score, only the new run's own
+    epochs count.
 
     Args:
         source: checkpoint written at the end of an epoch, or a folder with one for each epoch, from which the
@@ -77,7 +81,8 @@ def branch_off(source: str | os.PathLike[str], args: argparse.Namespace) -> bool
     if checkpoint.in_epoch:
         raise UserError(f"{source}: is from the middle of an epoch; give the checkpointN.pt of a whole epoch")
     before = checkpoint.sections
-    if not before.get("criterion") or not before.get("model") or not state["optimizer_history"]:
+    parts = before.get("criterion"), before.get("model"), state["optimizer_history"], state["extra_state"]
+    if not all(parts):
         raise UserError(
             f"{source}: not a checkpoint of fairseq-train with its criterion, model and optimiser"
         )
@@ -96,9 +101,14 @@ def branch_off(source: str | os.PathLike[str], args: argparse.Namespace) -> bool
             "train without --branch-from, or give the options of that run"
         )
     registry = require("fairseq.criterions", extra="fairseq").CRITERION_REGISTRY
-    state["optimizer_history"][-1]["criterion_name"] = registry[args.criterion].__name__
-    with write_whole(target) as file:
-        torch.save(state, file)
+    name = registry[args.criterion].__name__
+    extra = state["extra_state"]
+    best = _best(source, checkpoint) if _score(before) == _score(sections) else None
+    if best is None:  # a score that no checkpoint has would keep every later one from being the best
+        extra.pop("best", None)
+    elif not args.no_save:
+        _write(best.state, name, target.with_name("checkpoint_best.pt"))
+    _write(state, name, target)  # at the end: with this file, the run has begun
     return True
 
 
@@ -113,6 +123,34 @@ def plain_epochs(criterion: Mapping[str, Any]) -> float:
         return float("inf")
     starts = [int(criterion[option]) for option in _START_EPOCHS if option in criterion]
     return starts[0] - 1 if starts else 0
+
+
+def _score(sections: Mapping[str, Mapping[str, Any]]) -> tuple[Any, ...]:
+    """What fairseq's best checkpoint is the best by."""
+    options = sections.get("checkpoint") or {}
+    return tuple(options.get(name) for name in ("best_checkpoint_metric", "maximize_best_checkpoint_metric"))
+
+
+def _best(source: Path, checkpoint: Checkpoint) -> Checkpoint | None:
+    """The checkpoint with the best score of the epochs up to this one; None if it is not there."""
+    best = checkpoint.state["extra_state"].get("best")
+    if best is None:
+        return None
+    if checkpoint.state["extra_state"].get("val_loss") == best:
+        return checkpoint
+    for epoch in range(checkpoint.num_epochs - 1, 0, -1):  # the latest of equal ones, as fairseq
+        path = source.with_name(f"checkpoint{epoch}.pt")
+        if path.is_file():
+            found = read_checkpoint(path, needs=("extra_state", "optimizer_history"))
+            if (found.state["extra_state"] or {}).get("val_loss") == best:
+                return found
+    return None
+
+
+def _write(state: dict[str, Any], criterion: str, target: Path) -> None:
+    state["optimizer_history"][-1]["criterion_name"] = criterion
+    with write_whole(target) as file:
+        torch.save(state, file)
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> set[tuple[str, Any, Any]]:

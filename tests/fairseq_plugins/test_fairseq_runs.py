@@ -530,6 +530,29 @@ def test_a_branch_is_the_whole_run(
 
 @pytest.mark.one_fairseq
 @pytest.mark.parametrize(
+    ("options", "best"),
+    [
+        pytest.param({}, "plain/checkpoint1.pt", id="of the checkpoint"),
+        pytest.param({"encouragement_start_epoch": 3}, "plain/checkpoint1.pt", id="of an earlier one"),
+        pytest.param({"best_checkpoint_metric": "loss"}, "run/checkpoint2.pt", id="by another score"),
+    ],
+)
+def test_the_best_checkpoint_may_be_of_the_shared_epochs(
+    train: Any, data: Path, python: Any, tmp_path: Path, options: dict[str, Any], best: str
+) -> None:
+    """The best is the one with the highest perplexity here, which is that of the first epoch."""
+    highest = {"maximize_best_checkpoint_metric": True, "no_epoch_checkpoints": None}
+    criterion = {"criterion": "focal", "focal_gamma": 0.0, "encouragement_start_epoch": None, "beta": None}
+    train(tmp_path / "plain", max_epoch=2, **{**RESUMABLE, **criterion, **highest})
+    result = branch(tmp_path / "plain", data, tmp_path / "run", python, **{**highest, **options})
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr
+    expected = parameters(tmp_path / best)
+    for name, value in parameters(tmp_path / "run" / "checkpoint_best.pt").items():
+        torch.testing.assert_close(value, expected[name], rtol=0, atol=0)
+
+
+@pytest.mark.one_fairseq
+@pytest.mark.parametrize(
     ("checkpoint", "options", "message"),
     [
         (
