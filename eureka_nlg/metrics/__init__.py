@@ -26,7 +26,12 @@ from eureka_nlg.metrics.replies.reply_diversity import reply_diversity
 from eureka_nlg.metrics.replies.rouge_l import rouge_l
 from eureka_nlg.metrics.replies.scores import ReplyScores, score_replies
 from eureka_nlg.metrics.replies.setting import Metric, NgramCounts
-from eureka_nlg.metrics.significance import Comparison, compare, significance_table
+from eureka_nlg.metrics.significance import (
+    Comparison,
+    compare,
+    compare_classifiers,
+    significance_table,
+)
 from eureka_nlg.metrics.table import score_table
 from eureka_nlg.metrics.text.generated import Generated, read_generated
 from eureka_nlg.metrics.text.vocabulary import read_vocabulary, read_word_counts
@@ -52,6 +57,7 @@ __all__ = [
     "score_replies",
     "score_table",
     "compare",
+    "compare_classifiers",
     "significance_table",
     "default_metrics",
     "find_metric",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from eureka_nlg.metrics.replies.catalogue import find_metric
+from eureka_nlg.metrics import Metric
 from eureka_nlg.metrics.significance import Comparison
 from eureka_nlg.report.model import Score, ScoreRow, ScoreTable
 
@@ -23,7 +23,7 @@ def score_table_of(comparison: Comparison) -> ScoreTable:
             p_value = p_values.get(key, {}).get(system)
             significant = p_value is not None and p_value < level
             scores[system] = Score(estimate.value, estimate.low, estimate.high, p_value, significant)
-        metrics.append(_metric(key, scores))
+        metrics.append(_row(comparison.metric(key), scores))
     return ScoreTable(
         metrics,
         comparison.baseline,
@@ -48,18 +48,19 @@ def perplexity_row(analysis: Mapping[str, Any], split: str) -> ScoreRow | None:
     return ScoreRow("perplexity", "per token of the references", scores, False, "perplexity")
 
 
-def _metric(key: str, scores: Mapping[str, Score]) -> ScoreRow:
-    known = find_metric(key)
-    if known is None:
-        return ScoreRow(key, "", scores, None, key)
-    higher_is_better = None if known.better is None else known.better == "more"
-    return ScoreRow(f"{known.label} ({known.unit})", known.description, scores, higher_is_better, key)
+def _row(metric: Metric, scores: Mapping[str, Score]) -> ScoreRow:
+    if not metric.label:  # a metric of somebody else's
+        return ScoreRow(metric.key, "", scores, None, metric.key)
+    higher_is_better = None if metric.better is None else metric.better == "more"
+    return ScoreRow(
+        f"{metric.label} ({metric.unit})", metric.description, scores, higher_is_better, metric.key
+    )
 
 
 def _method(comparison: Comparison, level: float) -> str:
     intervals = (
         f"Each interval holds {comparison.confidence:g} % of {comparison.signature['num_resamples']:,} "
-        f"resamples of the {comparison.num_pairs:,} pairs."
+        f"resamples of the {comparison.num_pairs:,} {comparison.tested_on}."
     )
     if len(comparison.systems) < 2:
         return intervals

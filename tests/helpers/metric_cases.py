@@ -97,7 +97,7 @@ def check_resamples(key: str, **options: Any) -> None:
     """Weights are repetitions of pairs, pairs that are not there too; swapped replies are totals too."""
     systems, references = made_up(2)
     pairs, totals = totals_for(key, systems, references, options)
-    matrices = Matrices(totals, pairs)
+    matrices = Matrices.of_pairs(totals, pairs)
     rng = np.random.default_rng(3)
     size = len(references)
     draws = [np.arange(size), *(rng.integers(size, size=size) for _ in range(6))]

@@ -11,7 +11,7 @@ from eureka_nlg.errors import UserError
 from eureka_nlg.metrics.classes.bands import UNSEEN, FrequencyBands
 from eureka_nlg.metrics.classes.integers import Integers, as_class_counts, as_integers
 
-__all__ = ["GroupAccuracy", "group_accuracy"]
+__all__ = ["GroupAccuracy", "group_accuracy", "group_members"]
 
 
 class GroupAccuracy(NamedTuple):
@@ -77,13 +77,23 @@ def group_accuracy(
         examples = int(total[classes].sum())
         return 100 * int(correct[classes].sum()) / examples if examples else float("nan")
 
-    bands = FrequencyBands.by_count(counts, (many, few))
+    members = group_members(counts, many, few)
     tested = total > 0
     weight = counts[tested] / max(counts[tested].sum(), 1)
     return GroupAccuracy(
         all=accuracy(tested),
-        many=accuracy(bands.members("many")),
-        medium=accuracy(bands.members("medium")),
-        few=accuracy(bands.members("few") | bands.members(UNSEEN)),
+        **{group: accuracy(classes) for group, classes in members.items()},
         natural=100 * float(weight @ (correct[tested] / total[tested])) if weight.any() else float("nan"),
     )
+
+
+def group_members(counts: NDArray[np.int64], many: int = 100, few: int = 20) -> dict[str, NDArray[np.bool_]]:
+    """``many``, ``medium`` and ``few`` -> ``[C]`` whether a class is in the group.
+
+    Classes without training images are in ``few``.
+    The arguments are those of :func:`group_accuracy`.
+    """
+    bands = FrequencyBands.by_count(counts, (many, few))
+    members = {group: bands.members(group) for group in ("many", "medium", "few")}
+    members["few"] = members["few"] | bands.members(UNSEEN)
+    return members

@@ -1,6 +1,7 @@
 """Whether the difference between two systems is more than chance.
 
-:func:`compare` scores systems on the same N pairs of reply and reference, and on R resamples of these pairs.
+:func:`compare` scores systems on the same N pairs of reply and reference, and on R resamples of these pairs;
+:func:`compare_classifiers` does the same with the predictions of classifiers for N test images.
 
 **Intervals and** ``p_resampling``. Metrics that are smooth functions of sums over the pairs use the paired
 bootstrap (Koehn 2004; Efron & Tibshirani 1993): N pairs are drawn with replacement, and the interval lies
@@ -40,8 +41,17 @@ testing for MT"; Shao & Wu 1989, "A general theory for jackknife variance estima
 asymptotic properties of the jackknife histogram".
 """
 
+from eureka_nlg.metrics.significance.classifiers import compare_classifiers
 from eureka_nlg.metrics.significance.comparison import compare
 from eureka_nlg.metrics.significance.results import Comparison, Difference, Estimate, holm
 from eureka_nlg.metrics.significance.table import significance_table
 
-__all__ = ["compare", "significance_table", "holm", "Comparison", "Difference", "Estimate"]
+__all__ = [
+    "compare",
+    "compare_classifiers",
+    "significance_table",
+    "holm",
+    "Comparison",
+    "Difference",
+    "Estimate",
+]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +16,23 @@ from eureka_nlg.metrics.classes.bands import WordBands
 from eureka_nlg.metrics.replies.catalogue import find_metric
 from eureka_nlg.metrics.replies.f_score import check_types
 from eureka_nlg.metrics.replies.scores import ScoredSystems
-from eureka_nlg.metrics.replies.setting import BleuTokenizer, NgramCounts, Resampling, Setting, Types, Unit
+from eureka_nlg.metrics.replies.setting import (
+    BleuTokenizer,
+    Metric,
+    NgramCounts,
+    Resampling,
+    Setting,
+    Types,
+    Unit,
+)
 from eureka_nlg.metrics.significance.inference import Inference, p_value
 from eureka_nlg.metrics.significance.matrices import Matrices
 from eureka_nlg.metrics.significance.resampling import RESAMPLERS
-from eureka_nlg.metrics.significance.results import Comparison, Difference, Estimate
+from eureka_nlg.metrics.significance.results import Comparison, Difference, Estimate, TestedOn
 from eureka_nlg.metrics.significance.trials import randomised, resampled
 from eureka_nlg.metrics.text.lines import Reply
 
-__all__ = ["check_options", "compare", "compare_scored"]
+__all__ = ["check_options", "compare", "compare_matrices", "compare_scored"]
 
 _P_VALUE = "(count + 1) / (num_resamples + 1)"
 
@@ -115,19 +124,67 @@ def compare_scored(
 ) -> Comparison:
     """As :func:`compare`, for systems that have been scored before."""
     check_options(num_resamples, confidence, resampling)
-    names, scorer, num_pairs = scored.names, scored.scorer, len(scored.pairs)
+    if len(scored.pairs) < 2:
+        raise UserError(f"there are {len(scored.pairs)} pairs, expected 2 or more: one cannot be resampled")
+    scorer = scored.scorer
+    values = [scorer.values(system) for system in range(len(scored.names))]
+    return compare_matrices(
+        {name: values[system] for system, name in enumerate(scored.names)},
+        [Matrices.of_pairs(totals, scored.pairs) for totals in scorer.totals],
+        len(scored.pairs),
+        num_resamples=num_resamples,
+        seed=seed,
+        confidence=confidence,
+        baseline=baseline,
+        randomisation=randomisation,
+        resampling=resampling,
+        signature={key: value for key, value in scored.signature.items() if key not in ("n", "metrics")},
+        unavailable=scorer.unavailable,
+        warnings=scored.warnings(),
+    )
+
+
+def compare_matrices(
+    values: Mapping[str, Mapping[str, float]],
+    matrices: Sequence[Matrices],
+    num_pairs: int,
+    *,
+    num_resamples: int,
+    seed: int,
+    confidence: float,
+    baseline: str | None,
+    randomisation: bool,
+    resampling: Resampling | None,
+    signature: Mapping[str, Any],
+    unavailable: Mapping[str, str],
+    warnings: Mapping[str, list[str]],
+    metrics: Mapping[str, Metric] | None = None,
+    tested_on: TestedOn = "pairs",
+) -> Comparison:
+    """The comparison of systems whose metrics are functions of totals over the test set.
+
+    Args:
+        values: name of each system -> metric -> its value, in the order of the table.
+        matrices: the totals of all systems, in the same order.
+        num_pairs: N, the number of examples of the test set.
+        signature: the settings that define the values.
+        unavailable, warnings, metrics, tested_on: as in :class:`Comparison`.
+
+    The other arguments are those of :func:`compare`.
+
+    Raises:
+        UserError: the baseline is no system.
+    """
+    names = tuple(values)
     if baseline is None:
         baseline = names[0]
     elif baseline not in names:
         raise UserError(f"there is no system {baseline!r}, expected one of: {', '.join(names)}")
-    if num_pairs < 2:
-        raise UserError(f"there are {num_pairs} pairs, expected 2 or more: one cannot be resampled")
-    matrices = {totals: Matrices(totals, scored.pairs) for totals in scorer.totals}
     seeds = dict(zip(("bootstrap", "jackknife", "swaps"), np.random.SeedSequence(seed).spawn(3)))
     samples: dict[str, NDArray[np.float64]] = {}
     methods: dict[str, Resampling] = {}
     for kind in RESAMPLERS:
-        chosen = [one for totals, one in matrices.items() if (resampling or totals.resampling) == kind]
+        chosen = [one for one in matrices if (resampling or one.resampling) == kind]
         if chosen:
             found = resampled(chosen, kind, num_pairs, num_resamples, seeds[kind])
             samples |= found
@@ -136,17 +193,18 @@ def compare_scored(
     others = [system for system in range(len(names)) if system != first]
     shuffled = {}
     if randomisation and others:
-        shuffled = randomised(list(matrices.values()), first, num_pairs, num_resamples, seeds["swaps"])
+        shuffled = randomised(matrices, first, num_pairs, num_resamples, seeds["swaps"])
 
     scores: dict[str, dict[str, Estimate]] = {}
     differences: dict[str, dict[str, Difference]] = {}
-    values = [scorer.values(system) for system in range(len(names))]
-    for metric in values[0]:
-        value, sample = [found[metric] for found in values], samples[metric]
-        known = find_metric(metric)
+    for metric in next(iter(values.values())):
+        described = (metrics or {}).get(metric) or find_metric(metric)
+        value, sample = [found[metric] for found in values.values()], samples[metric]
         infer = Inference(methods[metric], num_pairs, confidence)
         scores[metric] = {
-            name: infer.estimate(value[system], sample[system], 0.0, known.most if known else math.inf)
+            name: infer.estimate(
+                value[system], sample[system], 0.0, described.most if described else math.inf
+            )
             for system, name in enumerate(names)
         }
         differences[metric] = {}
@@ -157,28 +215,30 @@ def compare_scored(
                 p_resampling=infer.p_value(difference, deltas),
                 p_randomisation=p_value(difference, shuffled[metric][row]) if shuffled else None,
             )
-    signature = {
-        "num_resamples": num_resamples,
-        "seed": seed,
-        "generator": f"numpy {np.__version__} PCG64",
-        "confidence": confidence,
-        "interval": "bootstrap: percentiles; jackknife: 10 % of the pairs deleted, centred and rescaled",
-        "p_resampling": f"two-sided, moved to the null hypothesis, {_P_VALUE}",
-        "p_randomisation": f"two-sided, replies swapped with probability 1/2, {_P_VALUE}"
-        if shuffled
-        else None,
-        **{name: value for name, value in scored.signature.items() if name not in ("n", "metrics")},
-        "eureka_nlg": __version__,
-    }
-    resampled_by = {metric: methods[metric] for metric in scores}
+    swapped = {"pairs": "replies", "images": "predictions"}[tested_on]
     return Comparison(
         scores,
         differences,
         names,
         baseline,
-        resampled_by,
+        {metric: methods[metric] for metric in scores},
         num_pairs,
-        signature,
-        scorer.unavailable,
-        scored.warnings(),
+        {
+            "num_resamples": num_resamples,
+            "seed": seed,
+            "generator": f"numpy {np.__version__} PCG64",
+            "confidence": confidence,
+            "interval": "bootstrap: percentiles; "
+            f"jackknife: 10 % of the {tested_on} deleted, centred and rescaled",
+            "p_resampling": f"two-sided, moved to the null hypothesis, {_P_VALUE}",
+            "p_randomisation": f"two-sided, {swapped} swapped with probability 1/2, {_P_VALUE}"
+            if shuffled
+            else None,
+            **signature,
+            "eureka_nlg": __version__,
+        },
+        dict(unavailable),
+        dict(warnings),
+        dict(metrics or {}),
+        tested_on,
     )

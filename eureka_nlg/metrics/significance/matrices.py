@@ -6,18 +6,29 @@ n-grams whose total is above zero. Systems with swapped replies are evaluated in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eureka_nlg.errors import require
-from eureka_nlg.metrics.replies.totals import Occurrences, Totals, Values
+from eureka_nlg.metrics.replies.setting import Resampling
+from eureka_nlg.metrics.replies.totals import Entries, Occurrences, Totals, Values
 from eureka_nlg.metrics.significance.resampling import Weights
 from eureka_nlg.metrics.text.pairs import Pairs
 
-__all__ = ["Matrices"]
+__all__ = ["Matrices", "Score"]
+
+
+class Score(Protocol):
+    """Metrics that are functions of totals; :class:`Totals` describes the members."""
+
+    @property
+    def resampling(self) -> Resampling: ...
+    @property
+    def num_rows(self) -> int | None: ...
+    def score(self, totals: NDArray[Any]) -> Mapping[str, Values]: ...
 
 
 class Matrices:
@@ -28,16 +39,18 @@ class Matrices:
 
     Args:
         totals: the totals of the metrics.
-        pairs: all pairs of K systems.
+        entries: of each of K systems.
+        num_pairs: N, the number of pairs.
 
     Attributes:
         size: F, the number of totals.
+        num_systems: K.
+        resampling: how the sampling variation of the metrics is estimated.
     """
 
-    def __init__(self, totals: Totals, pairs: Pairs) -> None:
+    def __init__(self, totals: Score, entries: Sequence[Entries], num_pairs: int) -> None:
         sparse = require("scipy.sparse", extra="metrics")
-        num_pairs, num_systems = len(pairs), len(pairs.words.hypotheses)
-        entries = [totals.entries_of(pairs, system) for system in range(num_systems)]
+        num_systems = len(entries)
         rows = np.concatenate([found.rows for found in entries])
         columns = np.concatenate([found.pairs + num_pairs * system for system, found in enumerate(entries)])
         amounts = np.concatenate([found.amounts for found in entries])
@@ -52,9 +65,16 @@ class Matrices:
             shape=(size, num_systems * num_pairs),
         )
         self._totals, self.size, self.num_systems = totals, size, num_systems
+        self.resampling = totals.resampling
         self._systems = [
             matrix[:, system * num_pairs : (system + 1) * num_pairs].tocsr() for system in range(num_systems)
         ]
+
+    @classmethod
+    def of_pairs(cls, totals: Totals, pairs: Pairs) -> Matrices:
+        """Those of all systems in the pairs."""
+        systems = range(len(pairs.words.hypotheses))
+        return cls(totals, [totals.entries_of(pairs, system) for system in systems], len(pairs))
 
     def totals(self, system: int, weights: Weights) -> NDArray[Any]:
         """Totals [F, B] of the system's pairs, where pair n is taken ``weights[n, b]`` times."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -9,12 +10,16 @@ from typing import Any, Literal
 import numpy as np
 
 from eureka_nlg.errors import UserError
-from eureka_nlg.metrics.replies.setting import Resampling
+from eureka_nlg.metrics.replies.catalogue import find_metric
+from eureka_nlg.metrics.replies.setting import Metric, Resampling
 
-__all__ = ["Comparison", "Correction", "Difference", "Estimate", "holm"]
+__all__ = ["Comparison", "Correction", "Difference", "Estimate", "TestedOn", "holm"]
 
 Correction = Literal["holm"]
 """Corrections for many comparisons."""
+
+TestedOn = Literal["pairs", "images"]
+"""What a test set consists of: pairs of reply and reference, or images."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ class Difference(Estimate):
 
 @dataclass(frozen=True)
 class Comparison:
-    """Scores of systems on the same pairs, and the significance of their differences.
+    """Scores of systems on the same test set, and the significance of their differences.
 
     Attributes:
         scores: metric -> system -> value and interval.
@@ -49,10 +54,12 @@ class Comparison:
         systems: names of the systems.
         baseline: name of the system that the others are compared with.
         resampling: metric -> method of its intervals and of ``p_resampling``.
-        num_pairs: N, the number of pairs.
+        num_pairs: N, the number of pairs or images.
         signature: all settings that define the numbers.
         unavailable: requested metric that cannot be computed here -> the reason.
         warnings: system -> reasons why its scores are meaningless.
+        metrics: metric -> its description, where :func:`eureka_nlg.metrics.find_metric` does not know it.
+        tested_on: what the test set consists of.
     """
 
     scores: dict[str, dict[str, Estimate]]
@@ -64,11 +71,17 @@ class Comparison:
     signature: dict[str, Any]
     unavailable: dict[str, str]
     warnings: dict[str, list[str]] = field(default_factory=dict)
+    metrics: dict[str, Metric] = field(default_factory=dict)
+    tested_on: TestedOn = "pairs"
 
     @property
     def confidence(self) -> float:
         """Coverage of the intervals, in percent."""
         return float(self.signature["confidence"])
+
+    def metric(self, key: str) -> Metric:
+        """The description of a metric; one without a label or a better direction if it is not known."""
+        return self.metrics.get(key) or find_metric(key) or Metric(key, most=math.inf, better=None)
 
     def p_values(self, correction: Correction | None = None) -> dict[str, dict[str, float]]:
         """metric -> system -> p-value of approximate randomisation or, without it, of the resampling test.
@@ -112,7 +125,7 @@ class Comparison:
             },
             "baseline": self.baseline,
             "resampling": self.resampling,
-            "num_pairs": self.num_pairs,
+            f"num_{self.tested_on}": self.num_pairs,
             "unavailable": self.unavailable,
             "warnings": self.warnings,
             "signature": self.signature,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 from eureka_nlg.errors import require
-from eureka_nlg.metrics.replies.catalogue import find_metric
 from eureka_nlg.metrics.significance.results import Comparison, Correction, Estimate
 
 __all__ = ["significance_table"]
@@ -34,15 +33,15 @@ def significance_table(comparison: Comparison, correction: Correction | None = N
     num_resamples = comparison.signature["num_resamples"]
     rows = []
     for key, scores in comparison.scores.items():
-        metric = find_metric(key)
+        metric = comparison.metric(key)
         differences = comparison.differences[key]
         digits = _digits([*scores.values(), *differences.values()])
-        row = [key if metric is None else f"{metric.label} ({metric.unit})"]
+        row = [f"{metric.label} ({metric.unit})" if metric.label else key]
         for system, score in scores.items():
             row.append(f"{score.value:.{digits}f} [{score.low:.{digits}f}, {score.high:.{digits}f}]")
             if system in differences:
                 difference, p_value = differences[system], p_values[key][system]
-                mark = _mark(difference.value, metric.better if metric else None) if p_value < level else ""
+                mark = _mark(difference.value, metric.better) if p_value < level else ""
                 interval = f"[{difference.low:+.{digits}f}, {difference.high:+.{digits}f}]"
                 row.append(f"{difference.value:+.{digits}f} {interval}")
                 row.append(f"{p_value:.{len(str(num_resamples))}f} {mark}")
@@ -52,7 +51,9 @@ def significance_table(comparison: Comparison, correction: Correction | None = N
         headers += [system] if system == comparison.baseline else [system, "difference", "p"]
         alignment += ["right"] if system == comparison.baseline else ["right", "right", "left"]
     table = tabulate(rows, headers=headers, colalign=alignment, disable_numparse=True)
-    legend = [f"{comparison.num_pairs} pairs, {comparison.confidence:g} % confidence intervals"]
+    legend = [
+        f"{comparison.num_pairs} {comparison.tested_on}, {comparison.confidence:g} % confidence intervals"
+    ]
     if len(comparison.systems) > 1:
         randomised = comparison.signature["p_randomisation"]
         test = "approximate randomisation" if randomised else "the paired resampling test"

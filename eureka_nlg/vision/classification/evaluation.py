@@ -13,6 +13,7 @@ from torch import Tensor
 
 from eureka_nlg.metrics import group_accuracy
 from eureka_nlg.metrics.classes.bands import FrequencyBands
+from eureka_nlg.metrics.classes.calibration import bin_of_confidence
 from eureka_nlg.metrics.classes.likelihood import GroupLikelihood, group_likelihood
 
 __all__ = ["GROUPS", "Predictions", "evaluate", "gold_likelihood", "calibration_error", "group_confusion"]
@@ -107,8 +108,8 @@ def gold_likelihood(predictions: Predictions, bands: FrequencyBands) -> dict[str
 def calibration_error(confidence: Tensor, right: Tensor, bins: int = 15) -> float | None:
     """Expected calibration error in percent (Guo et al. 2017).
 
-    The mean over the images of |accuracy - mean confidence| in their bin. The bins have equal width and are
-    open on the left: (0, 1/15], (1/15, 2/15], ...
+    The mean over the images of |accuracy - mean confidence| in their bin; the bins are those of
+    :func:`eureka_nlg.metrics.classes.calibration.bin_of_confidence`.
 
     Args:
         confidence: ``[N]`` likelihood of the predicted class.
@@ -121,8 +122,7 @@ def calibration_error(confidence: Tensor, right: Tensor, bins: int = 15) -> floa
     if not len(confidence):
         return None
     sure: NDArray[np.float64] = confidence.double().numpy()
-    edges = np.linspace(0, 1, bins + 1)
-    index = np.clip(np.searchsorted(edges, sure, side="left") - 1, 0, bins - 1)
+    index = bin_of_confidence(sure, bins)
     gap = np.bincount(index, weights=right.double().numpy() - sure, minlength=bins)
     return 100 * float(np.abs(gap).sum()) / len(sure)
 

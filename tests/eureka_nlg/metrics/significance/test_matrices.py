@@ -59,7 +59,7 @@ def test_adjusted_distinct_expects_the_same_in_each_resample() -> None:
     weights = np.bincount(draw, minlength=len(references)).astype(np.int32)[:, None]
     found = [pair for i in draw for pair in zip(systems[0][i].split(), systems[0][i].split()[1:])]
     expected = vocabulary_size * (1 - (1 - 1 / vocabulary_size) ** len(found))
-    matrices = Matrices(totals, pairs)
+    matrices = Matrices.of_pairs(totals, pairs)
     assert matrices.score(matrices.totals(0, weights))["ead_2"][0] == pytest.approx(
         100 * len(set(found)) / expected
     )
@@ -77,7 +77,7 @@ def test_any_text_and_any_weights(data: list[Any], draw: list[int]) -> None:
     draw = [index % len(references) for index in draw]
     weights = np.bincount(draw, minlength=len(references)).astype(np.int32)[:, None]
     for totals in totals_of(METRICS, setting)[0]:
-        matrices = Matrices(totals, pairs)
+        matrices = Matrices.of_pairs(totals, pairs)
         for system, texts in enumerate(replies):
             expected = score_replies(
                 [texts[index] for index in draw],
@@ -96,7 +96,7 @@ def test_resamples_side_by_side_have_the_scores_of_each_alone(types: Any) -> Non
     pairs = Pairs(systems, [references], setting.tokenise)
     weights = np.random.default_rng(1).integers(0, 4, (len(references), 3)).astype(np.int32)
     for totals in totals_of(METRICS, setting)[0]:
-        matrices = Matrices(totals, pairs)
+        matrices = Matrices.of_pairs(totals, pairs)
         for system in range(2):
             sums = matrices.totals(system, weights)
             for number in (1, 2, 3):
@@ -122,7 +122,7 @@ def test_large_amounts_do_not_overflow() -> None:
 
     setting = Setting()
     pairs = Pairs([["a"] * num_pairs, ["b"] * num_pairs], [["a"] * num_pairs], setting.tokenise)
-    matrices = Matrices(Large([Metric("large")], setting), pairs)
+    matrices = Matrices.of_pairs(Large([Metric("large")], setting), pairs)
     weights = np.full((num_pairs, 1), 2, dtype=np.int32)
     for system in range(2):
         totals = matrices.totals(system, weights)
