@@ -26,6 +26,7 @@ from typing import Any, get_args
 
 from eureka_nlg.cli.arguments import add_training_arguments
 from eureka_nlg.cli.reply_sources import ReplySource, digest, named_paths, open_source
+from eureka_nlg.cli.significance_arguments import add_significance_arguments
 from eureka_nlg.dialogue.training_statistics import TrainingStatistics, read_training_statistics
 from eureka_nlg.errors import UserError
 from eureka_nlg.files import output_file, read_json, write_json
@@ -122,20 +123,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="add confidence intervals, and tests of whether each system differs from the first one",
     )
-    group.add_argument(
-        "--resamples", type=int, default=1000, metavar="R", help="number of resamples (default: %(default)s)"
-    )
-    group.add_argument("--seed", type=int, default=1, help="seed of the resamples (default: %(default)s)")
-    group.add_argument(
-        "--confidence",
-        type=float,
-        default=95,
-        metavar="PERCENT",
-        help="confidence of the intervals; the level of significance is 100 minus it (default: %(default)s)",
-    )
-    group.add_argument(
-        "--holm", action="store_true", help="correct the p-values for the number of comparisons (Holm 1979)"
-    )
+    add_significance_arguments(group)
 
 
 def run(args: argparse.Namespace) -> int:

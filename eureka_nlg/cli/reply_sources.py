@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from eureka_nlg.errors import UserError
 from eureka_nlg.metrics import read_generated
+from eureka_nlg.runs.names import named_path
 from eureka_nlg.text_files import TextFile
 
 __all__ = ["ReplySource", "digest", "named_paths", "open_source"]
@@ -38,9 +38,8 @@ def named_paths(arguments: list[str]) -> dict[str, str]:
     """``[NAME=]FILE`` -> name and file; the default name is the file's, without its suffix."""
     paths: dict[str, str] = {}
     for argument in arguments:
-        name, equals, path = argument.partition("=")
-        if not equals or not name or os.path.exists(argument):  # a file name may hold a "=" itself
-            name, path = Path(argument).stem, argument
+        given, path = named_path(argument)
+        name = Path(path).stem if given is None else given
         if name in paths:
             raise UserError(f"{paths[name]} and {path} would both be named {name}: give names, NAME=FILE")
         paths[name] = path

@@ -4,6 +4,7 @@
     eureka vision detect configs/vision/coco_shapes/el.yaml
     eureka vision evaluate runs/cifar10_lt/ce
     eureka vision sweep configs/vision/cifar10_lt/ce.yaml configs/vision/cifar10_lt/el.yaml seeds=1,2
+    eureka vision compare runs/cifar10_lt/ce runs/cifar10_lt/el
     eureka vision options
     eureka vision options detection
 
@@ -21,8 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from eureka_nlg.cli.intermixed import IntermixedParser
+from eureka_nlg.cli.significance_arguments import add_significance_arguments
 from eureka_nlg.cli.vision_scores import groups, show_classification, show_detection
 from eureka_nlg.errors import UserError, require
+from eureka_nlg.runs.names import named_path, run_names
 
 __all__ = ["add_arguments", "run"]
 
@@ -65,7 +68,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --logit-adjustment: adjust even a run that was trained with logit adjustment",
     )
     evaluate.add_argument("--json", type=Path, metavar="OUT", help="also write all scores to this file")
+    evaluate.add_argument(
+        "--predictions",
+        type=Path,
+        metavar="OUT",
+        help="for classification: also write the predictions to this file, for eureka vision compare",
+    )
     evaluate.set_defaults(function=_evaluate)
+
+    compare = _command(commands, "compare", "test whether classifiers differ by more than chance", _COMPARE)
+    compare.add_argument(
+        "classifiers",
+        nargs="+",
+        metavar="[NAME=]RUN",
+        help="folder of a finished run, or a file of eureka vision evaluate --predictions; the others are "
+        "compared with the first",
+    )
+    add_significance_arguments(compare)
+    compare.add_argument("--json", type=Path, metavar="OUT", help="also write everything to this file")
+    compare.set_defaults(function=_compare)
 
     sweep = _command(
         commands, "sweep", "train configs with several seeds; mean and standard deviation", _SWEEP
@@ -112,6 +133,15 @@ option key=value.
     eureka vision evaluate runs/cifar10_lt/ce
     eureka vision evaluate runs/cifar10_lt/ce --logit-adjustment 1
     eureka vision evaluate runs/cifar10_lt/ce --checkpoint runs/cifar10_lt/ce/epoch160.pt --json s.json"""
+
+_COMPARE = """Compare classifiers on the same test images: scores with confidence intervals, and tests of
+whether each differs from the first one.
+
+    eureka vision compare runs/cifar10_lt/ce runs/cifar10_lt/el
+    eureka vision evaluate runs/cifar10_lt/ce --logit-adjustment 1 --predictions adjusted.npz
+    eureka vision compare CE=runs/cifar10_lt/ce adjusted=adjusted.npz
+
+The intervals and p-values are about other test images, not about trainings with other seeds."""
 
 _SWEEP = """Train configs with several seeds, and print means and standard deviations. Finished runs are not
 trained again. A deferred method begins with the checkpoint of the run whose first epochs it shares.
@@ -200,6 +230,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     from eureka_nlg.vision.run_folder import own_output, task_of_run
 
     own_output(args.json, args.folder)
+    own_output(args.predictions, args.folder, "--predictions", "predictions")
     show = show_classification
     following = f"eureka report {shlex.quote(str(args.folder))} --out report.html"
     if task_of_run(args.folder) == "detection":
@@ -210,6 +241,8 @@ def _evaluate(args: argparse.Namespace) -> int:
                 f"{args.folder}: is a run of detection, which scores each class on its own: "
                 "--logit-adjustment is for classification"
             )
+        if args.predictions is not None:
+            raise UserError(f"{args.folder}: is a run of detection: --predictions is for classification")
         show = show_detection
         following = f"{_detectors(args.folder)}, for other losses to compare it with"
         result = evaluate_detection_run(args.folder, args.overrides, args.checkpoint)
@@ -222,15 +255,47 @@ def _evaluate(args: argparse.Namespace) -> int:
             args.checkpoint,
             logit_adjustment=args.logit_adjustment,
             adjust_again=args.adjust_again,
+            predictions_path=args.predictions,
         )
     if _is_first_process():
         if args.json:
             write_json(args.json, result)
         show(result, args.folder)
-        if args.json:
-            print(f"wrote {args.json}")
+        for path in filter(None, (args.json, args.predictions)):
+            print(f"wrote {path}")
         print(f"next: {following}")
     return 0
+
+
+def _compare(args: argparse.Namespace) -> int:
+    from eureka_nlg.files import output_file, write_json
+    from eureka_nlg.metrics import significance_table
+    from eureka_nlg.metrics.significance.comparison import check_options
+    from eureka_nlg.vision.predictions_file import compare_runs
+
+    check_options(args.resamples, args.confidence)
+    if args.json:
+        output_file(args.json, "--json", "JSON", holds=("scores", "baseline"))
+    paths = _named(args.classifiers)
+    comparison = compare_runs(paths, num_resamples=args.resamples, seed=args.seed, confidence=args.confidence)
+    print(significance_table(comparison, "holm" if args.holm else None))
+    print(groups())
+    if args.json:
+        write_json(args.json, comparison.to_dict())
+        print(f"wrote {args.json}")
+    folders = [path for path in paths.values() if Path(path).is_dir()]
+    print(f"next: eureka report {shlex.join(folders) or 'RUN...'} --out report.html")
+    return 0
+
+
+def _named(arguments: list[str]) -> dict[str, str]:
+    """``[NAME=]RUN`` -> name and path; the default name is as much of the path's end as tells them apart."""
+    given = [named_path(argument) for argument in arguments]
+    defaults = iter(run_names([path for name, path in given if name is None] or ["."]))
+    names = [next(defaults) if name is None else name for name, _ in given]
+    if len(set(names)) < len(names):
+        raise UserError(f"names are {', '.join(names)}: expected different ones: give names, NAME=RUN")
+    return {name: path for name, (_, path) in zip(names, given)}
 
 
 def _sweep(args: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +16,7 @@ from eureka_nlg.files.special import followed, is_special
 
 __all__ = ["Kind", "output_file"]
 
-Kind = Literal["text", "JSON", "HTML"]
+Kind = Literal["text", "JSON", "HTML", "predictions"]
 
 # first bytes of files that an output must not replace; text files are recognised by their content
 _MAGIC = {
@@ -74,7 +75,7 @@ def _kind(path: Path) -> str | None:
         return None
     for magic, name in _MAGIC.items():
         if head.startswith(magic):
-            return name
+            return "predictions" if _has_predictions(path) else name
     try:
         text = head.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -93,6 +94,14 @@ def _kind(path: Path) -> str | None:
             read_json(path)
             return "JSON"
     return _OTHER_TEXT.get(path.suffix.lower(), "text")
+
+
+def _has_predictions(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "predicted.npy" in archive.namelist()
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return False
 
 
 def _holds(document: Any, keys: Sequence[str]) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from eureka_nlg.analysis import Document, merged_analysis, read_analysis
 from eureka_nlg.durations import duration
 from eureka_nlg.errors import UserError
 from eureka_nlg.report.model import ImageReport, Score, ScoreRow, ScoreTable, System
+from eureka_nlg.report.scores import score_table_of
 from eureka_nlg.runs.names import run_names
 from eureka_nlg.shapes_of_json import ANY, PERCENT, SCORE, TEXT, WHOLE, each
 from eureka_nlg.training_log import TrainingLog
 from eureka_nlg.vision.classification.runs import ANALYSIS
+from eureka_nlg.vision.predictions_file import PREDICTIONS, compare_runs
 from eureka_nlg.vision.run_folder import CHECKPOINT, CONFIG, RESULT, read_result, task_of_run
 from eureka_nlg.vision.training.log import read_log
 
@@ -33,11 +36,16 @@ _GROUPS = {
     "few": "below 20",
 }
 _BOOKKEEPING = {"epoch", "step", "learning_rate", "seconds", "seconds_per_step", "waiting_for_data"}
+_LAST = "All scores are of the last epoch, on the test images."
 _METHOD = (
-    "All scores are of the last epoch, on the test images. The intervals are Wilson's 95 % intervals for "
-    "these test images; they say nothing about other seeds. There are no p-values, because runs do not keep "
-    "their answers to the single images."
+    f"{_LAST} The intervals are Wilson's 95 % intervals for these test images; they say nothing about other "
+    "seeds. There are no p-values, because not all of these runs have kept their predictions."
 )
+_ROWS = {  # metric of a comparison -> row
+    "accuracy_natural": "natural",
+    "likelihood": "likelihood_all",
+    "calibration_error": "calibration_error_all",
+}
 
 
 _RESULT_SHAPE = {
@@ -90,6 +98,9 @@ def image_report(
                     "runs on the same data"
                 )
     missing: dict[str, list[str]] = {}
+    scores = ScoreTable(list(_scores(results)), method=_METHOD)
+    if all((path / PREDICTIONS).is_file() for path in paths.values()):
+        scores = _tested(scores, paths)
     return ImageReport(
         title=title,
         split="test",
@@ -97,7 +108,7 @@ def image_report(
         contexts=(),
         references=(),
         systems=[_system(name, path, results[name], missing) for name, path in paths.items()],
-        scores=ScoreTable(list(_scores(results)), method=_METHOD),
+        scores=scores,
         analysis=_analysis(paths, missing),
         missing=missing,
         class_counts=results[first]["class_counts"],
@@ -179,6 +190,14 @@ def _scores(results: Mapping[str, Mapping[str, Any]]) -> list[ScoreRow]:
                 ScoreRow("natural", "weighted by training frequency", natural, True, "natural", title)
             )
     return rows
+
+
+def _tested(table: ScoreTable, paths: Mapping[str, Path]) -> ScoreTable:
+    """The table with intervals and p-values from the predictions for the single images."""
+    tested = score_table_of(compare_runs(paths))
+    by_key = {_ROWS.get(row.key, row.key): row.scores for row in tested.metrics}
+    rows = [replace(row, scores=by_key.get(row.key, row.scores)) for row in table.metrics]
+    return replace(tested, metrics=rows, method=f"{_LAST} {tested.method}")
 
 
 def _score(percent: float, num_images: int) -> Score:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from eureka_nlg.errors import UserError
 
-__all__ = ["run_names"]
+__all__ = ["named_path", "run_names"]
 
 
 def run_names(paths: Sequence[str], names: Sequence[str] | None = None) -> list[str]:
@@ -39,3 +40,15 @@ def run_names(paths: Sequence[str], names: Sequence[str] | None = None) -> list[
             f"names are {', '.join(found)}: expected one for each run, all different: give --names"
         )
     return found
+
+
+def named_path(argument: str) -> tuple[str | None, str]:
+    """``NAME=PATH`` -> name and path; None for no name.
+
+    >>> named_path("CE=runs/ce"), named_path("runs/ce")
+    (('CE', 'runs/ce'), (None, 'runs/ce'))
+    """
+    name, equals, path = argument.partition("=")
+    if not equals or not name or os.path.exists(argument):  # a path may hold a "=" itself
+        return None, argument
+    return name, path

@@ -13,11 +13,12 @@ from torch import nn
 
 import eureka_nlg
 from eureka_nlg.errors import UserError, require
-from eureka_nlg.files import exclusive, output_file, read_json, write_text
+from eureka_nlg.files import Kind, exclusive, output_file, read_json, write_text
 from eureka_nlg.option_files import read_options
 from eureka_nlg.shapes_of_json import misfit
 from eureka_nlg.vision.config_file import flat, read_config, to_yaml
 from eureka_nlg.vision.loop_config import LoopConfig
+from eureka_nlg.vision.predictions_file import PREDICTIONS
 from eureka_nlg.vision.training.checkpoint import load_checkpoint
 from eureka_nlg.vision.training.log import read_log
 
@@ -206,8 +207,8 @@ def read_result(folder: Path, shape: Any) -> dict[str, Any]:
     return dict(result)
 
 
-def own_output(path: Path | None, folder: Path) -> None:
-    """Check before the work that scores can be written to the file of ``--json``.
+def own_output(path: Path | None, folder: Path, option: str = "--json", kind: Kind = "JSON") -> None:
+    """Check before the work that scores can be written to the file of an option.
 
     Raises:
         UserError: it is a file of another kind or one of the run's files, or it cannot be written.
@@ -215,11 +216,11 @@ def own_output(path: Path | None, folder: Path) -> None:
     if path is None:
         return
     if path.name in _OWN_FILES and path.resolve().parent == folder.resolve():
-        raise UserError(f"--json {path}: is one of the run's own files, expected another name")
-    output_file(path, "--json", "JSON", holds=("epoch", "config"))
+        raise UserError(f"{option} {path}: is one of the run's own files, expected another name")
+    output_file(path, option, kind, holds=("epoch", "config"))
 
 
-_OWN_FILES = {CHECKPOINT, CONFIG, RESULT, "analysis.json", "detections.json", "log.jsonl"}
+_OWN_FILES = {CHECKPOINT, CONFIG, RESULT, PREDICTIONS, "analysis.json", "detections.json", "log.jsonl"}
 
 
 def load_network(network: nn.Module, checkpoint: Path, device: torch.device) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,16 @@ from eureka_nlg.metrics import group_accuracy
 from eureka_nlg.metrics.classes.bands import FrequencyBands
 from eureka_nlg.metrics.classes.calibration import bin_of_confidence
 from eureka_nlg.metrics.classes.likelihood import GroupLikelihood, group_likelihood
+from eureka_nlg.vision.predictions_file import write_predictions
 
-__all__ = ["GROUPS", "Predictions", "evaluate", "gold_likelihood", "calibration_error", "group_confusion"]
+__all__ = [
+    "GROUPS",
+    "Predictions",
+    "evaluate",
+    "gold_likelihood",
+    "calibration_error",
+    "group_confusion",
+]
 
 GROUPS = ("many", "medium", "few")
 
@@ -50,6 +59,17 @@ class Predictions:
         order = torch.cat([positions for positions, _ in parts]).argsort()
         return cls(
             *(torch.cat([getattr(part, field.name) for _, part in parts])[order] for field in fields(cls))
+        )
+
+    def write(self, path: Path, class_counts: Tensor) -> None:
+        """Write them, and the training images of each class ``[C]``, for `eureka vision compare`."""
+        write_predictions(
+            path,
+            predicted=self.predicted.numpy(),
+            confidence=self.confidence.double().numpy(),
+            likelihood=self.gold_log_likelihood.double().exp().numpy(),
+            labels=self.labels.numpy(),
+            class_counts=class_counts.numpy(),
         )
 
 

@@ -33,6 +33,7 @@ from eureka_nlg.vision.classification.methods.catalogue import classification
 from eureka_nlg.vision.classification.methods.first_stage import check_first_stage
 from eureka_nlg.vision.classification.task import Classification
 from eureka_nlg.vision.config_file import config_from_dict, flat
+from eureka_nlg.vision.predictions_file import PREDICTIONS
 from eureka_nlg.vision.run_folder import (
     CHECKPOINT,
     FREE_OPTIONS,
@@ -116,6 +117,7 @@ def evaluate_run(
     *,
     logit_adjustment: float | None = None,
     adjust_again: bool = False,
+    predictions_path: Path | None = None,
 ) -> dict[str, Any]:
     """Evaluate a checkpoint of a run, and return the scores as in ``evaluation.json``.
 
@@ -127,6 +129,7 @@ def evaluate_run(
             log-frequency of each class is subtracted from its logit. The result contains it. None for no
             adjustment.
         adjust_again: whether to allow it for a run that was trained with logit adjustment.
+        predictions_path: file for the predictions, for `eureka vision compare`; None to keep none.
 
     Raises:
         UserError: there is no run, the checkpoint does not fit, or the logits have been adjusted before.
@@ -142,11 +145,12 @@ def evaluate_run(
     )
     epoch = load_network(task.network, checkpoint or folder / CHECKPOINT, accelerator.device)
     counts = task.data.class_counts
-    if logit_adjustment is None:
-        return {**evaluate(task.predict(), counts), **run_record(config, folder, accelerator, epoch)}
-    predictions = task.predict(offset=-log_prior(counts, logit_adjustment, dtype=torch.float32))
-    record = run_record(config, folder, accelerator, epoch)
-    return {"logit_adjustment": logit_adjustment, **evaluate(predictions, counts), **record}
+    offset = None if logit_adjustment is None else -log_prior(counts, logit_adjustment, dtype=torch.float32)
+    predictions = task.predict(offset=offset)
+    if predictions_path is not None and accelerator.is_main_process:
+        predictions.write(predictions_path, counts)
+    adjusted = {} if logit_adjustment is None else {"logit_adjustment": logit_adjustment}
+    return {**adjusted, **evaluate(predictions, counts), **run_record(config, folder, accelerator, epoch)}
 
 
 def _check_adjustment(config: Config, folder: Path, tau: float, again: bool) -> None:
@@ -223,6 +227,7 @@ def _write_result(task: Classification, config: Config, folder: Path) -> dict[st
     scores = evaluate(predictions, task.data.class_counts, likelihood=likelihood["test"])
     result = {**scores, **run_record(config, folder, task.accelerator, config.epochs)}
     if task.accelerator.is_main_process:
+        predictions.write(folder / PREDICTIONS, task.data.class_counts)
         write_json(folder / ANALYSIS, _analysis(likelihood, bands, config, task.data.class_counts))
         write_json(folder / RESULT, result)
     return result

@@ -28,18 +28,24 @@ from eureka_nlg.report.images import image_report
 from eureka_nlg.vision.classification.config import Config
 from eureka_nlg.vision.classification.evaluation import Predictions, evaluate, gold_likelihood
 from eureka_nlg.vision.config_file import to_yaml
+from eureka_nlg.vision.predictions_file import compare_runs
 
 COUNTS = torch.tensor([500, 300, 60, 4])
 LABELS = torch.arange(4).repeat_interleave(10)
 
 
-def save_run(folder: Path, right: tuple[int, ...], counts: torch.Tensor = COUNTS) -> str:
-    """A finished run that gives so many of the ten test images of each class right, the others to class 0."""
+def saved_predictions(right: tuple[int, ...]) -> Predictions:
+    """So many of the ten test images of each class are right, the others go to class 0."""
     logits = torch.zeros(40, 4)
     for label, number in enumerate(right):
         for image in range(10):
             logits[10 * label + image, label if image < number else int(label == 0)] = 2.0
-    predictions = Predictions.of_logits(logits, LABELS)
+    return Predictions.of_logits(logits, LABELS)
+
+
+def save_run(folder: Path, right: tuple[int, ...], counts: torch.Tensor = COUNTS) -> str:
+    """A finished run of an older version, which kept no predictions."""
+    predictions = saved_predictions(right)
     folder.mkdir(parents=True)
     config = Config(save_dir=str(folder))
     record = {
@@ -91,6 +97,35 @@ def test_the_page(runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
         assert word not in page
     assert "2 min on cpu, 1 thread" in page
     assert not re.search(r'(src|href)="(?!#|data:)', page), "nothing is loaded"
+
+
+def test_runs_that_keep_their_predictions_are_tested(runs: list[str]) -> None:
+    """With predictions of all runs there are p-values; with those of one there are none."""
+    without = image_report(runs).scores
+    assert without is not None
+    assert all(score.p_value is None for row in without.metrics for score in row.scores.values())
+    for run, right in zip(runs, ((10, 8, 2, 0), (9, 8, 5, 3))):
+        assert image_report(runs).scores == without
+        saved_predictions(right).write(Path(run) / "predictions.npz", COUNTS)
+    scores = image_report(runs).scores
+    assert scores is not None
+    assert [row.key for row in scores.metrics] == [row.key for row in without.metrics]
+    rows = {row.key: row.scores for row in scores.metrics}
+    expected = compare_runs({"ce": runs[0], "el": runs[1]})
+    for metric, key in (
+        ("accuracy_all", "accuracy_all"),
+        ("accuracy_natural", "natural"),
+        ("likelihood", "likelihood_all"),
+    ):
+        assert rows[key]["el"].p_value == expected.p_values("holm")[metric]["el"]
+        assert rows[key]["el"].low == expected.scores[metric]["el"].low
+        assert rows[key]["ce"].p_value is None
+    assert rows["likelihood_few"]["el"].p_value is None  # of all images only
+    for row, before in zip(scores.metrics, without.metrics):
+        for name, score in row.scores.items():
+            assert score.value == pytest.approx(before.scores[name].value, abs=1e-4)
+    assert "resamples of the 40 images" in scores.method
+    assert "p is the probability" in scores.method
 
 
 def test_intervals_are_wilsons(runs: list[str]) -> None:

@@ -76,6 +76,8 @@ def test_scores_never_take_the_place_of_something_else(tmp_path: Path) -> None:
     for name in ("checkpoint.pt", "config.yaml", "evaluation.json", "analysis.json", "log.jsonl"):
         with pytest.raises(UserError, match=rf"--json .*{name}: is one of the run's own files"):
             own_output(tmp_path / name, tmp_path)
+    with pytest.raises(UserError, match=r"--predictions .*predictions.npz: is one of the run's own files"):
+        own_output(tmp_path / "predictions.npz", tmp_path, "--predictions", "predictions")
     (tmp_path / "epoch001.pt").write_bytes(b"PK\x03\x04...")
     with pytest.raises(UserError, match=r"epoch001.pt: exists and is a zip archive"):
         own_output(tmp_path / "epoch001.pt", tmp_path)

@@ -74,6 +74,16 @@ def test_killed_resumed_and_evaluated(
     wrote = f"wrote {tmp_path / 'scores.json'}\n"
     assert shown.endswith(f"{wrote}next: eureka report {tmp_path / 'run'} --out report.html\n")
 
+    adjusted = tmp_path / "adjusted.npz"
+    tau = ["--logit-adjustment", "1"]
+    assert main(["vision", "evaluate", str(tmp_path / "run"), *tau, "--predictions", str(adjusted)]) == 0
+    shown = capsys.readouterr().out
+    assert f"wrote {adjusted}\n" in shown
+    assert main(["vision", "compare", str(tmp_path / "run"), f"adjusted={adjusted}"]) == 0
+    compared = capsys.readouterr().out
+    row = next(line for line in compared.splitlines() if line.startswith("accuracy (%)"))
+    assert f"{scores['all']:.2f} [" in row
+
 
 @pytest.mark.slow
 def test_two_processes_learn_what_one_does(config: Path, tmp_path: Path) -> None:

@@ -14,13 +14,16 @@ import torch
 
 from eureka_nlg.analysis import read_analysis
 from eureka_nlg.errors import UserError
+from eureka_nlg.metrics import group_accuracy
 from eureka_nlg.vision.classification.config import Config
 from eureka_nlg.vision.classification.data import load_data
+from eureka_nlg.vision.classification.evaluation import calibration_error
 from eureka_nlg.vision.classification.models import networks
 from eureka_nlg.vision.classification.models.resnet_cifar import cifar_resnet
 from eureka_nlg.vision.classification.runs import evaluate_run, train_run
 from eureka_nlg.vision.classification.task import Classification
 from eureka_nlg.vision.config_file import read_config
+from eureka_nlg.vision.predictions_file import read_predictions
 from eureka_nlg.vision.training import Interrupted
 from eureka_nlg.vision.training.checkpoint import load_checkpoint
 from eureka_nlg.vision.training.log import TrainingLog, read_log
@@ -126,6 +129,7 @@ def test_interrupted_and_resumed_is_the_same_bit_for_bit(
         "config.yaml",
         "evaluation.json",
         "log.jsonl",
+        "predictions.npz",
         "tensorboard",
     }
 
@@ -319,11 +323,21 @@ def test_a_run_leaves_what_reports_need(make_config: Any) -> None:
     assert again["calibration_error"] == result["calibration_error"]
 
     # of logits adjusted afterwards: the file of the run stays, and the result says it
-    adjusted = evaluate_run(folder, logit_adjustment=1.0)
+    adjusted = evaluate_run(folder, logit_adjustment=1.0, predictions_path=folder / "adjusted.npz")
     assert adjusted["logit_adjustment"] == 1.0
     assert "logit_adjustment" not in again
     assert evaluate_run(folder, logit_adjustment=0.0)["accuracy"] == result["accuracy"]
     assert adjusted["likelihood"] == adjusted_likelihoods(config)
+    for path, expected in ((folder, result), (folder / "adjusted.npz", adjusted)):
+        saved = read_predictions(path)
+        accuracy = group_accuracy(saved.predicted, saved.labels, saved.class_counts)
+        assert accuracy.all == expected["accuracy"]["all"]
+        assert accuracy.natural == pytest.approx(expected["accuracy"]["natural"])
+        assert 100 * saved.likelihood.mean() == pytest.approx(expected["likelihood"]["all"], rel=1e-5)
+        error = calibration_error(
+            torch.from_numpy(saved.confidence), torch.from_numpy(saved.predicted == saved.labels)
+        )
+        assert error == pytest.approx(expected["calibration_error"]["all"], rel=1e-5)
     assert result == json.loads((folder / "evaluation.json").read_text())
     with pytest.raises(UserError, match=r"--logit-adjustment must be .*, got -1.0"):
         evaluate_run(folder, logit_adjustment=-1.0)

@@ -70,6 +70,8 @@ def test_drawn_shapes_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[st
     )
     assert shown.endswith(table + following)  # but for the progress
     assert json.loads((tmp_path / "again.json").read_text())["overall"] == result["overall"]
+    assert main(["vision", "evaluate", str(tmp_path / "run"), "--predictions", str(tmp_path / "x.npz")]) == 2
+    assert "is a run of detection: --predictions is for classification" in capsys.readouterr().err
 
 
 @pytest.mark.slow
