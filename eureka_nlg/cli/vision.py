@@ -15,6 +15,7 @@ When the same command is given again, an interrupted run goes on. To train on se
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 from collections.abc import Callable
 from functools import partial
@@ -291,7 +292,10 @@ def _compare(args: argparse.Namespace) -> int:
 def _named(arguments: list[str]) -> dict[str, str]:
     """``[NAME=]RUN`` -> name and path; the default name is as much of the path's end as tells them apart."""
     given = [named_path(argument) for argument in arguments]
-    defaults = iter(run_names([path for name, path in given if name is None] or ["."]))
+    unnamed = [
+        path if Path(path).is_dir() else os.path.splitext(path)[0] for name, path in given if name is None
+    ]
+    defaults = iter(run_names(unnamed or ["."]))
     names = [next(defaults) if name is None else name for name, _ in given]
     if len(set(names)) < len(names):
         raise UserError(f"names are {', '.join(names)}: expected different ones: give names, NAME=RUN")

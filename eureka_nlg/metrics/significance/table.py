@@ -13,7 +13,9 @@ _MOST_DIGITS = 5
 
 
 def significance_table(comparison: Comparison, correction: Correction | None = None) -> str:
-    """Lay out values, differences and intervals, with a row per metric and marks on significant differences.
+    """Lay out values, differences and intervals, with marks on significant differences.
+
+    One or two systems stand side by side, with a row per metric; more stand below each other.
 
     Args:
         comparison: the result of :func:`eureka_nlg.metrics.significance.compare`.
@@ -31,28 +33,40 @@ def significance_table(comparison: Comparison, correction: Correction | None = N
     p_values = comparison.p_values(correction)
     level = 1 - comparison.confidence / 100
     num_resamples = comparison.signature["num_resamples"]
+    is_long = len(comparison.systems) > 2  # side by side they would not fit into a terminal
     rows = []
     for key, scores in comparison.scores.items():
         metric = comparison.metric(key)
         differences = comparison.differences[key]
         digits = _digits([*scores.values(), *differences.values()])
-        row = [f"{metric.label} ({metric.unit})" if metric.label else key]
+        label = f"{metric.label} ({metric.unit})" if metric.label else key
+        row = [label]
         for system, score in scores.items():
-            row.append(f"{score.value:.{digits}f} [{score.low:.{digits}f}, {score.high:.{digits}f}]")
+            cells = [f"{score.value:.{digits}f} [{score.low:.{digits}f}, {score.high:.{digits}f}]"]
             if system in differences:
                 difference, p_value = differences[system], p_values[key][system]
                 mark = _mark(difference.value, metric.better) if p_value < level else ""
                 interval = f"[{difference.low:+.{digits}f}, {difference.high:+.{digits}f}]"
-                row.append(f"{difference.value:+.{digits}f} {interval}")
-                row.append(f"{p_value:.{len(str(num_resamples))}f} {mark}")
-        rows.append(row)
-    headers, alignment = ["metric"], ["left"]
-    for system in comparison.systems:
-        headers += [system] if system == comparison.baseline else [system, "difference", "p"]
-        alignment += ["right"] if system == comparison.baseline else ["right", "right", "left"]
+                cells.append(f"{difference.value:+.{digits}f} {interval}")
+                cells.append(f"{p_value:.{len(str(num_resamples))}f} {mark}")
+            if is_long:
+                rows.append([label, system, *cells, *[""] * (3 - len(cells))])
+                label = ""
+            else:
+                row += cells
+        if not is_long:
+            rows.append(row)
+    if is_long:
+        headers = ["metric", "system", "score", "difference", "p"]
+        alignment = ["left", "left", "right", "right", "left"]
+    else:
+        headers, alignment = ["metric"], ["left"]
+        for system in comparison.systems:
+            headers += [system] if system == comparison.baseline else [system, "difference", "p"]
+            alignment += ["right"] if system == comparison.baseline else ["right", "right", "left"]
     table = tabulate(rows, headers=headers, colalign=alignment, disable_numparse=True)
     legend = [
-        f"{comparison.num_pairs} {comparison.tested_on}, {comparison.confidence:g} % confidence intervals"
+        f"{comparison.num_pairs:,} {comparison.tested_on}, {comparison.confidence:g} % confidence intervals"
     ]
     if len(comparison.systems) > 1:
         randomised = comparison.signature["p_randomisation"]

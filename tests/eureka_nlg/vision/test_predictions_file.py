@@ -63,7 +63,9 @@ def test_the_command(files: list[str], tmp_path: Path, capsys: pytest.CaptureFix
     assert "natural: classes weighted by their training count" in shown
     assert f"wrote {out}\nnext: eureka report {' '.join(files)} --out report.html\n" in shown
     document = json.loads(out.read_text())
-    assert document["scores"]["calibration_error"]["ce"]["value"] == pytest.approx(100 * (2 / 3 * 0.25 + 0.5 / 3))
+    assert document["scores"]["calibration_error"]["ce"]["value"] == pytest.approx(
+        100 * (2 / 3 * 0.25 + 0.5 / 3)
+    )
     assert document["signature"]["inputs"]["Eureka"]["name"] == "el"
     assert len(document["signature"]["inputs"]["ce"]["sha256"]) == 64
     assert main(command) == 0  # its own file is replaced
@@ -72,6 +74,21 @@ def test_the_command(files: list[str], tmp_path: Path, capsys: pytest.CaptureFix
     shown = capsys.readouterr().out
     assert "and Holm's correction" in shown
     assert "90 % confidence intervals" in shown
+
+
+def test_names_are_the_ends_of_paths(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in ("one", "two"):
+        write_predictions(tmp_path / folder / "adjusted.npz", **predictions(25))
+    adjusted = [str(tmp_path / folder / "adjusted.npz") for folder in ("one", "two")]
+    for arguments, names in (
+        ([files[0], adjusted[0]], ["ce", "adjusted"]),
+        (adjusted, ["one/adjusted", "two/adjusted"]),
+        ([files[0], f"b={adjusted[0]}"], ["ce", "b"]),
+    ):
+        assert main(["vision", "compare", *arguments, "--resamples", "9"]) == 0
+        assert capsys.readouterr().out.split()[1:3] == names
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,28 @@ def test_one_system() -> None:
     assert table.splitlines()[0].split() == ["metric", "CE"]
 
 
+def test_three_systems_stand_below_each_other() -> None:
+    comparison = made_up((0.001, 0.3))
+    scores = {
+        metric: {**by_system, "third": Estimate(0.5, 0.25, 0.75)}
+        for metric, by_system in comparison.scores.items()
+    }
+    differences = {
+        metric: {**by_system, "third": Difference(-1.0, -1.5, -0.5, p_resampling=0.5, p_randomisation=0.002)}
+        for metric, by_system in comparison.differences.items()
+    }
+    three = replace(comparison, scores=scores, differences=differences, systems=("CE", "Eureka", "third"))
+    lines = significance_table(three).splitlines()
+    cells = [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in lines[:8]]
+    assert cells[0] == ["metric", "system", "score", "difference", "p"]
+    assert cells[2] == ["macro F (%)", "CE", "1.23 [1.10, 1.30]"]
+    assert cells[3] == ["Eureka", "2.50 [2.25, 2.75]", "+1.00 [+0.50, +1.50]", "0.001 ▲"]
+    assert cells[4] == ["third", "0.50 [0.25, 0.75]", "-1.00 [-1.50, -0.50]", "0.002 ▼"]
+    assert cells[5][:2] == ["4-gram diversity (%)", "CE"]
+    assert max(map(len, lines[:8])) < 100
+    assert "not corrected for 4 comparisons" in significance_table(three)
+
+
 def only(metric: str, difference: Difference, **signature: object) -> Comparison:
     """A comparison of one metric."""
     comparison = made_up((0.5, 0.5), SIGNATURE | signature)
