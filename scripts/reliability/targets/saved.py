@@ -166,7 +166,47 @@ def _read_fairseq(path: Path) -> object:
     return found.num_parameters, found.num_epochs
 
 
+def _predictions(pick: random.Random) -> bytes:
+    import numpy as np
+
+    labels = np.arange(3).repeat(4)
+    arrays: dict[str, Any] = {
+        "predicted": np.roll(labels, 1).astype(np.int32),
+        "confidence": np.full(12, 0.75, dtype=np.float32),
+        "likelihood": np.linspace(0, 1, 12, dtype=np.float32),
+        "labels": labels.astype(np.int32),
+        "class_counts": np.array([300, 40, 5], dtype=np.int32),
+    }
+    whole = dict(arrays)
+    for _ in range(pick.choice((0, 1, 1, 2))):
+        name = pick.choice(list(arrays))
+        if pick.random() < 0.2:
+            del arrays[name]
+            continue
+        same, array = whole[name].dtype, whole[name].astype(np.float64)
+        kind = pick.choice((same, same, np.int64, np.uint64, np.float64, np.bool_, "U3", "M8[s]"))
+        value = pick.choice((0, 1, -1, 3, 2**31 - 1, 0.5, 7))
+        changed = (array, array[:-1], array[:0], array.reshape(1, -1), array + value, array * value)
+        chosen = pick.choice(changed)
+        arrays[name] = (chosen.astype(np.int64) if kind == "M8[s]" else chosen).astype(kind)
+        if arrays[name].dtype.kind == "f" and arrays[name].size and pick.random() < 0.5:
+            arrays[name].flat[0] = pick.choice((float("nan"), float("inf"), -1.0, 1e300))
+    buffer = io.BytesIO()
+    pick.choice((np.savez, np.savez_compressed))(buffer, **arrays)
+    content = buffer.getvalue()
+    return mutated_bytes(pick, [content], (*_NPY_WORDS, "PK\x03\x04")) if pick.random() < 0.4 else content
+
+
+def _read_predictions(path: Path) -> object:
+    from eureka_nlg.vision.predictions_file import compare_runs
+
+    return compare_runs({"A": path, "again": path}, num_resamples=3)
+
+
 TARGETS = [
+    file_target(
+        "predictions", "of classifiers, compared", 20, 40, _predictions, _read_predictions, ("input.npz",)
+    ),
     file_target("counts.npy", "class counts as an array", 30, 60, _array, _counts, ("input.npy",)),
     file_target("counts", "class counts as text", 30, 30, _text_of_counts, _counts),
     Target("checkpoint", "of fairseq-train", 20, 80, _checkpoint(_of_fairseq, _read_fairseq)),
