@@ -7,7 +7,6 @@ write_page(image_report(["runs/cifar10_lt/ce", "runs/cifar10_lt/el"]), "report.h
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ from typing import Any
 from eureka_nlg.analysis import Document, merged_analysis, read_analysis
 from eureka_nlg.durations import duration
 from eureka_nlg.errors import UserError
+from eureka_nlg.metrics.classes.shares import wilson_interval
 from eureka_nlg.report.model import ImageReport, Score, ScoreRow, ScoreTable, System
 from eureka_nlg.report.scores import score_table_of
 from eureka_nlg.runs.names import run_names
@@ -201,15 +201,10 @@ def _tested(table: ScoreTable, paths: Mapping[str, Path]) -> ScoreTable:
 
 
 def _score(percent: float, num_images: int) -> Score:
-    """A score with Wilson's interval (1927) for a share of so many images; without an interval for 0."""
+    """A score with the interval of a share of so many images; without an interval for 0."""
     if num_images == 0:
         return Score(percent)
-    z, share = 1.959964, percent / 100
-    middle = share + z * z / (2 * num_images)
-    half = z * math.sqrt(share * (1 - share) / num_images + (z / (2 * num_images)) ** 2)
-    whole = 1 + z * z / num_images
-    # rounding would put the bound of 0 % a little below 0, which prints as -0.00
-    return Score(percent, max(100 * (middle - half) / whole, 0.0), min(100 * (middle + half) / whole, 100.0))
+    return Score(percent, *wilson_interval(percent, num_images))
 
 
 def _analysis(paths: Mapping[str, Path], missing: dict[str, list[str]]) -> Document | None:

@@ -58,8 +58,10 @@ def _row(metric: Metric, scores: Mapping[str, Score]) -> ScoreRow:
 
 
 def _method(comparison: Comparison, level: float) -> str:
+    shares = comparison.signature.get("shares")
+    each = "Each interval" if shares is None else f"{shares[0].upper()}{shares[1:]}; each other interval"
     intervals = (
-        f"Each interval holds {comparison.confidence:g} % of {comparison.signature['num_resamples']:,} "
+        f"{each} holds {comparison.confidence:g} % of {comparison.signature['num_resamples']:,} "
         f"resamples of the {comparison.num_pairs:,} {comparison.tested_on}."
     )
     if len(comparison.systems) < 2:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,12 @@ from eureka_nlg.metrics.classes.bands import FrequencyBands
 from eureka_nlg.metrics.classes.calibration import bin_of_confidence
 from eureka_nlg.metrics.classes.group_accuracy import GroupAccuracy, group_accuracy, group_members
 from eureka_nlg.metrics.classes.integers import Integers, as_class_counts, as_integers
+from eureka_nlg.metrics.classes.shares import wilson_interval
 from eureka_nlg.metrics.replies.setting import Metric, Resampling
 from eureka_nlg.metrics.replies.totals import Entries, Values, by_pair, ratio
 from eureka_nlg.metrics.significance.comparison import check_options, compare_matrices
 from eureka_nlg.metrics.significance.matrices import Matrices
-from eureka_nlg.metrics.significance.results import Comparison
+from eureka_nlg.metrics.significance.results import Comparison, Estimate
 
 __all__ = ["compare_classifiers"]
 
@@ -27,6 +29,7 @@ Floats = Any
 _FEWEST = 10  # test images of a group: with fewer, one resample in 22,000 or more has none
 _STEPS = 1 << 24  # likelihoods are counted in whole steps of 6e-8, so that their sums are exact
 
+_SHARES = "accuracies except natural have Wilson's interval (1927)"
 _GROUPS = ("many", "medium", "few")
 _METRICS = {
     metric.key: metric
@@ -70,7 +73,8 @@ def compare_classifiers(
     The metrics are the accuracies of :func:`eureka_nlg.metrics.group_accuracy` and, where these are given,
     the mean likelihood of the true class and the expected calibration error. All classifiers are evaluated
     on the same resamples of the images. :mod:`eureka_nlg.metrics.significance` explains intervals and
-    p-values; here the classifiers swap their predictions for an image.
+    p-values; here the classifiers swap their predictions for an image. The accuracies of all images and of
+    groups have Wilson's interval; their differences, and the other scores, have those of the resamples.
 
     Args:
         predictions: name of each classifier -> ``[N]`` predicted classes, 0 to C - 1.
@@ -130,7 +134,7 @@ def compare_classifiers(
         for one in matrices[1:]:
             found |= {key: value.item() for key, value in one.score(one.totals(system, once)).items()}
         values[name] = {key: found[key] for key in keys}
-    return compare_matrices(
+    comparison = compare_matrices(
         values,
         matrices,
         len(labels),
@@ -140,12 +144,30 @@ def compare_classifiers(
         baseline=baseline,
         randomisation=randomisation,
         resampling=None,
-        signature={"groups": FrequencyBands.by_count(counts).rule, "bins": bins},
+        signature={"shares": _SHARES, "groups": FrequencyBands.by_count(counts).rule, "bins": bins},
         unavailable=unavailable,
         warnings={},
         metrics=_METRICS,
         tested_on="images",
     )
+    return replace(comparison, scores={**comparison.scores, **_shares(comparison, labels, counts)})
+
+
+def _shares(
+    comparison: Comparison, labels: NDArray[np.int64], counts: NDArray[np.int64]
+) -> dict[str, dict[str, Estimate]]:
+    """The accuracies that are shares of images, with the interval of a share; resamples of 0 % are all 0."""
+    images = {"accuracy_all": len(labels)} | {
+        f"accuracy_{group}": int(classes[labels].sum()) for group, classes in group_members(counts).items()
+    }
+    return {
+        key: {
+            name: Estimate(score.value, *wilson_interval(score.value, images[key], comparison.confidence))
+            for name, score in scores.items()
+        }
+        for key, scores in comparison.scores.items()
+        if key in images
+    }
 
 
 def _accuracy(

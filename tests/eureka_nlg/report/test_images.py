@@ -124,7 +124,9 @@ def test_runs_that_keep_their_predictions_are_tested(runs: list[str]) -> None:
     for row, before in zip(scores.metrics, without.metrics):
         for name, score in row.scores.items():
             assert score.value == pytest.approx(before.scores[name].value, abs=1e-4)
-    assert "resamples of the 40 images" in scores.method
+    assert "Wilson's interval (1927); each other interval holds 95 % of 1,000 resamples of the 40 images" in (
+        scores.method
+    )
     assert "p is the probability" in scores.method
 
 

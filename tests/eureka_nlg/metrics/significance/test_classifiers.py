@@ -64,10 +64,14 @@ def test_the_scores_are_those_of_each_metric() -> None:
 def test_a_resample_has_the_scores_of_its_images(monkeypatch: pytest.MonkeyPatch) -> None:
     """The matrices that are resampled, with images that are taken several times or not at all."""
     seen: list[Any] = []
-    monkeypatch.setattr(
-        classifiers, "compare_matrices", lambda values, matrices, *_, **__: seen.extend(matrices)
-    )
-    compared()
+    compare_matrices = classifiers.compare_matrices
+
+    def noted(values: Any, matrices: Any, *arguments: Any, **options: Any) -> Any:
+        seen.extend(matrices)
+        return compare_matrices(values, matrices, *arguments, **options)
+
+    monkeypatch.setattr(classifiers, "compare_matrices", noted)
+    compared(num_resamples=1)
     draws = [RNG.integers(len(LABELS), size=len(LABELS)) for _ in range(5)] + [RNG.permutation(600)[:150]]
     weights = np.stack([np.bincount(draw, minlength=600) for draw in draws], axis=1).astype(np.int32)
     for system, (predicted, confidence, likelihood) in enumerate((A, B)):
@@ -84,15 +88,17 @@ def test_a_resample_has_the_scores_of_its_images(monkeypatch: pytest.MonkeyPatch
 
 
 def test_intervals_and_p_values_of_accuracy_are_those_of_the_textbook() -> None:
-    """The normal interval of a share, and the exact test of McNemar, which swaps predictions as well."""
+    """Wilson's interval of a share, and the exact test of McNemar, which swaps predictions as well."""
     num_resamples = 20_000
-    comparison = compared(num_resamples=num_resamples)
+    comparison = compared(num_resamples=num_resamples, confidence=90)
     for name, (predicted, *_) in {"A": A, "B": B}.items():
-        share = (predicted == LABELS).mean()
-        half = 1.96 * np.sqrt(share * (1 - share) / len(LABELS))
-        found = comparison.scores["accuracy_all"][name]
-        assert found.low == pytest.approx(100 * (share - half), abs=0.25)
-        assert found.high == pytest.approx(100 * (share + half), abs=0.25)
+        for key, chosen in (("accuracy_all", LABELS >= 0), ("accuracy_few", LABELS >= 4)):
+            right = int((predicted == LABELS)[chosen].sum())
+            expected = stats.binomtest(right, int(chosen.sum())).proportion_ci(0.9, method="wilson")
+            found = comparison.scores[key][name]
+            assert (found.low, found.high) == pytest.approx(
+                (100 * expected.low, 100 * expected.high), rel=1e-9
+            )
     better, worse = (A[0] == LABELS) & (B[0] != LABELS), (A[0] != LABELS) & (B[0] == LABELS)
     exact = stats.binomtest(int(better.sum()), int((better | worse).sum())).pvalue
     difference = comparison.differences["accuracy_all"]["B"]
@@ -101,7 +107,7 @@ def test_intervals_and_p_values_of_accuracy_are_those_of_the_textbook() -> None:
     assert difference.p_randomisation == pytest.approx(exact, abs=spread)
     assert difference.p_resampling == pytest.approx(exact, rel=0.5)
     both = np.sqrt((better.mean() + worse.mean() - (better.mean() - worse.mean()) ** 2) / len(LABELS))
-    assert difference.high - difference.low == pytest.approx(2 * 1.96 * 100 * both, rel=0.03)
+    assert difference.high - difference.low == pytest.approx(2 * 1.645 * 100 * both, rel=0.03)
 
 
 def test_what_is_the_same_is_no_difference() -> None:
