@@ -68,6 +68,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="with --logit-adjustment: adjust even a run that was trained with logit adjustment",
     )
+    evaluate.add_argument(
+        "--exact-batch-norm",
+        action="store_true",
+        help="for classification: take the statistics of batch normalisation from an epoch of training "
+        "images, instead of the running ones, which hang on the last batches (Wu & Johnson 2021)",
+    )
     evaluate.add_argument("--json", type=Path, metavar="OUT", help="also write all scores to this file")
     evaluate.add_argument(
         "--predictions",
@@ -242,8 +248,12 @@ def _evaluate(args: argparse.Namespace) -> int:
                 f"{args.folder}: is a run of detection, which scores each class on its own: "
                 "--logit-adjustment is for classification"
             )
-        if args.predictions is not None:
-            raise UserError(f"{args.folder}: is a run of detection: --predictions is for classification")
+        for option, given in (
+            ("--predictions", args.predictions is not None),
+            ("--exact-batch-norm", args.exact_batch_norm),
+        ):
+            if given:
+                raise UserError(f"{args.folder}: is a run of detection: {option} is for classification")
         show = show_detection
         following = f"{_detectors(args.folder)}, for other losses to compare it with"
         result = evaluate_detection_run(args.folder, args.overrides, args.checkpoint)
@@ -257,6 +267,7 @@ def _evaluate(args: argparse.Namespace) -> int:
             logit_adjustment=args.logit_adjustment,
             adjust_again=args.adjust_again,
             predictions_path=args.predictions,
+            exact_batch_norm=args.exact_batch_norm,
         )
     if _is_first_process():
         if args.json:

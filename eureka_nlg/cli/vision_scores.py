@@ -35,7 +35,8 @@ def show_classification(result: dict[str, Any], folder: Path) -> None:
     ]
     tau = result.get("logit_adjustment")
     adjusted = "" if tau is None else f", logit adjustment {tau:g} afterwards"
-    print(f"{folder}, epoch {result['epoch']}{adjusted}, in percent:")
+    exact = ", exact batch statistics" if result.get("exact_batch_norm") else ""
+    print(f"{folder}, epoch {result['epoch']}{adjusted}{exact}, in percent:")
     print(
         tabulate(
             rows,

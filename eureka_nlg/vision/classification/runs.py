@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import update_bn
 
 from eureka_nlg.analysis import (
     analysis_document,
@@ -118,6 +119,7 @@ def evaluate_run(
     logit_adjustment: float | None = None,
     adjust_again: bool = False,
     predictions_path: Path | None = None,
+    exact_batch_norm: bool = False,
 ) -> dict[str, Any]:
     """Evaluate a checkpoint of a run, and return the scores as in ``evaluation.json``.
 
@@ -130,9 +132,13 @@ def evaluate_run(
             adjustment.
         adjust_again: whether to allow it for a run that was trained with logit adjustment.
         predictions_path: file for the predictions, for `eureka vision compare`; None to keep none.
+        exact_batch_norm: whether batch normalisation takes the mean statistics of an epoch of training
+            batches (Wu & Johnson 2021), instead of the running ones, which hang on the last batches. The
+            result says so.
 
     Raises:
-        UserError: there is no run, the checkpoint does not fit, or the logits have been adjusted before.
+        UserError: there is no run, the checkpoint does not fit, the logits have been adjusted before, or
+            exact batch statistics are not possible.
     """
     config = read_run_config(Config, folder, overrides)
     if logit_adjustment is not None:
@@ -144,13 +150,29 @@ def evaluate_run(
         config, load_data(config.data, tell=accelerator.is_main_process), accelerator, resumed=True
     )
     epoch = load_network(task.network, checkpoint or folder / CHECKPOINT, accelerator.device)
+    if exact_batch_norm:
+        _exact_batch_norm(task, config, folder)
     counts = task.data.class_counts
     offset = None if logit_adjustment is None else -log_prior(counts, logit_adjustment, dtype=torch.float32)
     predictions = task.predict(offset=offset)
     if predictions_path is not None and accelerator.is_main_process:
         predictions.write(predictions_path, counts)
-    adjusted = {} if logit_adjustment is None else {"logit_adjustment": logit_adjustment}
+    adjusted: dict[str, Any] = {} if logit_adjustment is None else {"logit_adjustment": logit_adjustment}
+    if exact_batch_norm:
+        adjusted["exact_batch_norm"] = True
     return {**adjusted, **evaluate(predictions, counts), **run_record(config, folder, accelerator, epoch)}
+
+
+def _exact_batch_norm(task: Classification, config: Config, folder: Path) -> None:
+    if config.method != "plain":
+        raise UserError(
+            f"{folder}: was trained with method={config.method}: --exact-batch-norm is for method=plain"
+        )
+    if task.accelerator.num_processes > 1:
+        raise UserError("--exact-batch-norm: needs one process, got several")
+    doing("computing batch statistics from an epoch of training images")
+    batches = (part.images for parts in task.batches(config.epochs + 1, 0) for part in parts)
+    update_bn(batches, task.network)
 
 
 def _check_adjustment(config: Config, folder: Path, tau: float, again: bool) -> None:

@@ -18,12 +18,14 @@ from eureka_nlg.metrics import group_accuracy
 from eureka_nlg.vision.classification.config import Config
 from eureka_nlg.vision.classification.data import load_data
 from eureka_nlg.vision.classification.evaluation import calibration_error
+from eureka_nlg.vision.classification.methods.catalogue import classification
 from eureka_nlg.vision.classification.models import networks
 from eureka_nlg.vision.classification.models.resnet_cifar import cifar_resnet
 from eureka_nlg.vision.classification.runs import evaluate_run, train_run
 from eureka_nlg.vision.classification.task import Classification
 from eureka_nlg.vision.config_file import read_config
 from eureka_nlg.vision.predictions_file import read_predictions
+from eureka_nlg.vision.run_folder import make_accelerator
 from eureka_nlg.vision.training import Interrupted
 from eureka_nlg.vision.training.checkpoint import load_checkpoint
 from eureka_nlg.vision.training.log import TrainingLog, read_log
@@ -297,6 +299,33 @@ def adjusted_likelihoods(config: Any) -> Any:
     return {"all": expected["all"], "many": None, "medium": expected["medium"], "few": expected["few"]}
 
 
+def exact_likelihood(config: Config) -> float:
+    """Mean likelihood (%) where each normalisation has the mean of the batches' means and variances."""
+    data = load_data(config.data, tell=False)
+    task = classification(config, data, make_accelerator(config.training), resumed=True)
+    task.network.load_state_dict(state(config.save_dir)["network"])
+    norms = [module for module in task.network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    sums = {norm: [torch.zeros(norm.num_features), torch.zeros(norm.num_features), 0] for norm in norms}
+
+    def note(norm: Any, inputs: Any) -> None:
+        channels = inputs[0].transpose(0, 1).flatten(1)
+        sums[norm][0] += channels.mean(1)
+        sums[norm][1] += channels.var(1)
+        sums[norm][2] += 1
+
+    hooks = [norm.register_forward_pre_hook(note) for norm in norms]
+    task.network.train()
+    with torch.no_grad():
+        for parts in task.batches(config.epochs + 1, 0):
+            for part in parts:
+                task.network(part.images)
+    for hook in hooks:
+        hook.remove()
+    for norm, (mean, variance, count) in sums.items():
+        norm.running_mean, norm.running_var = mean / count, variance / count
+    return 100 * task.predict().gold_log_likelihood.exp().mean().item()
+
+
 def test_a_run_leaves_what_reports_need(make_config: Any) -> None:
     config = make_config(
         "loss.name=eureka",
@@ -344,6 +373,13 @@ def test_a_run_leaves_what_reports_need(make_config: Any) -> None:
     with pytest.raises(UserError, match=r"was trained with logit adjustment.*--adjust-again"):
         evaluate_run(folder, ["loss.name=logit_adjusted"], logit_adjustment=1.0)
     evaluate_run(folder, ["loss.name=logit_adjusted"], logit_adjustment=1.0, adjust_again=True)
+
+    exact = evaluate_run(folder, exact_batch_norm=True)
+    assert exact["exact_batch_norm"] is True
+    assert exact["likelihood"]["all"] == pytest.approx(exact_likelihood(config), rel=1e-4)
+    assert exact["likelihood"] != again["likelihood"]
+    with pytest.raises(UserError, match=r"trained with method=mbj: --exact-batch-norm is for method=plain"):
+        evaluate_run(folder, ["method=mbj", "mbj.memory_size=9"], exact_batch_norm=True)
 
     written = (folder / "checkpoint.pt").stat().st_mtime_ns
     assert train_run(config) == result  # finished: not trained again
