@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ COLLECTED = RESULTS / "cifar10_lt_short" / "runs.json"
 @pytest.mark.parametrize(
     ("page", "collected", "methods"),
     [
-        ("cifar10_lt.md", RESULTS / "cifar10_lt" / "epoch170.json", 8),
-        ("cifar10_lt.md", RESULTS / "cifar10_lt" / "epoch180.json", 2),
+        ("cifar10_lt.md", RESULTS / "cifar10_lt" / "epoch170.json", 13),
+        ("cifar10_lt.md", RESULTS / "cifar10_lt" / "exact.json", 5),
         ("cifar10_lt_short.md", COLLECTED, 21),
         ("methods_lt.md", RESULTS / "methods_lt" / "cifar10_lt.json", 8),
         ("methods_lt.md", RESULTS / "methods_lt" / "cifar100_lt.json", 7),
@@ -38,6 +39,20 @@ def test_the_results_page_has_the_table(
     rows = capsys.readouterr().out.splitlines()
     assert len(rows) == 2 + methods
     assert set(rows) <= set((RESULTS / page).read_text(encoding="utf-8").splitlines())
+
+
+def test_the_course_of_two_runs_is_that_of_their_logs() -> None:
+    page = (RESULTS / "cifar10_lt.md").read_text(encoding="utf-8")
+    for epoch in (170, 180, 190, 200):
+        runs = json.loads((RESULTS / "cifar10_lt" / f"epoch{epoch}.json").read_text(encoding="utf-8"))
+        cells = [str(epoch)]
+        for name in ("cb_deferred", "el_cb_deferred_released"):
+            run = runs[name][0]
+            assert run["epoch"] == epoch
+            cells += [f"{run['accuracy'][group]:.2f}" for group in ("all", "medium", "natural")]
+            cells.append(f"{run['calibration_error']['all']:.2f}")
+        cells.append(f"{float(cells[5]) - float(cells[1]):+.2f}")
+        assert f"| {' | '.join(cells)} |" in page.splitlines()
 
 
 def test_figures(load_script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
