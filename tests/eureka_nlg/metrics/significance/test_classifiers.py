@@ -73,6 +73,10 @@ def test_a_resample_has_the_scores_of_its_images(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(classifiers, "compare_matrices", noted)
     compared(num_resamples=1)
     draws = [RNG.integers(len(LABELS), size=len(LABELS)) for _ in range(5)] + [RNG.permutation(600)[:150]]
+    lone = np.flatnonzero((LABELS == 1) & (A[0] == 1))[
+        :1
+    ]  # of a class that is there once; others are not there
+    draws += [np.concatenate([np.flatnonzero(LABELS == 0), lone])]
     weights = np.stack([np.bincount(draw, minlength=600) for draw in draws], axis=1).astype(np.int32)
     for system, (predicted, confidence, likelihood) in enumerate((A, B)):
         found: dict[str, Any] = {}
@@ -80,6 +84,8 @@ def test_a_resample_has_the_scores_of_its_images(monkeypatch: pytest.MonkeyPatch
             found |= one.score(one.totals(system, weights))
         for number, draw in enumerate(draws):
             for group, value in group_accuracy(predicted[draw], LABELS[draw], COUNTS)._asdict().items():
+                if np.isnan(value):  # a group that is not in the draw
+                    continue
                 assert found[f"accuracy_{group}"][number] == pytest.approx(value, abs=1e-9)
             assert found["likelihood"][number] == pytest.approx(100 * likelihood[draw].mean(), abs=1e-5)
             right = torch.from_numpy(predicted[draw] == LABELS[draw])
@@ -115,6 +121,17 @@ def test_what_is_the_same_is_no_difference() -> None:
     for differences in comparison.differences.values():
         assert differences["again"].value == 0
         assert differences["again"].p_randomisation == 1
+
+
+def test_the_fewest_images_and_the_ends_of_likelihoods() -> None:
+    two = compare_classifiers(
+        {"A": [0, 1]}, [0, 0], [9, 9], likelihoods={"A": [0.0, 1 + 1e-6]}, num_resamples=9
+    )
+    assert two.scores["likelihood"]["A"].value == pytest.approx(50, abs=1e-3)
+    assert two.signature["seed"] == 1
+    ten = compare_classifiers({"A": [0] * 10 + [1]}, [0] * 10 + [1], [500, 50])
+    assert list(ten.scores) == ["accuracy_all", "accuracy_many", "accuracy_natural"]
+    assert ten.signature["num_resamples"] == 1000
 
 
 def test_groups_with_few_images_have_no_interval() -> None:

@@ -111,6 +111,7 @@ def test_three_systems_stand_below_each_other() -> None:
     lines = significance_table(three).splitlines()
     cells = [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in lines[:8]]
     assert cells[0] == ["metric", "system", "score", "difference", "p"]
+    assert len(lines[1].split()) == 5  # no sixth column
     assert cells[2] == ["macro F (%)", "CE", "1.23 [1.10, 1.30]"]
     assert cells[3] == ["Eureka", "2.50 [2.25, 2.75]", "+1.00 [+0.50, +1.50]", "0.001 ▲"]
     assert cells[4] == ["third", "0.50 [0.25, 0.75]", "-1.00 [-1.50, -0.50]", "0.002 ▼"]
