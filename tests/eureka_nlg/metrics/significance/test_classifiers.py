@@ -134,6 +134,17 @@ def test_the_fewest_images_and_the_ends_of_likelihoods() -> None:
     assert ten.signature["num_resamples"] == 1000
 
 
+def test_the_borders_of_the_groups() -> None:
+    labels = np.arange(4).repeat(10)
+    comparison = compare_classifiers(
+        {"A": np.where(labels % 2, 0, labels)}, labels, [101, 100, 20, 19], num_resamples=9
+    )
+    found = {key: scores["A"].value for key, scores in comparison.scores.items()}
+    expected = {"accuracy_many": 100, "accuracy_medium": 50, "accuracy_few": 0}
+    assert {key: found[key] for key in expected} == expected
+    assert comparison.scores["accuracy_few"]["A"].high == pytest.approx(27.75, abs=0.01)  # of ten images
+
+
 def test_groups_with_few_images_have_no_interval() -> None:
     labels, counts = [0] * 40 + [1] * 9, [500, 5]
     comparison = compare_classifiers({"A": labels}, labels, counts, num_resamples=50)
