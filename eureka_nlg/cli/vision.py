@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--exact-batch-norm",
         action="store_true",
         help="for classification: take the statistics of batch normalisation from an epoch of training "
-        "images, instead of the running ones, which hang on the last batches (Wu & Johnson 2021)",
+        "images, instead of the running ones, which depend on the last batches (Wu & Johnson 2021)",
     )
     evaluate.add_argument("--json", type=Path, metavar="OUT", help="also write all scores to this file")
     evaluate.add_argument(
@@ -238,6 +238,8 @@ def _evaluate(args: argparse.Namespace) -> int:
 
     own_output(args.json, args.folder)
     own_output(args.predictions, args.folder, "--predictions", "predictions")
+    if args.json and args.predictions and args.json.resolve() == args.predictions.resolve():
+        raise UserError(f"--json and --predictions: both are {args.json}, expected two files")
     show = show_classification
     following = f"eureka report {shlex.quote(str(args.folder))} --out report.html"
     if task_of_run(args.folder) == "detection":

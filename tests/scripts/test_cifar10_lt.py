@@ -55,6 +55,24 @@ def test_the_course_of_two_runs_is_that_of_their_logs() -> None:
         assert f"| {' | '.join(cells)} |" in page.splitlines()
 
 
+def test_the_differences_are_those_of_the_comparisons() -> None:
+    page = (RESULTS / "cifar10_lt.md").read_text(encoding="utf-8").splitlines()
+    names = {"CE": "CE", "EL": "EL†, released", "EL_CB": "EL + CB†, released"}
+    for seed in (1, 2):
+        path = RESULTS / "cifar10_lt" / f"compared_seed{seed}.json"
+        compared = json.loads(path.read_text(encoding="utf-8"))
+        assert compared["baseline"] == "CB"
+        for name, shown in names.items():
+            cells = [shown, str(seed)]
+            for metric in ("accuracy_all", "accuracy_natural", "calibration_error"):
+                found = compared["differences"][metric][name]
+                p_value = found["p_randomisation"]
+                p_shown = "<0.001" if p_value < 0.001 else f"{p_value:.3f}"
+                interval = f"[{found['low']:+.2f}, {found['high']:+.2f}]"
+                cells.append(f"{found['value']:+.2f} {interval}, p {p_shown}")
+            assert f"| {' | '.join(cells)} |" in page
+
+
 def test_figures(load_script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["", "cifar10_lt", str(COLLECTED), "--out", str(tmp_path)])
     load_script(SCRIPTS.parent / "draw_results.py").main()

@@ -133,8 +133,8 @@ def evaluate_run(
         adjust_again: whether to allow it for a run that was trained with logit adjustment.
         predictions_path: file for the predictions, for `eureka vision compare`; None to keep none.
         exact_batch_norm: whether batch normalisation takes the mean statistics of an epoch of training
-            batches (Wu & Johnson 2021), instead of the running ones, which hang on the last batches. The
-            result says so.
+            batches (Wu & Johnson 2021), instead of the running ones, which depend on the last batches.
+            The result says so.
 
     Raises:
         UserError: there is no run, the checkpoint does not fit, the logits have been adjusted before, or

@@ -79,6 +79,9 @@ def test_killed_resumed_and_evaluated(
     assert main(["vision", "evaluate", str(tmp_path / "run"), *tau, "--predictions", str(adjusted)]) == 0
     shown = capsys.readouterr().out
     assert f"wrote {adjusted}\n" in shown
+    twice = ["--predictions", str(tmp_path / "new"), "--json", str(tmp_path / "new")]
+    assert main(["vision", "evaluate", str(tmp_path / "run"), *twice]) == 2
+    assert "expected two files" in capsys.readouterr().err
     assert main(["vision", "compare", str(tmp_path / "run"), f"adjusted={adjusted}"]) == 0
     compared = capsys.readouterr().out
     row = next(line for line in compared.splitlines() if line.startswith("accuracy (%)"))
