@@ -3,7 +3,7 @@
 The bars that `eureka analyse` draws are drawn again, too, if likelihood_by_group.json lies beside it.
 
 python scripts/draw_results.py convai2 docs/results/convai2/runs.json --out docs/results/convai2
-python scripts/draw_results.py cifar10_lt docs/results/cifar10_lt/runs.json --out docs/results/cifar10_lt
+python scripts/draw_results.py cifar_lt docs/results/cifar10_lt_short/runs.json --out figures
 """
 
 from __future__ import annotations

@@ -51,6 +51,8 @@ FREE_OPTIONS = frozenset(
         "data.workers",
         "data.check",
         "training.device",
+        "training.channels_last",
+        "training.compile",
         "training.evaluate_every",
         "training.checkpoint_every",
         "training.keep_epochs",
@@ -58,7 +60,7 @@ FREE_OPTIONS = frozenset(
         "save_dir",
     }
 )
-"""Options that do not change the results of a run. Tasks add their own."""
+"""Options that do not change the results of a run, but for rounding. Tasks add their own."""
 
 
 class _Config(Protocol):

@@ -35,5 +35,5 @@ for data in cifar10_lt cifar100_lt; do
     mkdir -p "runs/$data/ce_adjusted/seed1"
     "$eureka" vision evaluate "runs/$data/ce/seed1" --logit-adjustment 1 \
         --json "runs/$data/ce_adjusted/seed1/evaluation.json"
-    "${VENV:-.venv}/bin/python" scripts/cifar10_lt/tables.py "runs/$data" --json "runs/$data/results/runs.json"
+    "${VENV:-.venv}/bin/python" scripts/cifar_lt/tables.py "runs/$data" --json "runs/$data/results/runs.json"
 done

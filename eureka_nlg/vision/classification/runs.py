@@ -65,7 +65,7 @@ _RESULT_SHAPE = {
     "waiting_for_data": SCORE,
 }
 
-# Options that do not change the results of a run.
+# Options that do not change the results of a run, but for rounding.
 _FREE = FREE_OPTIONS | {
     "data.source",
     "data.train",

@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("matplotlib")
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS, RESULTS = ROOT / "scripts" / "cifar10_lt", ROOT / "docs" / "results"
+SCRIPTS, RESULTS = ROOT / "scripts" / "cifar_lt", ROOT / "docs" / "results"
 COLLECTED = RESULTS / "cifar10_lt_short" / "runs.json"
 
 
@@ -74,7 +74,7 @@ def test_the_differences_are_those_of_the_comparisons() -> None:
 
 
 def test_figures(load_script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["", "cifar10_lt", str(COLLECTED), "--out", str(tmp_path)])
+    monkeypatch.setattr(sys, "argv", ["", "cifar_lt", str(COLLECTED), "--out", str(tmp_path)])
     load_script(SCRIPTS.parent / "draw_results.py").main()
     for name in ("accuracy_by_class", "training_loss"):
         assert (tmp_path / f"{name}.png").stat().st_size > 5000

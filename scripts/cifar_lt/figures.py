@@ -1,11 +1,11 @@
-"""The figures of the results page on CIFAR-10-LT, for draw_results.py."""
+"""The figures of the results pages on long-tailed CIFAR, for draw_results.py."""
 
 from __future__ import annotations
 
 import statistics
 from typing import Any
 
-from cifar10_lt.tables import NAMES, Runs
+from cifar_lt.tables import NAMES, Runs
 from matplotlib.figure import Figure
 
 from eureka_nlg.report.panels import add_legend, color_of, dash_of, marker_of, new_figure, set_log_axis
