@@ -2,7 +2,8 @@
 
 python scripts/cifar_lt/tables.py runs/cifar10_lt --json docs/results/cifar10_lt/runs.json
 python scripts/cifar_lt/tables.py runs/cifar10_lt --epoch 170 --json docs/results/cifar10_lt/epoch170.json
-python scripts/cifar_lt/tables.py docs/results/cifar10_lt/runs.json
+python scripts/cifar_lt/tables.py docs/results/cifar10_lt/epoch170.json
+python scripts/cifar_lt/tables.py seeds_1_and_2.json runs/seed3 --epoch 170 --json all.json
 """
 
 from __future__ import annotations
@@ -94,11 +95,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("runs", type=Path, help="folder with METHOD/seedN, or the JSON of one")
+    parser.add_argument("runs", type=Path, nargs="+", help="folder with METHOD/seedN, or the JSON of one")
     parser.add_argument("--epoch", type=int, help="the scores after this epoch, of unfinished runs too")
     parser.add_argument("--json", type=Path, help="where to write what was collected")
     args = parser.parse_args()
-    runs: Runs = read_json(args.runs) if args.runs.is_file() else collect(args.runs, args.epoch)
+    runs = join([read_json(path) if path.is_file() else collect(path, args.epoch) for path in args.runs])
     if args.json:
         write_json(args.json, runs)
     print(table(runs))
@@ -111,6 +112,16 @@ def collect(folder: Path, epoch: int | None = None) -> Runs:
         for name in NAMES
     }
     return {name: seeds for name, seeds in found.items() if seeds}
+
+
+def join(parts: list[Runs]) -> Runs:
+    """The seeds of all parts, of a seed that is in several the last, in the order of the table."""
+    joined: Runs = {}
+    for name in NAMES:
+        seeds = {run["config"]["seed"]: run for part in parts for run in part.get(name, ())}
+        if seeds:
+            joined[name] = [seeds[seed] for seed in sorted(seeds)]
+    return joined
 
 
 def read_epoch(folder: Path, epoch: int) -> list[dict[str, Any]]:

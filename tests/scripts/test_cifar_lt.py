@@ -41,6 +41,22 @@ def test_the_results_page_has_the_table(
     assert set(rows) <= set((RESULTS / page).read_text(encoding="utf-8").splitlines())
 
 
+def test_seeds_of_several_places_are_joined(load_script: Any) -> None:
+    join = load_script(SCRIPTS / "tables.py").join
+    runs = {
+        name: [{"config": {"seed": seed}, "from": place} for seed in seeds]
+        for place, name, seeds in (("a", "cb_deferred", (2,)), ("a", "ce", (1, 2)))
+    }
+    later = {
+        "ce": [{"config": {"seed": 2}, "from": "b"}],
+        "cb_deferred": [{"config": {"seed": 1}, "from": "b"}],
+    }
+    joined = {
+        name: [(r["config"]["seed"], r["from"]) for r in found] for name, found in join([runs, later]).items()
+    }
+    assert list(joined.items()) == [("ce", [(1, "a"), (2, "b")]), ("cb_deferred", [(1, "b"), (2, "a")])]
+
+
 def test_the_course_of_two_runs_is_that_of_their_logs() -> None:
     page = (RESULTS / "cifar10_lt.md").read_text(encoding="utf-8")
     for epoch in (170, 180, 190, 200):
@@ -55,22 +71,28 @@ def test_the_course_of_two_runs_is_that_of_their_logs() -> None:
         assert f"| {' | '.join(cells)} |" in page.splitlines()
 
 
-def test_the_differences_are_those_of_the_comparisons() -> None:
-    page = (RESULTS / "cifar10_lt.md").read_text(encoding="utf-8").splitlines()
+@pytest.mark.parametrize(
+    ("data", "seed"),
+    [
+        (path.parent.name, int(path.stem.removeprefix("compared_seed")))
+        for path in sorted(RESULTS.glob("cifar*/compared_seed*.json"))
+    ],
+)
+def test_the_differences_are_those_of_the_comparisons(data: str, seed: int) -> None:
+    page = (RESULTS / f"{data}.md").read_text(encoding="utf-8").splitlines()
     names = {"CE": "CE", "EL": "EL†, released", "EL_CB": "EL + CB†, released"}
-    for seed in (1, 2):
-        path = RESULTS / "cifar10_lt" / f"compared_seed{seed}.json"
-        compared = json.loads(path.read_text(encoding="utf-8"))
-        assert compared["baseline"] == "CB"
-        for name, shown in names.items():
-            cells = [shown, str(seed)]
-            for metric in ("accuracy_all", "accuracy_natural", "calibration_error"):
-                found = compared["differences"][metric][name]
-                p_value = found["p_randomisation"]
-                p_shown = "<0.001" if p_value < 0.001 else f"{p_value:.3f}"
-                interval = f"[{found['low']:+.2f}, {found['high']:+.2f}]"
-                cells.append(f"{found['value']:+.2f} {interval}, p {p_shown}")
-            assert f"| {' | '.join(cells)} |" in page
+    path = RESULTS / data / f"compared_seed{seed}.json"
+    compared = json.loads(path.read_text(encoding="utf-8"))
+    assert compared["baseline"] == "CB"
+    for name, shown in names.items():
+        cells = [shown, str(seed)]
+        for metric in ("accuracy_all", "accuracy_natural", "calibration_error"):
+            found = compared["differences"][metric][name]
+            p_value = found["p_randomisation"]
+            p_shown = "<0.001" if p_value < 0.001 else f"{p_value:.3f}"
+            interval = f"[{found['low']:+.2f}, {found['high']:+.2f}]"
+            cells.append(f"{found['value']:+.2f} {interval}, p {p_shown}")
+        assert f"| {' | '.join(cells)} |" in page
 
 
 def test_figures(load_script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
