@@ -392,7 +392,7 @@ def test_a_folder_of_another_config_is_left_alone(make_config: Any, tmp_path: Pa
         UserError, match=r"run with other options: seed \(1 there, 2 now\); give another save_dir"
     ):
         train_run(make_config("training.epochs=1", "seed=2"))
-    # These change nothing that is computed.
+    # These change nothing that is computed, but for rounding.
     for option in ("training.evaluate_every=3", "training.channels_last=false", "training.compile=true"):
         train_run(make_config("training.epochs=1", option))
     with pytest.raises(UserError, match=r"holds no config.yaml"):
