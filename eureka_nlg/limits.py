@@ -1,4 +1,4 @@
-"""Limits for reading files that may be malicious or broken, for all readers of the package.
+"""Limits for reading files that may be malicious or broken, for all readers of the package, and for seeds.
 
 They are generous, so that normal files stay far below them. An error message contains the limit that was
 exceeded.
@@ -10,11 +10,14 @@ import json
 import re
 from typing import Any
 
+from eureka_nlg.errors import UserError
+
 __all__ = [
     "ALWAYS_UNPACKED",
     "DEEPEST",
     "GREATEST_RATIO",
     "LARGEST_CLASS",
+    "LARGEST_SEED",
     "LONGEST_LINE",
     "MOST_DIGITS",
     "MOST_OPTIONS",
@@ -22,6 +25,7 @@ __all__ = [
     "MOST_PIECES",
     "MOST_WORKERS",
     "WIDEST_VECTOR",
+    "check_seed",
     "parse_json",
     "parse_json_at",
 ]
@@ -52,6 +56,9 @@ MOST_WORKERS = 1024
 LARGEST_CLASS = 2**31 - 1
 """Largest class index of an image."""
 
+LARGEST_SEED = 2**32 - 1
+"""Largest seed of a random generator: numpy's bound, which fairseq and transformers have, too."""
+
 GREATEST_RATIO, ALWAYS_UNPACKED = 300, 1 << 28
 """Largest ratio of the unpacked to the compressed size of a file, and the size that is always allowed.
 
@@ -69,6 +76,12 @@ def _whole_number(text: str) -> int:
 
 
 _DECODER = json.JSONDecoder(parse_int=_whole_number)
+
+
+def check_seed(name: str, seed: int) -> None:
+    """Raise UserError if a seed is not one that every random generator takes."""
+    if not 0 <= seed <= LARGEST_SEED:
+        raise UserError(f"{name}: {seed}, expected 0 to {LARGEST_SEED:,}")
 
 
 def parse_json(text: str) -> Any:

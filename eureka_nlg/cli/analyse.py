@@ -27,6 +27,7 @@ from eureka_nlg.cli.arguments import add_bands_argument, add_run_arguments
 from eureka_nlg.dialogue.analysis import DialogueAnalysis
 from eureka_nlg.errors import UserError, require
 from eureka_nlg.files import alone, exclusive, output_file, write_json
+from eureka_nlg.limits import check_seed
 from eureka_nlg.metrics.classes.bands import parse_band_rule
 from eureka_nlg.report.sections import analysis_drawings
 from eureka_nlg.report.theme import write_figure
@@ -77,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
         output_file(args.out, "--out", "JSON", holds=("groups", "systems"))
     if args.train_sample < 0:
         raise UserError(f"--train-sample {args.train_sample}: expected a number from 1 on, or 0 for all")
+    check_seed("--seed", args.seed)
     with ExitStack() as outputs:
         if args.out:
             outputs.enter_context(alone(args.out))

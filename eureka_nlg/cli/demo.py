@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from eureka_nlg.bundled import find_bundled
 from eureka_nlg.errors import UserError, require
 from eureka_nlg.files import exclusive, write_json
+from eureka_nlg.limits import check_seed
 
 if TYPE_CHECKING:
     from eureka_nlg.dialogue.demo import Demo
@@ -69,8 +70,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.epochs is not None and args.epochs < 1:
         raise UserError(f"--epochs {args.epochs}: expected 1 or more")
-    if args.seed is not None and args.seed < 0:
-        raise UserError(f"--seed {args.seed}: expected 0 or more")
+    if args.seed is not None:
+        check_seed("--seed", args.seed)
     for option in args.options:
         if (instead := _HAVE_AN_ARGUMENT.get(option.partition("=")[0].replace("-", "_"))) is not None:
             raise UserError(f"{option}: expected {instead}")

@@ -43,7 +43,7 @@ from eureka_nlg.metrics import (
 from eureka_nlg.metrics.replies.catalogue import GROUPS, all_metrics, canonical
 from eureka_nlg.metrics.replies.scores import ScoredSystems
 from eureka_nlg.metrics.replies.setting import BleuTokenizer, Setting, Types, Unit
-from eureka_nlg.metrics.significance.comparison import check_options, compare_scored
+from eureka_nlg.metrics.significance.comparison import Resamples, compare_scored
 from eureka_nlg.text_files import TextFile
 
 __all__ = ["add_arguments", "run"]
@@ -133,8 +133,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("--hypotheses needs --references FILE, one reference per line")
     if (args.types == "vocabulary") != bool(args.vocabulary):
         raise UserError("--types vocabulary and --vocabulary FILE go together: give both or neither")
-    if args.significance:
-        check_options(args.resamples, args.confidence)
+    resamples = Resamples(args.resamples, args.seed, args.confidence) if args.significance else None
     inputs: dict[str, TextFile] = {}
     vocabulary = None
     if args.vocabulary:
@@ -149,7 +148,7 @@ def run(args: argparse.Namespace) -> int:
         args.lowercase,
         args.unit,
     )
-    scores, comparison = _score(args, training, vocabulary, inputs)
+    scores, comparison = _score(args, resamples, training, vocabulary, inputs)
     _print(args, scores, training, comparison)
     if json_path is not None:
         documents = {name: found.to_dict() for name, found in scores.items()}
@@ -224,6 +223,7 @@ def _novelty_n(metrics: list[str] | None) -> int:
 
 def _score(
     args: argparse.Namespace,
+    resamples: Resamples | None,
     training: TrainingStatistics,
     vocabulary: list[str] | None,
     inputs: dict[str, TextFile],
@@ -249,7 +249,7 @@ def _score(
                 f"{source.path}: its references differ from those of the first file, expected the same"
             )
     comparison = None
-    if args.significance:
+    if resamples is not None:
         if len(sources) > 1 and _SIGNIFICANCE in [source.name for source in sources]:
             raise UserError(
                 f"a system is named {_SIGNIFICANCE}, which is a key of the JSON: give another name, NAME=FILE"
@@ -276,10 +276,8 @@ def _score(
         signature = scores[source.name].signature
         signature = {**signature, "inputs": dict(sorted({**digests, **training.inputs}.items()))}
         scores[source.name] = replace(scores[source.name], signature=signature)
-    if args.significance:
-        comparison = compare_scored(
-            scored, num_resamples=args.resamples, seed=args.seed, confidence=args.confidence
-        )
+    if resamples is not None:
+        comparison = compare_scored(scored, resamples)
     return scores, comparison
 
 

@@ -284,14 +284,14 @@ def _evaluate(args: argparse.Namespace) -> int:
 def _compare(args: argparse.Namespace) -> int:
     from eureka_nlg.files import output_file, write_json
     from eureka_nlg.metrics import significance_table
-    from eureka_nlg.metrics.significance.comparison import check_options
+    from eureka_nlg.metrics.significance.comparison import Resamples
     from eureka_nlg.vision.predictions_file import compare_runs
 
-    check_options(args.resamples, args.confidence)
+    resamples = Resamples(args.resamples, args.seed, args.confidence)
     if args.json:
         output_file(args.json, "--json", "JSON", holds=("scores", "baseline"))
     paths = _named(args.classifiers)
-    comparison = compare_runs(paths, num_resamples=args.resamples, seed=args.seed, confidence=args.confidence)
+    comparison = compare_runs(paths, resamples)
     print(significance_table(comparison, "holm" if args.holm else None))
     print(groups())
     if args.json:

@@ -25,6 +25,7 @@ from eureka_nlg.dialogue.training_display import SHOWN
 from eureka_nlg.dialogue.workers import check_shared_memory
 from eureka_nlg.errors import UserError
 from eureka_nlg.files import write_whole
+from eureka_nlg.limits import check_seed
 from eureka_nlg.option_files import read_options
 
 __all__ = [
@@ -116,6 +117,7 @@ def check_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     """
     args = parse_options("train", arguments, arguments[arguments.index("--user-dir") + 1])
     check_options(vars(args), "--")
+    check_seed("seed", args.seed)
     _check_data_folder(args.data)
     _check_save_folder(args.save_dir)
     if args.num_workers > 0:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 from eureka_nlg.errors import UserError, require
 from eureka_nlg.frequency import EncouragementOptions
 from eureka_nlg.integrations.token_loss import SAFE_NORMALIZATION
+from eureka_nlg.limits import check_seed
 from eureka_nlg.losses.bonus import CAPPED, Bonus
 from eureka_nlg.losses.objectives import SCALAR_LOSSES
 from eureka_nlg.losses.options import options_of, with_options_of
@@ -128,6 +129,9 @@ def read_finetune_config(
         options, training = parser.parse_args_into_dataclasses(arguments)
     except (ValueError, ImportError) as error:
         raise UserError(f"config {path}: {error}") from error
+    for name in ("seed", "data_seed"):
+        if (seed := getattr(training, name)) is not None:
+            check_seed(name, seed)
     return options, training
 
 

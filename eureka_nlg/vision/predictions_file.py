@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from eureka_nlg.errors import UserError
 from eureka_nlg.files import write_whole
-from eureka_nlg.metrics import Comparison, compare_classifiers
+from eureka_nlg.metrics import Comparison
+from eureka_nlg.metrics.significance.classifiers import compare_predictions
+from eureka_nlg.metrics.significance.comparison import Resamples
 
 __all__ = ["PREDICTIONS", "SavedPredictions", "compare_runs", "read_predictions", "write_predictions"]
 
@@ -92,12 +94,14 @@ def read_predictions(path: str | os.PathLike[str]) -> SavedPredictions:
     return SavedPredictions(**arrays, sha256=hashlib.sha256(content).hexdigest())
 
 
-def compare_runs(paths: Mapping[str, str | os.PathLike[str]], **options: Any) -> Comparison:
+def compare_runs(
+    paths: Mapping[str, str | os.PathLike[str]], resamples: Resamples | None = None
+) -> Comparison:
     """Compare runs, or files of predictions, on the same test images.
 
     Args:
         paths: name -> what :func:`read_predictions` reads; the others are compared with the first.
-        options: those of the resamples, of :func:`eureka_nlg.metrics.compare_classifiers`.
+        resamples: how many, and which tests; None for the default.
 
     Raises:
         UserError: a file cannot be read, or the training or test images are not those of the first; as in
@@ -113,13 +117,13 @@ def compare_runs(paths: Mapping[str, str | os.PathLike[str]], **options: Any) ->
                     f"{paths[name]}: its {differing} differ from those of {paths[base]}; expected "
                     "classifiers of the same data"
                 )
-    comparison = compare_classifiers(
+    comparison = compare_predictions(
         {name: one.predicted for name, one in found.items()},
         found[base].labels,
         found[base].class_counts,
+        resamples or Resamples(),
         confidences={name: one.confidence for name, one in found.items()},
         likelihoods={name: one.likelihood for name, one in found.items()},
-        **options,
     )
     inputs = {name: {"name": Path(paths[name]).name, "sha256": one.sha256} for name, one in found.items()}
     return replace(comparison, signature={**comparison.signature, "inputs": inputs})

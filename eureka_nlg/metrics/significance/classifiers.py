@@ -17,11 +17,11 @@ from eureka_nlg.metrics.classes.integers import Integers, as_class_counts, as_in
 from eureka_nlg.metrics.classes.shares import wilson_interval
 from eureka_nlg.metrics.replies.setting import Metric, Resampling
 from eureka_nlg.metrics.replies.totals import Entries, Values, by_pair, ratio
-from eureka_nlg.metrics.significance.comparison import check_options, compare_matrices
+from eureka_nlg.metrics.significance.comparison import Resamples, compare_matrices
 from eureka_nlg.metrics.significance.matrices import Matrices
 from eureka_nlg.metrics.significance.results import Comparison, Estimate
 
-__all__ = ["compare_classifiers"]
+__all__ = ["compare_classifiers", "compare_predictions"]
 
 Floats = Any
 """One number per item, as a sequence, a numpy array, or a torch tensor on any device."""
@@ -107,7 +107,28 @@ def compare_classifiers(
     >>> difference.value, difference.p_randomisation < 0.01
     (45.0, True)
     """
-    check_options(num_resamples, confidence)
+    return compare_predictions(
+        predictions,
+        targets,
+        class_counts,
+        Resamples(num_resamples, seed, confidence, baseline, randomisation),
+        confidences=confidences,
+        likelihoods=likelihoods,
+        bins=bins,
+    )
+
+
+def compare_predictions(
+    predictions: Mapping[str, Integers],
+    targets: Integers,
+    class_counts: Integers,
+    resamples: Resamples,
+    *,
+    confidences: Mapping[str, Floats] | None = None,
+    likelihoods: Mapping[str, Floats] | None = None,
+    bins: int = 15,
+) -> Comparison:
+    """As :func:`compare_classifiers`, with the options of the resamples in one."""
     if not predictions:
         raise UserError("there is no classifier to compare: give the predictions of one or more")
     counts, labels = as_class_counts(class_counts), as_integers("targets", targets)
@@ -138,12 +159,7 @@ def compare_classifiers(
         values,
         matrices,
         len(labels),
-        num_resamples=num_resamples,
-        seed=seed,
-        confidence=confidence,
-        baseline=baseline,
-        randomisation=randomisation,
-        resampling=None,
+        resamples,
         signature={"shares": _SHARES, "groups": FrequencyBands.by_count(counts).rule, "bins": bins},
         unavailable=unavailable,
         warnings={},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from eureka_nlg import __version__
 from eureka_nlg.errors import UserError
+from eureka_nlg.limits import check_seed
 from eureka_nlg.metrics.classes.bands import WordBands
 from eureka_nlg.metrics.replies.catalogue import find_metric
 from eureka_nlg.metrics.replies.f_score import check_types
@@ -32,7 +33,7 @@ from eureka_nlg.metrics.significance.results import Comparison, Difference, Esti
 from eureka_nlg.metrics.significance.trials import randomised, resampled
 from eureka_nlg.metrics.text.lines import Reply
 
-__all__ = ["check_options", "compare", "compare_matrices", "compare_scored"]
+__all__ = ["Resamples", "compare", "compare_matrices", "compare_scored"]
 
 _P_VALUE = "(count + 1) / (num_resamples + 1)"
 
@@ -89,41 +90,38 @@ def compare(
         MissingExtraError: a package that a metric needs is not installed.
     """
     check_types(types, vocabulary)  # before the work starts
-    check_options(num_resamples, confidence, resampling)
+    resamples = Resamples(num_resamples, seed, confidence, baseline, randomisation, resampling)
     setting = Setting(lowercase, types, vocabulary, bands, training_ngrams, unit, bleu_tokenize)
-    return compare_scored(
-        ScoredSystems(systems, references, metrics, setting, more_references),
-        num_resamples=num_resamples,
-        seed=seed,
-        confidence=confidence,
-        baseline=baseline,
-        randomisation=randomisation,
-        resampling=resampling,
-    )
+    return compare_scored(ScoredSystems(systems, references, metrics, setting, more_references), resamples)
 
 
-def check_options(num_resamples: int, confidence: float, resampling: Resampling | None = None) -> None:
-    """Raise UserError where an option of :func:`compare` is invalid."""
-    if num_resamples < 1:
-        raise UserError(f"num_resamples is {num_resamples}, expected 1 or more")
-    if not 0 < confidence < 100:
-        raise UserError(f"confidence is {confidence}, expected a percentage between 0 and 100")
-    if resampling is not None and resampling not in RESAMPLERS:
-        raise UserError(f"resampling is {resampling!r}, expected one of: {', '.join(RESAMPLERS)}")
+@dataclass(frozen=True)
+class Resamples:
+    """The options of :func:`compare` about resamples, with its names and defaults.
+
+    Raises:
+        UserError: one is invalid.
+    """
+
+    num_resamples: int = 1000
+    seed: int = 1
+    confidence: float = 95
+    baseline: str | None = None
+    randomisation: bool = True
+    resampling: Resampling | None = None
+
+    def __post_init__(self) -> None:
+        if self.num_resamples < 1:
+            raise UserError(f"num_resamples is {self.num_resamples}, expected 1 or more")
+        check_seed("seed", self.seed)
+        if not 0 < self.confidence < 100:
+            raise UserError(f"confidence is {self.confidence}, expected a percentage between 0 and 100")
+        if self.resampling is not None and self.resampling not in RESAMPLERS:
+            raise UserError(f"resampling is {self.resampling!r}, expected one of: {', '.join(RESAMPLERS)}")
 
 
-def compare_scored(
-    scored: ScoredSystems,
-    *,
-    num_resamples: int = 1000,
-    seed: int = 1,
-    confidence: float = 95,
-    baseline: str | None = None,
-    randomisation: bool = True,
-    resampling: Resampling | None = None,
-) -> Comparison:
+def compare_scored(scored: ScoredSystems, resamples: Resamples = Resamples()) -> Comparison:
     """As :func:`compare`, for systems that have been scored before."""
-    check_options(num_resamples, confidence, resampling)
     if len(scored.pairs) < 2:
         raise UserError(f"there are {len(scored.pairs)} pairs, expected 2 or more: one cannot be resampled")
     scorer = scored.scorer
@@ -132,12 +130,7 @@ def compare_scored(
         {name: values[system] for system, name in enumerate(scored.names)},
         [Matrices.of_pairs(totals, scored.pairs) for totals in scorer.totals],
         len(scored.pairs),
-        num_resamples=num_resamples,
-        seed=seed,
-        confidence=confidence,
-        baseline=baseline,
-        randomisation=randomisation,
-        resampling=resampling,
+        resamples,
         signature={key: value for key, value in scored.signature.items() if key not in ("n", "metrics")},
         unavailable=scorer.unavailable,
         warnings=scored.warnings(),
@@ -148,13 +141,8 @@ def compare_matrices(
     values: Mapping[str, Mapping[str, float]],
     matrices: Sequence[Matrices],
     num_pairs: int,
+    resamples: Resamples,
     *,
-    num_resamples: int,
-    seed: int,
-    confidence: float,
-    baseline: str | None,
-    randomisation: bool,
-    resampling: Resampling | None,
     signature: Mapping[str, Any],
     unavailable: Mapping[str, str],
     warnings: Mapping[str, list[str]],
@@ -167,40 +155,38 @@ def compare_matrices(
         values: name of each system -> metric -> its value, in the order of the table.
         matrices: the totals of all systems, in the same order.
         num_pairs: N, the number of examples of the test set.
+        resamples: how many, and which tests.
         signature: the settings that define the values.
         unavailable, warnings, metrics, tested_on: as in :class:`Comparison`.
-
-    The other arguments are those of :func:`compare`.
 
     Raises:
         UserError: the baseline is no system.
     """
     names = tuple(values)
-    if baseline is None:
-        baseline = names[0]
-    elif baseline not in names:
+    baseline = names[0] if resamples.baseline is None else resamples.baseline
+    if baseline not in names:
         raise UserError(f"there is no system {baseline!r}, expected one of: {', '.join(names)}")
-    seeds = dict(zip(("bootstrap", "jackknife", "swaps"), np.random.SeedSequence(seed).spawn(3)))
+    seeds = dict(zip(("bootstrap", "jackknife", "swaps"), np.random.SeedSequence(resamples.seed).spawn(3)))
     samples: dict[str, NDArray[np.float64]] = {}
     methods: dict[str, Resampling] = {}
     for kind in RESAMPLERS:
-        chosen = [one for one in matrices if (resampling or one.resampling) == kind]
+        chosen = [one for one in matrices if (resamples.resampling or one.resampling) == kind]
         if chosen:
-            found = resampled(chosen, kind, num_pairs, num_resamples, seeds[kind])
+            found = resampled(chosen, kind, num_pairs, resamples.num_resamples, seeds[kind])
             samples |= found
             methods |= dict.fromkeys(found, kind)
     first = names.index(baseline)
     others = [system for system in range(len(names)) if system != first]
     shuffled = {}
-    if randomisation and others:
-        shuffled = randomised(matrices, first, num_pairs, num_resamples, seeds["swaps"])
+    if resamples.randomisation and others:
+        shuffled = randomised(matrices, first, num_pairs, resamples.num_resamples, seeds["swaps"])
 
     scores: dict[str, dict[str, Estimate]] = {}
     differences: dict[str, dict[str, Difference]] = {}
     for metric in next(iter(values.values())):
         described = (metrics or {}).get(metric) or find_metric(metric)
         value, sample = [found[metric] for found in values.values()], samples[metric]
-        infer = Inference(methods[metric], num_pairs, confidence)
+        infer = Inference(methods[metric], num_pairs, resamples.confidence)
         scores[metric] = {
             name: infer.estimate(
                 value[system], sample[system], 0.0, described.most if described else math.inf
@@ -224,10 +210,10 @@ def compare_matrices(
         {metric: methods[metric] for metric in scores},
         num_pairs,
         {
-            "num_resamples": num_resamples,
-            "seed": seed,
+            "num_resamples": resamples.num_resamples,
+            "seed": resamples.seed,
             "generator": f"numpy {np.__version__} PCG64",
-            "confidence": confidence,
+            "confidence": resamples.confidence,
             "interval": "bootstrap: percentiles; "
             f"jackknife: 10 % of the {tested_on} deleted, centred and rescaled",
             "p_resampling": f"two-sided, moved to the null hypothesis, {_P_VALUE}",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from eureka_nlg.errors import UserError
+from eureka_nlg.limits import check_seed
 from eureka_nlg.vision.classification.loss_config import LossConfig
 from eureka_nlg.vision.classification.methods.options import (
     SECOND_STAGES,
@@ -83,6 +84,7 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         check_at_least("data.imbalance_degree", self.imbalance_degree, 1)
+        check_seed("data.choice_seed", self.choice_seed)
         check_at_least("data.image_size", self.image_size, 1)
         check_workers("data.workers", self.workers)
         check_at_least("data.color_jitter", self.color_jitter, 0)
@@ -168,7 +170,7 @@ class Config:
     save_dir: str = field(default="runs/vision", metadata=described("folder of the run"))
 
     def __post_init__(self) -> None:
-        check_at_least("seed", self.seed, 0)
+        check_seed("seed", self.seed)
         if self.is_second_stage and self.init_from is None:
             raise UserError(
                 f"method {self.method} trains a second stage: give init_from=CHECKPOINT of the first"

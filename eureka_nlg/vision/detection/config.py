@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from eureka_nlg.errors import UserError
 from eureka_nlg.frequency import IMAGE_BETA, EncouragementOptions
+from eureka_nlg.limits import check_seed
 from eureka_nlg.losses.bonus import Bonus, Preset, eureka_options
 from eureka_nlg.losses.objectives import SCALAR_LOSSES
 from eureka_nlg.losses.options import options_of, with_options_of
@@ -257,7 +258,7 @@ class DetectionConfig:
     save_dir: str = field(default="runs/detection", metadata=described("folder of the run"))
 
     def __post_init__(self) -> None:
-        check_at_least("seed", self.seed, 0)
+        check_seed("seed", self.seed)
 
     @property
     def epochs(self) -> int:

@@ -198,9 +198,10 @@ def _predictions(pick: random.Random) -> bytes:
 
 
 def _read_predictions(path: Path) -> object:
+    from eureka_nlg.metrics.significance.comparison import Resamples
     from eureka_nlg.vision.predictions_file import compare_runs
 
-    return compare_runs({"A": path, "again": path}, num_resamples=3)
+    return compare_runs({"A": path, "again": path}, Resamples(3))
 
 
 TARGETS = [

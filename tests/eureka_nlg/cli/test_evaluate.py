@@ -422,6 +422,7 @@ def test_significance(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
             ["a system is named significance", "NAME=FILE"],
         ),
         ({}, [*PAIR, "--significance", "--resamples", "0"], ["num_resamples is 0"]),
+        ({}, [*PAIR, "--significance", "--seed", "-1"], ["seed: -1, expected 0 to 4,294,967,295"]),
         ({}, [*PAIR, "--json", "nowhere/scores.json"], ["nowhere/scores.json", "no folder nowhere"]),
         ({}, [*PAIR, "--json", "references.txt/scores.json"], ["no folder references.txt"]),
         ({}, [*PAIR, "--json", "."], ["--json .", "is a folder"]),

@@ -241,6 +241,7 @@ def save_checkpoint(path: Path, data: Path) -> None:
         (["{run}", "{run}"], "expected one for each run, all different: give --names"),
         (["{run}", "--names", "a", "b"], "names are a, b: expected one for each run"),
         (["{run}", "--train-sample", "-1"], "--train-sample -1: expected a number"),
+        (["{run}", "--seed", "-1"], "--seed: -1, expected 0 to 4,294,967,295"),
         (["{run}", "--out", "{run}"], "--out .*is a folder, expected a file name"),
         (["{run}", "--bands", "by-count"], "bands 'by-count': expected mass:"),
     ],

@@ -130,6 +130,7 @@ def test_good_arguments_pass(usable: dict[str, object]) -> None:
         ),
         ({"max_epoch": "three"}, "--max-epoch: invalid int value: 'three'"),
         ({"arch": "lstm_convai3"}, "lstm_convai3"),
+        ({"seed": -1}, "seed: -1, expected 0 to 4,294,967,295"),
         ({"data": "no/such/folder"}, "no/such/folder: does not exist; make it with `eureka prepare"),
     ],
 )

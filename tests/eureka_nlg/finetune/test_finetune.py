@@ -209,6 +209,9 @@ def test_options_of_the_loss_are_those_of_all_surfaces(folders):
     for override in refused:
         with pytest.raises(UserError, match=f"{override.split('=')[0]} must be"):
             read_finetune_config(config, [override])
+    for name, seed in (("seed", -1), ("data_seed", 2**32)):  # numpy would refuse them after loading
+        with pytest.raises(UserError, match=f"{name}: {seed}, expected 0 to 4,294,967,295"):
+            read_finetune_config(config, [f"{name}={seed}"])
 
 
 def test_where_datasets_cannot_keep_a_copy(folders, monkeypatch, tmp_path):

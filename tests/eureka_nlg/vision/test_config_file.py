@@ -143,6 +143,9 @@ def test_a_config_survives_the_way_through_yaml(tmp_path: Path) -> None:
         ("mbj:\n  memory_size: 0\n", "^mbj.memory_size: 0, expected 1 or more"),
         ("mbj:\n  power: -1\n", "^mbj.power: -1.0, expected 0 or more"),
         ("data:\n  imbalance_degree: 0.5\n", "data.imbalance_degree: 0.5, expected 1 or more"),
+        ("seed: -1\n", "seed: -1, expected 0 to 4,294,967,295"),
+        ("seed: 18446744073709551616\n", "seed: 18446744073709551616, expected 0 to"),
+        ("data:\n  choice_seed: -1\n", "data.choice_seed: -1, expected 0 to"),
         ("data:\n  workers: 1000000\n", "data.workers: 1000000, expected 0 to 1,024"),
     ],
 )

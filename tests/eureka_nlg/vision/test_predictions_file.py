@@ -99,6 +99,7 @@ def test_names_are_the_ends_of_paths(
         (["{tmp}"], "has no predictions.npz, which `eureka vision train` writes at the end"),
         (["{tmp}/nowhere"], "nowhere: No such file or directory; expected predictions"),
         (["{ce}", "--resamples", "0"], "num_resamples is 0"),
+        (["{ce}", "--seed", "4294967296"], "seed: 4294967296, expected 0 to 4,294,967,295"),
         (["{ce}", "{tmp}/labels.npz"], "labels.npz: its test images differ from those of"),
         (["{ce}", "{tmp}/counts.npz"], "counts.npz: its training images by class differ from those of"),
         (["{ce}", "--json", "{ce}/predictions.npz"], "exists and is predictions, not JSON"),

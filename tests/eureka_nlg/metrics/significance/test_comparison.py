@@ -22,7 +22,7 @@ from eureka_nlg.metrics.replies.parlai_f1 import parlai_f1
 from eureka_nlg.metrics.replies.scores import ScoredSystems, score_replies
 from eureka_nlg.metrics.replies.setting import NgramCounts, Setting
 from eureka_nlg.metrics.significance import compare, holm, trials
-from eureka_nlg.metrics.significance.comparison import compare_scored
+from eureka_nlg.metrics.significance.comparison import Resamples, compare_scored
 from eureka_nlg.metrics.significance.inference import Inference
 from eureka_nlg.metrics.significance.resampling import bootstrap, jackknife, spread, swaps
 from eureka_nlg.metrics.significance.results import Estimate
@@ -200,6 +200,7 @@ def test_defaults_are_the_documented_ones() -> None:
         }
         scored = ScoredSystems(systems, references, metrics, Setting())
         assert compare_scored(scored).to_dict() == found
+        assert compare_scored(scored, Resamples(**options)).to_dict() == found
     assert found["differences"]["macro_f"]["second"]["p_randomisation"] is not None
 
 
@@ -338,6 +339,7 @@ def test_to_dict_is_json_and_says_what_defines_it() -> None:
         ({"confidence": 100.5}, "confidence is 100.5"),
         ({"confidence": 0}, "confidence is 0"),
         ({"num_resamples": -1}, "num_resamples is -1"),
+        ({"seed": -1}, "seed: -1, expected 0 to 4,294,967,295"),
         ({"resampling": "jack"}, "resampling is 'jack'"),
         ({"types": "some"}, "types is 'some'"),
         ({"types": "vocabulary"}, "needs a vocabulary"),
@@ -369,7 +371,7 @@ def test_words_are_counted_where_somebody_asks() -> None:
     for setting, times in ((Setting(), 0), (Setting(bands=bands), 1)):
         counted.clear()
         scored = Counting(texts, ["y x", "z z"], ["bleu"], setting)
-        warnings = compare_scored(scored, num_resamples=2).warnings
+        warnings = compare_scored(scored, Resamples(2)).warnings
         assert len(counted) == times
         alone = score_replies(texts["a"], ["y x", "z z"], metrics=["bleu"], bands=setting.bands)
         assert warnings.get("a", []) == alone.warnings
