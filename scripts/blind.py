@@ -1,14 +1,14 @@
 """Judge replies of several systems without knowing whose they are.
 
 python scripts/blind.py sheet FOLDER --contexts contexts/test.txt ce=ce.txt el=el.txt --number 200
-python scripts/blind.py count FOLDER
+python scripts/blind.py count FOLDER [--baseline NAME]
 
 The first command draws contexts and writes FOLDER/sheet.txt, where each has its different replies, shuffled
 and called A, B, ...; which system gave which is in FOLDER/key.json, not to be opened before the end. The
 judge writes FOLDER/marks.txt: a line a context with its number, the kinds of faults of each reply in the
 order of the sheet (letters of KINDS, or - for none), and the best replies (AB if two are as good, = if all
-are). The second command uncovers: faults of each system, and how often it was preferred to the first, with
-the sign test.
+are). The second command uncovers: faults of each system, and how often it was preferred to the first or to
+another one, with the sign test.
 """
 
 from __future__ import annotations
@@ -43,11 +43,14 @@ def main() -> None:
     sheet.add_argument("--contexts", type=Path, required=True)
     sheet.add_argument("--number", type=int, default=200)
     sheet.add_argument("--seed", type=int, default=1)
-    commands.add_parser("count").add_argument("folder", type=Path)
+    count = commands.add_parser("count")
+    count.add_argument("folder", type=Path)
+    count.add_argument("--baseline", metavar="NAME", help="the system to compare with (default: the first)")
     args = parser.parse_args()
     if args.command == "count":
         key = read_json(args.folder / "key.json")
-        print(counts(key, read_marks((args.folder / "marks.txt").read_text(encoding="utf-8"), key)))
+        marks = read_marks((args.folder / "marks.txt").read_text(encoding="utf-8"), key)
+        print(counts(key, marks, args.baseline))
         return
     files = dict(pair.partition("=")[::2] for pair in args.replies)
     replies = {name: Path(file).read_text(encoding="utf-8").splitlines() for name, file in files.items()}
@@ -101,12 +104,14 @@ def read_marks(text: str, key: Key) -> list[tuple[dict[str, str], str]]:
     return marks
 
 
-def counts(key: Key, marks: Sequence[tuple[dict[str, str], str]]) -> str:
-    """Table of faults, and preferences to the first system."""
+def counts(key: Key, marks: Sequence[tuple[dict[str, str], str]], baseline: str | None = None) -> str:
+    """Table of faults, and preferences to the baseline, by default the first system."""
     from scipy.stats import binomtest
 
     systems = list(key[0])
-    baseline = systems[0]
+    baseline = systems[0] if baseline is None else baseline
+    if baseline not in systems:
+        raise UserError(f"--baseline {baseline}: expected one of {', '.join(systems)}")
     kinds_of_faults = " | ".join(KINDS.values())
     lines = [
         f"| system | {kinds_of_faults} | without fault | preferred to {baseline} | the other way | p |",

@@ -31,7 +31,16 @@ CHOSEN = 0.2  # on the validation split of ConvAI2
 TAUS_OF_SPLIT = {"valid": TAUS, "test": (0.0, CHOSEN)}
 BEAMS_OF_SPLIT = {"valid": ("1",), "test": tuple(BEAMS)}
 METRICS = ("macro_f", "micro_f", "diversity_4", "parlai_f1", "mean_length")
-BASELINES = {"ce": "cross-entropy", "fl2": "focal loss"}  # as they are, without adjustment
+BASELINES = {  # (system, tau)
+    "ce": ("ce", 0.0),
+    "fl2": ("fl2", 0.0),
+    "ce_adjusted": ("ce", CHOSEN),
+}
+NAMES_OF_BASELINES = {
+    "ce": "cross-entropy",
+    "fl2": "focal loss",
+    "ce_adjusted": f"cross-entropy with τ = {CHOSEN:g}",
+}
 
 Document = dict[str, list[dict[str, Any]]]
 
@@ -59,9 +68,10 @@ def main() -> None:
             label = BEAMS[beam]
             print(f"\n{label}, {split}", averages(results, beam), sep="\n\n")
             if split == "test":
-                for baseline, what in BASELINES.items():
+                for baseline, what in NAMES_OF_BASELINES.items():
                     if any(one.get(f"against_{baseline}") for one in results):
                         print(f"\nAgainst {what}:\n\n{tests(results, beam, baseline)}")
+                    if any((one["name"], one["tau"]) == BASELINES[baseline] for one in results):
                         print(f"\nAgainst {what}, all seeds:\n\n{together(results, beam, baseline)}")
 
 
@@ -94,9 +104,9 @@ def scored(
     labels = {key: f"{key[0]} {key[1]:g}" for key in replies}
     systems = {labels[key]: found for key, found in replies.items()}
     differences: dict[str, Any] = {
-        baseline: compare(systems, references, TESTED, baseline=labels[baseline, 0.0]).differences
-        for baseline in BASELINES
-        if with_tests and (baseline, 0.0) in replies
+        baseline: compare(systems, references, TESTED, baseline=labels[system]).differences
+        for baseline, system in BASELINES.items()
+        if with_tests and system in replies
     }
     for (name, tau), found in replies.items():
         scores = score_replies(found, references, metrics=METRICS).scores
@@ -170,7 +180,7 @@ def tests(results: list[dict[str, Any]], beam: str, baseline: str) -> str:
 def together(results: list[dict[str, Any]], beam: str, baseline: str) -> str:
     """Relative differences of the means over the seeds that both have, and the combined p of their tests.
 
-    It is Stouffer's: tests of opposite signs speak against each other.
+    It is Stouffer's: tests of opposite signs speak against each other. No p where a seed was not tested.
     """
     from scipy.stats import norm
 
@@ -182,18 +192,22 @@ def together(results: list[dict[str, Any]], beam: str, baseline: str) -> str:
     bases = {
         one["seed"]: one["scores"]
         for one in results
-        if (one["name"], one["tau"], one["beam"]) == (baseline, 0.0, beam)
+        if one["beam"] == beam and (one["name"], one["tau"]) == BASELINES[baseline]
     }
     for one in results:
-        if one["beam"] == beam and one.get(f"against_{baseline}"):
-            found.setdefault((one["name"], one["tau"]), []).append(one)
+        system = (one["name"], one["tau"])
+        if one["beam"] == beam and one["seed"] in bases and system != BASELINES[baseline]:
+            found.setdefault(system, []).append(one)
     for (name, tau), ones in found.items():
         cells = []
         for metric in TESTED:
             of_base = statistics.fmean(bases[one["seed"]][metric] for one in ones)
             mean = statistics.fmean(one["scores"][metric] for one in ones)
             relative = 100 * (mean / of_base - 1) if of_base else math.nan
-            tests_of_seeds = [one[f"against_{baseline}"][metric] for one in ones]
+            tests_of_seeds = [against[metric] for one in ones if (against := one.get(f"against_{baseline}"))]
+            if len(tests_of_seeds) < len(ones):
+                cells.append(f"{relative:+.1f} %")
+                continue
             z = sum(
                 math.copysign(norm.isf(test["p_randomisation"] / 2), test["value"]) for test in tests_of_seeds
             )

@@ -49,6 +49,12 @@ def test_counts_by_hand(blind: ModuleType) -> None:
     assert head.split(" | ")[1:6] == ["dull", "off topic", "ungrammatical", "contradicts", "without fault"]
     assert ce == "| ce | 3 | 1 | 1 | 0 | 0 |  |  |  |"
     assert el == "| el | 1 | 0 | 0 | 1 | 2 | 3 | 0 | 0.250 |"
+    head, _, ce, el = blind.counts(key, marks, "el").splitlines()
+    assert "| preferred to el |" in head
+    assert ce == "| ce | 3 | 1 | 1 | 0 | 0 | 0 | 3 | 0.250 |"
+    assert el == "| el | 1 | 0 | 0 | 1 | 2 |  |  |  |"
+    with pytest.raises(UserError, match="--baseline fl: expected one of ce, el"):
+        blind.counts(key, marks, "fl")
 
 
 @pytest.mark.parametrize(

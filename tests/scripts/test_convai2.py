@@ -389,6 +389,15 @@ def test_adjusted_runs(
     assert combined
     assert combined[1] == p[1]
     assert "Against focal loss:" not in printed
+    # EL with tau has the replies that cross-entropy has with it
+    against = test.partition("Against cross-entropy with τ = 0.2, all seeds:")[2]
+    assert "| EL | 0.2 | 1 | +0.0 % p 1.000 | +0.0 % p 1.000 | " in against
+    assert "| CE | 0.2 |" not in against
+    document = json.loads(collected.read_text())
+    for one in document["test"]:
+        one.pop("against_ce_adjusted", None)  # as in a file of before
+    untested = adjusted.together(document["test"], "1", "ce_adjusted")
+    assert "| EL | 0.2 | 1 | +0.0 % | +0.0 % | " in untested
     monkeypatch.setattr(sys, "argv", ["adjusted.py", str(collected)])
     adjusted.main()
     assert capsys.readouterr().out == printed
