@@ -16,7 +16,7 @@ from eureka_nlg.losses.bonus import CAPPED, Bonus
 from eureka_nlg.losses.objectives import SCALAR_LOSSES
 from eureka_nlg.losses.options import options_of, with_options_of
 from eureka_nlg.option_files import read_options
-from eureka_nlg.options import Options
+from eureka_nlg.options import BadOption, Options
 
 __all__ = ["FinetuneOptions", "read_finetune_config"]
 
@@ -86,6 +86,9 @@ class FinetuneOptions:
     def __post_init__(self) -> None:
         for options in LOSS_OPTIONS:
             options_of(self, options)
+        cap = options_of(self, Bonus).likelihood_cap
+        if self.form == "paper" and cap not in (None, CAPPED["likelihood_cap"]):
+            raise BadOption("likelihood_cap", "left out with form=paper, which has no cap", cap)
 
 
 def read_finetune_config(

@@ -155,11 +155,9 @@ def _loss(options: FinetuneOptions, model: Any, train: Any, folder: Path) -> Eur
     if options.loss in SCALAR_LOSSES:
         loss = options_of(options, SCALAR_LOSSES[options.loss])
         return EurekaTrainerLoss.for_model(model, loss=loss, **start)
-    shared = {
-        **options_of(options, Bonus).values(),
-        "form": options.form,
-        **start,
-    }
+    shared = {**options_of(options, Bonus).values(), "form": options.form, **start}
+    if options.form == "paper":
+        shared["likelihood_cap"] = None
     weights = options_of(options, EncouragementOptions)
     if options.encouragement == "one":
         return EurekaTrainerLoss.for_model(model, weights.scale, **shared)

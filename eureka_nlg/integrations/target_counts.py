@@ -173,7 +173,7 @@ def _flat(array: Any) -> tuple[np.ndarray, np.ndarray]:
     if hasattr(array, "storage"):
         array = array.storage
     if not hasattr(array, "flatten") or not hasattr(array, "value_lengths"):
-        return array.to_numpy(zero_copy_only=False), np.arange(len(array))
+        return array.to_numpy(zero_copy_only=False), np.zeros(0, dtype=np.int64)  # no row has a first token
     lengths = array.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
     starts = np.concatenate(([0], np.cumsum(lengths)[:-1])) if len(lengths) else np.zeros(0, dtype=np.int64)
     return array.flatten().to_numpy(zero_copy_only=False).copy(), starts[lengths > 0].astype(np.int64)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import warnings
 from typing import Any
 
@@ -80,12 +79,17 @@ class TokenLoss(RunawayWatch):
         if self.loss is not None and (encouragement is not None or form != "capped" or bonus):
             raise ValueError(f"loss={loss!r} has no encouragement, form or bonus: leave these out")
         self.form = form
-        self.bonus = built(Bonus, type(self).__name__, {**CAPPED, **bonus})
-        if form == "paper":
-            uncapped: dict[str, Any] = dict.fromkeys(CAPPED)
-            self.bonus = dataclasses.replace(self.bonus, **uncapped)
-        elif self.bonus.linear_from == 1.0:
-            raise ValueError("the capped form needs a cap; for the exact loss give form='paper'")
+        given: dict[str, Any] = dict(bonus)
+        if form == "paper" and given.get("likelihood_cap") is not None:
+            raise ValueError(
+                f"form='paper' has no cap, got likelihood_cap={given['likelihood_cap']!r}: leave one out"
+            )
+        self.bonus = built(Bonus, type(self).__name__, {**(CAPPED if form == "capped" else {}), **given})
+        if form == "capped" and self.bonus.linear_from == 1.0:
+            raise ValueError(
+                "the capped form needs a cap; for the exact loss, or one that only a clamp or the power "
+                "bonus bounds, give form='paper'"
+            )
         encouragement = check_encouragement(encouragement)
         if isinstance(encouragement, Tensor):
             encouragement = encouragement.detach().to("cpu", torch.float32)

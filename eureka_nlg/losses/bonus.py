@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from typing_extensions import TypedDict
 
-from eureka_nlg.frequency import EncouragementOptions
+from eureka_nlg.frequency import IMAGE_BETA, EncouragementOptions
 from eureka_nlg.losses.kernels import ClosedForm
 from eureka_nlg.losses.options import options_of
 from eureka_nlg.options import BadOption, Options, option
@@ -203,7 +203,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "released": {"encouragement_normalization": "mean_weight", "likelihood_clamp": 0.99999},
     "encouraging": {"encouragement_measure": "one", **CAPPED},
     "encouraging_low": {"encouragement_measure": "one", "likelihood_cap": 0.5},
-    "recommended_images": {**_RECOMMENDED},
+    "recommended_images": {**_RECOMMENDED, "beta": IMAGE_BETA},
     "recommended_text": {**_RECOMMENDED, "encouragement_scale": 16.0},
 }
 """The variants that the authors use, and ours, as the options in which each differs from the printed paper.
@@ -211,7 +211,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 ``"released"`` is the variant of their published code for images. ``"encouraging"`` is the encouraging loss of
 their follow-up paper (Zhao et al. 2022), linear above 0.75; ``"encouraging_low"`` is linear above 0.5, which
 they recommend "for all settings tested". The recommended ones are this project's: the printed weights, for
-text sixteen times as large, with a bonus that is linear above 0.9, so that the loss does not run away.
+text sixteen times as large, with a bonus that is linear above 0.9, so that the loss does not run away. In
+``"recommended_images"`` beta is the papers' value for images; the others take that of the caller.
 """
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from eureka_nlg.losses.kernels import operator, passes
 from eureka_nlg.losses.options import Impl, Reduction, check_shared
@@ -116,8 +117,15 @@ def is_transformed(*tensors: Tensor | None) -> bool:
 
 
 def needs_plain_operations() -> bool:
-    """Whether the call is inside ``torch.func`` or ``torch.jit.trace``, which need torch's own operations."""
-    return torch._C._are_functorch_transforms_active() or torch.jit.is_tracing()
+    """Whether only torch's own operations can be differentiated or traced here.
+
+    That is inside of ``torch.func``, ``torch.jit.trace`` and forward-mode differentiation.
+    """
+    return (
+        torch._C._are_functorch_transforms_active()
+        or torch.jit.is_tracing()
+        or forward_ad._current_level >= 0
+    )
 
 
 _OF_PROBABILITIES = (
@@ -178,7 +186,7 @@ def num_classes_of(input: Tensor, target: Tensor) -> int:
     With more than two dimensions the user may have meant another one. So the shapes are checked first:
     otherwise the first error would be about the number of class weights, which is right.
     """
-    if input.dim() > 2:
+    if not isinstance(input, Tensor) or input.dim() > 2:
         check_tensors(input, target)
     return int(input.shape[1 if input.dim() > 1 else 0]) if input.dim() > 0 else 0
 

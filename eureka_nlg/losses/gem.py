@@ -61,10 +61,10 @@ class GEM(Options):
     def gap_and_pull(self, rows: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
         """``z_j - z_y`` and ``q_j h_j``, both ``[N, C]``; the second is detached, and 0 at the target."""
         gap = rows - rows.gather(-1, index)
-        with torch.no_grad():
-            pull = torch.softmax(rows / self.temperature, -1)
+        with torch.no_grad():  # detached besides, since no_grad does not stop forward-mode differentiation
+            pull = torch.softmax(rows.detach() / self.temperature, -1)
             if self.contrast == "log_sigmoid":
-                pull.mul_(torch.sigmoid(_STEEPNESS * gap))
+                pull.mul_(torch.sigmoid(_STEEPNESS * gap.detach()))
             return gap, pull.scatter_(-1, index, 0.0)
 
 

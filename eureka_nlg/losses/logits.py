@@ -102,7 +102,7 @@ def loss_of_rows(
     uniform = None
     if options.label_smoothing > 0.0:
         if impl == "reference":
-            _, uniform = reference_log_odds(logits, rows.target, rows.class_weight, True)
+            _, uniform = reference_log_odds(rows.cleaned(logits), rows.target, rows.class_weight, True)
         else:
             _, uniform = fused_log_odds(logits, targets, rows.class_weight, True)
     loss = rows.weighted(term, torch.where(term == math.inf, 0.0, 0.0 * term), uniform)
@@ -171,7 +171,8 @@ def _by_log_odds(
         rows = rows.balanced()
     needs_uniform = options.label_smoothing > 0.0
     if impl == "reference":
-        log_odds, uniform = reference_log_odds(logits, rows.target, rows.class_weight, needs_uniform)
+        clean = rows.cleaned(logits)
+        log_odds, uniform = reference_log_odds(clean, rows.target, rows.class_weight, needs_uniform)
     elif operator.is_traced(logits, target):
         log_odds, uniform = operator.log_odds(
             logits, target, options.ignore_index, rows.class_weight, needs_uniform

@@ -213,7 +213,8 @@ class EurekaLoss(RunawayWatch, LogitsLoss):
                 ``"printed"``, ``"released"``, ``"encouraging"`` or ``"encouraging_low"``; see
                 :data:`~.bonus.PRESETS`.
             class_counts: training examples of each class, ``[C]`` non-negative integers.
-            **options: as in :meth:`from_counts`; they override the preset.
+            **options: as in :meth:`from_counts`; they override the preset. For images with the variants of
+                the authors give ``beta=0.9999``, as the papers and the configs have it.
 
         Raises:
             ValueError: the name, the counts or an option are invalid.

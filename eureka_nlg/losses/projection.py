@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from eureka_nlg.losses.checks import Options, check_arguments
+from eureka_nlg.losses.checks import Options, check_arguments, needs_plain_operations
 from eureka_nlg.losses.chunked_projection import Layer, by_chunks, dtype_of_products
 from eureka_nlg.losses.kernels import incoming, native, operator, passes_for
-from eureka_nlg.losses.logits import for_compiled_pass
+from eureka_nlg.losses.logits import for_compiled_pass, loss_and_log_odds
 from eureka_nlg.losses.objectives import Objective
 from eureka_nlg.losses.projection_operator import traced_loss_and_log_odds
 from eureka_nlg.losses.rows import Rows, result_dtype
@@ -50,6 +50,9 @@ def loss_and_log_odds_of_projection(
     for name, value in (("linear_weight", linear_weight), ("linear_bias", linear_bias)):
         if value is not None and value.dtype != hidden.dtype:
             raise TypeError(f"{name} must have the dtype of hidden, {hidden.dtype}, got {value.dtype}")
+    if needs_plain_operations():
+        logits = torch.nn.functional.linear(hidden, linear_weight, linear_bias)
+        return loss_and_log_odds(logits, target, objective, options)
     compute_dtype = torch.float64 if hidden.dtype == torch.float64 else torch.float32
     rows = Rows.of(target.long(), num_classes, options, compute_dtype)
     if operator.is_traced(hidden, target):
@@ -108,10 +111,12 @@ class _ProjectionLoss(torch.autograd.Function):
         needed = tuple(ctx.needs_input_grad[:3])
         # Computing the gradients together with the loss saves one product with the weight. It is not possible
         # without reduction, where the incoming gradient differs by row, nor in float16, whose range is too
-        # small for gradients without loss scaling.
-        ctx.is_late = by_row or hidden.dtype == torch.float16
+        # small for gradients without loss scaling. A checkpoint would compute them twice.
+        is_kept = incoming.is_kept()
+        ctx.is_late = by_row or hidden.dtype == torch.float16 or is_kept is False
         layer = Layer(hidden, linear_weight, linear_bias)
-        ctx.incoming = incoming.expected() if hidden.device.type == "cpu" and not ctx.is_late else 1.0
+        is_predicted = is_kept and hidden.device.type == "cpu" and not ctx.is_late
+        ctx.incoming = incoming.expected() if is_predicted else 1.0
         loss, log_odds, gradients = _losses(
             *(layer, rows, objective, scale * ctx.incoming),
             (False, False, False) if ctx.is_late else needed,
@@ -130,7 +135,10 @@ class _ProjectionLoss(torch.autograd.Function):
             raise RuntimeError(
                 "the fused loss has no second derivative: use eureka_loss with impl='reference'"
             )
-        layer, gradients = Layer(*ctx.saved_tensors[:3]), ctx.saved_tensors[3:]
+        hidden, linear_weight, linear_bias, *gradients = (
+            ctx.saved_tensors
+        )  # once: a checkpoint allows no more
+        layer = Layer(hidden, linear_weight, linear_bias)
         if ctx.is_late or ctx.is_handed_over:  # who received the gradients may have changed them
             needed = tuple(ctx.needs_input_grad[:3])
             _, _, gradients = _losses(layer, ctx.rows, ctx.objective, grad_loss * ctx.scale, needed)

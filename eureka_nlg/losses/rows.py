@@ -54,6 +54,10 @@ class Rows(NamedTuple):
         """``value`` in the rows that are kept, ``otherwise`` in the ignored ones."""
         return value if self.kept is None else torch.where(self.kept, value, otherwise)
 
+    def cleaned(self, logits: Tensor) -> Tensor:
+        """The logits ``[N, C]``, zero in ignored rows: a NaN there would reach plain autograd's gradients."""
+        return logits if self.kept is None else torch.where(self.kept.unsqueeze(-1), logits, 0.0)
+
     def denominator(self, dtype: torch.dtype) -> Tensor:
         """The divisor of ``reduction="mean"``: the sum of the weights of the rows that are kept."""
         if self.weight is not None:

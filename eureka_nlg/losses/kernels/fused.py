@@ -105,7 +105,7 @@ class _FusedLoss(torch.autograd.Function):
         statistics: list[Tensor],
     ) -> Tensor:
         gradient = None
-        if ctx.needs_input_grad[0] and of.reduction != "none" and incoming.is_steady():
+        if ctx.needs_input_grad[0] and of.reduction != "none" and incoming.is_steady() and incoming.is_kept():
             gradient = torch.empty_like(logits, memory_format=torch.contiguous_format)
         ctx.incoming = incoming.expected()
         loss, found = native.loss(logits, target, of, gradient, ctx.incoming)

@@ -12,9 +12,10 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["expect", "expected", "is_as_expected", "is_batched", "is_steady"]
+__all__ = ["expect", "expected", "is_as_expected", "is_batched", "is_kept", "is_steady"]
 
 _last = [1.0, 1.0]
+_hooks_of_saved_tensors = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", None)
 
 
 def expected() -> float:
@@ -34,6 +35,16 @@ def expect(value: float) -> None:
 def is_steady() -> bool:
     """Whether the last two factors were equal, so that the next one can be predicted."""
     return _last[0] == _last[1]
+
+
+def is_kept() -> bool | None:
+    """Whether the backward pass will have the very tensors that are saved now; None if torch does not tell.
+
+    A checkpoint, which sets hooks of saved tensors, computes them again. By then the last factors may be
+    others, and a saved gradient would be multiplied by one factor and divided by another: nothing may be
+    predicted. Versions of torch before 2.8 do not tell whether there are hooks.
+    """
+    return None if _hooks_of_saved_tensors is None else _hooks_of_saved_tensors(True) is None
 
 
 def is_as_expected(gradient: Tensor, was_expected: float) -> bool:

@@ -209,6 +209,11 @@ def test_options_of_the_loss_are_those_of_all_surfaces(folders):
     for override in refused:
         with pytest.raises(UserError, match=f"{override.split('=')[0]} must be"):
             read_finetune_config(config, [override])
+    read_finetune_config(config, ["form=paper"])
+    with pytest.raises(
+        UserError, match=r"likelihood_cap must be left out with form=paper, which has no cap, got 0\.9"
+    ):
+        read_finetune_config(config, ["form=paper", "likelihood_cap=0.9"])
     for name, seed in (("seed", -1), ("data_seed", 2**32)):  # numpy would refuse them after loading
         with pytest.raises(UserError, match=f"{name}: {seed}, expected 0 to 4,294,967,295"):
             read_finetune_config(config, [f"{name}={seed}"])

@@ -71,6 +71,13 @@ def test_class_labels(rows):
     assert count_targets([{"labels": 2}], 4, shift=False).counts.tolist() == [0, 0, 1, 0]
 
 
+def test_class_labels_have_no_first_token_to_leave_out():
+    """Of a classifier's rows every label is a target, whatever holds them."""
+    labels = [0, 1, 1, -100, 2]
+    for data in (datasets.Dataset.from_dict({"labels": labels}), [{"labels": label} for label in labels]):
+        assert count_targets(data, 3).counts.tolist() == [1, 2, 1]
+
+
 def test_a_stream_without_end_is_read_up_to_a_limit():
     def endless():
         while True:

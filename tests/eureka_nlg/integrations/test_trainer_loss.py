@@ -359,6 +359,7 @@ def test_counts_of_a_smaller_vocabulary_than_the_models():
         ({"form": "exact"}, "capped, paper"),
         ({"likelihood_cap": 1.5}, "likelihood_cap"),
         ({"likelihood_cap": None}, "form='paper'"),
+        ({"form": "paper", "likelihood_cap": 0.5}, "has no cap, got likelihood_cap=0.5: leave one"),
         ({"likelihood_clamp": 0}, "likelihood_clamp"),
         ({"start_epoch": 0}, "start_epoch"),
         ({"start_epoch": 2, "start_step": 3}, "not both"),
@@ -374,12 +375,12 @@ def test_options_that_are_none(options, said):
 
 
 def test_the_bonus_has_all_its_options():
-    """The capped form is linear from 0.75 on if nothing is said; the paper's has no cap, whatever is said."""
+    """The capped form is linear from 0.75 on if nothing is said; the paper's has no cap."""
     options = {"bonus": "power", "gamma": 2.0, "threshold": 0.25, "likelihood_clamp": 0.99}
     capped = EurekaTrainerLoss(shift=True, **options).bonus
     assert capped.values() == {**options, "likelihood_cap": 0.75}
     assert EurekaTrainerLoss(shift=True, likelihood_cap=0.5).bonus.likelihood_cap == 0.5
-    paper = EurekaTrainerLoss(shift=True, form="paper", likelihood_cap=0.5, **options).bonus
+    paper = EurekaTrainerLoss(shift=True, form="paper", **options).bonus
     assert paper.values() == {**options, "likelihood_cap": None}
 
 

@@ -11,9 +11,9 @@ import torch
 from loss_cases import assert_same, random_logits, random_target
 from plain_formulas import closed_form_gradient, plain_eureka_loss, plain_focal_loss
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
+from torch.autograd import forward_ad
 
-from eureka_nlg.losses import eureka_loss, focal_loss
+from eureka_nlg.losses import dft_loss, eureka_loss, focal_loss, gem_loss, linear_eureka_loss, mixce_loss
 
 C = 6
 
@@ -192,9 +192,64 @@ def test_compiles_with_weights_and_another_shape() -> None:
         torch.testing.assert_close(*gradients)
 
 
-def test_inside_of_a_checkpoint(impl: str, dtype: torch.dtype) -> None:
-    input, target = batch(dtype)
-    loss = checkpoint(lambda logits: eureka_loss(logits, target, impl=impl), input, use_reentrant=False)
-    (gradient,) = torch.autograd.grad(loss, input)
-    expected = plain_eureka_loss(input, target)
-    torch.testing.assert_close(gradient, torch.autograd.grad(expected, input)[0])
+@pytest.mark.filterwarnings("ignore")
+def test_transforms_of_the_linear_loss() -> None:
+    """Under ``torch.func``, forward-mode differentiation and ``jit.trace`` the layer is a plain product."""
+    hidden, weight = torch.randn(4, 6, dtype=torch.float64), torch.randn(9, 6, dtype=torch.float64)
+    target = torch.tensor([3, 1, -100, 8])
+    variable = hidden.clone().requires_grad_()
+    expected = eureka_loss(variable @ weight.T, target, likelihood_cap=0.75, impl="reference")
+    (wanted,) = torch.autograd.grad(expected, variable)
+
+    def loss(rows: Tensor) -> Tensor:
+        return linear_eureka_loss(rows, weight, target, likelihood_cap=0.75)
+
+    torch.testing.assert_close(torch.func.grad(loss)(hidden), wanted)
+    torch.testing.assert_close(torch.func.vmap(loss)(hidden.expand(2, -1, -1)), expected.detach().expand(2))
+    torch.testing.assert_close(torch.jit.trace(loss, hidden)(hidden), expected.detach())
+    direction = torch.randn_like(hidden)
+    _, slope = torch.func.jvp(loss, (hidden,), (direction,))
+    torch.testing.assert_close(slope, (wanted * direction).sum())
+
+
+@pytest.mark.parametrize(
+    "function",
+    [eureka_loss, focal_loss, dft_loss, mixce_loss, gem_loss, partial(gem_loss, contrast="log_sigmoid")],
+)
+def test_forward_mode_differentiation(function: Any) -> None:
+    """As ``torch.autograd.forward_ad`` and ``functional.jacobian`` do it, without ``torch.func``."""
+    input, target = batch()
+    input = input.detach()
+    direction = torch.randn_like(input)
+    with forward_ad.dual_level():
+        _, slope = forward_ad.unpack_dual(function(forward_ad.make_dual(input, direction), target))
+    variable = input.clone().requires_grad_()
+    (wanted,) = torch.autograd.grad(function(variable, target, impl="reference"), variable)
+    torch.testing.assert_close(slope, (wanted * direction).sum())
+    jacobian = torch.autograd.functional.jacobian(
+        lambda logits: function(logits, target), input, strategy="forward-mode", vectorize=True
+    )
+    torch.testing.assert_close(jacobian, wanted)
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_what_ignored_rows_hold_reaches_no_gradient(impl: str, label_smoothing: float, bad: float) -> None:
+    input, target = batch(torch.float32)
+    ignored = target == -100
+    assert ignored.any()
+    logits = input.detach().clone()
+    logits[ignored] = bad
+    logits.requires_grad_()
+    options: Any = {"label_smoothing": label_smoothing, "likelihood_cap": 0.9}
+    loss = eureka_loss(logits, target, impl=impl, **options)
+    (gradient,) = torch.autograd.grad(loss, logits, retain_graph=True)
+    clean = eureka_loss(input, target, impl="reference", **options)
+    (wanted,) = torch.autograd.grad(clean, input)
+    torch.testing.assert_close(loss, clean)
+    torch.testing.assert_close(gradient, wanted)
+    (first,) = torch.autograd.grad(loss, logits, create_graph=True)
+    (second,) = torch.autograd.grad(first.square().sum(), logits)
+    assert second.isfinite().all()
+    of_func = torch.func.grad(lambda values: eureka_loss(values, target, **options))(logits.detach())
+    torch.testing.assert_close(of_func, wanted)
