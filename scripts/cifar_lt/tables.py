@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def _deferred(*accuracies: float) -> dict[str, float]:
 
 
 # (classes, imbalance degree) -> accuracies of the paper: Tables 5, 8 and 10, section 5.3.
-PAPER: dict[tuple[int, float], dict[str, float]] = {
+PAPER: dict[tuple[int | None, float], dict[str, float]] = {
     (10, 100): {
         "ce": 71.4,
         "fl": 71.3,
@@ -166,12 +167,18 @@ def _forget_places(config: dict[str, Any]) -> None:
         config["init_from"] = "/".join(Path(config["init_from"]).parts[-3:])
 
 
+def num_classes_of(source: str) -> int | None:
+    """The number of classes, from the name of the data's folder; None if it does not say."""
+    found = re.search(r"cifar-?(100|10)(?!\d)", source.lower())
+    return int(found[1]) if found else None
+
+
 def table(runs: Runs) -> str:
     """The runs as Markdown, in percent."""
     first = next(iter(runs.values()))[0]
     groups = [group for group in ("all", "many", "medium", "few") if first["accuracy"][group] is not None]
     data = first["config"]["data"]
-    num_classes = len(first.get("class_counts", ())) or (100 if "cifar100" in data["source"] else 10)
+    num_classes = len(first.get("class_counts", ())) or num_classes_of(data["source"])
     published = PAPER.get((num_classes, data["imbalance_degree"]), {})
     likelihood = ["likelihood"] if "likelihood" in first else []
     columns = ["method", "seeds", *groups, "natural", "ECE", *likelihood, "paper, all"]
@@ -181,8 +188,9 @@ def table(runs: Runs) -> str:
         cells += [
             spread([run["accuracy"][group] for run in found], digits=2) for group in (*groups, "natural")
         ]
-        cells.append(spread([run["calibration_error"]["all"] for run in found], digits=2))
-        cells += [spread([run[key]["all"] for run in found], digits=2) for key in likelihood]
+        for key in ("calibration_error", *likelihood):
+            known = [value for run in found if (value := run[key]["all"]) is not None]
+            cells.append(spread(known, digits=2))
         # The paper does not say which form its numbers are of: its text has the one, its code the other.
         method = name.removesuffix("_released").removesuffix("_clamped")
         cells.append(f"{published[method]:g}" if method in published else "")

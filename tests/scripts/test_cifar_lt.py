@@ -98,6 +98,27 @@ def test_the_differences_are_those_of_the_comparisons(data: str, seed: int) -> N
         assert f"| {' | '.join(cells)} |" in page
 
 
+@pytest.mark.parametrize(
+    ("source", "classes"),
+    [
+        ("cifar10_lossless", 10),
+        ("cifar-10-batches-py", 10),
+        ("cifar100", 100),
+        ("cifar-100-python", 100),
+        ("mine", None),
+    ],
+)
+def test_the_papers_numbers_are_of_the_same_data(load_script: Any, source: str, classes: int | None) -> None:
+    """Logs do not say how many classes there are; the folder's name does, or nobody."""
+    tables = load_script(SCRIPTS / "tables.py")
+    assert tables.num_classes_of(source) == classes
+    accuracy = dict.fromkeys(("all", "many", "medium", "few", "natural"), 50.0)
+    data = {"source": source, "imbalance_degree": 100}
+    run = {"accuracy": accuracy, "calibration_error": {"all": 1.0}, "config": {"data": data}}
+    last = tables.table({"cb_deferred": [run]}).splitlines()[-1]
+    assert last.split("|")[-2].strip() == {10: "76.34", 100: "41.51", None: ""}[classes]
+
+
 def test_figures(load_script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["", "cifar_lt", str(COLLECTED), "--out", str(tmp_path)])
     load_script(SCRIPTS.parent / "draw_results.py").main()

@@ -7,6 +7,8 @@ from typing import Literal, NamedTuple
 
 from eureka_nlg.errors import UserError
 from eureka_nlg.limits import check_seed
+from eureka_nlg.losses.objectives import Margins
+from eureka_nlg.losses.options import options_of
 from eureka_nlg.vision.classification.loss_config import LossConfig
 from eureka_nlg.vision.classification.methods.options import (
     SECOND_STAGES,
@@ -98,7 +100,11 @@ class ModelConfig:
         default="resnet32", metadata=described("resnet32 is the one for CIFAR; the others are torchvision's")
     )
     head: Literal["auto", "linear", "cosine"] = field(
-        default="auto", metadata=described("auto: cosine if a loss is ldam, else linear")
+        default="auto",
+        metadata=described(
+            "auto: cosine if a loss is ldam, else linear; the logits of a cosine head are the cosines "
+            "times loss.scale"
+        ),
     )
 
 
@@ -234,6 +240,14 @@ class Config:
         if self.model.head != "auto":
             return self.model.head == "cosine"
         return self.loss.name == "ldam" or (self.plain_epochs > 0 and self.deferral.loss.name == "ldam")
+
+    @property
+    def cosine_scale(self) -> float | None:
+        """Scale of a cosine classifier, that of LDAM (the last, if there are two); None for a linear one."""
+        if not self.uses_cosine_head:
+            return None
+        first_ldam = self.deferral.loss if self.loss.name != "ldam" and self.plain_epochs else self.loss
+        return options_of(first_ldam, Margins).scale
 
     def phase(self, epoch: int) -> Phase:
         """The settings of an epoch, counted from 1."""

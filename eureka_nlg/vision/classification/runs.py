@@ -52,7 +52,15 @@ from eureka_nlg.vision.run_folder import (
 from eureka_nlg.vision.training import fit
 from eureka_nlg.vision.training.checkpoint import load_checkpoint
 
-__all__ = ["train_run", "evaluate_run", "read_result", "agrees_until", "CHECKPOINT", "RESULT"]
+__all__ = [
+    "train_run",
+    "evaluate_run",
+    "check_run_folder",
+    "read_result",
+    "agrees_until",
+    "CHECKPOINT",
+    "RESULT",
+]
 
 ANALYSIS = "analysis.json"
 """Likelihood by group, in the format that `eureka report` reads."""
@@ -91,7 +99,7 @@ def train_run(config: Config) -> dict[str, Any]:
     folder = Path(config.save_dir)
     accelerator = make_accelerator(config.training)
     config = with_precision(config, accelerator.device)
-    check_folder(folder, config, _FREE - {"init_from"} if config.is_second_stage else _FREE)
+    check_run_folder(config)
     if (folder / RESULT).is_file():
         return read_result(folder)
     check_keep_epochs(config)
@@ -109,6 +117,14 @@ def train_run(config: Config) -> dict[str, Any]:
         fit(task, config, folder, accelerator, state)
         tell("scoring the images to evaluate on")
         return _write_result(task, config, folder)
+
+
+def check_run_folder(config: Config) -> None:
+    """Raise UserError if the folder of a run has one whose options give other results."""
+    free = _FREE - {"init_from"} if config.is_second_stage else _FREE
+    if config.training.precision == "auto":  # what it became there is only known where the run is trained
+        free = free | {"training.precision"}
+    check_folder(Path(config.save_dir), config, free)
 
 
 def evaluate_run(

@@ -19,9 +19,17 @@ import torch
 from eureka_nlg.children import end_with_parent
 from eureka_nlg.errors import UserError, require
 from eureka_nlg.vision.classification.config import Config
-from eureka_nlg.vision.classification.runs import CHECKPOINT, RESULT, agrees_until, read_result, train_run
+from eureka_nlg.vision.classification.runs import (
+    CHECKPOINT,
+    RESULT,
+    agrees_until,
+    check_run_folder,
+    read_result,
+    train_run,
+)
 from eureka_nlg.vision.config_file import read_config
 from eureka_nlg.vision.training import Interrupted
+from eureka_nlg.vision.training.checkpoint import load_checkpoint
 
 __all__ = ["SweepRun", "plan", "run_all", "summary", "summary_table"]
 
@@ -69,6 +77,11 @@ class SweepRun:
     def finished(self) -> bool:
         """Whether its scores exist."""
         return (self.folder / RESULT).is_file()
+
+    def is_past(self, epoch: int) -> bool:
+        """Whether it is finished, or would go on from the end of an epoch or later."""
+        checkpoint = self.folder / CHECKPOINT
+        return self.finished or (checkpoint.is_file() and load_checkpoint(checkpoint)["epoch"] > epoch)
 
     def starts_from(self, source: SweepRun, checkpoint: Path) -> None:
         """Set ``init_from`` to a checkpoint of another run of the sweep."""
@@ -150,8 +163,8 @@ def _branch(run: SweepRun, runs: Sequence[SweepRun]) -> None:
         if other.config.plain_epochs or agrees_until(run.config, other.config, epoch) is not None:
             continue
         checkpoint = other.folder / f"epoch{epoch:03d}.pt"
-        if other.finished and not checkpoint.is_file():
-            continue
+        if not checkpoint.is_file() and other.is_past(epoch):
+            continue  # it will never write this checkpoint
         other.keeps(epoch)
         run.starts_from(other, checkpoint)
         return
@@ -169,8 +182,11 @@ def run_all(runs: Sequence[SweepRun], jobs: int = 1) -> list[SweepRun]:
         The runs that failed, or whose source failed.
 
     Raises:
+        UserError: a folder has a run with other options.
         KeyboardInterrupt: SIGINT or SIGTERM arrived, and the runs have written their checkpoints.
     """
+    for run in runs:  # all of them, before the first is trained or a finished one is taken for this one
+        check_run_folder(run.config)
     context = multiprocessing.get_context("spawn")
     children: list[Any] = []
     stopped = False
@@ -178,7 +194,11 @@ def run_all(runs: Sequence[SweepRun], jobs: int = 1) -> list[SweepRun]:
     def train(run: SweepRun) -> bool:
         if run.finished:
             return True
-        if stopped or not run.can_start:
+        if stopped:
+            return False
+        if not run.can_start:
+            start = f"{run.folder}: cannot start, since there is no {run.config.init_from}"
+            print(f"eureka vision sweep: {start}", file=sys.stderr, flush=True)
             return False
         print(f"eureka vision train {' '.join(run.arguments)}", flush=True)
         child = context.Process(target=_train, args=(run.config, jobs))

@@ -45,7 +45,7 @@ class Classification(Task):
         Raises:
             UserError: the first stage does not fit.
         """
-        return Network(config.model, num_classes, config.uses_cosine_head)
+        return Network(config.model, num_classes, config.cosine_scale)
 
     def __init__(self, config: Config, data: ImageData, network: nn.Module, accelerator: Any) -> None:
         self.config, self.data, self.network, self.accelerator = config, data, network, accelerator

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from eureka_nlg.errors import UserError
+from eureka_nlg.errors import UserError, require
 from eureka_nlg.losses.runaway import RUNNING_AWAY
 from eureka_nlg.vision.training.checkpoint import (
     random_state,
@@ -111,6 +111,7 @@ class _Run:
             "seconds_per_step": seconds / max(steps, 1),
             "waiting_for_data": waited / seconds,
         }
+        self._share_buffers()
         training, last = self.config.training, epoch == self.config.epochs
         if last or epoch % training.evaluate_every == 0:
             log.doing("evaluating")
@@ -122,6 +123,16 @@ class _Run:
             self._save("checkpoint.pt")
         if epoch in training.keep_epochs:
             self._save(f"epoch{epoch:03d}.pt")
+
+    def _share_buffers(self) -> None:
+        """Give all processes the batch statistics of the first one, which the checkpoint has.
+
+        In training they are shared before each forward pass, so that those of the last batch are its own.
+        """
+        if self.accelerator.num_processes > 1:
+            broadcast = require("accelerate.utils", extra="vision").broadcast
+            for buffer in self.network.buffers():
+                broadcast(buffer)
 
     def _step(self, parts: list[Any]) -> None:
         rate = self.task.learning_rate(self.step)

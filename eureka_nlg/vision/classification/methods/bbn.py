@@ -31,7 +31,7 @@ class BilateralClassification(Classification):
     @classmethod
     def build_network(cls, config: Config, num_classes: int, pretrained: bool) -> nn.Module:
         """A network with both branches."""
-        return BilateralNetwork(config.model, num_classes, config.uses_cosine_head)
+        return BilateralNetwork(config.model, num_classes, config.cosine_scale)
 
     def __init__(self, config: Config, data: ImageData, network: nn.Module, accelerator: Any) -> None:
         super().__init__(config, data, network, accelerator)

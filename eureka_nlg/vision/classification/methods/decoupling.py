@@ -19,4 +19,4 @@ class Decoupling(Classification):
     def build_network(cls, config: Config, num_classes: int, pretrained: bool) -> nn.Module:
         """A network with the features of ``config.init_from``, if ``pretrained``."""
         network = first_stage(config, num_classes, load=pretrained, classifier=config.method == "lws")
-        return second_stage(network, config.method, num_classes, config.uses_cosine_head)
+        return second_stage(network, config.method, num_classes, config.cosine_scale)

@@ -51,8 +51,7 @@ def first_stage(config: Config, num_classes: int, *, load: bool, classifier: boo
     Raises:
         UserError: the first stage does not fit.
     """
-    cosine = config.uses_cosine_head
-    network = Network(config.model, num_classes, cosine)
+    network = Network(config.model, num_classes, config.cosine_scale)
     if not load:
         return network
     weights = load_checkpoint(Path(str(config.init_from)))["network"]
@@ -65,6 +64,6 @@ def first_stage(config: Config, num_classes: int, *, load: bool, classifier: boo
         reason = str(error).splitlines()[-1].strip()
         raise UserError(
             f"init_from {config.init_from}: does not fit model {config.model.name} with {num_classes} "
-            f"classes ({'cosine' if cosine else 'linear'} head, see model.head): {reason}"
+            f"classes ({'cosine' if config.uses_cosine_head else 'linear'} head, see model.head): {reason}"
         ) from error
     return network

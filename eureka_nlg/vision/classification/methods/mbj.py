@@ -122,7 +122,7 @@ class MemoryBasedJitter(Classification):
     @classmethod
     def build_network(cls, config: Config, num_classes: int, pretrained: bool) -> nn.Module:
         """A network that can classify features."""
-        return RememberingNetwork(config.model, num_classes, config.uses_cosine_head)
+        return RememberingNetwork(config.model, num_classes, config.cosine_scale)
 
     def __init__(self, config: Config, data: ImageData, network: Any, accelerator: Any) -> None:
         super().__init__(config, data, network, accelerator)

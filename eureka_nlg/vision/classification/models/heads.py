@@ -10,20 +10,24 @@ __all__ = ["CosineClassifier", "ScaledClassifier", "classifier"]
 
 
 class CosineClassifier(nn.Module):
-    """Cosine of the feature and the weight vector of each class, in [-1, 1], for LDAM (Cao et al. 2019).
+    """Scaled cosines of the feature and the weight vector of each class, for LDAM (Cao et al. 2019).
+
+    Cosines alone are no logits: the softmax of numbers in [-1, 1] is nearly uniform.
 
     Args:
         features: length of a feature vector.
         classes: number of classes, C.
+        scale: the logits are this times the cosines.
     """
 
-    def __init__(self, features: int, classes: int) -> None:
+    def __init__(self, features: int, classes: int, scale: float) -> None:
         super().__init__()
+        self.scale = scale
         self.weight = nn.Parameter(F.normalize(torch.empty(classes, features).uniform_(-1, 1)))
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, features]`` -> ``[B, C]``."""
-        return F.linear(F.normalize(x), F.normalize(self.weight))
+        return self.scale * F.linear(F.normalize(x), F.normalize(self.weight))
 
 
 class ScaledClassifier(nn.Module):
@@ -44,10 +48,10 @@ class ScaledClassifier(nn.Module):
         return self.base(x) * self.scale
 
 
-def classifier(features: int, classes: int, cosine: bool) -> nn.Module:
-    """A new linear classifier (Kaiming normal weights, as in Cao et al. 2019) or cosine classifier."""
-    if cosine:
-        return CosineClassifier(features, classes)
+def classifier(features: int, classes: int, cosine_scale: float | None) -> nn.Module:
+    """A new linear classifier (Kaiming normal weights, as in Cao et al. 2019), or a cosine classifier."""
+    if cosine_scale is not None:
+        return CosineClassifier(features, classes, cosine_scale)
     linear = nn.Linear(features, classes)
     nn.init.kaiming_normal_(linear.weight)
     return linear

@@ -25,7 +25,7 @@ class Network(nn.Module):
     Args:
         config: the backbone.
         num_classes: C.
-        cosine: whether the classifier is a cosine classifier instead of a linear one.
+        cosine_scale: scale of a cosine classifier; None for a linear one.
 
     Attributes:
         backbone: images ``[B, 3, H, W]`` -> features.
@@ -33,10 +33,10 @@ class Network(nn.Module):
         frozen: whether the backbone, including its batch statistics, is not trained.
     """
 
-    def __init__(self, config: ModelConfig, num_classes: int, cosine: bool) -> None:
+    def __init__(self, config: ModelConfig, num_classes: int, cosine_scale: float | None) -> None:
         super().__init__()
         self.backbone, self.num_features = _backbone(config.name)
-        self.classifier = classifier(self.num_features, num_classes, cosine)
+        self.classifier = classifier(self.num_features, num_classes, cosine_scale)
         self.frozen = False
 
     def forward(self, images: Tensor) -> Tensor:
@@ -59,10 +59,10 @@ class BilateralNetwork(nn.Module):
     same images, with alpha 0.5.
 
     Args:
-        config, num_classes, cosine: as in :class:`Network`.
+        config, num_classes, cosine_scale: as in :class:`Network`.
     """
 
-    def __init__(self, config: ModelConfig, num_classes: int, cosine: bool) -> None:
+    def __init__(self, config: ModelConfig, num_classes: int, cosine_scale: float | None) -> None:
         super().__init__()
         backbone, self.num_features = _backbone(config.name)
         *shared, (last_name, last_stage), (_, pool) = backbone.named_children()
@@ -74,7 +74,9 @@ class BilateralNetwork(nn.Module):
         self.trunk = trunk
         self.blocks = nn.ModuleList([last_stage[-1], _reinitialised(last_stage[-1])])
         self.pool = pool
-        self.classifiers = nn.ModuleList(classifier(self.num_features, num_classes, cosine) for _ in range(2))
+        self.classifiers = nn.ModuleList(
+            classifier(self.num_features, num_classes, cosine_scale) for _ in range(2)
+        )
 
     def forward(self, images: Tensor, rebalanced: Tensor | None = None, alpha: float = 0.5) -> Tensor:
         """Mixed logits ``[B, C]`` float32 of two batches ``[B, 3, H, W]``, or of one in both branches."""
@@ -87,14 +89,14 @@ class BilateralNetwork(nn.Module):
         return alpha * conventional + (1 - alpha) * balanced
 
 
-def second_stage(network: Network, method: str, num_classes: int, cosine: bool) -> Network:
+def second_stage(network: Network, method: str, num_classes: int, cosine_scale: float | None) -> Network:
     """Freeze the features of a trained network and prepare its classifier for Decoupling (Kang et al. 2020).
 
     Args:
         network: the network with the weights of the first stage.
         method: ``crt``: a new classifier; ``lws``: the old one, frozen, with a learned factor per class.
         num_classes: C.
-        cosine: whether a new classifier is a cosine classifier.
+        cosine_scale: as in :class:`Network`, for a new classifier.
 
     Returns:
         The same network.
@@ -102,7 +104,7 @@ def second_stage(network: Network, method: str, num_classes: int, cosine: bool) 
     network.requires_grad_(False)
     network.frozen = True
     if method == "crt":
-        network.classifier = classifier(network.num_features, num_classes, cosine)
+        network.classifier = classifier(network.num_features, num_classes, cosine_scale)
     else:
         network.classifier = ScaledClassifier(network.classifier, num_classes)
     return network.train(network.training)

@@ -11,11 +11,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from forked import Forked
 
 from eureka_nlg.cli.main import main
+from eureka_nlg.vision.predictions_file import read_predictions
 
 
 @pytest.fixture
@@ -121,6 +123,22 @@ def test_two_processes_learn_what_one_does(config: Path, tmp_path: Path) -> None
         for line in (tmp_path / folder / "log.jsonl").read_text().splitlines()
     ]
     assert logs[:2] == pytest.approx(logs[2:])
+
+
+@pytest.mark.slow
+def test_the_scores_of_two_processes_are_those_of_their_checkpoint(config: Path, tmp_path: Path) -> None:
+    """After the last step each process has batch statistics of its own."""
+    options = ["training.epochs=3", "training.learning_rate=0.5", "training.warmup_epochs=0"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", "-m"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    command = [*torchrun, "eureka_nlg.cli.main", "vision", "train", str(config), *options]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    run, again = tmp_path / "run", tmp_path / "again.npz"
+    assert main(["vision", "evaluate", str(run), "--predictions", str(again)]) == 0
+    first, second = (read_predictions(path) for path in (run, again))
+    np.testing.assert_allclose(first.likelihood, second.likelihood, atol=1e-5)
+    np.testing.assert_array_equal(first.predicted, second.predicted)
 
 
 def test_bad_config_is_one_line(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

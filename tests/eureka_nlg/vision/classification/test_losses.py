@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from eureka_nlg.options import BadOption
-from eureka_nlg.vision.classification.config import Config, DeferralConfig, LossConfig
+from eureka_nlg.vision.classification.config import Config, DeferralConfig, LossConfig, ModelConfig
 from eureka_nlg.vision.classification.losses import build_loss, deferred_loss
 
 COUNTS = torch.tensor([500, 60, 9])
@@ -128,6 +128,42 @@ def test_ldam() -> None:
     for balanced, expected in ((False, rows.mean()), (True, weighted(rows))):
         loss = build_loss(LossConfig(name="ldam", class_balanced=balanced), COUNTS)
         assert loss(LOGITS.tanh().float(), LABELS).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_ldam_of_the_logits_of_a_cosine_head() -> None:
+    """They are scaled cosines: LDAM has its margin in the cosine, another loss before it the logits."""
+    cosines = LOGITS.tanh().float()
+    config = Config(
+        loss=LossConfig(name="ldam", scale=20.0, label_smoothing=0.1), deferral=DeferralConfig(plain_epochs=1)
+    )
+    assert config.cosine_scale == 20.0
+    loss = deferred_loss(config, COUNTS)
+    loss.set_epoch(1)
+    plain = torch.nn.functional.cross_entropy(20.0 * cosines, LABELS)
+    torch.testing.assert_close(loss(20.0 * cosines, LABELS), plain)
+    loss.set_epoch(2)
+    alone = build_loss(config.loss, COUNTS)(cosines, LABELS)
+    torch.testing.assert_close(loss(20.0 * cosines, LABELS), alone)
+
+
+@pytest.mark.parametrize(
+    ("options", "scale"),
+    [
+        ({}, None),
+        ({"loss": LossConfig(name="ldam")}, 30.0),
+        ({"model": ModelConfig(head="cosine"), "loss": LossConfig(scale=16.0)}, 16.0),
+        ({"model": ModelConfig(head="linear"), "loss": LossConfig(name="ldam")}, None),
+        (
+            {
+                "loss": LossConfig(name="eureka"),
+                "deferral": DeferralConfig(plain_epochs=1, loss=LossConfig(name="ldam", scale=8.0)),
+            },
+            8.0,
+        ),
+    ],
+)
+def test_scale_of_a_cosine_head(options: Any, scale: float | None) -> None:
+    assert Config(**options).cosine_scale == scale
 
 
 def test_deferred() -> None:

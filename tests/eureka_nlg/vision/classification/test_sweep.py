@@ -121,11 +121,42 @@ def test_sweep_runs_once_and_sums_up(
         assert f"{row['mean']:.2f} ± {row['standard_deviation']:.2f}" in summary_table(summed)
 
 
-def test_a_run_that_fails_is_told(configs: dict[str, Path], overrides: list[str], tmp_path: Path) -> None:
+def test_finished_runs_with_other_options_are_no_results(
+    forked: None, configs: dict[str, Path], overrides: list[str]
+) -> None:
+    """As `eureka vision train` says it of one run; of several, before the first is trained."""
+    options = without_folder(overrides)
+    assert run_all(plan([configs["ce"]], [1], options)) == []
+    runs = plan([configs["el"], configs["ce"]], [1], [*options, "training.learning_rate=0.2"])
+    with pytest.raises(UserError, match=r"ce/seed1: holds a run with other options: training.learning_rate"):
+        run_all(runs)
+    assert not runs[0].folder.exists()
+    assert run_all(plan([configs["ce"]], [1], [*options, "training.keep_epochs=[1]"])) == []
+
+
+def test_a_run_does_not_wait_for_a_checkpoint_that_is_never_written(
+    forked: None, configs: dict[str, Path], overrides: list[str]
+) -> None:
+    """The source was interrupted behind the branch, in a sweep or training without the deferred run."""
+    options = without_folder(overrides)
+    (source,) = plan([configs["ce"]], [1], options)
+    assert run_all([source]) == []
+    (source.folder / "evaluation.json").unlink()
+    runs = plan([configs["ce"], configs["el_deferred"]], [1], options)
+    assert [run.source for run in runs] == [None, None]
+    (source.folder / "checkpoint.pt").unlink()  # stopped before its first one
+    assert plan([configs["ce"], configs["el_deferred"]], [1], options)[1].source is not None
+
+
+def test_a_run_that_fails_is_told(
+    configs: dict[str, Path], overrides: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "nothing").mkdir()
     options = [*without_folder(overrides), f"data.source={tmp_path / 'nothing'}"]
     runs = plan([configs["ce"], configs["el_deferred"]], [1], options)
     assert [run.name for run in run_all(runs)] == ["ce", "el_deferred"]
+    said = f"{runs[1].folder}: cannot start, since there is no {runs[0].folder / 'epoch001.pt'}"
+    assert said in capfd.readouterr().err
     row = summary(runs)["ce"]["all"]
     assert (row["mean"], row["values"]) == (None, [])
 

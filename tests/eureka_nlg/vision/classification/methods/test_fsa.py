@@ -85,7 +85,7 @@ def some_task(process: int = 0, processes: int = 1, accumulate: int = 1, **optio
         reduce=lambda tensor, reduction: tensor,
     )
     torch.manual_seed(5)
-    stage = Network(ModelConfig(), 6, cosine=False)
+    stage = Network(ModelConfig(), 6, cosine_scale=None)
     data = ImageData(config.data, (PIXELS, LABELS), (PIXELS, LABELS))
     network = AugmentedNetwork(stage, 6, config.fsa)
     task = FeatureSpaceAugmentation(config, data, network, accelerator)

@@ -118,7 +118,7 @@ def test_modulated_attention() -> None:
 
 def test_the_network_begins_with_the_features_of_its_first_stage() -> None:
     torch.manual_seed(3)
-    stage = Network(ModelConfig(), CLASSES, cosine=False).eval()
+    stage = Network(ModelConfig(), CLASSES, cosine_scale=None).eval()
     network = OpenLongTailedNetwork(stage, CLASSES, 16.0, attention=True).eval()
     images = torch.rand(2, 3, 8, 8)
     torch.testing.assert_close(network.features(images), stage.backbone(images))
@@ -139,7 +139,7 @@ def test_the_task_begins_at_class_means_and_adds_both_losses() -> None:
         num_processes=1,
         reduce=lambda tensor, reduction: tensor,
     )
-    network = OpenLongTailedNetwork(Network(config.model, 4, cosine=False), 4, 16.0, attention=True)
+    network = OpenLongTailedNetwork(Network(config.model, 4, cosine_scale=None), 4, 16.0, attention=True)
     data = ImageData(config.data, (pixels, labels), (pixels, labels))
     task = OpenLongTailed(config, data, network, accelerator)
     task.prepare()

@@ -26,7 +26,7 @@ def test_resnet32_to_the_parameter() -> None:
     """By the layers of the paper: 3 x 3 convolutions, scale and shift of each channel, the head."""
     convolutions = 432 + 10 * 2304 + 4608 + 9 * 9216 + 18432 + 9 * 36864
     normed = 16 * 11 + 32 * 10 + 64 * 10
-    network = Network(ModelConfig(), 10, cosine=False)
+    network = Network(ModelConfig(), 10, cosine_scale=None)
     assert parameters(network) == convolutions + 2 * normed + 650 == 464_154
 
 
@@ -52,25 +52,25 @@ def test_kaiming_initialisation() -> None:
 @pytest.mark.parametrize(("name", "published"), [("resnet50", 25_557_032), ("resnext50", 25_028_904)])
 def test_torchvision_networks(name: str, published: int) -> None:
     pytest.importorskip("torchvision")
-    network = Network(ModelConfig(name=name), 1000, cosine=False)
+    network = Network(ModelConfig(name=name), 1000, cosine_scale=None)
     assert parameters(network) == published
     assert network.num_features == 2048
-    small = Network(ModelConfig(name=name), 7, cosine=True).eval()
+    small = Network(ModelConfig(name=name), 7, cosine_scale=16.0).eval()
     with torch.inference_mode():
         assert small(torch.rand(2, 3, 64, 64)).shape == (2, 7)
 
 
 def test_cosine_head() -> None:
-    network = Network(ModelConfig(), 10, cosine=True).eval()
+    network = Network(ModelConfig(), 10, cosine_scale=16.0).eval()
     images = torch.rand(4, 3, 32, 32)
     logits, features = network(images), network.backbone(images)
     expected = F.cosine_similarity(features[:, None], network.classifier.weight[None], dim=2)
-    torch.testing.assert_close(logits, expected)
+    torch.testing.assert_close(logits, 16 * expected)
     assert parameters(network.classifier) == 640
 
 
 def test_logits_keep_float32_under_autocast() -> None:
-    network = Network(ModelConfig(), 10, cosine=False).eval()
+    network = Network(ModelConfig(), 10, cosine_scale=None).eval()
     images = torch.rand(4, 3, 8, 8)
     with torch.autocast("cpu", torch.bfloat16):
         features = network.backbone(images)
@@ -82,8 +82,8 @@ def test_logits_keep_float32_under_autocast() -> None:
 
 def test_bilateral_network_mixes_its_branches() -> None:
     torch.manual_seed(0)
-    network = BilateralNetwork(ModelConfig(), 10, cosine=False).eval()
-    plain = Network(ModelConfig(), 10, cosine=False)
+    network = BilateralNetwork(ModelConfig(), 10, cosine_scale=None).eval()
+    plain = Network(ModelConfig(), 10, cosine_scale=None)
     block = parameters(plain.backbone.stage3[4])
     assert parameters(network) == parameters(plain) + block + 650  # its last block and its classifier twice
     one, two = torch.rand(2, 3, 3, 8, 8)
@@ -96,10 +96,10 @@ def test_bilateral_network_mixes_its_branches() -> None:
 
 @pytest.mark.parametrize(("method", "trained"), [("crt", 650), ("lws", 10)])
 def test_second_stage_trains_the_classifier_alone(method: str, trained: int) -> None:
-    network = Network(ModelConfig(), 10, cosine=False)
+    network = Network(ModelConfig(), 10, cosine_scale=None)
     images = torch.rand(8, 3, 8, 8)
     before = network.eval()(images)
-    network = second_stage(network, method, 10, cosine=False).train()
+    network = second_stage(network, method, 10, cosine_scale=None).train()
     learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
     assert sum(parameter.numel() for parameter in learning) == trained
     statistics = network.backbone.stem[1].running_mean.clone()
