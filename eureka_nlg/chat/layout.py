@@ -15,6 +15,7 @@ _LEAST = 28  # columns of the terminal that a model needs beside others
 _BETWEEN = " │ "
 # those of a terminal's 16 colours that stand out on light and dark background
 _COLORS = (36, 33, 32, 35, 34, 31)
+_JOINERS = "\u200c\u200d"
 
 
 class Style:
@@ -44,10 +45,15 @@ class Style:
 
 
 def printable(text: str) -> str:
-    """The text without control characters, which a terminal would interpret."""
-    return re.sub(
-        r"\s+", " ", "".join(" " if unicodedata.category(sign)[0] == "C" else sign for sign in text)
-    )
+    """The text without control characters, which a terminal would interpret.
+
+    Joiners, which Persian words, Indic letters and emoji are written with, stay.
+    """
+    return re.sub(r"\s+", " ", "".join(sign if _is_shown(sign) else " " for sign in text))
+
+
+def _is_shown(sign: str) -> bool:
+    return unicodedata.category(sign)[0] != "C" or sign in _JOINERS
 
 
 def width_of(text: str) -> int:

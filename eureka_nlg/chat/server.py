@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +123,7 @@ def make_app(
         async def endpoint(request: Any) -> Any:
             try:
                 _check_origin(request.headers)
-                asked = _asked(await _body(request), models)
+                asked = _asked(await _body(request), models, first)
                 with limits:
                     answer = await anyio.to_thread.run_sync(work, asked, limiter=one_at_a_time)
                 return responses.JSONResponse(answer)
@@ -146,7 +146,7 @@ def make_app(
 class _Asked:
     """The checked content of a request."""
 
-    def __init__(self, values: Mapping[str, Any], models: Sequence[ChatModel]) -> None:
+    def __init__(self, values: Mapping[str, Any], models: Sequence[ChatModel], first: Decoding) -> None:
         number = values.get("model")
         if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < len(models):
             raise _Refused(422, f"model {number!r}: expected a number below {len(models)}")
@@ -155,10 +155,12 @@ class _Asked:
         persona = _texts(values, "persona", _MOST_SENTENCES)
         self.conversation = Conversation(tuple(turns), tuple(each for each in persona if each.strip()))
         options = values.get("decoding", {})
-        known = {option.name for option in fields(Decoding)}
-        if not isinstance(options, dict) or not options.keys() <= known:
+        known = {option.name: DEFAULTS.get(option.name, option.default) for option in fields(Decoding)}
+        if not isinstance(options, dict) or not options.keys() <= known.keys():
             raise _Refused(422, f"decoding: expected some of {', '.join(sorted(known))}")
-        self.decoding = Decoding(**{**DEFAULTS, **options})
+        # what is not asked for is as the server was started; null is the default
+        asked = {name: known[name] if value is None else value for name, value in options.items()}
+        self.decoding = replace(first, **asked)
         if (
             self.decoding.max_length > _MOST_TOKENS
             or max(self.decoding.beam, self.decoding.nbest) > _MOST_BEAMS
@@ -200,14 +202,14 @@ def _likelihoods(asked: _Asked) -> dict[str, Any]:
     return {"tokens": asked.model.talker.likelihoods(asked.conversation, reply)}
 
 
-def _asked(body: bytes, models: Sequence[ChatModel]) -> _Asked:
+def _asked(body: bytes, models: Sequence[ChatModel], first: Decoding) -> _Asked:
     try:
         values = parse_json(body.decode())
     except ValueError:
         raise _Refused(400, "expected JSON") from None
     if not isinstance(values, dict):
         raise _Refused(400, "expected a JSON object")
-    return _Asked(values, models)
+    return _Asked(values, models, first)
 
 
 def _texts(values: Mapping[str, Any], name: str, most: int) -> list[str]:

@@ -23,12 +23,21 @@ class Exchange:
 
     Attributes:
         message: what the user wrote.
-        replies: name of the model -> its replies, the best first; the first one becomes part of the
-            conversation.
+        replies: name of the model -> its replies, the best first.
+        kept: the model whose reply all go on with; None if each goes on with its own.
     """
 
     message: str
     replies: dict[str, list[Reply]] = field(default_factory=dict)
+    kept: str | None = None
+
+    def reply_of(self, name: str) -> Reply:
+        """The reply that a model goes on with."""
+        if self.kept in (None, name):
+            return self.replies[name][0]
+        # raw is in the tokens of the model that wrote it; the others read the text
+        kept = self.replies[str(self.kept)][0]
+        return Reply(kept.text, kept.text, None)
 
 
 @dataclass
@@ -54,7 +63,7 @@ class Session:
         for exchange in exchanges:
             turns.append(exchange.message)
             if exchange is not exchanges[-1]:
-                turns.append(exchange.replies[name][0].raw)
+                turns.append(exchange.reply_of(name).raw)
         return Conversation(tuple(turns), tuple(self.persona))
 
     def say(self, message: str) -> Iterator[tuple[ChatModel, list[Reply] | None]]:
@@ -94,19 +103,13 @@ class Session:
         exchange = self._last("keep")
         if name not in exchange.replies:
             raise UserError(f"no model {name!r}; expected one of {', '.join(exchange.replies)}")
-        kept = exchange.replies[name][0]
-        for other in exchange.replies:
-            # raw is in the tokens of the model that wrote it; the others read the text
-            own = kept if other == name else Reply(kept.text, kept.text, None)
-            exchange.replies[other] = [own]
+        exchange.kept = name
 
     def likelihoods(self) -> dict[str, list[tuple[str, float]]]:
         """Name of the model -> tokens of its last reply, each with its log-probability in nats."""
         exchange = self._last("explain")
         return {
-            model.name: model.talker.likelihoods(
-                self.conversation(model.name), exchange.replies[model.name][0]
-            )
+            model.name: model.talker.likelihoods(self.conversation(model.name), exchange.reply_of(model.name))
             for model in self.models
         }
 

@@ -203,8 +203,8 @@ class Terminal:
             yield f"persona\t{sentence}"
         for exchange in self.session.exchanges:
             yield f"you\t{exchange.message}"
-            for name, replies in exchange.replies.items():
-                yield f"{name}\t{printable(replies[0].text)}"
+            for name in exchange.replies:
+                yield f"{name}\t{printable(exchange.reply_of(name).text)}"
 
     def _history(self, _: str) -> None:
         self._print(*(line.replace("\t", "  ") for line in self._transcript()))

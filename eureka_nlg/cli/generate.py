@@ -211,13 +211,17 @@ def _show(contexts: Sequence[str], replies: Sequence[str]) -> None:
         print(f"  {context[-60:]!r} -> {replies[index]!r}" if context else f"  {replies[index]!r}")
 
 
+def _piped_lines() -> list[str]:
+    """The lines of the standard input, which end where those of a :class:`TextFile` do."""
+    text = sys.stdin.read().removeprefix("\ufeff").removesuffix("\n")
+    return text.split("\n") if text else []
+
+
 def _reply(args: argparse.Namespace, model: Run, decoding: Decoding, passed_on: Sequence[str]) -> int:
     """Reply to the messages of ``--input``; several replies to one message are separated by tabs."""
     out = output_file(args.out or "/dev/stdout", "--out")
     persona = [] if args.persona is None else list(TextFile(args.persona, holds="one sentence"))
-    messages = (
-        sys.stdin.read().splitlines() if args.input == "-" else TextFile(args.input, holds="one message")
-    )
+    messages = _piped_lines() if args.input == "-" else TextFile(args.input, holds="one message")
     conversations = [Conversation(tuple(turns), tuple(persona)) for turns in turns_of(messages)]
     found = model.talker().replies(conversations, decoding, passed_on)
     write_lines(out, ["\t".join(reply.text for reply in replies) for replies in found])

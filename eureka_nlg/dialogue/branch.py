@@ -39,6 +39,8 @@ _FREE_PREFIXES = (
     "max_valid_",
 )
 
+# options of a criterion that cross-entropy has, too, with their defaults
+_OF_PLAIN_EPOCHS: dict[str, Any] = {"label_smoothing": 0.0, "ignore_prefix_size": 0}
 _PLAIN = ("cross_entropy", "label_smoothed_cross_entropy")
 _START_EPOCHS = ("encouragement_start_epoch", "loss_start_epoch")
 
@@ -164,7 +166,8 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> set[tuple[st
 
 
 def _deciding(config: Mapping[str, Any]) -> dict[str, Any]:
-    known: dict[str, Any] = {"label_smoothing": _mapping(config["criterion"]).get("label_smoothing", 0.0)}
+    of_criterion = _mapping(config["criterion"])
+    known: dict[str, Any] = {name: of_criterion.get(name, value) for name, value in _OF_PLAIN_EPOCHS.items()}
     free = set(_FREE)
     for name, section in config.items():
         if name != "model" and section is not None:
@@ -177,7 +180,7 @@ def _deciding(config: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: value
         for name, value in {**_mapping(config["model"]), **known}.items()
-        if (name not in free or name == "label_smoothing") and not name.startswith((*_FREE_PREFIXES, "_"))
+        if (name not in free or name in _OF_PLAIN_EPOCHS) and not name.startswith((*_FREE_PREFIXES, "_"))
     }
 
 

@@ -85,7 +85,7 @@ class Preparation:
         spoken = [self.tokenize_typed(turn, is_known) for turn in turns]
         speakers = [PARTNER if (len(spoken) - place) % 2 else SELF for place in range(len(spoken))]
         history = [(speaker, turn) for speaker, turn in zip(speakers, spoken) if turn]
-        sentences = [self.tokenize_typed(line, is_known) for line in persona]
+        sentences = [self.tokenize_typed(line, is_known) for line in persona if line.strip()]
         return self.options.context.context(sentences, history)
 
 

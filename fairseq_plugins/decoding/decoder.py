@@ -38,19 +38,16 @@ class PackedDecoder:
 
     def is_of(self, decoder: ParallelLSTMDecoder) -> bool:
         """Whether the decoder still has the weights that were packed."""
-        return self._state is not None and self._state == _state_of(decoder)
+        return self._state == _state_of(decoder)
 
 
 def _packed(layer: torch.nn.Linear) -> PackedLinear:
     return PackedLinear(layer.weight, layer.bias)
 
 
-def _state_of(decoder: ParallelLSTMDecoder) -> list[tuple[int, int]] | None:
-    """What changes with each change of a weight; None where torch keeps no count of them."""
-    parameters = list(decoder.parameters())
-    if any(parameter.is_inference() for parameter in parameters):
-        return None
-    return [(parameter.data_ptr(), parameter._version) for parameter in parameters]
+def _state_of(decoder: ParallelLSTMDecoder) -> list[tuple[int, float]]:
+    """What changes with the weights. torch's counts do not: fairseq's Adam writes past them, to ``data``."""
+    return [(one.data_ptr(), one.detach().sum(dtype=torch.float64).item()) for one in decoder.parameters()]
 
 
 class StepwiseDecoder:

@@ -50,7 +50,11 @@
   const sentences = () => persona.value.split("\n").map((line) => line.trim()).filter(Boolean);
   // what a model reads: the messages, and between them its own replies
   const turns = (index, upto) => state.exchanges.slice(0, upto + 1).flatMap((exchange, at) =>
-    at < upto ? [exchange.message, exchange.replies[index][0].raw] : [exchange.message]);
+    at < upto ? [exchange.message, replyOf(exchange, index).raw] : [exchange.message]);
+  // what a model goes on with: its own reply or the one that was chosen, whose raw is in the words of the model that
+  // wrote it; others read the text
+  const replyOf = ({ replies, kept }, index) => kept === null || kept === index ? replies[index][0]
+    : { ...replies[kept][0], raw: replies[kept][0].text };
   const request = (index, upto) => ({ model: index, persona: sentences(), turns: turns(index, upto) });
 
   const decoding = () => {
@@ -58,9 +62,9 @@
     for (const [name] of OPTIONS) {
       const input = id(`option-${name}`);
       if (input.type === "checkbox") values[name] = input.checked;
-      else if (input.value !== "") values[name] = Number(input.value);
+      else values[name] = input.value === "" ? null : Number(input.value);  // null: the default
     }
-    if (!values.sampling) for (const name of ["temperature", "top_p", "top_k"]) delete values[name];
+    if (!values.sampling) for (const name of ["temperature", "top_p", "top_k"]) values[name] = null;
     return values;
   };
   const describe = () => {
@@ -98,7 +102,7 @@
 
   const explain = async (card, index, at) => {
     card.querySelector(".tokens")?.remove();
-    const reply = state.exchanges[at].replies[index][0];
+    const reply = replyOf(state.exchanges[at], index);
     const { tokens } = await ask("/api/likelihoods", { ...request(index, at), raw: reply.raw });
     const row = element("div", { class: "tokens" });
     for (const [token, value] of tokens) {
@@ -111,9 +115,7 @@
     card.append(row);
   };
   const keep = (index, at) => {
-    const { text, raw, pieces, score } = state.exchanges[at].replies[index][0];
-    // raw is in the words of the model that wrote it; others read the text
-    state.exchanges[at].replies = state.models.map((_, other) => [{ text, raw: other === index ? raw : text, pieces, score }]);
+    state.exchanges[at].kept = index;
     state.exchanges[at].cards.forEach((card, other) => card.classList.toggle("kept", other === index));
   };
 
@@ -136,7 +138,7 @@
   const say = async (text) => {
     complain("");
     const at = state.exchanges.length;
-    const exchange = { message: text, replies: [], cards: [] };
+    const exchange = { message: text, replies: [], kept: null, cards: [] };
     state.exchanges.push(exchange);
     const row = element("div", { class: "replies" });
     const node = element("div", { class: "exchange" }, element("div", { class: "said" }, element("p", {}, text)), row);

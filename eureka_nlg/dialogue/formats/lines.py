@@ -109,6 +109,6 @@ def read_parallel(source: Source, findings: Findings) -> Iterator[Dialogue]:
                 "as replies"
             )
         try:
-            yield context_dialogue(context[1], reply[1], where)
+            yield context_dialogue(context[1], reply[1], None, None, where)
         except BadEntry as error:
             findings.refuse(error)

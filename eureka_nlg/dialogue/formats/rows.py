@@ -41,21 +41,24 @@ class Shape:
             dialogue.
         optional: columns that are used if they exist.
         grouped: whether a dialogue has several consecutive rows; the first column then names the dialogue.
+        number: which of the columns, if any, numbers the rows of a dialogue. Without its value only the name
+            tells where a dialogue begins, so that it must not come again.
     """
 
     columns: tuple[tuple[str, ...], ...]
     make: Callable[..., Dialogue]
     optional: tuple[tuple[str, ...], ...] = ()
     grouped: bool = False
+    number: int | None = None
 
     def find(self, names: Mapping[str, str]) -> list[str | None] | None:
         """The columns of this shape among the given ones (lower case -> as written); None if some lack."""
-        wanted = [next((names[name] for name in some if name in names), None) for some in self.columns]
-        if None in wanted:
-            return None
-        return wanted + [
-            next((names[name] for name in some if name in names), None) for some in self.optional
-        ]
+        found: list[str | None] = []
+        for some in (*self.columns, *self.optional):  # an optional column is not one that is required
+            found.append(
+                next((names[name] for name in some if name in names and names[name] not in found), None)
+            )
+        return None if None in found[: len(self.columns)] else found
 
 
 def dialogues_of_rows(rows: Iterable[Row], findings: Findings) -> Iterator[Dialogue]:
@@ -75,6 +78,9 @@ def dialogues_of_rows(rows: Iterable[Row], findings: Findings) -> Iterator[Dialo
                 found = known[columns]
                 assert found is not None
                 shape, names = found
+                for name in () if shape.grouped else columns:
+                    if name not in names and str(name).strip().lower() in _PARTS:
+                        findings.note(f"rows whose column {name} is not used beside the others", where)
                 values = [row[name] if name is not None else None for name in names]
                 key = ("of", repr(values[0])) if shape.grouped else number
             except BadEntry as error:
@@ -82,11 +88,18 @@ def dialogues_of_rows(rows: Iterable[Row], findings: Findings) -> Iterator[Dialo
                 continue
             yield key, shape, where, values
 
-    for _, group in groupby(shaped(), key=lambda entry: entry[0]):
+    ended: set[int] = set()  # hashes of the dialogues whose rows have ended: ids may be long, and many
+    for key, group in groupby(shaped(), key=lambda entry: entry[0]):
         entries = list(group)
         _, shape, where, values = entries[0]
         try:
             if shape.grouped:
+                if shape.number is not None and values[shape.number] is None and hash(key) in ended:
+                    raise BadEntry(
+                        f"{where}: a row of dialogue {key[1]:.40}, whose rows had ended before; expected all "
+                        "rows of a dialogue one after the other: sort them by dialogue, or number them"
+                    )
+                ended.add(hash(key))
                 yield shape.make([entry[3] for entry in entries], where)
             else:
                 yield shape.make(*values, where)
@@ -115,7 +128,10 @@ def shape_of(columns: Sequence[str], where: str) -> tuple[Shape, list[str | None
 
 
 _IDS = ("conv_id", "conversation_id", "dialogue_id", "dialog_id", "conv", "episode_id")
-_SYSTEM = (("system", "system_prompt"),)
+_SYSTEM = (("system", "system_prompt", "persona", "personality"),)
+_PARTS = frozenset(
+    {"history", "context", "question", "query", "post", *_SYSTEM[0]}
+)  # what a model could read
 
 # The first shape whose columns are there is taken. A new shape is a function of `shapes` and an entry here.
 SHAPES = {
@@ -137,20 +153,26 @@ SHAPES = {
         utterances_by_row_dialogue,
         optional=(("utterance_idx", "turn_idx", "turn_id"), ("speaker_idx", "speaker", "role", "from")),
         grouped=True,
+        number=2,
     ),
-    "turns": Shape((("dialog", "dialogue", "turns"),), turns_dialogue),
+    "turns": Shape((("dialog", "dialogue", "turns"),), turns_dialogue, optional=_SYSTEM),
     "instruction": Shape(
         (("instruction",), ("output", "response")),
         instruction_dialogue,
-        optional=(("input", "context"), *_SYSTEM),
+        optional=(("input", "context"), *_SYSTEM, ("history",)),
     ),
-    "prompt": Shape((("prompt",), ("completion", "response", "chosen")), prompt_dialogue, optional=_SYSTEM),
+    "prompt": Shape(
+        (("prompt",), ("completion", "response", "chosen")),
+        prompt_dialogue,
+        optional=(*_SYSTEM, ("history",)),
+    ),
     "context and reply": Shape(
         (
             ("context", "history", "question", "source", "query", "post", "input"),
             ("reply", "response", "answer", "target", "output"),
         ),
         context_dialogue,
+        optional=(("question", "query", "post", "input"), *_SYSTEM),
     ),
     "preferred messages": Shape((("chosen",),), messages_dialogue, optional=_SYSTEM),
 }

@@ -183,15 +183,24 @@ def utterances_by_row_dialogue(rows: Sequence[Sequence[Any]], where: str) -> Dia
     return _alternating(spoken)
 
 
-def turns_dialogue(turns: Any, where: str) -> Dialogue:
+def turns_dialogue(turns: Any, system: Any, where: str) -> Dialogue:
     """A list of alternating utterances, or of messages."""
     if isinstance(turns, Sequence) and not isinstance(turns, str) and turns and _is_texts(turns):
-        return {"persona": [], "partner_persona": [], "turns": [clean(turn, where) for turn in turns]}
-    return messages_dialogue(turns, None, where)
+        said_turns = [clean(turn, where) for turn in turns]
+        return {"persona": _persona(system, where), "partner_persona": [], "turns": said_turns}
+    return messages_dialogue(turns, system, where)
 
 
-def prompt_dialogue(prompt: Any, completion: Any, system: Any, where: str) -> Dialogue:
-    """A prompt and its completion, as texts or messages; in a prompt of messages nothing is learnt."""
+def prompt_dialogue(prompt: Any, completion: Any, system: Any, history: Any, where: str) -> Dialogue:
+    """A prompt and its completion, as texts or messages; in a prompt of messages nothing is learnt.
+
+    So it is with a history, the turns before the prompt or pairs of turns.
+    """
+    before = [clean(turn, where) for turn in _history(history, where)]
+    return _after(before, _answered(prompt, completion, system, where))
+
+
+def _answered(prompt: Any, completion: Any, system: Any, where: str) -> Dialogue:
     if not isinstance(prompt, str) and isinstance(prompt, Sequence):
         before = messages_dialogue(prompt, system, where)
         if isinstance(completion, str):
@@ -208,34 +217,62 @@ def prompt_dialogue(prompt: Any, completion: Any, system: Any, where: str) -> Di
     return {**dialogue, "persona": _persona(system, where)}
 
 
-def instruction_dialogue(instruction: Any, output: Any, input: Any, system: Any, where: str) -> Dialogue:
+def instruction_dialogue(
+    instruction: Any, output: Any, input: Any, system: Any, history: Any, where: str
+) -> Dialogue:
     """An instruction, optionally with an input below it, and the expected output."""
     if isinstance(instruction, str) and isinstance(input, str) and input.strip():
         instruction = f"{instruction}\n{input}"
-    return prompt_dialogue(instruction, output, system, where)
+    return prompt_dialogue(instruction, output, system, history, where)
 
 
-def context_dialogue(context: Any, reply: Any, where: str) -> Dialogue:
+def context_dialogue(context: Any, reply: Any, last: Any, system: Any, where: str) -> Dialogue:
     r"""A context and its reply; an empty context is silence.
 
     Args:
-        context: the turns so far: a list, or text with ``__eou__``, ``__eot__`` or line breaks between them.
+        context: the turns so far: a list of turns or of pairs of turns, or text with ``__eou__``, ``__eot__``
+            or line breaks between them.
         reply: text; the only turn that is learnt.
+        last: the last turn, where it is not in the context; or None.
+        system: persona sentences of the one who replies.
         where: file and place, for errors.
     """
-    if isinstance(context, str):
-        turns = turns_of_context(context)
-    elif context is None:
-        turns = [""]
-    elif _is_texts(context):
-        turns = list(context) or [""]
-    else:
-        raise BadEntry(f"{where}: the context is {type(context).__name__}; expected text, or a list of texts")
+    turns = _history(context, where)
+    if isinstance(last, str) and last.strip():
+        turns = [turn for turn in turns if turn.strip()] + [last]
+    turns = turns or [""]
     if not isinstance(reply, str) or (
         not (answer := clean(reply.replace("__eou__", " "), where)) and not reply.strip()
     ):
         raise BadEntry(f"{where}: the reply is empty; expected a context and a reply")
-    return _replied([clean(turn, where) for turn in turns], answer)
+    dialogue = _replied([clean(turn, where) for turn in turns], answer)
+    return {**dialogue, "persona": _persona(system, where)}
+
+
+def _history(history: Any, where: str) -> list[str]:
+    """The turns of a history: text, a list of turns, or one of pairs ``[message, reply]``."""
+    if history is None:
+        return []
+    if isinstance(history, str):
+        return turns_of_context(history)
+    if _is_texts(history):
+        return list(history)
+    if isinstance(history, Sequence) and all(_is_texts(pair) and len(pair) == 2 for pair in history):
+        return [turn for pair in history for turn in pair]
+    raise BadEntry(
+        f"{where}: the context is {type(history).__name__}; expected text, or a list of texts or of pairs of "
+        "texts"
+    )
+
+
+def _after(before: list[str], dialogue: Dialogue) -> Dialogue:
+    """A dialogue with the turns before it, of which none is learnt."""
+    if not any(before):
+        return dialogue
+    before = before if len(before) % 2 == 0 else ["", *before]
+    turns = dialogue["turns"]
+    learnt = dialogue.get("replies", list(range(1, len(turns), 2)))
+    return {**dialogue, "turns": before + turns, "replies": [len(before) + place for place in learnt]}
 
 
 def _pair(prompt: Any, completion: Any, where: str) -> Dialogue:

@@ -77,7 +77,7 @@ def read_tsv(source: Source, findings: Findings) -> Iterator[Dialogue]:
                 raise BadEntry(
                     f"{where}: {len(fields) - 1} tabs in the line; expected one, `context<TAB>reply`"
                 )
-            yield context_dialogue(fields[0], fields[1], where)
+            yield context_dialogue(fields[0], fields[1], None, None, where)
         except BadEntry as error:
             findings.refuse(error)
 

@@ -25,6 +25,7 @@ class FakeTalker:
     def __init__(self, name: str) -> None:
         self.name = name
         self.read: list[Conversation] = []
+        self.asked: list[Decoding] = []
 
     def replies(
         self, conversations: Sequence[Conversation], decoding: Decoding, options: Sequence[str] = ()
@@ -35,6 +36,7 @@ class FakeTalker:
         if conversation.turns[-1] == "crash":
             raise KeyboardInterrupt
         self.read.append(conversation)
+        self.asked.append(decoding)
         text = f"{self.name}: {len(conversation.turns)} turns, a Quokka! <b>zebra</b>"
         return [
             [

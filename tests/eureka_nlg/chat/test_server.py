@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from starlette.testclient import TestClient
 
 from eureka_nlg.chat import server
 from eureka_nlg.chat.models import ChatModel
+from eureka_nlg.runs.decoding import Decoding
 
 JSON = {"Content-Type": "application/json"}
 
@@ -38,6 +40,20 @@ def test_every_model_answers(client: TestClient, models: list[ChatModel]) -> Non
     assert (read.turns, read.persona) == (("hi", "i am x", "why?"), ("i row",))
     tokens = client.post("/api/likelihoods", json={**asked, "raw": "a quokka"}).json()["tokens"]
     assert [token for token, _ in tokens] == ["quokka", "</s>"]
+
+
+def test_options_of_the_command_hold_until_they_are_changed(models: list[ChatModel]) -> None:
+    """Those that the page has no field for, and those that it leaves empty."""
+    decoding = Decoding(beam=3, min_length=12, length_penalty=3.0, max_length=50, seed=7)
+    app = TestClient(server.make_app(models, decoding=decoding), base_url="http://127.0.0.1:8000")
+    for asked, wanted in (
+        ({}, decoding),
+        ({"beam": 2, "seed": None, "max_length": None}, replace(decoding, beam=2, seed=None, max_length=64)),
+    ):
+        assert (
+            app.post("/api/replies", json={"model": 0, "turns": ["hi"], "decoding": asked}).status_code == 200
+        )
+        assert models[0].talker.asked[-1] == wanted
 
 
 def test_every_response_has_the_headers(client: TestClient) -> None:

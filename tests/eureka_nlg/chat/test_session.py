@@ -29,6 +29,13 @@ def test_every_model_goes_on_with_its_own_replies(models: list[ChatModel]) -> No
     kept = "el: 3 turns, a Quokka! <b>zebra</b> 0"
     assert models[0].talker.read[-1].turns[-2] == kept  # read as text by the other
     assert models[1].talker.read[-1].turns[-2] == kept.replace("!", " !").lower()  # as it wrote it
+    session.keep("ce")  # another choice, of the exchange after it: the first model's own words again
+    session.keep("el")
+    session.keep("ce")
+    say(session, "so?")
+    own = session.exchanges[-2].replies["ce"][0]
+    assert [model.talker.read[-1].turns[-2] for model in models] == [own.raw, own.text]
+    session.undo()
     assert session.undo() == "and?"
     assert len(session.exchanges) == 2
     with pytest.raises(UserError, match="no model 'xx'; expected one of ce, el"):

@@ -12,6 +12,7 @@ import torch
 pytest.importorskip("fairseq")
 
 from fairseq.data import Dictionary
+from fairseq.optim.adam import FairseqAdam, FairseqAdamConfig
 from fairseq.sequence_generator import SequenceGenerator
 
 from eureka_nlg.dialogue.logit_adjustment import LogitAdjustment
@@ -157,17 +158,20 @@ def test_weights_that_change_are_seen(searches: list[int]) -> None:
     packed = mine._packed
     mine.generate([model], sample)
     assert mine._packed is packed
-    with torch.no_grad():
+    options = FairseqAdamConfig(lr=[0.3], tpu=False, adam_betas="(0.9, 0.999)")
+    adam = FairseqAdam(options, list(model.decoder.parameters()))
+    for _ in range(2):
         for parameter in model.decoder.parameters():
-            parameter.add_(torch.randn_like(parameter))
-    after = mine.generate([model], sample)
-    assert_same(after, theirs.generate([model], sample))
+            parameter.grad = torch.randn_like(parameter)
+        adam.step()  # which torch does not count as a change of the parameters
+        after = mine.generate([model], sample)
+        assert_same(after, theirs.generate([model], sample))
     assert before[0][0]["tokens"].tolist() != after[0][0]["tokens"].tolist()
     with torch.inference_mode():
         of_inference = model_of(words)
         mine = ReplyGenerator([of_inference], words)
         assert mine.generate([of_inference], sample)
-    assert len(searches) == 4
+    assert len(searches) == 5
 
 
 @pytest.mark.parametrize(

@@ -284,6 +284,55 @@ def test_rows_of_one_dialogue_belong_together() -> None:
     assert found == [dialogue("a", "b", "c", "d", persona=["p"]), dialogue("e", "f", persona=["p"])]
 
 
+def test_names_of_dialogues_may_come_again_where_utterances_are_numbered() -> None:
+    """As where corpora that count from one were joined."""
+    rows = [{"conv_id": name, "turn_id": n, "text": f"{name}{n}"} for name in (1, 2, 1) for n in (1, 2)]
+    assert of_rows(*rows) == [dialogue("11", "12"), dialogue("21", "22"), dialogue("11", "12")]
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (
+            {"query": "and in winter ?", "response": "it snows .", "history": ["is it hot ?", "yes ."]},
+            dialogue("is it hot ?", "yes .", "and in winter ?", "it snows .", replies=[3]),
+        ),
+        (
+            {"history": [["hi", "hello"]], "question": "how old are you ?", "answer": "i am six ."},
+            dialogue("hi", "hello", "how old are you ?", "i am six .", replies=[3]),
+        ),
+        (
+            {"context": "", "question": "why ?", "answer": "so .", "personality": ["i run ."]},
+            dialogue("why ?", "so .", persona=["i run ."]),
+        ),
+        (
+            {"instruction": "and you ?", "input": "", "output": "fine .", "history": [["hi", "hello"]]},
+            dialogue("hi", "hello", "and you ?", "fine .", replies=[3]),
+        ),
+        (
+            {"prompt": "and you ?", "response": "fine .", "history": ["hello"], "system": "i run ."},
+            dialogue("", "hello", "and you ?", "fine .", replies=[3], persona=["i run ."]),
+        ),
+        ({"prompt": "a", "response": "b", "history": []}, dialogue("a", "b")),
+        ({"dialog": ["a", "b"], "persona": "i run ."}, dialogue("a", "b", persona=["i run ."])),
+        (
+            {"dialog": [USER, {"role": "assistant", "content": "b"}], "system": "i run ."},
+            dialogue(USER["content"], "b", persona=["i run ."]),
+        ),
+    ],
+)
+def test_nothing_that_was_said_is_lost(row: dict[str, Any], expected: dict[str, Any]) -> None:
+    """A history beside the message, and a persona beside turns."""
+    assert of_rows(row) == [expected]
+
+
+def test_columns_that_are_not_used_are_noted() -> None:
+    findings = Findings()
+    row = {"messages": [USER, {"role": "assistant", "content": "b"}], "History": ["x"], "id": 3}
+    assert list(dialogues_of_rows([("row 0", row), ("row 1", row)], findings))
+    assert findings.notes == {"rows whose column History is not used beside the others": (2, "row 0")}
+
+
 def test_utterances_by_row_with_roles() -> None:
     rows = [
         {"dialog_id": "x", "role": "assistant", "text": "hello"},
@@ -313,6 +362,14 @@ def test_utterances_by_row_with_roles() -> None:
         ([{"conv_id": 1, "utterance": "a", "turn_id": "x"}], "'x' is not the number of an utterance"),
         ([{"conv_id": 1, "utterance": "a", "speaker": s} for s in "abc"], "3 speakers"),
         ([{"conv_id": 1, "utterance": "a", "turn_id": n} for n in (1, 1)], "utterance 1 comes after 1"),
+        (
+            [{"conv_id": n, "utterance": "a"} for n in (1, 2, 1)],
+            "row 2: a row of dialogue 1, whose rows had ended before; expected all rows of a dialogue one",
+        ),
+        (
+            [{"history": [["a"]], "question": "b", "answer": "c"}],
+            "expected text, or a list of texts or of pairs",
+        ),
     ],
 )
 def test_bad_rows(rows: list[dict[str, Any]], message: str) -> None:
