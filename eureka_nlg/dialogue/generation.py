@@ -23,6 +23,17 @@ from eureka_nlg.metrics.text.generated import Generated, read_generated
 __all__ = ["Run", "find_checkpoint", "generate", "other_data_error"]
 
 
+# Options of the task in training that decide what the model reads, with fairseq's defaults.
+_OF_TASK = {
+    "source_lang": None,
+    "target_lang": None,
+    "truncate_source": False,
+    "max_source_positions": 1024,
+    "max_target_positions": 1024,
+}
+_TOO_LONG = "Size of sample #"
+
+
 @dataclass(frozen=True)
 class Run:
     """A trained model: its checkpoint, and the data and task it was trained on.
@@ -63,9 +74,11 @@ class Run:
         # `dialogue` is `translation` with this project's search, which is fairseq's in less time
         name = str(task.get("_name") or "translation")
         arguments = ["--task", "dialogue" if name == "translation" else name]
-        for option in ("source_lang", "target_lang"):
-            if task.get(option):
-                arguments += ["--" + option.replace("_", "-"), str(task[option])]
+        for option, default in _OF_TASK.items():
+            value = task.get(option)
+            if value and value != default:
+                name = "--" + option.replace("_", "-")
+                arguments += [name] if value is True else [name, str(value)]
         criterion = str(sections.get("criterion", {}).get("_name") or "")
         return cls(checkpoint, str(folders), tuple(arguments), criterion)
 
@@ -180,6 +193,14 @@ def _generate(run: Run, folder: Path, split: str, options: Sequence[str]) -> Gen
                     raise
                 known = other_data_error(run, error) if isinstance(error, RuntimeError) else None
                 raise known or UserError(f"fairseq-generate: {error}") from error
+            except Exception as error:  # fairseq raises this class itself
+                if _TOO_LONG not in str(error):
+                    raise
+                raise UserError(
+                    f"split {split}: an example is longer than the model was trained to read "
+                    f"({str(error).partition(', skip')[0]}): prepare the data with --max-context-tokens, or "
+                    "train with truncate_source=true"
+                ) from error
         generated = read_generated(os.path.join(results, f"generate-{split}.txt"))
     if generated.ids != list(range(_num_examples(folder, split))):
         raise UserError(f"split {split}: fairseq-generate skipped examples; check its options")

@@ -41,6 +41,8 @@ __all__ = [
 
 Config = dict[str, Any]
 
+_OF_TORCHRUN = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK")
+
 # Options whose defaults differ from those of fairseq.
 _DEFAULTS = {
     # A run that is interrupted and goes on must give the same result as one that is not. For this, fairseq
@@ -87,7 +89,7 @@ def fairseq_arguments(config: Mapping[str, Any]) -> list[str]:
     """
     if not config.get("data"):
         raise UserError("no data folder: give data=DIR (made by `eureka prepare ... --out DIR`)")
-    config = with_total_num_update(config)
+    config = with_total_num_update(_with_processes(config))
     data = config.pop("data")
     arguments = [str(data)]
     config = {"user_dir": config.pop("user_dir", None) or user_dir(), **config}
@@ -101,6 +103,46 @@ def fairseq_arguments(config: Mapping[str, Any]) -> list[str]:
         elif value is not True:
             arguments.append(str(value))
     return arguments
+
+
+def _with_processes(config: Mapping[str, Any]) -> Config:
+    """The config with the number of processes that torchrun started.
+
+    fairseq's default is the number of this machine's GPUs, and with one it does not look at the environment:
+    machines with a GPU each would train one model each, all in the same folder.
+    """
+    named = config.keys() & {"distributed_world_size", "distributed_init_method"}
+    if named or not all(name in os.environ for name in _OF_TORCHRUN):
+        return dict(config)
+    return {**config, "distributed_world_size": _number_in("WORLD_SIZE")}
+
+
+def _number_in(name: str) -> int:
+    value = os.environ.get(name, "1")
+    if not value.isdecimal() or int(value) < 1:
+        raise UserError(f"the environment variable {name} is {value!r}, expected the number of processes")
+    return int(value)
+
+
+def _check_processes(args: argparse.Namespace) -> None:
+    """Refuse several processes that fairseq would not let train one model together."""
+    if args.distributed_init_method is not None:
+        return
+    if args.distributed_world_size > 1 and all(name in os.environ for name in _OF_TORCHRUN):
+        import torch
+
+        if args.cpu or not torch.cuda.is_available():
+            raise UserError(
+                "torchrun: fairseq needs a GPU for each of its processes; on CPUs start each process with "
+                "distributed_init_method=tcp://HOST:PORT distributed_world_size=N distributed_rank=R "
+                "distributed_no_spawn=true distributed_backend=gloo ddp_backend=legacy_ddp"
+            )
+    tasks = _number_in("SLURM_STEP_NUM_TASKS")
+    if args.distributed_world_size == 1 and tasks > 1:
+        raise UserError(
+            f"srun started {tasks} processes, which fairseq would let train a model each: give "
+            f"distributed_world_size={tasks} distributed_port=29500 (as many as there are GPUs)"
+        )
 
 
 def shown_command(arguments: Sequence[str], program: str = "fairseq-train") -> str:
@@ -118,6 +160,7 @@ def check_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     args = parse_options("train", arguments, arguments[arguments.index("--user-dir") + 1])
     check_options(vars(args), "--")
     check_seed("seed", args.seed)
+    _check_processes(args)
     _check_data_folder(args.data)
     _check_save_folder(args.save_dir)
     if args.num_workers > 0:

@@ -43,6 +43,15 @@ def test_updates_are_counted(exchanges: int, options: dict[str, Any], updates: i
     assert "decay_epochs" not in config
 
 
+def test_the_processes_of_torchrun_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of all machines, and not the GPUs of this one."""
+    for name, value in (("MASTER_ADDR", "h"), ("MASTER_PORT", "1"), ("WORLD_SIZE", "8"), ("RANK", "0")):
+        monkeypatch.setenv(name, value)
+    config = {"data": data_folder(tmp_path / "data", 300), "batch_size": 30, "decay_epochs": 4}
+    arguments = fairseq_arguments(config)
+    assert arguments[arguments.index("--total-num-update") + 1] == str(4 * 2)
+
+
 def test_each_epoch_reads_the_next_of_several_folders(tmp_path: Path) -> None:
     folders = os.pathsep.join(data_folder(tmp_path / name, size) for name, size in (("a", 40), ("b", 10)))
     given = {"data": folders, "batch_size": 10, "decay_epochs": 3, "distributed_world_size": 1}

@@ -12,8 +12,9 @@ from eureka_nlg.dialogue.generation import Run, find_checkpoint
 from eureka_nlg.errors import UserError
 
 
-def save_checkpoint(path: Path, data: Path) -> None:
+def save_checkpoint(path: Path, data: Path, **options: object) -> None:
     task = {"_name": "translation", "data": str(data), "source_lang": "context", "target_lang": "reply"}
+    task |= options
     torch.save({"cfg": {"task": task, "model": argparse.Namespace(arch="lstm_convai2")}}, path)
 
 
@@ -34,6 +35,12 @@ def test_a_run_knows_its_data_and_languages(tmp_path: Path) -> None:
     run = Run.load(tmp_path)
     assert run.data == str(tmp_path)
     assert run.task == ("--task", "dialogue", "--source-lang", "context", "--target-lang", "reply")
+
+
+def test_a_model_reads_what_it_read_in_training(tmp_path: Path) -> None:
+    options = {"truncate_source": True, "max_source_positions": 6, "max_target_positions": 1024}
+    save_checkpoint(tmp_path / "checkpoint_best.pt", tmp_path, **options)
+    assert Run.load(tmp_path).task[6:] == ("--truncate-source", "--max-source-positions", "6")
 
 
 def test_data_that_went_away_can_be_given(tmp_path: Path) -> None:

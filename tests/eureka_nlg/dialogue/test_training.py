@@ -200,6 +200,37 @@ def test_one_of_several_processes_is_the_first(
     assert is_first_process(alone)
 
 
+def test_several_processes_train_one_model(
+    usable: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For fairseq a machine with one GPU is the only one: each would train a model of its own."""
+    for name in ("SLURM_STEP_NUM_TASKS", "WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    assert "--distributed-world-size" not in fairseq_arguments(usable)
+    torchrun = {"MASTER_ADDR": "localhost", "MASTER_PORT": "29500", "WORLD_SIZE": "2", "RANK": "0"}
+    for name, value in torchrun.items():
+        monkeypatch.setenv(name, value)
+    arguments = fairseq_arguments(usable)
+    assert arguments[arguments.index("--distributed-world-size") + 1] == "2"
+    chosen = fairseq_arguments({**usable, "distributed_world_size": 4})
+    assert chosen.count("--distributed-world-size") == 1
+    assert chosen[chosen.index("--distributed-world-size") + 1] == "4"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert check_arguments(arguments).distributed_world_size == 2
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match="fairseq needs a GPU for each of its processes; on CPUs start each"):
+        check_arguments(arguments)
+    monkeypatch.setenv("WORLD_SIZE", "two")
+    with pytest.raises(UserError, match=r"WORLD_SIZE is 'two', expected the number of processes"):
+        fairseq_arguments(usable)
+    monkeypatch.delenv("WORLD_SIZE")
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "3")
+    with pytest.raises(UserError, match=r"srun started 3 processes.*give distributed_world_size=3"):
+        check_arguments(fairseq_arguments(usable))
+    of_its_own = {"distributed_init_method": "tcp://localhost:29500", "distributed_rank": 0}
+    assert check_arguments(fairseq_arguments({**usable, **of_its_own})).distributed_rank == 0
+
+
 def test_a_machine_without_shared_memory_is_said(
     usable: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
