@@ -25,6 +25,7 @@ from typing import Any
 from eureka_nlg.analysis import Document, merged_analysis, read_analysis
 from eureka_nlg.cli.arguments import add_bands_argument, add_run_arguments
 from eureka_nlg.dialogue.analysis import DialogueAnalysis
+from eureka_nlg.dialogue.training_statistics import BANDS
 from eureka_nlg.errors import UserError, require
 from eureka_nlg.files import alone, exclusive, output_file, write_json
 from eureka_nlg.limits import check_seed
@@ -39,6 +40,16 @@ __all__ = ["add_arguments", "run"]
 # what `eureka vision train` leaves in the folder of a finished run
 _IMAGE_ANALYSIS = "analysis.json"
 _OF_IMAGES = ("evaluation.json", "checkpoint.pt")
+
+# options that mean nothing for runs of images, and their defaults
+_OF_DIALOGUE = {
+    "splits": None,
+    "train_sample": 10_000,
+    "seed": 1,
+    "cpu": False,
+    "bands": BANDS,
+    "data": None,
+}
 
 # field of GroupLikelihood -> (name in the table, its format)
 _MEASURES = {
@@ -61,11 +72,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--train-sample",
         type=int,
-        default=10_000,
+        default=_OF_DIALOGUE["train_sample"],
         metavar="N",
         help="number of training replies to score, drawn at random; 0 for all (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=1, help="seed of that draw (default: %(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=_OF_DIALOGUE["seed"], help="seed of that draw (default: %(default)s)"
+    )
     parser.add_argument("--cpu", action="store_true", help="run on the CPU even if there is a GPU")
     parser.add_argument("--out", metavar="FILE", help="also write all numbers to this JSON file")
     parser.add_argument("--figures", metavar="DIR", help="also write figures to this folder, as SVG and PNG")
@@ -149,6 +162,12 @@ def _of_dialogue_runs(args: argparse.Namespace) -> Document:
 
 def _of_image_runs(args: argparse.Namespace) -> Document:
     """What `eureka vision train` left in each folder, put together."""
+    for name, default in _OF_DIALOGUE.items():
+        if getattr(args, name) != default:
+            raise UserError(
+                f"--{name.replace('_', '-')}: is for dialogue models; leave it out for runs of images, which "
+                "were analysed when they ended"
+            )
     paths = dict(zip(run_names(args.runs, args.names), args.runs))
     return merged_analysis(
         {name: read_analysis(Path(path) / _IMAGE_ANALYSIS) for name, path in paths.items()}

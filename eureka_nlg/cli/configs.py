@@ -11,6 +11,7 @@ folder.
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 from pathlib import Path
 
@@ -35,18 +36,35 @@ def run(args: argparse.Namespace) -> int:
     folder = root / "configs" / args.folder.removeprefix("configs").lstrip("/")
     if not folder.is_dir():
         known = sorted(
-            str(path.parent.relative_to(root / "configs")) for path in root.glob("configs/*/*/ce.yaml")
+            {str(path.parent.relative_to(root / "configs")) for path in root.glob("configs/**/*.yaml")}
         )
         raise UserError(f"no configs in {args.folder}: expected one of {', '.join(known)}")
     if args.copy is not None:
         with new_folder(args.copy) as target:
             shutil.copytree(folder, target, dirs_exist_ok=True)
+            for path in target.rglob("*.yaml"):
+                _with_its_base(path, folder / path.relative_to(target), folder)
         print(f"wrote {args.copy}: a copy of {folder.relative_to(root)}")
         return 0
     for path in sorted(folder.rglob("*.yaml")):
         if path.name != "base.yaml":
             print(f"{path.relative_to(root)}\n    {_purpose(path)}")
     return 0
+
+
+def _with_its_base(copy: Path, original: Path, folder: Path) -> None:
+    """Put a base that lies outside of the copied folder beside the copy, and name it there."""
+    text = original.read_text(encoding="utf-8")
+    found = re.search(r"^base: *(\S+)", text, re.MULTILINE)
+    if found is None:
+        return
+    base = (original.parent / found[1]).resolve()
+    if base.is_relative_to(folder.resolve()):
+        return
+    name = f"base_of_{base.parent.name}.yaml"
+    shutil.copy(base, copy.with_name(name))
+    copy.write_text(text.replace(found[0], f"base: {name}"), encoding="utf-8")
+    _with_its_base(copy.with_name(name), base, folder)
 
 
 def _purpose(path: Path) -> str:

@@ -149,15 +149,15 @@ def run(args: argparse.Namespace) -> int:
         args.unit,
     )
     scores, comparison = _score(args, resamples, training, vocabulary, inputs)
-    _print(args, scores, training, comparison)
-    if json_path is not None:
+    if json_path is not None:  # before the table, which not every terminal can show
         documents = {name: found.to_dict() for name, found in scores.items()}
         document = documents if len(documents) > 1 else next(iter(documents.values()))
         if comparison is not None:
             document = {**document, _SIGNIFICANCE: comparison.to_dict()}
         write_json(json_path, document)
-        if json_path.is_file():  # no pipe
-            print(f"wrote {args.json}")
+    _print(args, scores, training, comparison)
+    if json_path is not None and json_path.is_file():  # no pipe
+        print(f"wrote {args.json}")
     print(f"next: {_following(args)}")
     return 0
 

@@ -76,7 +76,8 @@ def read_training_statistics(
         file = TextFile(counts, holds="`word count`")
         words = Counter()
         for word, count in read_word_counts(file).items():
-            words[word.lower() if lowercase else word] += count
+            for one in SPLITS[unit](word.lower() if lowercase else word):
+                words[one] += count
         data.inputs["train_counts"] = {"name": file.name, "sha256": file.sha256}
     if words is not None:
         if not any(words.values()):

@@ -23,6 +23,7 @@ from eureka_nlg.dialogue.training_statistics import TrainingStatistics, training
 from eureka_nlg.errors import UserError
 from eureka_nlg.files import read_json, sha256, sha256_of
 from eureka_nlg.metrics.classes.bands import FrequencyBands
+from eureka_nlg.metrics.replies.advice import are_unspaced
 from eureka_nlg.metrics.significance import compare
 from eureka_nlg.report.cache import cached
 from eureka_nlg.report.model import Report, ScoreTable, System
@@ -33,6 +34,7 @@ from eureka_nlg.runs.find import load_run
 from eureka_nlg.runs.names import run_names
 from eureka_nlg.runs.rare_words import rare_words
 from eureka_nlg.runs.text_form import in_form, nltk_words
+from eureka_nlg.units import split_characters
 
 __all__ = ["DialogueReport", "ReportedRun"]
 
@@ -101,6 +103,8 @@ class DialogueReport:
     title: str = "Dialogue models compared"
     analysis: bool | str | os.PathLike[str] = True
     missing: dict[str, list[str]] = field(default_factory=dict)
+    characters: bool = field(default=False, init=False)
+    """Whether a word is a character, since the references have no spaces between words."""
 
     @classmethod
     def of(
@@ -145,7 +149,11 @@ class DialogueReport:
         Raises:
             UserError: runs on different data, or an analysis of other models.
         """
-        examples = self._in_one_form([self._decode(model) for model in self.models])
+        decoded = [self._decode(model) for model in self.models]
+        self.characters = are_unspaced(decoded[0].references or ())
+        examples = self._in_one_form(decoded)
+        if self.characters:
+            examples = [in_form(found, _characters) for found in examples]
         for model, example in zip(self.models, examples):
             if example.references != examples[0].references:
                 raise UserError(
@@ -200,6 +208,8 @@ class DialogueReport:
         if model.run.kind == "transformers":
             same = any(other.run.kind == "fairseq" for other in self.models)
             facts["words"] = "split as in the data of the others" if same else "split by NLTK"
+        if self.characters:
+            facts["words"] = "characters, where a script has no spaces"
         found = model.run.log()
         if found is None:
             self._lack("training", f"No training curves of {model.name}: there is no log in {model.path}.")
@@ -220,9 +230,10 @@ class DialogueReport:
     def _training_statistics(self) -> TrainingStatistics:
         run = self.models[0].run
         try:
-            return training_statistics(
-                run.training_targets(), n=_NGRAM, form=None if run.kind == "fairseq" else self._form
-            )
+            form = None if run.kind == "fairseq" else self._form
+            if self.characters:
+                form = _characters
+            return training_statistics(run.training_targets(), n=_NGRAM, form=form)
         except UserError as error:
             self._lack("replies", f"Rare words are not marked, and there are no scores for them: {error}.")
             return TrainingStatistics()
@@ -303,6 +314,11 @@ class DialogueReport:
             self._lack("configuration", f"The data folder has no manifest: {path} does not exist.")
             return None
         return read_json(path)
+
+
+def _characters(text: str) -> str:
+    """Each character of a script without spaces on its own, as `eureka evaluate --unit character`."""
+    return " ".join(split_characters(text))
 
 
 def _analyse(model: ReportedRun, split: str) -> Document:

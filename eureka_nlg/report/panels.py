@@ -119,14 +119,19 @@ def color_of(index: int) -> str:
 
 
 def marker_of(index: int) -> str:
-    return MARKERS[index % len(MARKERS)]
+    return MARKERS[_shifted(index) % len(MARKERS)]
 
 
 def dash_of(index: int) -> Any:
-    return DASHES[index % len(DASHES)]
+    return DASHES[_shifted(index) % len(DASHES)]
+
+
+def _shifted(index: int) -> int:
+    """So that systems of the same colour, of which there are eight, have different marks."""
+    return index + index // len(PALETTE)
 
 
 def bar_style(index: int) -> dict[str, Any]:
     """Colour and hatching of a system's bars, as options of ``Axes.bar``."""
-    hatch = HATCHES[index % len(HATCHES)]
+    hatch = HATCHES[_shifted(index) % len(HATCHES)]
     return {"color": color_of(index), "hatch": hatch, "edgecolor": GROUND, "linewidth": 0}

@@ -114,13 +114,12 @@ def _by_class(report: ImageReport) -> list[Drawing]:
 
 
 def _training(report: Report) -> list[Drawing]:
-    runs = {
+    runs = {  # also those without a log, so that each has its colour
         system.name: {
             measure: {split: sorted(points.items()) for split, points in curves.items() if points}
-            for measure, curves in system.log.curves.items()
+            for measure, curves in ({} if system.log is None else system.log.curves).items()
         }
         for system in report.systems
-        if system.log is not None
     }
     logged = list(dict.fromkeys(measure for curves in runs.values() for measure in curves))
     measures = {measure: _MEASURES[measure] for measure in _MEASURES if measure in logged}

@@ -11,11 +11,12 @@ import numpy as np
 from eureka_nlg.metrics.text.pairs import Pairs
 from eureka_nlg.units import is_unspaced
 
-__all__ = ["UNSPACED", "Advice"]
+__all__ = ["UNSPACED", "Advice", "are_unspaced"]
 
 UNSPACED = 0.3
 """Least share of characters of scripts without spaces for which a warning is given."""
 
+_LONGEST_WORD, _LONGEST_HAN = 6.0, 2.5  # mean length of words that spaces separate, in Thai, and in Chinese
 _ENOUGH = 1000  # number of pairs that are examined
 _ENOUGH_LETTERS = 100  # least number of letters on a side for a warning about its case
 _MANY = 20  # least number of replies for a warning that they are all the same
@@ -27,6 +28,7 @@ class _Side:
 
     def __init__(self) -> None:
         self.attached = self.detached = 0
+        self.words = self.signs = 0  # words with characters of scripts without spaces
         self.characters = Counter[str]()
 
     def update(self, texts: Sequence[str]) -> None:
@@ -34,6 +36,10 @@ class _Side:
         codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), dtype="<u4")
         numbers = np.bincount(codes)
         self.characters.update({chr(code): int(numbers[code]) for code in np.flatnonzero(numbers).tolist()})
+        if any(map(is_unspaced, map(chr, np.flatnonzero(numbers).tolist()))):
+            words = [word for word in joined.split() if any(map(is_unspaced, word))]
+            self.words += len(words)
+            self.signs += sum(map(len, words))
         for mark in _MARK.finditer(joined):
             before = joined[max(mark.start() - 1, 0) : mark.start()]
             if not before or before.isspace():
@@ -59,6 +65,15 @@ class _Side:
     def unspaced_share(self) -> float:
         """Share of characters of scripts without spaces among all characters but white space."""
         return self.count(is_unspaced) / (self.count(lambda character: not character.isspace()) or 1)
+
+    @property
+    def is_unspaced(self) -> bool:
+        """Whether no spaces separate the words of the text, as in Chinese that is not segmented."""
+        if self.unspaced_share < UNSPACED:
+            return False
+        han = self.count(lambda character: "\u3400" <= character <= "\u9fff")
+        limit = _LONGEST_HAN if han > self.count(is_unspaced) / 2 else _LONGEST_WORD
+        return self.signs > limit * self.words
 
     @property
     def tokenised(self) -> bool | None:
@@ -112,13 +127,13 @@ class Advice:
         ]
 
     def _unspaced(self) -> str | None:
-        share = self._references.unspaced_share
-        if self._unit != "word" or share < UNSPACED:
+        if self._unit != "word" or not self._references.is_unspaced:
             return None
         return (
-            f"{100 * share:.0f} % of the references is written without spaces, so that a word is a whole "
-            "sentence and scores of words say nothing: score characters (--unit character; for BLEU of "
-            "Chinese or Japanese as it is usually reported, --bleu-tokenize zh or ja-mecab)"
+            f"{100 * self._references.unspaced_share:.0f} % of the references is written without spaces, so "
+            "that a word is a whole sentence and scores of words say nothing: score characters (--unit "
+            "character; for BLEU of Chinese or Japanese as it is usually reported, --bleu-tokenize zh or "
+            "ja-mecab)"
         )
 
     def _tokenised(self, replies: _Side) -> str | None:
@@ -155,3 +170,10 @@ class Advice:
             f"{100 * count / number:.0f} % of the {which} are {said}: the scores are those of that reply, "
             "which intervals and p-values cannot show"
         )
+
+
+def are_unspaced(texts: Sequence[str]) -> bool:
+    """Whether texts are written without spaces between words, so that only their characters can be scored."""
+    side = _Side()
+    side.update(texts[:_ENOUGH])
+    return side.is_unspaced

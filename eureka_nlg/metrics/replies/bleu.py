@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,11 +32,11 @@ class Bleu(Totals):
 
     def __init__(self, metrics: Sequence[Metric], setting: Setting) -> None:
         super().__init__(metrics, setting)
-        self._num_references = 1
+        self._num_references: set[int] = set()
         self._bleu = _sacrebleu(setting)
 
     def note(self, pairs: Pairs) -> None:
-        self._num_references = len(pairs.words.references)
+        self._num_references |= numbers_of_references(pairs)
 
     def entries(self, pairs: Pairs, system: int) -> Entries:
         if self not in pairs.memo:
@@ -92,9 +92,23 @@ def _sacrebleu(setting: Setting) -> Any:
         ) from None
 
 
-def signature_of(metric: Any, num_references: int) -> str:
-    """sacrebleu's signature: the settings of a metric and the version of the package."""
-    metric.corpus_score([""], [[""]] * num_references)  # the signature has the number of references of a call
+def numbers_of_references(pairs: Pairs) -> set[int]:
+    """How many references replies have; empty lines are no further references."""
+    words = np.stack([reference.lengths for reference in pairs.words.references])
+    return set(np.maximum((words > 0).sum(axis=0), 1).tolist())
+
+
+def signature_of(metric: Any, num_references: Collection[int] = (1,)) -> str:
+    """sacrebleu's signature: the settings of a metric and the version of the package.
+
+    Args:
+        metric: sacrebleu's object.
+        num_references: how many references replies have: one number, or several if it varies.
+    """
+    # the signature has the number of references of a call
+    numbers = sorted(num_references) or [1]
+    references = [["" if place < number else None for number in numbers] for place in range(numbers[-1])]
+    metric.corpus_score([""] * len(numbers), references)
     return str(metric.get_signature())
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eureka_nlg.errors import require
-from eureka_nlg.metrics.replies.bleu import signature_of
+from eureka_nlg.metrics.replies.bleu import numbers_of_references, signature_of
 from eureka_nlg.metrics.replies.setting import Metric, Setting
 from eureka_nlg.metrics.replies.stream import score_stream
 from eureka_nlg.metrics.replies.totals import Entries, Totals, Values, by_pair, ratio
@@ -33,12 +33,12 @@ class Chrf(Totals):
 
     def __init__(self, metrics: Sequence[Metric], setting: Setting) -> None:
         super().__init__(metrics, setting)
-        self._num_references = 1
+        self._num_references: set[int] = set()
         # for the signature, and so that a missing package is noticed before the work starts
         self._chrf = require("sacrebleu.metrics", extra="metrics").CHRF(_ORDER, lowercase=setting.lowercase)
 
     def note(self, pairs: Pairs) -> None:
-        self._num_references = len(pairs.words.references)
+        self._num_references |= numbers_of_references(pairs)
 
     def entries(self, pairs: Pairs, system: int) -> Entries:
         sides = [_characters(texts) for texts in (pairs.texts[0][system], *pairs.texts[1])]

@@ -116,7 +116,8 @@ class Setting:
         if self.types != "vocabulary" or self.vocabulary is None:
             self.vocabulary = None
         else:
-            self.vocabulary = {word.lower() if self.lowercase else word for word in self.vocabulary}
+            words = (word.lower() if self.lowercase else word for word in self.vocabulary)
+            self.vocabulary = {one for word in words for one in self.split(word)}
             self.words.encode(sorted(self.vocabulary))  # words that occur nowhere count, too
 
     @property

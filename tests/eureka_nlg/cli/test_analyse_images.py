@@ -37,6 +37,25 @@ def image_run(folder: Path, likelihoods: list[float], counts: Any = COUNTS, **mo
     return str(folder)
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        ["--bands", "count:1000,10"],
+        ["--splits", "train"],
+        ["--data", "nowhere"],
+        ["--train-sample", "7"],
+        ["--seed", "3"],
+        ["--cpu"],
+    ],
+)
+def test_options_of_dialogue_are_refused(
+    option: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ce = image_run(tmp_path / "ce", [0.9, 0.8, 0.5, 0.3, 0.2, 0.05])
+    assert main(["analyse", ce, *option]) == 2
+    assert f"{option[0]}: is for dialogue models" in capsys.readouterr().err
+
+
 def test_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     weights = {"beta 0.99": encouragement_block(COUNTS, EncouragementOptions(0.99))}
     ce = image_run(tmp_path / "ce", [0.9, 0.8, 0.5, 0.3, 0.2, 0.05])

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from eureka_nlg.cli.main import main
+from eureka_nlg.option_files import read_options
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -31,6 +32,23 @@ def test_an_unknown_part_names_those_that_are_there(capsys: pytest.CaptureFixtur
     assert main(["configs", "dialogue/convai3"]) == 2
     families = "dialogue/convai2, dialogue/convai2_small, dialogue/dailydialog, dialogue/sample"
     assert f"expected one of {families}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("folder", ["dialogue/dailydialog", "vision/cifar100_lt", "dialogue"])
+def test_copies_can_be_used(folder: str, tmp_path: Path) -> None:
+    """Also of a family whose base is in another one; the copy is not changed by the original any more."""
+    out = tmp_path / "mine"
+    assert main(["configs", folder, "--copy", str(out)]) == 0
+    for path in out.rglob("*.yaml"):
+        original = ROOT / "configs" / folder / path.relative_to(out)
+        if not original.exists():
+            continue
+        options = {"extra": "fairseq", "examples": "configs", "override_example": "a=1"}
+        copied, wanted = (read_options(one, **options) for one in (path, original))
+        assert {key: given.value for key, given in copied.items()} == {
+            key: given.value for key, given in wanted.items()
+        }
+        assert all(str(out) in given.where for given in copied.values())
 
 
 def test_a_copy_is_whole_and_nothing_is_overwritten(

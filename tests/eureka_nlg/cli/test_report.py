@@ -20,6 +20,7 @@ import eureka_nlg.cli.report
 import eureka_nlg.report.dialogue
 import eureka_nlg.runs.fairseq_run
 from eureka_nlg.errors import UserError
+from eureka_nlg.metrics import score_replies
 from eureka_nlg.metrics.text.generated import Generated
 
 REFERENCES = ["a cat", "the dog barks", "a zebra", "the end"]
@@ -110,6 +111,30 @@ def test_a_page_from_two_runs(
     assert said.err.splitlines()[:2] == [f"eureka report: {each} ..." for each in work]
     assert "No training curves of eureka" in said.err
     assert "--no-analysis" in page
+
+
+def test_where_no_spaces_separate_words_characters_are_scored(
+    eureka_report: Eureka, runs: list[str], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `eureka evaluate --unit character` does, also beside the training words."""
+    references, replies = ["我喜欢喝茶。", "她看米饭。"], ["我喜欢喝茶!", "她看米饭!"]
+    (data / "references" / "test.txt").write_text("".join(f"{line}\n" for line in references))
+    (data / "references" / "train.txt").write_text("我喜欢喝茶。\n")
+    (data / "contexts" / "test.txt").write_text("<partner> 你好\n" * 2)
+
+    def generate(run: Any, split: str, options: list[str]) -> Generated:
+        return Generated([0, 1], ["你好"] * 2, replies, ["a <<unk>>"] * 2)
+
+    monkeypatch.setattr(eureka_nlg.runs.fairseq_run, "generate", generate)
+    report = eureka_nlg.report.dialogue.DialogueReport.of([runs[0]], analysis=False).collect()
+    found = {metric.label: metric.scores for metric in report.scores.metrics}
+    expected = score_replies(replies, references, metrics=["macro_f", "micro_f"], unit="character").scores
+    for label, key in (("macro F (%)", "macro_f"), ("micro F (%)", "micro_f")):
+        (score,) = found[label].values()
+        assert score.value == pytest.approx(expected[key])
+    assert report.references == ["我 喜 欢 喝 茶 。", "她 看 米 饭 。"]
+    assert report.systems[0].facts["words"] == "characters, where a script has no spaces"
+    assert report.rare is not None
 
 
 def test_replies_are_kept_for_their_checkpoint(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from eureka_nlg.report import figures, loss_figures, theme
+from eureka_nlg.report import figures, loss_figures, panels, theme
 from eureka_nlg.report.model import Report
 from eureka_nlg.report.sections import drawings
 
@@ -116,6 +117,23 @@ def test_every_figure_of_a_report_fits_into_the_page(report: Report) -> None:
 @pytest.mark.parametrize("marks", [theme.MARKERS, theme.DASHES, theme.HATCHES])
 def test_systems_can_be_told_apart_without_colours(marks: tuple[object, ...]) -> None:
     assert len(set(marks)) == len(theme.PALETTE)
+
+
+def test_many_systems_differ_in_more_than_their_colour() -> None:
+    numbers = range(len(theme.PALETTE) ** 2)
+    for mark_of in (panels.marker_of, panels.dash_of, lambda number: panels.bar_style(number)["hatch"]):
+        assert len({(panels.color_of(number), mark_of(number)) for number in numbers}) == len(numbers)
+
+
+def test_a_system_without_a_log_keeps_the_colours_of_the_others(report: Report) -> None:
+    def colors(drawn: Report) -> set[str]:
+        figure = next(one for one in drawings(drawn) if one.name == "training_curves").draw()
+        return {line.get_color() for axes in figure.axes for line in axes.lines}
+
+    first, *others = report.systems
+    assert colors(report) >= {theme.PALETTE[0], theme.PALETTE[1]}
+    without = replace(report, systems=[replace(first, log=None), *others])
+    assert colors(without) == colors(report) - {theme.PALETTE[0]}
 
 
 def test_labels_tell_the_measure(report: Report) -> None:

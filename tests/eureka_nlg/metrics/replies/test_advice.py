@@ -45,6 +45,7 @@ def warnings(hypotheses: list[str], references: list[str], **options: Any) -> li
         ([" ".join(["a ."] + ["a."] * 9)], TOKENISED[:1], "replies look raw"),  # one in ten stands alone
         ([" ".join(["a."] + ["a ."] * 9)], RAW[:1], "replies look tokenised"),
         (["i like 蜜蜂"], ["我喜欢abcdefg"], "30 % of the references is written without spaces"),
+        (["ฉันชอบชา"], ["ฉันชอบดื่มชา"], "of the references is written without spaces"),
         (["A" + "b" * 99], ["b" * 100], "capital letters occur in the replies only"),  # just enough of both
         (["b" * 100], ["A" + "b" * 99], "capital letters occur in the references only"),
     ],
@@ -62,6 +63,9 @@ def test_noticed(hypotheses: list[str], references: list[str], expected: str) ->
         (["no", "yes"], TOKENISED[:2], {}),  # without marks nothing can be told
         (["no .", "3.5 e.g. a.b"], ["3.5", "e.g. a . b"], {}),
         (["我喜欢蜜蜂。"], ["早上好"], {"unit": "character"}),
+        (["我 喜欢 喝 茶 。"], ["他 喜欢 喝 茶 。"], {}),  # words of Chinese that are separated
+        (["我 喜 欢"], ["他 喜 欢"], {}),
+        (["ฉัน ชอบ ชา"], ["ฉัน ชอบ ดื่ม ชา"], {}),
         (["i like 蜜蜂 and tea and rowing"], ["we like 蜜蜂 and tea and rowing"], {}),
         (["THE BLACK CAT SAT ON THE MAT"] * 5, ["the black cat sat on the mat"] * 5, {"lowercase": True}),
         (["i see .", "i see ."], ["a b", "c"], {}),  # too few to judge

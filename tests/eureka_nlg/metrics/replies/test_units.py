@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import Any
 
 import nltk
@@ -10,6 +11,7 @@ import pytest
 import sacrebleu
 from rouge_score.rouge_scorer import RougeScorer
 
+from eureka_nlg.dialogue.training_statistics import read_training_statistics
 from eureka_nlg.errors import UserError
 from eureka_nlg.metrics import compare, f_scores, ngram_diversity, parlai_f1, score_replies
 from eureka_nlg.units import split_characters
@@ -81,6 +83,19 @@ def test_unknown_units_and_tokenisers(option: str) -> None:
         score(["a"], ["a"], ["bleu"], **{option: "words"})
 
 
+def test_counts_and_vocabularies_have_the_same_units(tmp_path: Path) -> None:
+    """A list of segmented words, beside texts whose characters are scored."""
+    replies = ["我喜欢茶", "你好"]
+    counts = tmp_path / "counts.txt"
+    counts.write_text("喜欢 100\n我 60\n茶 30\n你好 5\n")
+    training = read_training_statistics(None, counts, unit="character")
+    found = score(replies, replies, ["macro_f", "bands"], bands=training.bands, unit="character")
+    assert found["macro_f_head"] == found["micro_f_head"] == 100
+    assert "macro_f_unseen" not in found  # all of them were seen
+    words = {"types": "vocabulary", "vocabulary": ["喜欢", "我", "茶", "你好"]}
+    assert score(replies, replies, ["macro_f"], unit="character", **words) == {"macro_f": 100}
+
+
 def test_several_references_by_the_libraries() -> None:
     metrics = ["bleu", "chrf", "rouge_l", "parlai_f1"]
     result = score_replies(REPLIES, SETS[0], metrics=metrics, more_references=SETS[1:])
@@ -95,6 +110,9 @@ def test_several_references_by_the_libraries() -> None:
     best = [max(parlai_f1([text], [one]) for one in wanted) for text, *wanted in zip(REPLIES, *SETS)]
     assert found["parlai_f1"] == pytest.approx(sum(best) / len(best))
     assert "nrefs:3" in result.signature["sacrebleu"]
+    some = score_replies(REPLIES, SETS[0], metrics=metrics, more_references=[["", *SETS[1][1:]]])
+    assert "nrefs:var" in some.signature["sacrebleu"]
+    assert "nrefs:var" in some.signature["chrf"]
     assert result.signature["references"] == 3
 
 
