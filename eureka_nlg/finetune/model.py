@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from eureka_nlg.errors import UserError, require
-from eureka_nlg.finetune.conversations import PLAIN_TEMPLATE
+from eureka_nlg.finetune.conversations import PLAIN_TEMPLATE, ids_of
 from eureka_nlg.finetune.run_folder import FinetuneFolder
 
 __all__ = ["LoadedModel", "load_folder", "load_pretrained"]
@@ -104,6 +104,7 @@ def load_folder(found: FinetuneFolder, cpu: bool = False) -> LoadedModel:
     own = model.generation_config.to_dict()
     tokens = {name: value for name, value in own.items() if name.endswith("_token_id") and value is not None}
     tokens.setdefault("eos_token_id", tokenizer.eos_token_id)
+    tokens["eos_token_id"] = _ends(tokens["eos_token_id"], tokenizer)
     model.generation_config = transformers.GenerationConfig(
         **{**tokens, "pad_token_id": tokenizer.pad_token_id}
     )
@@ -111,6 +112,26 @@ def load_folder(found: FinetuneFolder, cpu: bool = False) -> LoadedModel:
     positions = getattr(model.config, "max_position_embeddings", None)
     max_length = min(int(found.option("max_length", _MOST_TOKENS)), positions or _MOST_TOKENS)
     return LoadedModel(model.float().eval().to(device), tokenizer, max_length, positions)
+
+
+def _ends(known: Any, tokenizer: Any) -> Any:
+    """The tokens that end a reply: those of the model, and what the chat template writes after one.
+
+    In templates such as ChatML that is a special token other than the tokenizer's end.
+    """
+    if tokenizer.chat_template is None:
+        return known
+    asked = [{"role": "user", "content": "a"}]
+    try:
+        before = ids_of(tokenizer, asked, True)
+        whole = ids_of(tokenizer, [*asked, {"role": "assistant", "content": "b"}], False)
+    except Exception:  # of the template, which is asked again for each reply
+        return known
+    added = tokenizer.added_tokens_decoder.items()
+    special = {number for number, token in added if token.special} - {tokenizer.unk_token_id}
+    end = next((number for number in whole[len(before) :] if number in special), None)
+    ends = [known] if isinstance(known, int) else list(known or ())
+    return known if end is None or end in ends else [*ends, end]
 
 
 @contextmanager

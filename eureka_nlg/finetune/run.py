@@ -13,7 +13,13 @@ from eureka_nlg.files import files_of, full_disk
 from eureka_nlg.finetune.conversations import file_of_split, load_split, tokenised
 from eureka_nlg.finetune.model import load_pretrained
 from eureka_nlg.finetune.options import FinetuneOptions
-from eureka_nlg.finetune.run_folder import TRAINER_STATE, last_whole_checkpoint, steps_done, write_record
+from eureka_nlg.finetune.run_folder import (
+    TRAINER_STATE,
+    check_record,
+    last_whole_checkpoint,
+    steps_done,
+    write_record,
+)
 from eureka_nlg.frequency import EncouragementOptions
 from eureka_nlg.integrations.transformers import EurekaTrainerLoss, add_fused_loss, count_targets
 from eureka_nlg.integrations.transformers.trainer_loss import num_outputs, shifts_labels
@@ -70,8 +76,11 @@ def finetune(options: FinetuneOptions, arguments: Any) -> dict[str, float]:
             ),
         )
     if arguments.process_index == 0:
+        check_record(options, arguments)
         write_record(options, arguments)
-    loss = _loss(options, model, train, Path(arguments.output_dir))
+    loss = _loss(options, model, train, Path(arguments.output_dir), arguments.label_smoothing_factor)
+    if loss is not None:
+        arguments.label_smoothing_factor = 0.0  # the loss has it; the Trainer would leave it out
     if loss is not None and options.fused:
         try:
             add_fused_loss(model, loss)
@@ -101,6 +110,9 @@ def finetune(options: FinetuneOptions, arguments: Any) -> dict[str, float]:
             # the Trainer would train one more step
             trainer._load_from_checkpoint(str(last))
             trainer.state = transformers.TrainerState.load_from_json(str(last / TRAINER_STATE))
+            best = trainer.state.best_model_checkpoint
+            if arguments.load_best_model_at_end and best is not None and Path(best).is_dir():
+                trainer._load_from_checkpoint(best)
             metrics = {"train_runtime": 0.0}
         else:
             metrics = dict(trainer.train(resume_from_checkpoint=last and str(last)).metrics)
@@ -148,10 +160,13 @@ def _steps(trainer: Any, arguments: Any) -> int:
     return math.ceil(arguments.num_train_epochs * of_epoch)
 
 
-def _loss(options: FinetuneOptions, model: Any, train: Any, folder: Path) -> EurekaTrainerLoss | None:
+def _loss(
+    options: FinetuneOptions, model: Any, train: Any, folder: Path, label_smoothing: float
+) -> EurekaTrainerLoss | None:
     if options.loss == "cross_entropy" and not options.fused:
         return None
     start = {name: getattr(options, name) for name in ("start_epoch", "start_step")}
+    start["label_smoothing"] = label_smoothing
     if options.loss in SCALAR_LOSSES:
         loss = options_of(options, SCALAR_LOSSES[options.loss])
         return EurekaTrainerLoss.for_model(model, loss=loss, **start)

@@ -18,6 +18,7 @@ from eureka_nlg.shapes_of_json import ANY, TEXT, WHOLE, each, misfit
 
 __all__ = [
     *("RECORD", "TRAINER_STATE", "FinetuneFolder", "is_model_folder", "last_whole_checkpoint"),
+    "check_record",
     "steps_done",
     "write_record",
 ]
@@ -29,14 +30,49 @@ _ADAPTER = "adapter_config.json"
 _ARGUMENTS = (
     *("learning_rate", "lr_scheduler_type", "warmup_steps", "weight_decay", "optim", "max_grad_norm"),
     *("num_train_epochs", "max_steps", "per_device_train_batch_size", "gradient_accumulation_steps"),
-    *("seed", "data_seed", "bf16", "fp16", "gradient_checkpointing", "world_size"),
+    *("seed", "data_seed", "bf16", "fp16", "gradient_checkpointing", "world_size", "label_smoothing_factor"),
 )
+# what may change when a training goes on: its length, how it is divided and computed, what is decoded
+_FREE = frozenset(
+    {
+        *("num_train_epochs", "max_steps", "per_device_train_batch_size", "gradient_accumulation_steps"),
+        *("bf16", "fp16", "gradient_checkpointing", "world_size", "fused", "decode_split", "max_new_tokens"),
+    }
+)
+
+
+def check_record(options: FinetuneOptions, arguments: Any) -> None:
+    """Refuse to go on in a folder whose training has other options.
+
+    Raises:
+        UserError: options that decide the result differ.
+    """
+    folder = Path(arguments.output_dir)
+    before = _record(folder)
+    if not before or not (_checkpoints(folder) or any(folder.glob("*.safetensors"))):
+        return
+    now = _made_record(options, arguments)
+    changed = [
+        f"{name} ({old!r} there, {now[section][name]!r} now)"
+        for section in ("options", "arguments")
+        for name, old in before.get(section, {}).items()
+        if name not in _FREE and name in now[section] and now[section][name] != old
+    ]
+    if changed:
+        raise UserError(
+            f"{folder}: holds a training with other options: {', '.join(changed)}; give another output_dir, "
+            "or remove the folder"
+        )
 
 
 def write_record(options: FinetuneOptions, arguments: Any) -> None:
     """Record in the folder what is trained there, and how."""
+    write_json(Path(arguments.output_dir) / RECORD, _made_record(options, arguments))
+
+
+def _made_record(options: FinetuneOptions, arguments: Any) -> dict[str, Any]:
     values = {name: getattr(arguments, name, None) for name in _ARGUMENTS}
-    record = {
+    return {
         # absolute, so that it is found from any working directory
         "options": {**asdict(options), "data": os.path.abspath(options.data)},
         "arguments": {name: getattr(value, "value", value) for name, value in values.items()},
@@ -45,7 +81,6 @@ def write_record(options: FinetuneOptions, arguments: Any) -> None:
             **{name: require(name, extra="transformers").__version__ for name in ("transformers", "torch")},
         },
     }
-    write_json(Path(arguments.output_dir) / RECORD, record)
 
 
 def last_whole_checkpoint(folder: Path, remove_others: bool = False) -> Path | None:

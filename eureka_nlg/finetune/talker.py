@@ -112,6 +112,8 @@ class TransformersTalker:
         system = [message for message in messages[:1] if message["role"] == "system"]
         said = messages[len(system) :]
         for start in range(max(len(said), 1)):
+            if start and said[start]["role"] == "assistant":
+                continue  # many templates demand that the user begins
             ids = ids_of(self.loaded.tokenizer, [*system, *said[start:]], True)
             if len(ids) <= longest:
                 return ids

@@ -188,6 +188,10 @@ def _one_by_one(
     limit: int | None,
 ) -> tuple[np.ndarray, int, str]:
     counts, rows, digest = np.zeros(num_classes, dtype=np.int64), 0, hashlib.sha256()
+    sized: Any = data
+    if hasattr(data, "__getitem__") and hasattr(data, "__len__") and not hasattr(data, "__iter__"):
+        # a map-style Dataset of torch: iterated as a sequence, one that slices would never end
+        data = (sized[index] for index in range(len(sized)))
     for item in itertools.islice(data, limit):
         if column not in item or (mask is not None and mask not in item):
             raise UserError(f"count_targets: row {rows} has no {column if column not in item else mask}")

@@ -9,6 +9,7 @@ from transformers import TrainerCallback
 
 from eureka_nlg.errors import UserError
 from eureka_nlg.integrations.token_loss import TokenLoss
+from eureka_nlg.integrations.transformers.trainer_loss import base_model
 
 __all__ = ["EurekaCallback"]
 
@@ -22,11 +23,19 @@ class EurekaCallback(TrainerCallback):
 
     def __init__(self, loss: TokenLoss) -> None:
         self.loss = loss
+        self.trainer: Any = None
         self._calls_before = 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._calls_before = self.loss.num_training_calls
         self.loss.sums.clear()
+        if (
+            self.trainer is not None
+            and getattr(base_model(self.trainer.model), "_eureka_loss", None) is self.loss
+        ):
+            self.trainer.compute_loss_func = (
+                None  # the model computes it, also if it got it after the Trainer
+            )
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         # the epoch is a sum of fractions, which rounding may keep just below a whole number

@@ -23,7 +23,13 @@ from torch import Tensor, nn
 from eureka_nlg.errors import UserError
 from eureka_nlg.integrations.token_loss import IGNORED
 from eureka_nlg.integrations.transformers.probe import dummy_batch, undisturbed
-from eureka_nlg.integrations.transformers.trainer_loss import EurekaTrainerLoss, base_model, shifts_labels
+from eureka_nlg.integrations.transformers.trainer_loss import (
+    EurekaTrainerLoss,
+    base_model,
+    decoder_inputs,
+    lacks_decoder_inputs,
+    shifts_labels,
+)
 
 __all__ = ["add_fused_loss"]
 
@@ -124,11 +130,8 @@ def _fused(function: Any, loss: EurekaTrainerLoss, scale: float, logits_in_evalu
         labels = given.pop("labels", None)
         if labels is None and shift_labels is None:
             return function(self, **given)
-        has_decoder_inputs = any(
-            given.get(name) is not None for name in ("decoder_input_ids", "decoder_inputs_embeds")
-        )
-        if self.config.is_encoder_decoder and not has_decoder_inputs:
-            given["decoder_input_ids"] = self.prepare_decoder_input_ids_from_labels(labels=labels)
+        if self.config.is_encoder_decoder and lacks_decoder_inputs(given):
+            given["decoder_input_ids"] = decoder_inputs(self, labels)
         if shift_labels is None:
             shift_labels = F.pad(labels, (0, 1), value=IGNORED)[..., 1:] if loss.shift else labels
         if logits_in_evaluation and not self.training:

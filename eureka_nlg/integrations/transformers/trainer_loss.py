@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import torch
@@ -126,10 +128,16 @@ class EurekaTrainerLoss(TokenLoss):
         :func:`apply_eureka` or :func:`add_fused_loss` have put this loss into the model, it stays there.
 
         Raises:
-            UserError: whether this model shifts its labels does not agree with ``shift``.
+            UserError: whether this model shifts its labels does not agree with ``shift``; or the arguments
+                have a label smoothing, which the Trainer leaves out beside a loss that it is given.
         """
         built: Any = trainer
         model = base_model(built.model)
+        if getattr(built.args, "label_smoothing_factor", 0.0):
+            raise UserError(
+                f"label_smoothing_factor={built.args.label_smoothing_factor:g} in the arguments has no "
+                "effect beside a loss of its own: leave it out there, and give label_smoothing to the loss"
+            )
         if self.shift != shifts_labels(model):
             raise UserError(
                 f"{type(model).__name__} {'shifts' if shifts_labels(model) else 'does not shift'} its "
@@ -138,8 +146,54 @@ class EurekaTrainerLoss(TokenLoss):
             )
         if getattr(model, "_eureka_loss", None) is not self:
             built.compute_loss_func = self
-        built.callback_handler.callbacks.insert(0, self.callback)
+        if getattr(model.config, "is_encoder_decoder", False) and model.can_generate():
+            built.compute_loss = _with_decoder_inputs(built.compute_loss, model)
+        callback = self.callback
+        callback.trainer = built
+        built.callback_handler.callbacks.insert(0, callback)
         return trainer
+
+
+def decoder_inputs(model: Any, labels: Tensor) -> Tensor:
+    """What the decoder of an encoder-decoder reads when it learns these labels ``[B, T]``: shifted by one.
+
+    Raises:
+        UserError: the model does not say which token the decoder begins with.
+    """
+    if hasattr(model, "prepare_decoder_input_ids_from_labels"):
+        return model.prepare_decoder_input_ids_from_labels(labels=labels)
+    config = model.config.get_text_config(decoder=True)
+    start = getattr(config, "decoder_start_token_id", None)
+    start = getattr(model.config, "decoder_start_token_id", None) if start is None else start
+    pad = getattr(config, "pad_token_id", None)
+    if start is None or pad is None:
+        raise UserError(
+            f"{type(model).__name__}: its config has no decoder_start_token_id or no pad_token_id, which the "
+            "decoder's input is made with: set them, or put decoder_input_ids into the batch"
+        )
+    shifted = F.pad(labels, (1, 0), value=start)[..., :-1]
+    return shifted.masked_fill(shifted == IGNORED, pad)
+
+
+def lacks_decoder_inputs(batch: Mapping[str, Any]) -> bool:
+    """Whether a batch has nothing for the decoder to read."""
+    return all(batch.get(name) is None for name in ("decoder_input_ids", "decoder_inputs_embeds"))
+
+
+def _with_decoder_inputs(compute_loss: Any, model: Any) -> Any:
+    """``Trainer.compute_loss``, with the decoder's input made of the labels before the Trainer removes them.
+
+    Without them BART and its like would let the decoder read the encoder's input, in silence.
+    """
+
+    @functools.wraps(compute_loss)
+    def wrapped(wrapped_model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        labels = inputs.get("labels")
+        if labels is not None and lacks_decoder_inputs(inputs):
+            inputs = {**inputs, "decoder_input_ids": decoder_inputs(model, labels)}
+        return compute_loss(wrapped_model, inputs, *args, **kwargs)
+
+    return wrapped
 
 
 def base_model(model: Any) -> Any:

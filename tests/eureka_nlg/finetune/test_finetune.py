@@ -18,7 +18,9 @@ from eureka_nlg.datasets_cache import cache_dir  # noqa: E402
 from eureka_nlg.errors import UserError  # noqa: E402
 from eureka_nlg.files import exclusive  # noqa: E402
 from eureka_nlg.finetune.conversations import PLAIN_TEMPLATE, examples_of  # noqa: E402
+from eureka_nlg.finetune.model import load_folder  # noqa: E402
 from eureka_nlg.finetune.options import read_finetune_config  # noqa: E402
+from eureka_nlg.finetune.run_folder import FinetuneFolder  # noqa: E402
 
 OWN_MEANS = {"nll", "likelihood", "bonus", "reward"}  # of a step, beside what the Trainer logs
 
@@ -87,6 +89,46 @@ def test_it_trains_resumes_and_decodes(options, folders, capsys):
     assert references[:2] == ["hello there", "i am fine thanks"]
     name = "adapter_model.safetensors" if "lora_rank=2" in options else "model.safetensors"
     assert (folder / name).exists()
+
+
+def test_the_best_model_stays_and_other_options_are_refused(folders, capsys):
+    """The same command again, as the next step may need it; and a comparison that forgot its output_dir."""
+    run = ["finetune", str(folders / "config.yaml"), "load_best_model_at_end=true", "eval_strategy=steps"]
+    run += ["eval_steps=2", "learning_rate=0.5", "label_smoothing_factor=0.1"]
+    assert main(run) == 0
+    folder = folders / "run"
+    state = json.loads((folder / "trainer_state.json").read_text())
+    best = Path(state["best_model_checkpoint"])
+    weights = (folder / "model.safetensors").read_bytes()
+    assert weights == (best / "model.safetensors").read_bytes()
+    assert main([*run, "decode_split=test", "max_new_tokens=3"]) == 0
+    assert (folder / "model.safetensors").read_bytes() == weights
+    record = (folder / "finetune.json").read_text()
+    capsys.readouterr()
+    assert main([*run, "loss=cross_entropy", "learning_rate=0.1", "seed=7"]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "holds a training with other options: loss ('eureka' there, 'cross_entropy' now)" in said
+    assert "learning_rate (0.5 there, 0.1 now), seed (42 there, 7 now); give another output_dir" in said
+    assert (folder / "finetune.json").read_text() == record
+
+
+def test_what_the_template_writes_after_a_reply_ends_it(folders):
+    """ChatML ends turns with a special token that is not the tokenizer's end."""
+    model = transformers.AutoModelForCausalLM.from_pretrained(folders / "model")
+    tokenizer = make_tokenizer()
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_end|>"]})
+    model.resize_token_embeddings(len(tokenizer))
+    tokenizer.chat_template = (
+        "{% for message in messages %}{{ message['role'] + ' ' + message['content'] }}<|im_end|>{% endfor %}"
+        "{% if add_generation_prompt %}{{ 'assistant ' }}{% endif %}"
+    )
+    model.save_pretrained(folders / "chatml")
+    tokenizer.save_pretrained(folders / "chatml")
+    loaded = load_folder(FinetuneFolder.find(folders / "chatml"), cpu=True)
+    end = tokenizer.convert_tokens_to_ids("<|im_end|>")
+    assert end in loaded.model.generation_config.eos_token_id
+    plain = load_folder(FinetuneFolder.find(folders / "model"), cpu=True)
+    assert plain.model.generation_config.eos_token_id == plain.tokenizer.eos_token_id
 
 
 def test_a_full_disk_is_one_line_and_the_last_checkpoint_is_whole(folders, capsys):

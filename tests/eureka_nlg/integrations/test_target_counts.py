@@ -78,6 +78,20 @@ def test_class_labels_have_no_first_token_to_leave_out():
         assert count_targets(data, 3).counts.tolist() == [1, 2, 1]
 
 
+def test_a_data_set_that_slices_ends(rows):
+    """Beyond its end a slice is empty, and no IndexError."""
+    tokens = torch.arange(12) % 4
+
+    class Blocks(torch.utils.data.Dataset):
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, index):
+            return {"labels": tokens[4 * index : 4 * index + 4]}
+
+    assert count_targets(Blocks(), 4).counts.tolist() == [0, 3, 3, 3]
+
+
 def test_a_stream_without_end_is_read_up_to_a_limit():
     def endless():
         while True:

@@ -136,7 +136,7 @@ def test_deferral_and_resume_in_its_middle(start, train, counts):
 
 def test_a_training_that_does_not_use_the_loss_is_stopped(train):
     loss = EurekaTrainerLoss(shift=True)
-    with pytest.raises(UserError, match="did not use the Eureka loss"):
+    with pytest.raises(UserError, match="give label_smoothing to the loss"):
         train(loss, way="loss_function", label_smoothing_factor=0.1)
     with pytest.raises(UserError, match="did not use the Eureka loss"):
         train(None, callbacks=[loss.callback])
