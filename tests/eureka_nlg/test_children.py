@@ -77,6 +77,7 @@ def test_eureka_vision_sweep(fifo: Path, tmp_path: Path, monkeypatch: pytest.Mon
     from eureka_nlg.vision.classification import sweep
 
     monkeypatch.setattr(sweep, "train_run", lambda config: left_behind.live(fifo))
+    monkeypatch.setattr(sweep, "check_run_folder", lambda config: None)
     monkeypatch.setattr(
         multiprocessing, "get_context", lambda _, get=multiprocessing.get_context: get("fork")
     )

@@ -133,9 +133,10 @@ class EurekaTrainerLoss(TokenLoss):
         """
         built: Any = trainer
         model = base_model(built.model)
-        if getattr(built.args, "label_smoothing_factor", 0.0):
+        smoothing = getattr(getattr(built, "args", None), "label_smoothing_factor", 0.0)
+        if smoothing:
             raise UserError(
-                f"label_smoothing_factor={built.args.label_smoothing_factor:g} in the arguments has no "
+                f"label_smoothing_factor={smoothing:g} in the arguments has no "
                 "effect beside a loss of its own: leave it out there, and give label_smoothing to the loss"
             )
         if self.shift != shifts_labels(model):
