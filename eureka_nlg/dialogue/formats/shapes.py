@@ -239,7 +239,7 @@ def context_dialogue(context: Any, reply: Any, last: Any, system: Any, where: st
     """
     turns = _history(context, where)
     if isinstance(last, str) and last.strip():
-        turns = [turn for turn in turns if turn.strip()] + [last]
+        turns = [*turns, last] if any(turn.strip() for turn in turns) else [last]
     turns = turns or [""]
     if not isinstance(reply, str) or (
         not (answer := clean(reply.replace("__eou__", " "), where)) and not reply.strip()

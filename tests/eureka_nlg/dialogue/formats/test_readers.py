@@ -301,6 +301,10 @@ def test_names_of_dialogues_may_come_again_where_utterances_are_numbered() -> No
             {"history": [["hi", "hello"]], "question": "how old are you ?", "answer": "i am six ."},
             dialogue("hi", "hello", "how old are you ?", "i am six .", replies=[3]),
         ),
+        (  # silence is a turn
+            {"history": ["hi", "", "hello ?"], "question": "so ?", "answer": "yes ."},
+            dialogue("", "hi", "", "hello ?", "so ?", "yes .", replies=[5]),
+        ),
         (
             {"context": "", "question": "why ?", "answer": "so .", "personality": ["i run ."]},
             dialogue("why ?", "so .", persona=["i run ."]),
