@@ -49,8 +49,8 @@ def check_record(options: FinetuneOptions, arguments: Any) -> None:
     """
     folder = Path(arguments.output_dir)
     before = _record(folder)
-    if not before or not (_checkpoints(folder) or any(folder.glob("*.safetensors"))):
-        return
+    if not before or not (_checkpoints(folder) or FinetuneFolder(folder).weights):
+        return  # nothing was trained yet; target_counts.safetensors are no weights
     now = _made_record(options, arguments)
     changed = [
         f"{name} ({old!r} there, {now[section][name]!r} now)"

@@ -224,8 +224,8 @@ def agrees_until(config: Config, other: Config, epoch: int) -> str | None:
     for key, value in first.items():
         if key not in _FREE and not key.startswith(_OF_PHASES) and second[key] != value:
             return f"{key} ({second[key]} there, {value} here)"
-    if config.uses_cosine_head != other.uses_cosine_head:
-        return "the classifier, linear or cosine (model.head)"
+    if config.cosine_scale != other.cosine_scale:
+        return "the classifier, linear or cosine (model.head), or its scale (loss.scale)"
     for number in range(1, epoch + 1):
         here, there = config.phase(number), other.phase(number)
         if here.memory != there.memory:

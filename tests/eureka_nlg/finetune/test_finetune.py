@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,18 @@ def test_the_best_model_stays_and_other_options_are_refused(folders, capsys):
     assert "holds a training with other options: loss ('eureka' there, 'cross_entropy' now)" in said
     assert "learning_rate (0.5 there, 0.1 now), seed (42 there, 7 now); give another output_dir" in said
     assert (folder / "finetune.json").read_text() == record
+
+
+def test_a_training_that_did_not_begin_binds_to_nothing(folders, capsys):
+    """Its record and the counts are there, and no weights: options may be mended."""
+    run = ["finetune", str(folders / "config.yaml")]
+    assert main([*run, "load_best_model_at_end=true", "eval_strategy=no"]) == 2
+    (folders / "run").mkdir(exist_ok=True)
+    assert main([*run, "max_steps=1"]) == 0
+    for path in [*(folders / "run").glob("checkpoint-*"), folders / "run" / "model.safetensors"]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert (folders / "run" / "target_counts.safetensors").exists()
+    assert main([*run, "max_steps=1", "seed=7"]) == 0
 
 
 def test_what_the_template_writes_after_a_reply_ends_it(folders):

@@ -21,7 +21,7 @@ from eureka_nlg.vision.classification.evaluation import calibration_error
 from eureka_nlg.vision.classification.methods.catalogue import classification
 from eureka_nlg.vision.classification.models import networks
 from eureka_nlg.vision.classification.models.resnet_cifar import cifar_resnet
-from eureka_nlg.vision.classification.runs import evaluate_run, train_run
+from eureka_nlg.vision.classification.runs import agrees_until, evaluate_run, train_run
 from eureka_nlg.vision.classification.task import Classification
 from eureka_nlg.vision.config_file import read_config
 from eureka_nlg.vision.predictions_file import read_predictions
@@ -181,6 +181,15 @@ def test_a_branch_must_agree_until_it_starts(make_config: Any, tmp_path: Path) -
             train_run(make_config(*branch, *options))
     with pytest.raises(UserError, match="no such file"):
         train_run(make_config("init_from=nowhere.pt"))
+
+
+def test_a_branch_has_the_same_scale_of_cosines(make_config: Any) -> None:
+    """Its plain epochs are on other logits otherwise."""
+    plain = make_config("model.head=cosine", "training.epochs=2")
+    for scale, agrees in ((30, True), (20, False)):
+        options = ["loss.name=ldam", f"loss.scale={scale}", "deferral.plain_epochs=1", "model.head=cosine"]
+        ldam = make_config(*options)
+        assert (agrees_until(ldam, plain, 1) is None) == agrees
 
 
 @pytest.mark.parametrize("method", ["crt", "lws"])
